@@ -1,0 +1,1 @@
+//! Run bundles: layout, writer, reader, lock.

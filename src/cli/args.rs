@@ -1,0 +1,59 @@
+//! The argument tree. Each command's own arguments stand in its file.
+
+use clap::{Parser, Subcommand};
+
+/// Does this sandbox policy really allow and deny what we think? Run it, keep the evidence, gate on it.
+#[derive(Debug, Parser)]
+#[command(name = "runtime", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Print one JSON object instead of text (errors too)
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a plan under its policies and commit a bundle
+    Run(super::run::Args),
+    /// Print what this host offers: world, channels, enforcement layers
+    Status(super::status::Args),
+    /// Check a bundle: commit barrier, digests, sizes, identities
+    ValidateBundle(super::validate_bundle::Args),
+    /// Derive a promotion packet from a bundle
+    EmitPromotion(super::emit_promotion::Args),
+    /// Check a plan with its registry and profiles
+    PlanLint(super::plan_lint::Args),
+    /// Check probe and profile registries
+    RegistryLint(super::registry_lint::Args),
+    /// List plans
+    ListPlans(super::list::PlansArgs),
+    /// List registries of the index
+    ListRegistries(super::list::RegistriesArgs),
+    /// List the probes of a registry
+    ListProbes(super::list::EntriesArgs),
+    /// List the profiles of a registry
+    ListProfiles(super::list::EntriesArgs),
+    /// Print a plan with its digest
+    DescribePlan(super::describe::PlanArgs),
+    /// Print one probe of a registry
+    DescribeProbe(super::describe::ProbeArgs),
+    /// Print one profile of a registry
+    DescribeProfile(super::describe::ProfileArgs),
+    /// Run any command under a profile
+    #[command(subcommand)]
+    Sandbox(Sandbox),
+    /// Read, check and explain SBPL profiles
+    #[command(subcommand)]
+    Sbpl(super::sbpl::Command),
+    /// Perform one job handed over on a private descriptor
+    #[command(name = "__worker", hide = true)]
+    Worker,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sandbox {
+    /// Run a command under a profile enforced by the kernel
+    Run(super::sandbox_run::Args),
+}

@@ -1,0 +1,81 @@
+//! The command line: arguments, context (environment and working directory, read once), one file per command, exit codes.
+//!
+//! A command file holds its argument struct and one function; it decides nothing. Contract: `SPEC.md`, section
+//! "Commands and exit codes".
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line is the one place that prints")]
+
+mod args;
+mod context;
+mod describe;
+mod emit_promotion;
+mod exit;
+mod list;
+mod plan_lint;
+mod registry_lint;
+mod run;
+mod sandbox_run;
+mod sbpl;
+mod status;
+mod validate_bundle;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use context::Context;
+use exit::{CliResult, Failure};
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let context = match Context::from_process() {
+        Ok(context) => context,
+        Err(failure) => return failure.report(false),
+    };
+    let cli = match args::Cli::try_parse_from(&context.args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap knows whether this is --help (stdout, 0) or a usage error (stderr, 2).
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let json = cli.json;
+    match dispatch(cli, &context) {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report(json),
+    }
+}
+
+fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
+    use args::Command;
+    let json = cli.json;
+    match cli.command {
+        Command::Run(args) => run::run(&args, json, context),
+        Command::Status(args) => status::run(&args, context),
+        Command::ValidateBundle(args) => validate_bundle::run(&args, json, context),
+        Command::EmitPromotion(args) => emit_promotion::run(&args, json, context),
+        Command::PlanLint(args) => plan_lint::run(&args, json, context),
+        Command::RegistryLint(args) => registry_lint::run(&args, json, context),
+        Command::ListPlans(args) => list::plans(&args, context),
+        Command::ListRegistries(args) => list::registries(&args, context),
+        Command::ListProbes(args) => list::probes(&args, context),
+        Command::ListProfiles(args) => list::profiles(&args, context),
+        Command::DescribePlan(args) => describe::plan(&args, context),
+        Command::DescribeProbe(args) => describe::probe(&args, context),
+        Command::DescribeProfile(args) => describe::profile(&args, context),
+        Command::Sandbox(args::Sandbox::Run(args)) => sandbox_run::run(&args, context),
+        Command::Sbpl(command) => sbpl::run(&command, json, context),
+        Command::Worker => worker::run(),
+    }
+}
+
+/// Prints one line on stdout; a closed pipe ends the program quietly, as it does for other filters.
+fn print_line(text: &str) -> Result<(), Failure> {
+    use std::io::Write as _;
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::from(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,33 @@
+//! One decision of an enforcement layer as evidence: who asked for what, what was decided, and by which rule.
+//!
+//! Layer 2, pure. The Linux supervisor produces these records while it runs; lanes attach them to rows, `sandbox run`
+//! writes the refusals among them as JSON lines. Contract: `SPEC.md`, section "Decision records".
+
+use serde::{Deserialize, Serialize};
+
+use crate::vocab::{Decision, RuleRef};
+
+/// One access that an enforcement layer decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DecisionRecord {
+    /// SBPL operation, for instance `file-read-data`.
+    pub operation: String,
+    /// What it was judged on: a canonical absolute path, an address or a process. Bytes that are not UTF-8 are `\\xNN`.
+    pub target: String,
+    /// What was applied.
+    pub decision: Decision,
+    /// The rule that decided; null when no rule matched and the default is implicit.
+    pub rule: Option<RuleRef>,
+    /// Set when the profile could not be evaluated for this access and deny was applied: the reason.
+    pub undecided: Option<String>,
+    /// Errno handed to the process (Linux numbering); null when the operation succeeded or its outcome is not known here.
+    pub errno: Option<i32>,
+    /// Thread group id of the asking process as the supervisor sees it.
+    pub pid: i32,
+    /// Name of the asking process (`comm`, at most 15 bytes); fetched for refusals only, otherwise null.
+    pub process: Option<String>,
+    /// Name of the system call that asked.
+    pub syscall: String,
+    /// When it was decided, in seconds since 1970-01-01T00:00:00Z.
+    pub at_unix_s: f64,
+}

@@ -1,0 +1,1 @@
+//! Rows, normalised events, mismatches: pure.

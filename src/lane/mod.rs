@@ -1,0 +1,1 @@
+//! Scenario, baseline and oracle lanes.

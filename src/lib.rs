@@ -1,0 +1,37 @@
+//! `runtime`: does this sandbox policy really allow and deny what we think?
+//!
+//! A plan and a registry (data) run under a policy in separate lanes and leave a bundle that another person can check.
+//!
+//! # Map and layers
+//!
+//! | Layer | Modules | May import |
+//! | --- | --- | --- |
+//! | 0 | [`base`] | nothing of this crate |
+//! | 1 | [`vocab`], [`os`] | 0 |
+//! | 2 | [`sbpl`], [`event`], [`denial`], [`report`] | 0-1 (`sbpl`, `event`, `denial`, `report` never `os`) |
+//! | 3 | [`host`], [`registry`], [`sandbox`], [`bundle`] | 0-2 |
+//! | 4 | [`plan`], [`probe`], [`fixture`], [`promotion`] | 0-3 |
+//! | 5 | [`lane`] | 0-4 |
+//! | 6 | [`run`] | 0-5 |
+//! | 7 | [`cli`] | all; nobody imports it |
+//!
+//! Neighbours in one layer do not import each other. `tests/layering.rs` holds this.
+
+pub mod base;
+pub mod bundle;
+pub mod cli;
+pub mod denial;
+pub mod event;
+pub mod fixture;
+pub mod host;
+pub mod lane;
+pub mod os;
+pub mod plan;
+pub mod probe;
+pub mod promotion;
+pub mod registry;
+pub mod report;
+pub mod run;
+pub mod sandbox;
+pub mod sbpl;
+pub mod vocab;

@@ -1,0 +1,1 @@
+//! Advisory locks on files that are never unlinked.

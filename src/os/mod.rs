@@ -1,0 +1,9 @@
+//! The only door to the machine: files, locks, processes, and the Linux calls of probes.
+//!
+//! Layer 1. FFI and `unsafe` live here (and in `sandbox`), each block with its reason.
+
+pub mod fs;
+#[cfg(target_os = "linux")]
+pub mod linux;
+pub mod lock;
+pub mod process;

@@ -1,0 +1,1 @@
+//! Starting worker processes with private descriptors, limits and certain clean-up.

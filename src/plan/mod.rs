@@ -1,0 +1,1 @@
+//! Plans: document, digest, lint, compile.

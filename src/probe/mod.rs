@@ -1,0 +1,1 @@
+//! The probe worker: one operation, performed once, reported on a private descriptor.

@@ -1,0 +1,1 @@
+//! Promotability and promotion packets.

@@ -1,0 +1,1 @@
+//! Probe and profile registries and their index.

@@ -1,0 +1,1 @@
+//! One run: the write order as one readable function.

@@ -1,0 +1,15 @@
+//! The words of the field as types. Layer 1: imports `base` only, does nothing.
+//!
+//! Stored spellings are part of the formats (`SPEC.md`); each type serialises to exactly that spelling.
+
+mod decision;
+mod finding;
+mod lane;
+mod operation;
+mod rule_ref;
+
+pub use decision::{Decision, FailureKind, FailureStage, Verdict3};
+pub use finding::{Finding, Severity};
+pub use lane::Lane;
+pub use operation::Operation;
+pub use rule_ref::{RuleRef, Span};

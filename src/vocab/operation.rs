@@ -1,0 +1,328 @@
+//! The operations of the macOS sandbox as named on Sonoma 14.4.1 (libsandbox vocabulary), and their hierarchy.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An SBPL operation name, known or not. Names outside the table are kept as written: a linter warns, nothing fails.
+///
+/// A name ending in `*` is a wildcard: it covers every name that continues it, and `default` covers all.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Operation(String);
+
+impl Operation {
+    /// Wraps a name as written in a profile or plan.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The operation's index in the system's table (0 to 195), or `None` for aliases and names outside the table.
+    #[must_use]
+    pub fn index(&self) -> Option<usize> {
+        OPERATIONS.iter().position(|name| *name == self.0)
+    }
+
+    /// Whether the name is in the system's table or among the names profiles use besides it.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.index().is_some() || ALIASES.contains(&self.0.as_str())
+    }
+
+    /// Whether the name is a wildcard (`default` counts as one).
+    #[must_use]
+    pub fn is_wildcard(&self) -> bool {
+        self.0 == "default" || self.0.ends_with('*')
+    }
+
+    /// Whether a rule written for `self` is a rule for `other`.
+    ///
+    /// `file*` covers `file*`, `file-read*` and `file-read-data`; a plain name covers itself; `default` covers all.
+    /// The hierarchy is derived from the names (`SPEC.md`, section SBPL).
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        if self.0 == other.0 || self.0 == "default" {
+            return true;
+        }
+        match self.0.strip_suffix('*') {
+            // `process-exec` is an alias spelling of `process-exec*`.
+            Some(stem) => {
+                other.0.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '*']))
+            }
+            None => false,
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for Operation {
+    fn from(name: &str) -> Self {
+        Self::new(name)
+    }
+}
+
+/// The system's table on Sonoma 14.4.1; the position is the kernel's index.
+pub(crate) const OPERATIONS: [&str; 196] = [
+    "default",
+    "appleevent-send",
+    "authorization-right-obtain",
+    "boot-arg-set",
+    "device*",
+    "device-camera",
+    "device-microphone",
+    "darwin-notification-post",
+    "distributed-notification-post",
+    "dynamic-code-generation",
+    "file*",
+    "file-chroot",
+    "file-clone",
+    "file-ioctl",
+    "file-issue-extension",
+    "file-link",
+    "file-lock",
+    "file-map-executable",
+    "file-mknod",
+    "file-mount",
+    "file-mount-update",
+    "file-read*",
+    "file-read-data",
+    "file-read-metadata",
+    "file-read-xattr",
+    "file-revoke",
+    "file-search",
+    "file-test-existence",
+    "file-unmount",
+    "file-write*",
+    "file-write-acl",
+    "file-write-create",
+    "file-write-data",
+    "file-write-finderinfo",
+    "file-write-flags",
+    "file-write-mode",
+    "file-write-owner",
+    "file-write-setugid",
+    "file-write-times",
+    "file-write-unlink",
+    "file-write-xattr",
+    "fs-quota*",
+    "fs-quota-get",
+    "fs-quota-on",
+    "fs-quota-off",
+    "fs-quota-set*",
+    "fs-quota-set-limits",
+    "fs-quota-set-usage",
+    "fs-quota-stat",
+    "fs-quota-sync",
+    "fs-rename",
+    "fs-snapshot*",
+    "fs-snapshot-create",
+    "fs-snapshot-delete",
+    "fs-snapshot-mount",
+    "fs-snapshot-revert",
+    "generic-issue-extension",
+    "qtn-user",
+    "hid-control",
+    "iokit*",
+    "iokit-get-properties",
+    "iokit-issue-extension",
+    "iokit-open*",
+    "iokit-open-user-client",
+    "iokit-open-service",
+    "iokit-set-properties",
+    "ipc*",
+    "ipc-posix*",
+    "ipc-posix-issue-extension",
+    "ipc-posix-sem*",
+    "ipc-posix-sem-create",
+    "ipc-posix-sem-open",
+    "ipc-posix-sem-post",
+    "ipc-posix-sem-unlink",
+    "ipc-posix-sem-wait",
+    "ipc-posix-shm*",
+    "ipc-posix-shm-read-data",
+    "ipc-posix-shm-write*",
+    "ipc-posix-shm-write-create",
+    "ipc-posix-shm-write-data",
+    "ipc-posix-shm-write-unlink",
+    "ipc-sysv*",
+    "ipc-sysv-msg",
+    "ipc-sysv-sem",
+    "ipc-sysv-shm",
+    "job-creation",
+    "lsopen",
+    "mach*",
+    "mach-bootstrap",
+    "mach-cross-domain-lookup",
+    "mach-derive-port",
+    "mach-host*",
+    "mach-host-exception-port-set",
+    "mach-host-special-port-set",
+    "mach-issue-extension",
+    "mach-kernel-endpoint",
+    "mach-lookup",
+    "mach-priv*",
+    "mach-priv-host-port",
+    "mach-priv-task-port",
+    "mach-register",
+    "mach-task*",
+    "mach-task-inspect",
+    "mach-task-name",
+    "mach-task-read",
+    "mach-task-special-port*",
+    "mach-task-special-port-get",
+    "mach-task-special-port-set",
+    "necp-client-open",
+    "network*",
+    "network-inbound",
+    "network-bind",
+    "network-outbound",
+    "nvram*",
+    "nvram-delete",
+    "nvram-get",
+    "nvram-set",
+    "opendirectory-user-modify",
+    "process*",
+    "process-codesigning",
+    "process-exec*",
+    "process-exec-interpreter",
+    "process-fork",
+    "process-info*",
+    "process-info-codesignature",
+    "process-info-dirtycontrol",
+    "process-info-ledger",
+    "process-info-listpids",
+    "process-info-rusage",
+    "process-info-pidinfo",
+    "process-info-pidfdinfo",
+    "process-info-pidfileportinfo",
+    "process-info-setcontrol",
+    "process-legacy-codesigning*",
+    "process-legacy-codesigning-blob-get",
+    "process-legacy-codesigning-cdhash-get",
+    "process-legacy-codesigning-entitlements-blob-get",
+    "process-legacy-codesigning-entitlements-der-blob-get",
+    "process-legacy-codesigning-identity-get",
+    "process-legacy-codesigning-status*",
+    "process-legacy-codesigning-status-get",
+    "process-legacy-codesigning-status-set",
+    "process-legacy-codesigning-teamid-get",
+    "process-legacy-codesigning-text-offset-get",
+    "pseudo-tty",
+    "signal",
+    "socket-ioctl",
+    "socket-option*",
+    "socket-option-get",
+    "socket-option-set",
+    "syscall*",
+    "syscall-unix",
+    "syscall-mach",
+    "syscall-mig",
+    "sysctl*",
+    "sysctl-read",
+    "sysctl-write",
+    "system*",
+    "system-acct",
+    "system-audit",
+    "system-automount",
+    "system-debug",
+    "system-fcntl",
+    "system-fsctl",
+    "system-info",
+    "system-kas-info",
+    "system-kext*",
+    "system-kext-load",
+    "system-kext-unload",
+    "system-kext-query",
+    "system-mac*",
+    "system-mac-label",
+    "system-mac-syscall",
+    "system-memorystatus-control",
+    "system-necp-client-action",
+    "system-nfssvc",
+    "system-package-check",
+    "system-privilege",
+    "system-reboot",
+    "system-sched",
+    "system-set-time",
+    "system-socket",
+    "system-suspend-resume",
+    "system-swap",
+    "user-preference*",
+    "user-preference-read",
+    "managed-preference-read",
+    "user-preference-write",
+    "storage-class-map",
+    "process-exec-update-label",
+    "default-message-filter",
+    "iokit-async-external-method",
+    "iokit-external-method",
+    "iokit-external-trap",
+    "mach-message-send",
+    "xpc-message-send",
+];
+
+/// Names that profiles use although the table does not hold them: aliases, older names, names of newer systems.
+pub(crate) const ALIASES: &[&str] = &[
+    "process-exec",
+    "iokit-open",
+    "ipc-posix-sem",
+    "ipc-posix-shm",
+    "ipc-posix-shm-read*",
+    "ipc-posix-shm-read-metadata",
+    "file-issue-extension*",
+    "file-unlink",
+    "mach-per-user-lookup",
+    "process-codesigning-blob-get",
+    "process-codesigning-cdhash-get",
+    "process-codesigning-entitlements-blob-get",
+    "process-codesigning-identity-get",
+    "process-codesigning-status*",
+    "process-codesigning-status-get",
+    "process-codesigning-status-set",
+    "process-codesigning-teamid-get",
+    "process-codesigning-text-offset-get",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_196_distinct_names_34_of_them_wildcards() {
+        let distinct: std::collections::BTreeSet<_> = OPERATIONS.iter().collect();
+        assert_eq!(distinct.len(), 196);
+        assert_eq!(OPERATIONS.iter().filter(|name| name.ends_with('*')).count(), 34);
+        assert_eq!(Operation::new("file-write-unlink").index(), Some(39));
+    }
+
+    #[test]
+    fn wildcards_cover_what_continues_them() {
+        for (rule, access, covered) in [
+            ("file*", "file-read-data", true),
+            ("file*", "file-read*", true),
+            ("file-read*", "file-read-data", true),
+            ("file-read*", "file-write-data", false),
+            ("file-read-data", "file-read*", false),
+            ("process-exec*", "process-exec", true),
+            ("process-exec*", "process-exec-interpreter", true),
+            ("process*", "process-fork", true),
+            ("default", "signal", true),
+            ("fs-quota*", "file-read-data", false),
+            ("mach*", "machtrap", false),
+        ] {
+            assert_eq!(Operation::new(rule).covers(&Operation::new(access)), covered, "{rule} {access}");
+        }
+    }
+}
