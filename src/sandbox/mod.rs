@@ -185,5 +185,5 @@ pub fn exec(job: &Job<'_>, command: &Command) -> Result<Supervised, SandboxError
 /// Finds out which layers of enforcement this environment offers. Reads and probes, changes nothing.
 #[must_use]
 pub fn layers() -> Layers {
-    platform::layers()
+    platform::probe()
 }
