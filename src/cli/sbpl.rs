@@ -10,6 +10,7 @@ use serde_json::json;
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
 use crate::base::json as document;
+use crate::sandbox::overlay::shipped;
 use crate::sbpl::{Answer, Diagnostics, ImportResolver, Imported, MAX_SOURCE_BYTES, Params, Policy, Query, Source};
 use crate::vocab::RuleRef;
 
@@ -29,7 +30,7 @@ pub(crate) struct ProfileArgs {
     /// Value of (param "KEY")
     #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = key_value)]
     define: Vec<(String, String)>,
-    /// Text appended to the profile; may be given several times
+    /// Text appended to the profile; may be given several times. A bare name of a shipped overlay means that one
     #[arg(long, value_name = "FILE")]
     overlay: Vec<PathBuf>,
     /// Directory in which (import "name") is looked up; may be given several times
@@ -115,10 +116,13 @@ fn place(rule: &RuleRef) -> String {
 }
 
 /// Reads and compiles the profile of a command.
-fn compile(args: &ProfileArgs, context: &Context) -> Result<Result<Policy, Diagnostics>, Failure> {
+pub(super) fn compile(args: &ProfileArgs, context: &Context) -> Result<Result<Policy, Diagnostics>, Failure> {
     let mut sources = vec![read_source(&args.profile, context)?];
     for overlay in &args.overlay {
-        sources.push(read_source(overlay, context)?);
+        sources.push(match overlay.to_str().and_then(shipped) {
+            Some(shipped) => Source::new(shipped.name, shipped.text),
+            None => read_source(overlay, context)?,
+        });
     }
     let params: Params = args.define.iter().cloned().collect();
     let resolver = SearchPath { directories: &args.import_dir, context };
@@ -176,7 +180,7 @@ impl ImportResolver for SearchPath<'_> {
 }
 
 /// Shows why a profile is refused: excerpts on stderr, or one object on stdout.
-fn show_diagnostics(diagnostics: &Diagnostics, json: bool, context: &Context) -> CliResult {
+pub(super) fn show_diagnostics(diagnostics: &Diagnostics, json: bool, context: &Context) -> CliResult {
     if json {
         let items: Vec<_> = diagnostics
             .items()
@@ -200,7 +204,7 @@ fn show_diagnostics(diagnostics: &Diagnostics, json: bool, context: &Context) ->
 }
 
 /// Shows what the compiler noticed.
-fn warn(warnings: &Diagnostics, context: &Context) {
+pub(super) fn warn(warnings: &Diagnostics, context: &Context) {
     if !warnings.is_empty() {
         eprintln!("{}\n", warnings.render(context.colour && context.stderr_is_terminal));
     }

@@ -23,6 +23,7 @@ mod elsewhere;
 #[cfg(target_os = "linux")]
 mod linux;
 pub mod lower;
+pub mod overlay;
 pub mod report;
 
 #[cfg(not(target_os = "linux"))]
