@@ -5,5 +5,6 @@
 pub mod digest;
 pub mod ids;
 pub mod json;
+pub mod position;
 pub mod rel_path;
 pub mod time;
