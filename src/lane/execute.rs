@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::base::cancel::Cancel;
+use crate::base::time::unix_seconds;
 use crate::event::{Fault, Observation, ProbeFacts};
 use crate::fixture::{FixtureDir, FixtureSet};
 use crate::host::Host;
@@ -11,7 +12,6 @@ use crate::os::process::{WorkerCommand, WorkerEnd, run_worker};
 use crate::probe::{PolicyText, ProbeAnswer, ProbeJob, SourceText};
 use crate::sandbox::EnforcementReport;
 use crate::vocab::{FailureKind, FailureStage};
-use crate::base::time::unix_seconds;
 
 /// The hidden command that makes this executable a worker.
 const WORKER_COMMAND: &str = "__worker";
@@ -33,7 +33,11 @@ pub struct Execution<'a> {
 ///
 /// Everything that goes wrong is a fault of this row alone.
 #[must_use]
-pub fn execute(what: &Execution<'_>, host: &Host, cancel: &Cancel) -> (ProbeFacts, Observation, Option<EnforcementReport>) {
+pub fn execute(
+    what: &Execution<'_>,
+    host: &Host,
+    cancel: &Cancel,
+) -> (ProbeFacts, Observation, Option<EnforcementReport>) {
     let params = params(what.fixture_dir.path());
     let probe = ProbeFacts { resolved_target: resolve(&what.probe.target, &params), ..what.probe.clone() };
     if let Err(error) = what.fixture_dir.rebuild(what.fixtures) {

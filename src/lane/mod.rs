@@ -8,4 +8,4 @@ mod prepare;
 
 pub use execute::{Execution, execute};
 pub use oracle::oracle_rows;
-pub use prepare::{Prepared, PreparedProfile, PrepareError, prepare};
+pub use prepare::{PrepareError, Prepared, PreparedProfile, prepare};

@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::base::rel_path::RelPath;
+use crate::fixture::{FixtureEntry, FixtureKind, FixtureSet};
 use crate::registry::check::{self, Field, Kind, Sink, optional, required};
 use crate::registry::{Document, DocumentError, Place, Refusal};
 use crate::vocab::{Finding, Severity};
@@ -31,40 +32,6 @@ const ENTRY_FIELDS: &[Field] = &[
     optional("content", Kind::Text),
     optional("target", Kind::Text),
 ];
-
-/// The declared tree, parents before children.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FixtureSet {
-    /// Entries in build order.
-    pub entries: Vec<FixtureEntry>,
-}
-
-/// One object of the tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FixtureEntry {
-    /// Where it stands beneath the fixture directory.
-    pub path: RelPath,
-    /// What it is, with what only that kind has.
-    pub kind: FixtureKind,
-    /// Permission bits, 0 to 0o777; set exactly, whatever the umask. Meaningless for symbolic links.
-    pub mode: u32,
-}
-
-/// The kinds of fixtures.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FixtureKind {
-    /// A directory.
-    Directory,
-    /// A regular file with this content.
-    File(String),
-    /// A symbolic link with this text; relative, and it stays beneath the fixture directory.
-    Symlink(String),
-    /// A named pipe.
-    Fifo,
-    /// A copy of the built-in program that exits with status 0 at once.
-    NoopProgram,
-}
 
 /// Why there is no fixture set.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,8 @@ use crate::denial::DecisionRecord;
 use crate::event::{Effect, Fault};
 use crate::sandbox::{self, End, Supervised, Trap};
 use crate::sbpl::{NoImports, Params, Policy, Source};
-use crate::vocab::{Driver, FailureKind, FailureStage, Operation, Platform, driver};
+use crate::vocab::driver::driver;
+use crate::vocab::{Driver, FailureKind, FailureStage, Operation, Platform};
 
 use super::driver::{call_name, perform};
 use super::protocol::{PolicyText, ProbeAnswer, ProbeJob};
@@ -62,7 +63,7 @@ fn compile(text: &PolicyText) -> Result<Policy, Fault> {
         text.sources.iter().map(|s| Source { name: s.name.clone(), text: s.text.clone() }).collect();
     let params: Params = text.params.clone().into_iter().collect();
     Policy::compile(&sources, &params, &NoImports).map_err(|diagnostics| {
-        fault(FailureStage::Apply, Some(FailureKind::ApplyFailed), "apply", diagnostics.to_string())
+        fault(FailureStage::Apply, Some(FailureKind::ApplyFailed), "apply", diagnostics.render(false))
     })
 }
 
@@ -90,10 +91,10 @@ fn execute(job: &ProbeJob, driver: Driver, policy: Option<&Policy>) -> Result<Pr
     drop(report);
     let mut lines = String::new();
     said.read_to_string(&mut lines).map_err(pipe)?;
-    Ok(answer(driver, &lines, supervised))
+    Ok(answer(driver, &lines, supervised, policy.is_some()))
 }
 
-fn answer(driver: Driver, lines: &str, supervised: Supervised) -> ProbeAnswer {
+fn answer(driver: Driver, lines: &str, supervised: Supervised, policy_applied: bool) -> ProbeAnswer {
     let (exit_status, signal) = match supervised.end {
         End::Exited(status) => (Some(status), None),
         End::Signaled(signal) => (None, Some(signal)),
@@ -112,7 +113,7 @@ fn answer(driver: Driver, lines: &str, supervised: Supervised) -> ProbeAnswer {
         signal,
         records: supervised.records,
         records_dropped: supervised.records_dropped,
-        report: supervised.report,
+        report: policy_applied.then_some(supervised.report),
     }
 }
 
@@ -143,5 +144,13 @@ fn fault(stage: FailureStage, kind: Option<FailureKind>, word: &str, message: St
 
 fn refused(fault: Fault) -> ProbeAnswer {
     let records: Vec<DecisionRecord> = Vec::new();
-    ProbeAnswer { effect: None, fault: Some(fault), exit_status: None, signal: None, records, records_dropped: 0, report: None }
+    ProbeAnswer {
+        effect: None,
+        fault: Some(fault),
+        exit_status: None,
+        signal: None,
+        records,
+        records_dropped: 0,
+        report: None,
+    }
 }
