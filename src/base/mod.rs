@@ -2,6 +2,7 @@
 //!
 //! Layer 0. Imports nothing of this crate.
 
+pub mod cancel;
 pub mod digest;
 pub mod ids;
 pub mod json;
