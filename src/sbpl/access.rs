@@ -33,6 +33,23 @@ pub enum Target<'a> {
     Process(ProcessTarget),
     /// A network endpoint or socket path; see [`Endpoint`].
     Network(Endpoint<'a>),
+    /// Another target with further attributes, for filters that look at more than the object itself.
+    Described {
+        /// The object.
+        target: &'a Target<'a>,
+        /// What else is known. A filter on an attribute that is not listed stays undecided.
+        facts: &'a [Fact<'a>],
+    },
+}
+
+/// One known attribute of an access, named like the filter that asks for it (`xattr`, `socket-domain`,
+/// `xpc-service-name`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fact<'a> {
+    /// Filter name without its `-prefix` or `-regex` ending.
+    pub filter: &'a str,
+    /// The attribute's value as a profile would spell it.
+    pub value: &'a str,
 }
 
 /// Object types of the `vnode-type` filter.
@@ -49,7 +66,8 @@ pub enum VnodeType {
     Tty,
 }
 
-/// Relation of a target process to the asking one (`target` filter).
+/// Relation of a target process to the asking one (`target` filter): the first that holds, in the order of the variants
+/// `Itself`, `Children`, `ProcessGroup`, `SameSandbox`, `Others`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are the documentation")]
 pub enum ProcessTarget {

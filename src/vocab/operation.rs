@@ -1,6 +1,7 @@
 //! The operations of the macOS sandbox as named on Sonoma 14.4.1 (libsandbox vocabulary), and their hierarchy.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,9 @@ use serde::{Deserialize, Serialize};
 pub struct Operation(String);
 
 impl Operation {
+    /// How many operations the system's table holds.
+    pub const COUNT: usize = OPERATIONS.len();
+
     /// Wraps a name as written in a profile or plan.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
@@ -27,7 +31,8 @@ impl Operation {
     /// The operation's index in the system's table (0 to 195), or `None` for aliases and names outside the table.
     #[must_use]
     pub fn index(&self) -> Option<usize> {
-        OPERATIONS.iter().position(|name| *name == self.0)
+        let sorted = sorted_indices();
+        sorted.binary_search_by(|&index| OPERATIONS[index].cmp(self.0.as_str())).ok().map(|at| sorted[at])
     }
 
     /// Whether the name is in the system's table or among the names profiles use besides it.
@@ -48,17 +53,37 @@ impl Operation {
     /// The hierarchy is derived from the names (`SPEC.md`, section SBPL).
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        if self.0 == other.0 || self.0 == "default" {
+        if self.0 == "default" {
             return true;
         }
-        match self.0.strip_suffix('*') {
-            // `process-exec` is an alias spelling of `process-exec*`.
-            Some(stem) => {
-                other.0.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '*']))
-            }
+        let (own, other) = (self.canonical(), other.canonical());
+        if own == other {
+            return true;
+        }
+        match own.strip_suffix('*') {
+            Some(stem) => other.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '*'])),
             None => false,
         }
     }
+
+    /// The table's spelling of an alias (`process-exec` is `process-exec*`); other names as written.
+    #[must_use]
+    pub fn canonical(&self) -> &str {
+        match SPELLINGS.iter().find(|(alias, _)| *alias == self.0) {
+            Some((_, name)) => name,
+            None => &self.0,
+        }
+    }
+}
+
+/// Table indices in the order of their names, for look-ups by name.
+fn sorted_indices() -> &'static [usize; OPERATIONS.len()] {
+    static SORTED: LazyLock<[usize; OPERATIONS.len()]> = LazyLock::new(|| {
+        let mut indices = std::array::from_fn(|index| index);
+        indices.sort_unstable_by_key(|&index: &usize| OPERATIONS[index]);
+        indices
+    });
+    &SORTED
 }
 
 impl fmt::Display for Operation {
@@ -295,6 +320,17 @@ pub(crate) const ALIASES: &[&str] = &[
     "process-codesigning-text-offset-get",
 ];
 
+/// Aliases that only spell a name of the table differently; other aliases stand for themselves.
+const SPELLINGS: &[(&str, &str)] = &[
+    ("process-exec", "process-exec*"),
+    ("iokit-open", "iokit-open*"),
+    ("ipc-posix-sem", "ipc-posix-sem*"),
+    ("ipc-posix-shm", "ipc-posix-shm*"),
+    ("ipc-posix-shm-read*", "ipc-posix-shm-read-data"),
+    ("file-issue-extension*", "file-issue-extension"),
+    ("file-unlink", "file-write-unlink"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,6 +354,10 @@ mod tests {
             ("process-exec*", "process-exec", true),
             ("process-exec*", "process-exec-interpreter", true),
             ("process*", "process-fork", true),
+            ("process-exec", "process-exec*", true),
+            ("process-exec", "process-exec-interpreter", true),
+            ("process-exec-interpreter", "process-exec", false),
+            ("file-write*", "file-unlink", true),
             ("default", "signal", true),
             ("fs-quota*", "file-read-data", false),
             ("mach*", "machtrap", false),

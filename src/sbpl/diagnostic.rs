@@ -1,0 +1,219 @@
+//! What is wrong with a profile text, and where: structured, and rendered with the source line and a caret.
+//!
+//! A diagnostic carries its own excerpt, so it can be shown after the text is gone; excerpts are bounded however long a
+//! line is.
+
+use std::fmt;
+
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+
+use super::source::Source;
+use crate::vocab::{Severity, Span};
+
+/// The most diagnostics kept for one compilation.
+pub(crate) const MAX_DIAGNOSTICS: usize = 100;
+/// Characters of a source line shown around the place.
+const EXCERPT_CHARS: usize = 120;
+
+/// One problem at one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Errors refuse the profile; warnings do not.
+    pub severity: Severity,
+    /// Stable id, `kebab-case`.
+    pub id: &'static str,
+    /// Name of the source.
+    pub source: String,
+    /// The place in it.
+    pub span: Span,
+    /// What is wrong, as a lower-case fragment.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    excerpt: Excerpt,
+}
+
+/// A window of the source line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Excerpt {
+    text: String,
+    start: usize,
+    end: usize,
+}
+
+impl Diagnostic {
+    /// A problem at `span` of `sources[span.source]`.
+    #[must_use]
+    pub fn new(
+        severity: Severity,
+        id: &'static str,
+        sources: &[Source],
+        span: Span,
+        message: impl Into<String>,
+    ) -> Self {
+        let source = sources.get(span.source as usize);
+        Self {
+            severity,
+            id,
+            source: source.map_or_else(String::new, |source| source.name.clone()),
+            span,
+            message: message.into(),
+            help: None,
+            excerpt: source.map_or_else(Excerpt::empty, |source| Excerpt::of(&source.text, span)),
+        }
+    }
+
+    /// The same problem with advice.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The problem with its source line and a caret, without a trailing newline.
+    #[must_use]
+    pub fn render(&self, colour: bool) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let line = self.span.line as usize;
+        let mut group = level
+            .primary_title(self.message.clone())
+            .id(self.id)
+            .element(Origin::path(self.source.clone()).line(line).char_column(self.span.column as usize))
+            .element(
+                Snippet::source(self.excerpt.text.clone())
+                    .line_start(line)
+                    .annotation(AnnotationKind::Primary.span(self.excerpt.start..self.excerpt.end)),
+            );
+        if let Some(help) = &self.help {
+            group = group.element(Level::HELP.message(help.clone()));
+        }
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        renderer.render(&[group])
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    /// `file:line:column: message`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}", self.source, self.span.line, self.span.column, self.message)
+    }
+}
+
+impl Excerpt {
+    fn empty() -> Self {
+        Self { text: String::new(), start: 0, end: 0 }
+    }
+
+    /// The line of the span's first byte, cut to a window; control characters become spaces so that nothing in a
+    /// profile can move a terminal's cursor.
+    fn of(text: &str, span: Span) -> Self {
+        let start = floor_boundary(text, span.start as usize);
+        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+        let before = text[line_start..start].chars().rev().take(EXCERPT_CHARS / 2).map(char::len_utf8).sum::<usize>();
+        let after = text[start..line_end].chars().take(EXCERPT_CHARS).map(char::len_utf8).sum::<usize>();
+        let (from, to) = (start - before, start + after);
+        let end = floor_boundary(text, span.end as usize).clamp(start, to);
+        let mut shown = String::new();
+        let (mut shown_start, mut shown_end) = (0, 0);
+        for (offset, c) in text[from..to].char_indices() {
+            if from + offset == start {
+                shown_start = shown.len();
+            }
+            if from + offset < end {
+                shown.push(if c.is_control() { ' ' } else { c });
+                shown_end = shown.len();
+            } else {
+                shown.push(if c.is_control() { ' ' } else { c });
+            }
+        }
+        if start == to {
+            shown_start = shown.len();
+        }
+        Self { text: shown, start: shown_start, end: shown_end.max(shown_start) }
+    }
+}
+
+fn floor_boundary(text: &str, offset: usize) -> usize {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    offset
+}
+
+/// Everything found wrong with one set of sources, in the order found; at most [`MAX_DIAGNOSTICS`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Diagnostics {
+    items: Vec<Diagnostic>,
+    dropped: usize,
+}
+
+impl Diagnostics {
+    /// No problem yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one problem; beyond the limit only errors push out nothing and are counted.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        if self.items.len() < MAX_DIAGNOSTICS {
+            self.items.push(diagnostic);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    /// The problems in the order found.
+    #[must_use]
+    pub fn items(&self) -> &[Diagnostic] {
+        &self.items
+    }
+
+    /// How many problems were found beyond those kept.
+    #[must_use]
+    pub fn dropped(&self) -> usize {
+        self.dropped
+    }
+
+    /// Whether any of them refuses the profile.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.items.iter().any(|item| item.severity == Severity::Error)
+    }
+
+    /// Whether there is nothing to say.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// All problems with excerpts, separated by blank lines.
+    #[must_use]
+    pub fn render(&self, colour: bool) -> String {
+        let mut parts: Vec<String> = self.items.iter().map(|item| item.render(colour)).collect();
+        if self.dropped > 0 {
+            parts.push(format!("… and {} more", self.dropped));
+        }
+        parts.join("\n\n")
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    /// The first error as `file:line:column: message`, with the number of the others.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = self.items.iter().find(|item| item.severity == Severity::Error).or_else(|| self.items.first());
+        let Some(first) = first else { return f.write_str("no problem") };
+        write!(f, "{first}")?;
+        match self.items.len() - 1 + self.dropped {
+            0 => Ok(()),
+            more => write!(f, " (and {more} more)"),
+        }
+    }
+}
+
+impl std::error::Error for Diagnostics {}

@@ -1,0 +1,608 @@
+//! Regular expressions as profiles write them: POSIX-like, over bytes, unanchored unless `^` or `$` say otherwise.
+//!
+//! The text is parsed here and handed to a linear-time automaton as a spelling of our own, so no feature of the engine
+//! leaks into the language. What has no agreed meaning (letter escapes, back-references) is kept and stays undecided.
+//! Invariants: parsing is bounded in length and depth; matching never backtracks.
+
+use std::fmt;
+
+use regex_automata::meta;
+use regex_automata::util::syntax;
+
+/// The longest expression accepted, in bytes.
+pub(crate) const MAX_PATTERN_BYTES: usize = 8 * 1024;
+/// The deepest nesting of groups accepted.
+const MAX_GROUPS: usize = 50;
+/// The largest count in `{n,m}` (POSIX `RE_DUP_MAX`).
+const MAX_REPEAT: u32 = 255;
+/// The largest automaton built for one expression, in bytes.
+const MAX_AUTOMATON_BYTES: usize = 4 << 20;
+
+/// A compiled expression.
+#[derive(Clone)]
+pub struct Pattern {
+    text: String,
+    tree: Node,
+    matcher: Option<meta::Regex>,
+}
+
+/// Why an expression is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct PatternError {
+    /// Byte offset in the expression.
+    pub offset: usize,
+    /// What is wrong, as a lower-case fragment.
+    pub message: String,
+}
+
+/// The parsed expression; shared with everything that reasons about patterns (roots, witnesses).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Node {
+    /// The empty text.
+    Empty,
+    /// `^`: only at the start.
+    Start,
+    /// `$`: only at the end.
+    End,
+    /// One of these bytes.
+    Bytes(Box<ByteSet>),
+    /// One after the other.
+    Concat(Vec<Node>),
+    /// Any of these.
+    Alternate(Vec<Node>),
+    /// Between `min` and `max` (unbounded when `None`) times.
+    Repeat { inner: Box<Node>, min: u32, max: Option<u32> },
+    /// A construct without an agreed meaning; the pattern is undecided.
+    Unsettled,
+}
+
+/// A set of bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ByteSet([bool; 256]);
+
+impl ByteSet {
+    fn none() -> Self {
+        Self([false; 256])
+    }
+
+    fn single(byte: u8) -> Self {
+        let mut set = Self::none();
+        set.0[usize::from(byte)] = true;
+        set
+    }
+
+    fn add_range(&mut self, first: u8, last: u8) {
+        for byte in first..=last {
+            self.0[usize::from(byte)] = true;
+        }
+    }
+
+    fn invert(&mut self) {
+        for slot in &mut self.0 {
+            *slot = !*slot;
+        }
+    }
+
+    /// Whether the byte is in the set.
+    pub(crate) fn contains(&self, byte: u8) -> bool {
+        self.0[usize::from(byte)]
+    }
+
+    /// The bytes of the set in ascending order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u8> + '_ {
+        (0..=255u8).filter(|&byte| self.contains(byte))
+    }
+
+    /// The only byte of the set, if there is exactly one.
+    pub(crate) fn only(&self) -> Option<u8> {
+        let mut bytes = self.iter();
+        let first = bytes.next()?;
+        bytes.next().is_none().then_some(first)
+    }
+
+    /// Appends the set in the engine's syntax.
+    fn write(&self, out: &mut String) {
+        use std::fmt::Write as _;
+        if let Some(byte) = self.only() {
+            let _ = write!(out, "\\x{byte:02x}");
+            return;
+        }
+        if self.iter().next().is_none() {
+            // An empty class: no byte can match.
+            out.push_str("[^\\x00-\\xff]");
+            return;
+        }
+        out.push('[');
+        let mut byte = 0usize;
+        while byte < 256 {
+            if self.0[byte] {
+                let first = byte;
+                while byte + 1 < 256 && self.0[byte + 1] {
+                    byte += 1;
+                }
+                let _ = write!(out, "\\x{first:02x}-\\x{byte:02x}");
+            }
+            byte += 1;
+        }
+        out.push(']');
+    }
+}
+
+impl Pattern {
+    /// Parses and compiles an expression.
+    ///
+    /// # Errors
+    /// The expression is malformed, too long, nested too deeply, or its automaton would be too large.
+    pub fn new(text: &str) -> Result<Self, PatternError> {
+        if text.len() > MAX_PATTERN_BYTES {
+            return Err(PatternError {
+                offset: MAX_PATTERN_BYTES,
+                message: format!("the expression has {} bytes; at most {MAX_PATTERN_BYTES} are accepted", text.len()),
+            });
+        }
+        let mut parser = Parser { text: text.as_bytes(), at: 0, depth: 0, unsettled: false };
+        let tree = parser.alternation()?;
+        if parser.at < parser.text.len() {
+            return Err(parser.error("unmatched `)`"));
+        }
+        let matcher = if parser.unsettled { None } else { Some(build(&[&tree])?) };
+        Ok(Self { text: text.to_owned(), tree, matcher })
+    }
+
+    /// The expression as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the expression finds a match in `haystack`; `None` when it uses a construct without an agreed meaning.
+    #[must_use]
+    pub fn is_match(&self, haystack: &[u8]) -> Option<bool> {
+        self.matcher.as_ref().map(|matcher| matcher.is_match(haystack))
+    }
+
+    /// Whether every construct of the expression has an agreed meaning.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.matcher.is_some()
+    }
+
+    /// The parsed expression.
+    pub(crate) fn tree(&self) -> &Node {
+        &self.tree
+    }
+
+    /// The text every match must begin the haystack with (empty when not anchored), and whether that text is all a
+    /// haystack may consist of.
+    #[must_use]
+    pub fn literal_start(&self) -> (Vec<u8>, bool) {
+        let parts = match &self.tree {
+            Node::Concat(parts) => parts.as_slice(),
+            single => std::slice::from_ref(single),
+        };
+        let Some((Node::Start, rest)) = parts.split_first() else { return (Vec::new(), false) };
+        let mut text = Vec::new();
+        for (index, part) in rest.iter().enumerate() {
+            match part {
+                Node::Bytes(set) => match set.only() {
+                    Some(byte) => text.push(byte),
+                    None => return (text, false),
+                },
+                Node::End => return (text, index + 1 == rest.len()),
+                _ => return (text, false),
+            }
+        }
+        (text, false)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Pattern {}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pattern").field(&self.text).finish()
+    }
+}
+
+/// Builds one automaton for several expressions; pattern numbers are positions in the list.
+pub(crate) fn build(trees: &[&Node]) -> Result<meta::Regex, PatternError> {
+    let texts: Vec<String> = trees
+        .iter()
+        .map(|tree| {
+            let mut text = String::new();
+            write_node(tree, &mut text);
+            text
+        })
+        .collect();
+    meta::Builder::new()
+        .configure(
+            meta::Config::new()
+                .utf8_empty(false)
+                .nfa_size_limit(Some(MAX_AUTOMATON_BYTES * trees.len().max(1)))
+                .match_kind(regex_automata::MatchKind::All),
+        )
+        .syntax(syntax::Config::new().unicode(false).utf8(false).nest_limit(400))
+        .build_many(&texts)
+        .map_err(|error| PatternError {
+            offset: 0,
+            message: match error.size_limit() {
+                Some(limit) => format!("the expression needs an automaton of more than {limit} bytes"),
+                None => format!("the expression cannot be compiled: {error}"),
+            },
+        })
+}
+
+fn write_node(node: &Node, out: &mut String) {
+    use std::fmt::Write as _;
+    match node {
+        Node::Empty | Node::Unsettled => out.push_str("(?:)"),
+        Node::Start => out.push_str("\\A"),
+        Node::End => out.push_str("\\z"),
+        Node::Bytes(set) => set.write(out),
+        Node::Concat(parts) => parts.iter().for_each(|part| write_node(part, out)),
+        Node::Alternate(arms) => {
+            out.push_str("(?:");
+            for (index, arm) in arms.iter().enumerate() {
+                if index > 0 {
+                    out.push('|');
+                }
+                write_node(arm, out);
+            }
+            out.push(')');
+        }
+        Node::Repeat { inner, min, max } => {
+            out.push_str("(?:");
+            write_node(inner, out);
+            out.push(')');
+            let _ = match (min, max) {
+                (0, None) => write!(out, "*"),
+                (1, None) => write!(out, "+"),
+                (min, None) => write!(out, "{{{min},}}"),
+                (min, Some(max)) => write!(out, "{{{min},{max}}}"),
+            };
+        }
+    }
+}
+
+struct Parser<'a> {
+    text: &'a [u8],
+    at: usize,
+    depth: usize,
+    unsettled: bool,
+}
+
+impl Parser<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn error(&self, message: impl Into<String>) -> PatternError {
+        PatternError { offset: self.at.min(self.text.len()), message: message.into() }
+    }
+
+    fn alternation(&mut self) -> Result<Node, PatternError> {
+        let mut arms = vec![self.concatenation()?];
+        while self.peek() == Some(b'|') {
+            self.at += 1;
+            arms.push(self.concatenation()?);
+        }
+        Ok(if arms.len() == 1 { arms.remove(0) } else { Node::Alternate(arms) })
+    }
+
+    fn concatenation(&mut self) -> Result<Node, PatternError> {
+        let mut parts = Vec::new();
+        while let Some(byte) = self.peek() {
+            if matches!(byte, b'|' | b')') {
+                break;
+            }
+            let atom = self.atom(byte)?;
+            parts.push(self.quantified(atom)?);
+        }
+        Ok(match parts.len() {
+            0 => Node::Empty,
+            1 => parts.remove(0),
+            _ => Node::Concat(parts),
+        })
+    }
+
+    fn quantified(&mut self, mut atom: Node) -> Result<Node, PatternError> {
+        let mut stacked = 0;
+        loop {
+            let (min, max) = match self.peek() {
+                Some(b'*') => (0, None),
+                Some(b'+') => (1, None),
+                Some(b'?') => (0, Some(1)),
+                Some(b'{') if self.text.get(self.at + 1).is_some_and(u8::is_ascii_digit) => self.interval()?,
+                _ => return Ok(atom),
+            };
+            if matches!(atom, Node::Start | Node::End) {
+                return Err(self.error("nothing to repeat after an anchor"));
+            }
+            stacked += 1;
+            if stacked > 4 {
+                return Err(self.error("too many repetitions in a row"));
+            }
+            self.at += 1;
+            atom = Node::Repeat { inner: Box::new(atom), min, max };
+        }
+    }
+
+    /// Reads `{n}`, `{n,}` or `{n,m}` and leaves the position on the closing brace.
+    fn interval(&mut self) -> Result<(u32, Option<u32>), PatternError> {
+        let close = self.text[self.at..]
+            .iter()
+            .position(|&byte| byte == b'}')
+            .ok_or_else(|| self.error("interval `{` without `}`"))?;
+        let body = &self.text[self.at + 1..self.at + close];
+        let bad = |parser: &Self| {
+            parser.error(format!("an interval counts from 0 to {MAX_REPEAT}: {{n}}, {{n,}} or {{n,m}}"))
+        };
+        let number = |digits: &[u8]| {
+            std::str::from_utf8(digits).ok().and_then(|text| text.parse::<u32>().ok()).filter(|&n| n <= MAX_REPEAT)
+        };
+        let (min, max) = match body.iter().position(|&byte| byte == b',') {
+            None => {
+                let count = number(body).ok_or_else(|| bad(self))?;
+                (count, Some(count))
+            }
+            Some(comma) if comma + 1 == body.len() => (number(&body[..comma]).ok_or_else(|| bad(self))?, None),
+            Some(comma) => {
+                let min = number(&body[..comma]).ok_or_else(|| bad(self))?;
+                let max = number(&body[comma + 1..]).ok_or_else(|| bad(self))?;
+                (min, Some(max))
+            }
+        };
+        if max.is_some_and(|max| max < min) {
+            return Err(self.error("the interval's upper count is below its lower count"));
+        }
+        self.at += close;
+        Ok((min, max))
+    }
+
+    fn atom(&mut self, byte: u8) -> Result<Node, PatternError> {
+        match byte {
+            b'(' => self.group(),
+            b'[' => self.bracket(),
+            b'\\' => self.escape(),
+            b'*' | b'+' | b'?' => Err(self.error(format!("nothing to repeat before `{}`", byte as char))),
+            _ => {
+                self.at += 1;
+                Ok(match byte {
+                    b'.' => {
+                        let mut all = ByteSet::none();
+                        all.invert();
+                        Node::Bytes(Box::new(all))
+                    }
+                    b'^' => Node::Start,
+                    b'$' => Node::End,
+                    first if first >= 0x80 => self.character(first),
+                    plain => Node::Bytes(Box::new(ByteSet::single(plain))),
+                })
+            }
+        }
+    }
+
+    /// A character beyond ASCII is the sequence of its bytes, kept together for a following repetition.
+    fn character(&mut self, first: u8) -> Node {
+        let mut bytes = vec![Node::Bytes(Box::new(ByteSet::single(first)))];
+        while let Some(next) = self.peek().filter(|byte| byte & 0xc0 == 0x80) {
+            bytes.push(Node::Bytes(Box::new(ByteSet::single(next))));
+            self.at += 1;
+        }
+        Node::Concat(bytes)
+    }
+
+    fn group(&mut self) -> Result<Node, PatternError> {
+        self.depth += 1;
+        if self.depth > MAX_GROUPS {
+            return Err(self.error(format!("groups are nested more than {MAX_GROUPS} deep")));
+        }
+        let open = self.at;
+        self.at += 1;
+        if self.peek() == Some(b'?') {
+            return Err(self.error("`(?` is not part of the profile language's expressions"));
+        }
+        let inner = self.alternation()?;
+        if self.peek() != Some(b')') {
+            return Err(PatternError { offset: open, message: "unmatched `(`".to_owned() });
+        }
+        self.at += 1;
+        self.depth -= 1;
+        Ok(inner)
+    }
+
+    fn escape(&mut self) -> Result<Node, PatternError> {
+        let Some(&escaped) = self.text.get(self.at + 1) else {
+            return Err(self.error("`\\` at the end of the expression"));
+        };
+        self.at += 2;
+        if escaped.is_ascii_alphanumeric() {
+            self.unsettled = true;
+            return Ok(Node::Unsettled);
+        }
+        Ok(if escaped >= 0x80 { self.character(escaped) } else { Node::Bytes(Box::new(ByteSet::single(escaped))) })
+    }
+
+    fn bracket(&mut self) -> Result<Node, PatternError> {
+        let open = self.at;
+        let unclosed = PatternError { offset: open, message: "unmatched `[`".to_owned() };
+        self.at += 1;
+        let inverted = self.peek() == Some(b'^');
+        if inverted {
+            self.at += 1;
+        }
+        let mut set = ByteSet::none();
+        let mut first = true;
+        loop {
+            let byte = self.peek().ok_or_else(|| unclosed.clone())?;
+            if byte == b']' && !first {
+                self.at += 1;
+                break;
+            }
+            first = false;
+            if byte == b'[' && matches!(self.text.get(self.at + 1), Some(b':' | b'.' | b'=')) {
+                self.class(&mut set)?;
+                continue;
+            }
+            let low = self.bracket_byte(&unclosed)?;
+            let ranged = self.peek() == Some(b'-') && self.text.get(self.at + 1).is_some_and(|&next| next != b']');
+            if !ranged {
+                set.add_range(low, low);
+                continue;
+            }
+            self.at += 1;
+            let high = self.bracket_byte(&unclosed)?;
+            if high < low {
+                return Err(self.error(format!("the range `{}-{}` is empty", low as char, high as char)));
+            }
+            set.add_range(low, high);
+        }
+        if inverted {
+            set.invert();
+        }
+        Ok(Node::Bytes(Box::new(set)))
+    }
+
+    fn bracket_byte(&mut self, unclosed: &PatternError) -> Result<u8, PatternError> {
+        let byte = self.peek().ok_or_else(|| unclosed.clone())?;
+        if byte >= 0x80 {
+            return Err(self.error("a bracket expression holds ASCII characters only"));
+        }
+        self.at += 1;
+        if byte != b'\\' {
+            return Ok(byte);
+        }
+        let escaped = self.peek().ok_or_else(|| unclosed.clone())?;
+        if escaped >= 0x80 {
+            return Err(self.error("a bracket expression holds ASCII characters only"));
+        }
+        self.at += 1;
+        if escaped.is_ascii_alphanumeric() {
+            self.unsettled = true;
+        }
+        Ok(escaped)
+    }
+
+    fn class(&mut self, set: &mut ByteSet) -> Result<(), PatternError> {
+        let rest = &self.text[self.at..];
+        let Some((name, test)) = CLASSES.iter().find(|(name, _)| rest.starts_with(name.as_bytes())) else {
+            return Err(self.error(
+                "unknown class; known are [:alpha:], [:digit:], [:alnum:], [:upper:], [:lower:], \
+                                   [:space:], [:blank:], [:punct:], [:print:], [:graph:], [:cntrl:] and [:xdigit:]",
+            ));
+        };
+        for byte in (0..=127u8).filter(test) {
+            set.add_range(byte, byte);
+        }
+        self.at += name.len();
+        Ok(())
+    }
+}
+
+type ClassTest = fn(&u8) -> bool;
+
+/// The character classes of POSIX (The Open Group Base Specifications, 9.3.5) in the C locale.
+const CLASSES: [(&str, ClassTest); 12] = [
+    ("[:alpha:]", u8::is_ascii_alphabetic),
+    ("[:digit:]", u8::is_ascii_digit),
+    ("[:alnum:]", u8::is_ascii_alphanumeric),
+    ("[:upper:]", u8::is_ascii_uppercase),
+    ("[:lower:]", u8::is_ascii_lowercase),
+    ("[:space:]", |byte| matches!(byte, b' ' | 0x09..=0x0d)),
+    ("[:blank:]", |byte| matches!(byte, b' ' | b'\t')),
+    ("[:punct:]", u8::is_ascii_punctuation),
+    ("[:print:]", |byte| matches!(byte, 0x20..=0x7e)),
+    ("[:graph:]", u8::is_ascii_graphic),
+    ("[:cntrl:]", u8::is_ascii_control),
+    ("[:xdigit:]", u8::is_ascii_hexdigit),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_match_like_posix_over_bytes() {
+        for (pattern, text, expected) in [
+            (r"\.pem$", "/a/key.pem", true),
+            (r"\.pem$", "/a/key.pem.bak", false),
+            (r"^/dev/ttys[0-9]+", "/dev/ttys12", true),
+            (r"^/dev/ttys[0-9]+", "/x/dev/ttys12", false),
+            ("a.c", "xa\ncx", true),
+            ("^(a|bc)+$", "abcbca", true),
+            ("^(a|bc)+$", "abcb", false),
+            ("^a{2,3}$", "aaa", true),
+            ("^a{2,3}$", "aaaa", false),
+            ("^a{0}b$", "b", true),
+            ("x{y", "x{y", true),
+            ("[]a]", "]", true),
+            ("[^]a]", "]", false),
+            ("[a-]", "-", true),
+            ("[[:digit:]x]", "7", true),
+            (r"[^\.]", ".", false),
+            ("^a+?$", "", true),
+            ("^[&&~~a-]$", "&", true),
+            ("^é$", "é", true),
+            ("^/a(|/b)$", "/a", true),
+            ("", "anything", true),
+        ] {
+            let compiled = Pattern::new(pattern).unwrap();
+            assert_eq!(compiled.is_match(text.as_bytes()), Some(expected), "{pattern} on {text}");
+        }
+        assert_eq!(Pattern::new("^a.$").unwrap().is_match(b"a\xff"), Some(true));
+    }
+
+    #[test]
+    fn malformed_expressions_name_the_place() {
+        for (pattern, offset, needle) in [
+            ("(a", 0, "unmatched `(`"),
+            ("(?", 1, "not part"),
+            ("a)", 1, "unmatched `)`"),
+            ("[a", 0, "unmatched `[`"),
+            ("*a", 0, "nothing to repeat"),
+            ("a|+", 2, "nothing to repeat"),
+            ("^*a", 1, "after an anchor"),
+            ("a\\", 1, "at the end"),
+            ("a{3,1}", 1, "below"),
+            ("a{999}", 1, "counts"),
+            ("a{1", 1, "without"),
+            ("[z-a]", 4, "empty"),
+            ("[[:foo:]]", 1, "unknown class"),
+            ("((a{255}){255}){255}", 0, "automaton"),
+        ] {
+            let error = Pattern::new(pattern).unwrap_err();
+            assert_eq!(error.offset, offset, "{pattern}: {error}");
+            assert!(error.message.contains(needle), "{pattern}: {error}");
+        }
+        assert!(Pattern::new(&"(".repeat(8000)).unwrap_err().message.contains("nested"));
+        assert!(Pattern::new(&"a".repeat(9000)).unwrap_err().message.contains("at most"));
+    }
+
+    #[test]
+    fn letter_escapes_stay_undecided() {
+        for pattern in [r"\d+", r"(a)\1", r"[\w]", r"\bfoo"] {
+            assert_eq!(Pattern::new(pattern).unwrap().is_match(b"1"), None, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn anchored_literals_are_found() {
+        for (pattern, start, whole) in [
+            (r"^/dev/tty\.x", "/dev/tty.x", false),
+            ("^/dev/tty$", "/dev/tty", true),
+            ("^/dev/tty[0-9]", "/dev/tty", false),
+            ("^/ab*", "/a", false),
+            ("/dev", "", false),
+            ("^/a|^/b", "", false),
+        ] {
+            assert_eq!(Pattern::new(pattern).unwrap().literal_start(), (start.as_bytes().to_vec(), whole), "{pattern}");
+        }
+    }
+}

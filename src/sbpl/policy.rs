@@ -1,0 +1,310 @@
+//! A compiled profile and its deciding rule: the last rule that matches an access decides.
+//!
+//! Invariants: `default` is order-free and asked last; nothing matched and no default line is a deny without a rule;
+//! a decision is unknown only where the unknown part can change it. `SPEC.md`, section "SBPL".
+
+use std::sync::OnceLock;
+
+use super::access::{Access, Decide, Verdict};
+use super::diagnostic::Diagnostics;
+use super::matching::{Reason, Truth, View};
+use super::roots::Roots;
+use super::rule::{MissingImport, Rule};
+use super::source::{ImportResolver, Params, Source};
+use super::vocabulary;
+use crate::vocab::{Decision, Operation, RuleRef, Verdict3};
+
+/// A compiled profile: immutable, shareable between threads.
+#[derive(Debug)]
+pub struct Policy {
+    rules: Vec<Rule>,
+    missing: Vec<MissingImport>,
+    warnings: Diagnostics,
+    /// Per operation of the system's table, built when first asked.
+    tables: Box<[OnceLock<Table>]>,
+}
+
+/// What can decide one operation, in the order of asking.
+#[derive(Debug)]
+struct Table {
+    steps: Vec<Step>,
+    path_fits: bool,
+    primary: Option<&'static str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Rule(usize),
+    /// Any rule may stand here.
+    Missing(usize),
+}
+
+/// An answer that still points into the policy.
+#[derive(Debug, Clone, Copy)]
+pub struct Judgement<'p> {
+    outcome: Outcome<'p>,
+    rule: Option<&'p RuleRef>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Outcome<'p> {
+    Decided(Decision),
+    Unknown(Reason<'p>),
+}
+
+impl Judgement<'_> {
+    /// The decision, or `None` when it is unknown.
+    #[must_use]
+    pub fn decision(&self) -> Option<Decision> {
+        match self.outcome {
+            Outcome::Decided(decision) => Some(decision),
+            Outcome::Unknown(_) => None,
+        }
+    }
+
+    /// Why the decision is unknown.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        match &self.outcome {
+            Outcome::Decided(_) => None,
+            Outcome::Unknown(reason) => Some(reason.to_string()),
+        }
+    }
+
+    /// The deciding rule; for an unknown decision the rule that leaves it open.
+    #[must_use]
+    pub fn rule(&self) -> Option<&RuleRef> {
+        self.rule
+    }
+
+    /// The owned form.
+    #[must_use]
+    pub fn to_verdict(&self) -> Verdict {
+        let decision = match &self.outcome {
+            Outcome::Decided(Decision::Allow) => Verdict3::Allow,
+            Outcome::Decided(Decision::Deny) => Verdict3::Deny,
+            Outcome::Unknown(reason) => Verdict3::Unknown(reason.to_string()),
+        };
+        Verdict { decision, rule: self.rule.cloned() }
+    }
+}
+
+impl Policy {
+    /// Compiles a profile: parses every source, evaluates helpers and parameters, collects the rules.
+    ///
+    /// `sources[0]` is the profile, the following ones are appended texts; all are evaluated in order as one text. Only
+    /// the first needs a `(version …)` form.
+    ///
+    /// # Errors
+    /// Every problem found, when any of them is an error.
+    pub fn compile(sources: &[Source], params: &Params, imports: &dyn ImportResolver) -> Result<Self, Diagnostics> {
+        let _ = (params, imports);
+        let mut diagnostics = Diagnostics::new();
+        if let Some(source) = sources.first() {
+            let span = crate::vocab::Span { source: 0, start: 0, end: 0, line: 1, column: 1 };
+            diagnostics.push(super::diagnostic::Diagnostic::new(
+                crate::vocab::Severity::Error,
+                "not-compiled",
+                std::slice::from_ref(source),
+                span,
+                "the compiler is not part of this revision",
+            ));
+        }
+        Err(diagnostics)
+    }
+
+    /// A policy of rules that are compiled already.
+    #[must_use]
+    pub fn from_rules(rules: Vec<Rule>, missing: Vec<MissingImport>, warnings: Diagnostics) -> Self {
+        let tables = (0..Operation::COUNT).map(|_| OnceLock::new()).collect();
+        Self { rules, missing, warnings, tables }
+    }
+
+    /// The rules in evaluation order, `default` lines among them.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Imports whose rules are unknown.
+    #[must_use]
+    pub fn missing_imports(&self) -> &[MissingImport] {
+        &self.missing
+    }
+
+    /// What the compiler noticed without refusing the profile.
+    #[must_use]
+    pub fn warnings(&self) -> &Diagnostics {
+        &self.warnings
+    }
+
+    /// What happens when no rule matches: the last unconditional `default` line, else deny without a rule.
+    #[must_use]
+    pub fn default(&self) -> (Decision, Option<RuleRef>) {
+        match self.rules.iter().rev().find(|rule| rule.is_default() && rule.filter.is_none()) {
+            Some(rule) => (rule.action, Some(rule.reference.clone())),
+            None => (Decision::Deny, None),
+        }
+    }
+
+    /// Answers one access without copying anything.
+    #[must_use]
+    pub fn judge(&self, access: &Access<'_>) -> Judgement<'_> {
+        self.with_table(access.operation, |table| self.judge_with(table, access))
+    }
+
+    /// Every rule that matches the access, or may match it, in textual order.
+    #[must_use]
+    pub fn matching(&self, access: &Access<'_>) -> Vec<&Rule> {
+        self.with_table(access.operation, |table| {
+            let view = View::new(access, table.path_fits, table.primary);
+            let mut found: Vec<usize> = table
+                .steps
+                .iter()
+                .filter_map(|step| match step {
+                    Step::Rule(index) if !matches!(self.rule_truth(*index, &view), Truth::No) => Some(*index),
+                    _ => None,
+                })
+                .collect();
+            found.sort_unstable();
+            found.dedup();
+            found.into_iter().map(|index| &self.rules[index]).collect()
+        })
+    }
+
+    /// The decision of an operation when no filter can change it.
+    #[must_use]
+    pub fn unconditional(&self, operation: &Operation) -> Option<Decision> {
+        self.with_table(operation, |table| {
+            let mut action = None;
+            for step in &table.steps {
+                let Step::Rule(index) = step else { return None };
+                let rule = &self.rules[*index];
+                if *action.get_or_insert(rule.action) != rule.action {
+                    return None;
+                }
+                if rule.filter.is_none() {
+                    return action;
+                }
+            }
+            match action {
+                Some(Decision::Allow) => None,
+                _ => Some(Decision::Deny),
+            }
+        })
+    }
+
+    /// A superset of the paths the profile could ever allow the operation on.
+    #[must_use]
+    pub fn allow_roots(&self, operation: &Operation) -> Roots {
+        self.with_table(operation, |table| {
+            let mut roots = Roots::none();
+            for step in &table.steps {
+                let Step::Rule(index) = step else { return Roots::All };
+                let rule = &self.rules[*index];
+                roots = match (rule.action, &rule.filter) {
+                    (Decision::Allow, None) => return Roots::All,
+                    (Decision::Allow, Some(filter)) => roots.union(Roots::of_filter(filter)),
+                    // An unconditional rule hides everything before it.
+                    (Decision::Deny, None) => return roots,
+                    (Decision::Deny, Some(_)) => roots,
+                };
+            }
+            roots
+        })
+    }
+
+    fn judge_with(&self, table: &Table, access: &Access<'_>) -> Judgement<'_> {
+        let view = View::new(access, table.path_fits, table.primary);
+        let mut open = Open::default();
+        for step in &table.steps {
+            match *step {
+                Step::Missing(index) => {
+                    let missing = &self.missing[index];
+                    let reason = Reason::Import { name: &missing.name, reason: &missing.reason };
+                    open.allow.get_or_insert((reason, &missing.reference));
+                    open.deny.get_or_insert((reason, &missing.reference));
+                }
+                Step::Rule(index) => {
+                    let rule = &self.rules[index];
+                    match self.rule_truth(index, &view) {
+                        Truth::No => {}
+                        Truth::Yes => return open.close(rule.action, Some(&rule.reference)),
+                        Truth::Unknown(reason) => {
+                            open.slot(rule.action).get_or_insert((reason, &rule.reference));
+                        }
+                    }
+                }
+            }
+        }
+        open.close(Decision::Deny, None)
+    }
+
+    fn rule_truth(&self, index: usize, view: &View<'_>) -> Truth<'_> {
+        match &self.rules[index].filter {
+            None => Truth::Yes,
+            Some(filter) => view.matches(filter),
+        }
+    }
+
+    fn with_table<T>(&self, operation: &Operation, use_table: impl FnOnce(&Table) -> T) -> T {
+        match operation.index() {
+            Some(index) => use_table(self.tables[index].get_or_init(|| self.table(operation))),
+            None => use_table(&self.table(operation)),
+        }
+    }
+
+    fn table(&self, operation: &Operation) -> Table {
+        let mut steps = Vec::new();
+        let mut defaults = Vec::new();
+        let mut missing = self.missing.iter().enumerate().rev().peekable();
+        for (index, rule) in self.rules.iter().enumerate().rev() {
+            while let Some((number, _)) = missing.next_if(|(_, import)| import.position > index) {
+                steps.push(Step::Missing(number));
+            }
+            if rule.covers(operation) {
+                steps.push(Step::Rule(index));
+            }
+            if rule.is_default() {
+                defaults.push(Step::Rule(index));
+            }
+        }
+        steps.extend(missing.map(|(number, _)| Step::Missing(number)));
+        steps.extend(defaults);
+        Table { steps, path_fits: vocabulary::path_fits(operation), primary: vocabulary::primary_attribute(operation) }
+    }
+}
+
+/// Undecided rules met so far: the first of each action.
+#[derive(Default)]
+struct Open<'p> {
+    allow: Option<(Reason<'p>, &'p RuleRef)>,
+    deny: Option<(Reason<'p>, &'p RuleRef)>,
+}
+
+impl<'p> Open<'p> {
+    fn slot(&mut self, action: Decision) -> &mut Option<(Reason<'p>, &'p RuleRef)> {
+        match action {
+            Decision::Allow => &mut self.allow,
+            Decision::Deny => &mut self.deny,
+        }
+    }
+
+    /// The answer once a rule is known to match: open rules of the same action cannot change it.
+    fn close(mut self, action: Decision, rule: Option<&'p RuleRef>) -> Judgement<'p> {
+        let other = match action {
+            Decision::Allow => Decision::Deny,
+            Decision::Deny => Decision::Allow,
+        };
+        match self.slot(other).take() {
+            Some((reason, open_rule)) => Judgement { outcome: Outcome::Unknown(reason), rule: Some(open_rule) },
+            None => Judgement { outcome: Outcome::Decided(action), rule },
+        }
+    }
+}
+
+impl Decide for Policy {
+    fn decide(&self, access: &Access<'_>) -> Verdict {
+        self.judge(access).to_verdict()
+    }
+}
