@@ -1,8 +1,8 @@
-//! The fixture set: the files a plan's probes act on, as data (`SPEC.md`, section "Fixture sets").
+//! Reading a plan's fixture set: the document of [`crate::fixture`], checked completely before anything is built.
 //!
-//! A set is built in a private directory for every run and lane; targets name it as `${FIXTURES}`, profiles as
-//! `(param "FIXTURES")`. Parents are declared before their children, so a builder goes through the entries in order and
-//! applies directory modes last, in reverse.
+//! Targets name the directory a set is built in as `${FIXTURES}`, profiles as `(param "FIXTURES")`. What the checks
+//! guarantee: every path stays beneath that directory, nothing is declared twice, nothing stands below a file or a link,
+//! and every link names something beneath the directory. Contract: `SPEC.md` section "Fixtures".
 
 use std::collections::HashMap;
 
@@ -10,13 +10,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::base::rel_path::RelPath;
-use crate::fixture::{FixtureEntry, FixtureKind, FixtureSet};
+use crate::fixture::{FixtureEntry, FixtureKind, FixtureSet, Mode, SCHEMA_VERSION};
 use crate::registry::check::{self, Field, Kind, Sink, optional, required};
 use crate::registry::{Document, DocumentError, Place, Refusal};
 use crate::vocab::{Finding, Severity};
-
-/// Schema tag of a fixture set.
-pub const FIXTURES_TAG: &str = "runtime-tools.fixture_set.v0.1";
 
 /// How targets name the directory a set is built in.
 pub const FIXTURES_VARIABLE: &str = "${FIXTURES}";
@@ -66,9 +63,9 @@ pub fn read(document: &Document) -> (FixtureSet, Vec<Finding>) {
 }
 
 fn read_value(value: &Value, sink: &mut Sink<'_>) -> FixtureSet {
-    let mut set = FixtureSet::default();
-    let mut declared = HashMap::new();
-    if !check::has_tag(value, FIXTURES_TAG, sink) {
+    let mut set = FixtureSet { schema_version: SCHEMA_VERSION.to_owned(), entries: Vec::new() };
+    let mut declared = Declared::default();
+    if !check::has_tag(value, SCHEMA_VERSION, sink) {
         return set;
     }
     let map = check::object(value, FIELDS, Severity::Warning, "the fixture set", "", sink);
@@ -77,108 +74,91 @@ fn read_value(value: &Value, sink: &mut Sink<'_>) -> FixtureSet {
         let pointer = format!("/entries/{number}");
         let mark = sink.len();
         check::object(value, ENTRY_FIELDS, Severity::Error, "a fixture entry", &pointer, sink);
-        if sink.has_error_since(mark) {
+        if sink.has_error_since(mark) || !check_texts(value, &pointer, sink) {
             continue;
         }
-        let typed = TypedEntry::deserialize(value).expect("the field table admits only what the type can hold");
-        if let Some(entry) = check_entry(typed, &declared, &pointer, sink) {
-            declared.insert(entry.path.as_str().to_owned(), entry.kind == FixtureKind::Directory);
+        let entry = FixtureEntry::deserialize(value).expect("the checks admit only what the type can hold");
+        declared.check(&entry, &pointer, sink);
+        check_content(&entry, &pointer, sink);
+        if !sink.has_error_since(mark) {
             set.entries.push(entry);
         }
     }
     set
 }
 
-#[derive(Deserialize)]
-struct TypedEntry {
-    path: String,
-    kind: String,
-    #[serde(default)]
-    mode: Option<String>,
-    #[serde(default)]
-    content: Option<String>,
-    #[serde(default)]
-    target: Option<String>,
-}
-
-/// Paths declared so far, and whether each is a directory.
-type Declared = HashMap<String, bool>;
-
-fn check_entry(typed: TypedEntry, earlier: &Declared, pointer: &str, sink: &mut Sink<'_>) -> Option<FixtureEntry> {
+/// Checks the texts that the entry's type would refuse: path and mode.
+fn check_texts(value: &Value, pointer: &str, sink: &mut Sink<'_>) -> bool {
     let mark = sink.len();
-    let path = match RelPath::try_from(typed.path.as_str()) {
-        Ok(path) => path,
-        Err(error) => {
-            sink.error("fixture-path", &format!("{pointer}/path"), format!("path {:?} {error}", typed.path));
-            return None;
-        }
-    };
-    check_position(&path, earlier, pointer, sink);
-    let kind = check_content(&typed, &path, pointer, sink);
-    let default_mode =
-        if matches!(kind, Some(FixtureKind::Directory | FixtureKind::NoopProgram)) { 0o755 } else { 0o644 };
-    let mode = match typed.mode.as_deref() {
-        None => default_mode,
-        Some(text) => match parse_mode(text) {
-            Some(mode) => mode,
-            None => {
-                let message = format!("mode of {path} is {text:?}, expected octal text from \"0000\" to \"0777\"");
-                sink.error("fixture-mode", &format!("{pointer}/mode"), message);
-                default_mode
-            }
-        },
-    };
-    let kind = kind.filter(|_| !sink.has_error_since(mark))?;
-    Some(FixtureEntry { path, kind, mode })
+    let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    if let Some(Err(error)) = text("path").map(RelPath::try_from) {
+        sink.error("fixture-path", &format!("{pointer}/path"), format!("the fixture's path {error}"));
+    }
+    if let Some(Err(error)) = text("mode").map(Mode::try_from) {
+        sink.error("fixture-mode", &format!("{pointer}/mode"), error.to_string());
+    }
+    !sink.has_error_since(mark)
 }
 
-/// The parent must be a directory declared before, and nothing may be declared twice.
-fn check_position(path: &RelPath, earlier: &Declared, pointer: &str, sink: &mut Sink<'_>) {
-    let at = format!("{pointer}/path");
-    if earlier.contains_key(path.as_str()) {
-        sink.error("fixture-duplicate", &at, format!("{path} is declared twice"));
-    }
-    if let Some((parent, _)) = path.as_str().rsplit_once('/') {
-        match earlier.get(parent) {
-            Some(true) => {}
-            Some(false) => {
-                sink.error("fixture-parent", &at, format!("{path} stands below {parent}, which is not a directory"));
+/// Paths so far: whether each is a directory, and whether it was declared or only implied by what stands below it.
+#[derive(Default)]
+struct Declared(HashMap<String, (bool, bool)>);
+
+impl Declared {
+    /// Nothing is declared twice, and nothing stands below anything but a directory.
+    fn check(&mut self, entry: &FixtureEntry, pointer: &str, sink: &mut Sink<'_>) {
+        let at = format!("{pointer}/path");
+        let path = entry.path.as_str();
+        let is_directory = entry.kind == FixtureKind::Directory;
+        match self.0.get(path) {
+            Some((_, true)) => {
+                sink.error("fixture-duplicate", &at, format!("{path} is declared twice"));
             }
-            None => {
-                sink.error(
-                    "fixture-parent",
-                    &at,
-                    format!("{path} stands below {parent}, which is not declared before it"),
-                )
-                .help = Some(format!("declare the directory {parent} first"));
+            Some(_) if !is_directory => {
+                sink.error("fixture-parent", &at, format!("{path} has entries below it, so it must be a directory"));
+            }
+            _ => {}
+        }
+        for (end, _) in path.match_indices('/') {
+            let parent = &path[..end];
+            match self.0.get(parent) {
+                Some((true, _)) => {}
+                Some((false, _)) => {
+                    let message = format!("{path} stands below {parent}, which is not a directory");
+                    sink.error("fixture-parent", &at, message);
+                    return;
+                }
+                None => {
+                    self.0.insert(parent.to_owned(), (true, false));
+                }
             }
         }
+        self.0.insert(path.to_owned(), (is_directory, true));
     }
 }
 
-fn check_content(typed: &TypedEntry, path: &RelPath, pointer: &str, sink: &mut Sink<'_>) -> Option<FixtureKind> {
-    if typed.content.is_some() && typed.kind != "file" {
-        let message = format!("content of {path}: only a file has content, this is a {}", typed.kind);
-        sink.error("fixture-content", &format!("{pointer}/content"), message);
+fn check_content(entry: &FixtureEntry, pointer: &str, sink: &mut Sink<'_>) {
+    let path = &entry.path;
+    if entry.content.is_some() && entry.kind != FixtureKind::File {
+        sink.error(
+            "fixture-content",
+            &format!("{pointer}/content"),
+            format!("{path} is not a file and has no content"),
+        );
     }
-    if typed.target.is_some() != (typed.kind == "symlink") {
-        let message = format!("{path} is a {}: exactly the symbolic links have a target", typed.kind);
-        sink.error("fixture-target", pointer, message);
-        return None;
-    }
-    match typed.kind.as_str() {
-        "directory" => Some(FixtureKind::Directory),
-        "file" => Some(FixtureKind::File(typed.content.clone().unwrap_or_default())),
-        "fifo" => Some(FixtureKind::Fifo),
-        "noop_program" => Some(FixtureKind::NoopProgram),
-        _ => {
-            let target = typed.target.clone().unwrap_or_default();
-            if !stays_beneath(path, &target) {
-                let message = format!("target {target:?} of {path} leaves the fixture directory");
-                sink.error("fixture-target", &format!("{pointer}/target"), message);
-            }
-            Some(FixtureKind::Symlink(target))
+    match (&entry.target, entry.kind) {
+        (None, FixtureKind::Symlink) => {
+            sink.error("fixture-target", pointer, format!("the symbolic link {path} has no target"));
         }
+        (Some(target), FixtureKind::Symlink) if !stays_beneath(path, target) => {
+            let message = format!("target {target:?} of {path} leaves the fixture directory");
+            sink.error("fixture-target", &format!("{pointer}/target"), message);
+        }
+        (Some(_), kind) if kind != FixtureKind::Symlink => {
+            let message = format!("{path} is not a symbolic link and has no target");
+            sink.error("fixture-target", &format!("{pointer}/target"), message);
+        }
+        _ => {}
     }
 }
 
@@ -199,45 +179,29 @@ fn stays_beneath(path: &RelPath, target: &str) -> bool {
     true
 }
 
-/// Octal text of three or four digits, 0 to 0o777: no set-id or sticky bits.
-fn parse_mode(text: &str) -> Option<u32> {
-    if !(3..=4).contains(&text.len()) || !text.bytes().all(|b| matches!(b, b'0'..=b'7')) {
-        return None;
-    }
-    u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777)
-}
-
-impl FixtureSet {
-    /// The entry declared at a path beneath the fixture directory.
-    #[must_use]
-    pub fn entry(&self, path: &str) -> Option<&FixtureEntry> {
-        self.entries.iter().find(|entry| entry.path.as_str() == path)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read_entries(entries: Value) -> (FixtureSet, Vec<String>) {
+    fn read_entries(entries: &Value) -> (FixtureSet, Vec<String>) {
         let mut sink = Sink::new("fixtures.json");
-        let set = read_value(&json!({"schema_version": FIXTURES_TAG, "entries": entries}), &mut sink);
+        let set = read_value(&json!({"schema_version": SCHEMA_VERSION, "entries": entries}), &mut sink);
         (set, sink.into_findings().into_iter().map(|f| format!("{} {}", f.id, f.pointer.unwrap_or_default())).collect())
     }
 
     #[test]
     fn a_tree_of_every_kind_is_read() {
-        let (set, findings) = read_entries(json!([
+        let (set, findings) = read_entries(&json!([
+            {"path": "d/e/f", "kind": "file", "mode": "000", "content": "x"},
             {"path": "d", "kind": "directory", "mode": "0700"},
-            {"path": "d/f", "kind": "file", "mode": "000", "content": "x"},
             {"path": "d/l", "kind": "symlink", "target": "../d/f"},
             {"path": "p", "kind": "fifo", "mode": "0600"},
             {"path": "n", "kind": "noop_program"},
         ]));
         assert_eq!(findings, [""; 0]);
-        assert_eq!(set.entry("d/f").unwrap().kind, FixtureKind::File("x".into()));
-        assert_eq!(set.entries.iter().map(|e| e.mode).collect::<Vec<_>>(), [0o700, 0, 0o644, 0o600, 0o755]);
+        assert_eq!(set.entries.len(), 5);
+        assert_eq!(set.entries[0].mode.map(Mode::bits), Some(0));
     }
 
     #[test]
@@ -247,14 +211,17 @@ mod tests {
         for (entry, finding) in [
             (file("../x"), "fixture-path /entries/1/path"),
             (file("/x"), "fixture-path /entries/1/path"),
+            (file(""), "fixture-path /entries/1/path"),
             (file("a\u{0}b"), "fixture-path /entries/1/path"),
-            (file("d"), "fixture-duplicate /entries/1/path"),
-            (file("e/x"), "fixture-parent /entries/1/path"),
+            (file("d"), "fixture-parent /entries/1/path"),
+            (file("d/f"), "fixture-duplicate /entries/1/path"),
+            (file("d/f/x"), "fixture-parent /entries/1/path"),
             (link("/etc/passwd"), "fixture-target /entries/1/target"),
             (link("../x"), "fixture-target /entries/1/target"),
             (link("d/../../x"), "fixture-target /entries/1/target"),
+            (link(""), "fixture-target /entries/1/target"),
             (json!({"path": "l", "kind": "symlink"}), "fixture-target /entries/1"),
-            (json!({"path": "x", "kind": "file", "target": "d"}), "fixture-target /entries/1"),
+            (json!({"path": "x", "kind": "file", "target": "d"}), "fixture-target /entries/1/target"),
             (json!({"path": "x", "kind": "socket"}), "fixture-kind /entries/1/kind"),
             (json!({"path": "x", "kind": "fifo", "content": ""}), "fixture-content /entries/1/content"),
             (json!({"path": "x", "kind": "file", "mode": "4755"}), "fixture-mode /entries/1/mode"),
@@ -264,11 +231,9 @@ mod tests {
             (json!({"kind": "file"}), "missing-key /entries/1"),
             (json!(7), "wrong-type /entries/1"),
         ] {
-            let (set, findings) = read_entries(json!([{"path": "d", "kind": "directory"}, entry]));
+            let (set, findings) = read_entries(&json!([{"path": "d/f", "kind": "file"}, entry]));
             assert_eq!(findings, [finding], "{entry}");
             assert_eq!(set.entries.len(), 1, "{entry}");
         }
-        let (_, findings) = read_entries(json!([file("f"), file("f/x")]));
-        assert_eq!(findings, ["fixture-parent /entries/1/path"]);
     }
 }

@@ -13,4 +13,4 @@ pub mod fixtures;
 pub use compile::{CompileError, CompiledPlan, CompiledProfile, Filters, ProbeRow, compile};
 pub use digest::plan_digest;
 pub use document::{Lanes, PLAN_TAG, Plan, PlanError, load_plan, read};
-pub use fixtures::{FixturesError, load_fixtures};
+pub use fixtures::{FIXTURES_VARIABLE, FixturesError, load_fixtures};

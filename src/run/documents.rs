@@ -185,9 +185,7 @@ pub(super) fn fixtures_document(
         "run_id": run_id,
         "plan_id": plan_id,
         "records": [],
-        "fixture_set": set.entries.iter().map(|entry| json!({
-            "path": entry.path, "kind": entry.kind, "mode": format!("{:04o}", entry.mode),
-        })).collect::<Vec<_>>(),
+        "fixture_set": set,
     })
 }
 
