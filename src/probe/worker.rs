@@ -91,10 +91,10 @@ fn execute(job: &ProbeJob, driver: Driver, policy: Option<&Policy>) -> Result<Pr
     drop(report);
     let mut lines = String::new();
     said.read_to_string(&mut lines).map_err(pipe)?;
-    Ok(answer(driver, &lines, supervised, policy.is_some()))
+    Ok(answer(driver, &lines, supervised))
 }
 
-fn answer(driver: Driver, lines: &str, supervised: Supervised, policy_applied: bool) -> ProbeAnswer {
+fn answer(driver: Driver, lines: &str, supervised: Supervised) -> ProbeAnswer {
     let (exit_status, signal) = match supervised.end {
         End::Exited(status) => (Some(status), None),
         End::Signaled(signal) => (None, Some(signal)),
@@ -113,7 +113,7 @@ fn answer(driver: Driver, lines: &str, supervised: Supervised, policy_applied: b
         signal,
         records: supervised.records,
         records_dropped: supervised.records_dropped,
-        report: policy_applied.then_some(supervised.report),
+        report: supervised.report,
     }
 }
 
