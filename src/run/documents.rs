@@ -155,7 +155,9 @@ pub(super) fn enforcement_report(
     world_rebound: bool,
     reports: &IndexMap<String, EnforcementReport>,
 ) -> Value {
-    let mut missing: Vec<&String> = layers.missing.iter().chain(&host.without_layers).collect();
+    // What the workers found counts as well: they applied the policies.
+    let by_workers = reports.values().flat_map(|report| &report.layers.missing);
+    let mut missing: Vec<&String> = layers.missing.iter().chain(&host.without_layers).chain(by_workers).collect();
     missing.sort();
     missing.dedup();
     json!({
@@ -163,7 +165,10 @@ pub(super) fn enforcement_report(
         "world_id": world_id,
         "run_id": run_id,
         "platform": std::env::consts::OS,
-        "layers": layers,
+        "kernel_release": layers.kernel_release,
+        "landlock_abi": layers.landlock_abi,
+        "uid": layers.uid,
+        "layers": layers.layers,
         "missing_layers": missing,
         "start_unsandboxed": !layers.already_sandboxed,
         "world_rebound": world_rebound,

@@ -45,7 +45,7 @@ pub(super) struct Executed {
 type Step = (usize, usize, Lane);
 
 enum Row {
-    Scenario(Box<ResultRow>, Option<EnforcementReport>),
+    Scenario(Box<ResultRow>, Option<Box<EnforcementReport>>),
     Baseline(Box<BaselineRow>),
 }
 
@@ -111,7 +111,7 @@ fn one(task: &Task<'_>, (profile, probe, lane): Step, fixture_dir: &FixtureDir) 
     };
     let (facts, seen, report) = execute(&what, task.host, task.cancel);
     match lane {
-        Lane::Scenario => Row::Scenario(Box::new(classify(&facts, seen, task.runner)), report),
+        Lane::Scenario => Row::Scenario(Box::new(classify(&facts, seen, task.runner)), report.map(Box::new)),
         Lane::Baseline | Lane::Oracle => Row::Baseline(Box::new(baseline_row(&facts, seen))),
     }
 }
@@ -139,7 +139,7 @@ fn collect(task: &Task<'_>, steps: &[Step], rows: Vec<Option<Row>>) -> Executed 
             Some(Row::Scenario(row, report)) => {
                 executed.scenario.entry(id.clone()).or_default().push(*row);
                 if let Some(report) = report {
-                    executed.reports.entry(id.clone()).or_insert(report);
+                    executed.reports.entry(id.clone()).or_insert(*report);
                 }
             }
             Some(Row::Baseline(row)) => executed.baseline.push(*row),

@@ -66,3 +66,13 @@ pub fn fork_and_wait() -> Result<Option<i32>, Errno> {
 fn last_errno() -> Errno {
     Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
+
+/// Asks the kernel to kill this process when the thread that started it ends (Linux; `PR_SET_PDEATHSIG` of prctl(2)).
+///
+/// Best effort elsewhere: the parent kills its workers' process groups in any case.
+pub fn die_with_parent() {
+    #[cfg(target_os = "linux")]
+    {
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    }
+}
