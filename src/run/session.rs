@@ -13,8 +13,8 @@ use crate::base::rel_path::RelPath;
 use crate::bundle::layout::{self, name};
 use crate::bundle::{BundleError, Identity, OpenBundle, Outcome, RunLock, RunManifest, SealedBundle};
 use crate::event::{
-    BaselineDocument, MismatchSummary, OracleDocument, OracleRow, ProfileResults, RunnerInfo, mismatch_packets,
-    mismatch_summary, normalise, path_witnesses,
+    BASELINE_SCHEMA, BaselineDocument, MismatchSummary, ORACLE_SCHEMA, OracleDocument, OracleRow, ProfileResults,
+    RESULTS_SCHEMA, RunnerInfo, mismatch_packets, mismatch_summary, normalise, path_witnesses,
 };
 use crate::fixture::{FixtureError, FixtureSet};
 use crate::host::Host;
@@ -294,7 +294,7 @@ impl Session<'_> {
         }
         if self.lanes.baseline && error.is_none() {
             let document = BaselineDocument {
-                schema_version: "runtime-tools.baseline_results.v0.1",
+                schema_version: BASELINE_SCHEMA,
                 world_id: self.world().to_owned(),
                 run_id: self.run_id().to_owned(),
                 results: baseline,
@@ -367,7 +367,7 @@ impl Session<'_> {
                 preflight: None,
                 notes: (status != "ok")
                     .then(|| "at least one probe has no result or another decision than expected".into()),
-                schema_version: "runtime-tools.runtime_results.v0.1",
+                schema_version: RESULTS_SCHEMA,
                 run_id: self.run_id().to_owned(),
                 base_profile_sha256: profile.base_sha256.to_string(),
                 applied_profile_sha256: profile.applied_sha256.to_string(),
@@ -403,7 +403,7 @@ impl Session<'_> {
                 oracle.extend(oracle_rows(profile, &params, self.world(), self.run_id()).unwrap_or_default());
             }
             let document = OracleDocument {
-                schema_version: "runtime-tools.oracle_results.v0.1",
+                schema_version: ORACLE_SCHEMA,
                 world_id: self.world().to_owned(),
                 run_id: self.run_id().to_owned(),
                 results: oracle.clone(),
