@@ -10,6 +10,7 @@ mod describe;
 mod emit_promotion;
 mod exit;
 mod list;
+mod lookup;
 mod plan_lint;
 mod registry_lint;
 mod run;
