@@ -74,7 +74,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let plan_path = context.absolute(&args.plan);
-    let lookup = args.lookup.lookup(context);
+    let lookup = args.lookup.resolve(context, plan_path.parent().unwrap_or(&context.cwd));
     let place = Place::Disk(plan_path.clone());
     let plan = plan::load_plan(&place)?;
     let registry = registry::load(None, registry::for_plan(&place, &plan.registry_id, &lookup)?, &lookup)?;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
@@ -65,6 +65,24 @@ pub fn is_directory(path: &Path) -> bool {
 #[must_use]
 pub fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
+}
+
+/// The regular files called `name` beneath `directory`, sorted by path; links are not followed. What cannot be listed is
+/// reported with its path.
+#[must_use]
+pub fn find_named(directory: &Path, name: &str) -> Vec<Result<PathBuf, (PathBuf, io::Error)>> {
+    walkdir::WalkDir::new(directory)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_map(|entry| match entry {
+            Ok(entry) if entry.file_type().is_file() && entry.file_name() == name => Some(Ok(entry.into_path())),
+            Ok(_) => None,
+            Err(error) => {
+                let path = error.path().unwrap_or(directory).to_path_buf();
+                Some(Err((path, error.into())))
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -193,7 +193,7 @@ fn compile_profile(profile: &Profile, registry: &Registry) -> Result<CompiledPro
         path: profile.profile_path.clone(),
         source,
     })?;
-    if profile.mode == ProfileMode::Sbpl && names_blob(&profile.profile_path) {
+    if profile.is_blob_declared_as_sbpl() {
         let (profile, path) = (profile.profile_id.clone(), profile.profile_path.clone());
         return Err(CompileError::BlobAsSbpl { profile, path });
     }
@@ -213,11 +213,6 @@ fn compile_profile(profile: &Profile, registry: &Registry) -> Result<CompiledPro
         key_specific_rules: profile.key_specific_rules.clone(),
         rows: profile.probe_refs.iter().map(|id| row(&registry.probes[id.as_str()])).collect(),
     })
-}
-
-/// Whether a path has the suffix of compiled blobs.
-pub(super) fn names_blob(path: &str) -> bool {
-    path.ends_with(".bin")
 }
 
 fn row(probe: &Probe) -> ProbeRow {

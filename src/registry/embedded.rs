@@ -10,6 +10,13 @@ pub const FILES: &[(&str, &str)] = &shipped![
     "plans/linux-baseline/plan.json",
     "plans/linux-baseline/registry/probes.json",
     "plans/linux-baseline/registry/profiles.json",
+    "plans/linux-baseline/sb/allow_default_carve_out.sb",
+    "plans/linux-baseline/sb/attribution.sb",
+    "plans/linux-baseline/sb/combined_filters.sb",
+    "plans/linux-baseline/sb/deny_default_reader.sb",
+    "plans/linux-baseline/sb/exec_scoped.sb",
+    "plans/linux-baseline/sb/fork_without_exec.sb",
+    "plans/linux-baseline/sb/write_scoped.sb",
     "plans/registry/index.json",
 ];
 

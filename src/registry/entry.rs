@@ -149,3 +149,11 @@ pub struct Profile {
     /// Free text.
     pub notes: Option<String>,
 }
+
+impl Profile {
+    /// Whether the path has the suffix of compiled blobs although the mode says text.
+    #[must_use]
+    pub fn is_blob_declared_as_sbpl(&self) -> bool {
+        self.mode == ProfileMode::Sbpl && self.profile_path.ends_with(".bin")
+    }
+}

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::check::{self, Field, Kind, Sink, optional, required};
@@ -52,6 +52,19 @@ pub struct Index {
     pub entries: Vec<IndexEntry>,
     /// What was found; errors do not keep the usable entries from being used by listings and lints.
     pub findings: Vec<Finding>,
+}
+
+/// What a listing says about one registry: the entry with paths relative to the root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RegistryListing {
+    /// The registry's id.
+    pub id: String,
+    /// The probe registry.
+    pub probes: String,
+    /// The profile registry.
+    pub profiles: String,
+    /// What it is for.
+    pub description: Option<String>,
 }
 
 /// What a caller may say about where registries are looked up.
@@ -112,6 +125,25 @@ impl Index {
     /// A path that leaves its bound, see [`StoredPathError`].
     pub fn places(&self, entry: &IndexEntry) -> Result<(Place, Place), StoredPathError> {
         Ok((self.base.resolve(&entry.probes)?, self.base.resolve(&entry.profiles)?))
+    }
+
+    /// The usable registries in index order.
+    #[must_use]
+    pub fn list(&self) -> Vec<RegistryListing> {
+        let shown = |stored: &str| match self.base.resolve(stored) {
+            Ok(place @ Place::Disk(_)) => self.base.relative(&place),
+            Ok(place) => place.to_string(),
+            Err(_) => stored.to_owned(),
+        };
+        let entries = self.entries.iter();
+        entries
+            .map(|entry| RegistryListing {
+                id: entry.id.clone(),
+                probes: shown(&entry.probes),
+                profiles: shown(&entry.profiles),
+                description: entry.description.clone(),
+            })
+            .collect()
     }
 
     /// Refuses an index with errors: what a caller needs who wants every registry.

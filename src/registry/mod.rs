@@ -1,7 +1,7 @@
 //! Registries: probe and profile descriptors, found through an index or beside a plan.
 //!
 //! Parts: [`Place`] and [`Base`] (where documents live, what their paths mean), [`Document`] (bounded reading),
-//! `check` (shape tables and findings), [`Index`], [`Registry`]. Formats: `SPEC.md`, sections "Paths",
+//! `check` (shape tables and findings), [`Index`], [`Registry`], [`lint_registry`]. Formats: `SPEC.md`, sections "Paths",
 //! "Registry index" and "Registries".
 //!
 //! Invariants: a file is parsed at most once per command; reading reports every finding; an entry with an error is never
@@ -12,11 +12,15 @@ mod document;
 pub mod embedded;
 mod entry;
 mod index;
+mod lint;
 mod place;
 mod read;
+mod select;
 
 pub use document::{Document, DocumentError, Refusal};
 pub use entry::{LaneSupport, PROBES_TAG, PROFILES_TAG, Probe, Profile, ProfileMode};
-pub use index::{INDEX_PATH, INDEX_TAG, Index, IndexEntry, Lookup};
+pub use index::{INDEX_PATH, INDEX_TAG, Index, IndexEntry, Lookup, RegistryListing};
+pub use lint::{lint_files, lint_probe, lint_profile, lint_registry};
 pub use place::{Base, Place, StoredPathError, root_of};
 pub use read::{Files, Reading, Registry, RegistryError, Source, for_plan, indexed, load, read, sibling};
+pub use select::{Selected, select};

@@ -104,6 +104,14 @@ pub enum RegistryError {
         /// The cause.
         source: super::place::StoredPathError,
     },
+    /// A path that a user gave holds no registry.
+    #[error("no registry at {path}: expected {expected}")]
+    NotThere {
+        /// The path.
+        path: String,
+        /// What would be one.
+        expected: &'static str,
+    },
     /// The registry's documents are not acceptable.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -116,7 +124,7 @@ impl RegistryError {
         let error = |id, text: String| vec![Finding::new(id, Severity::Error, file, text).at(pointer)];
         match self {
             Self::Index(document) => vec![document.finding()],
-            Self::Unknown { .. } => error("unknown-registry", self.to_string()),
+            Self::Unknown { .. } | Self::NotThere { .. } => error("unknown-registry", self.to_string()),
             Self::Path { source, .. } => error("path-leaves-bound", format!("{self}: {source}")),
             Self::Refused(refusal) => refusal.findings.clone(),
         }
