@@ -11,6 +11,7 @@ mod emit_promotion;
 mod exit;
 mod host;
 mod list;
+mod lookup;
 mod plan_lint;
 mod registry_lint;
 mod run;

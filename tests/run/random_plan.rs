@@ -87,7 +87,9 @@ impl Rule {
 /// The last rule that matches decides; without one, the last default line.
 fn judge<'a>(rules: &'a [Rule], operation: &str, path: &Path) -> &'a Rule {
     let matching = rules.iter().rfind(|rule| rule.covers(operation, path));
-    matching.or_else(|| rules.iter().rfind(|rule| rule.operation == "default")).expect("every profile has a default line")
+    matching
+        .or_else(|| rules.iter().rfind(|rule| rule.operation == "default"))
+        .expect("every profile has a default line")
 }
 
 struct Planned {
@@ -166,9 +168,9 @@ fn one_plan(seed: u64) {
         let (source, planned) = draw(&mut random, &root, number);
         let id = format!("random:{number}");
         let word = |allow: bool| if allow { "allow" } else { "deny" };
-        let probes = planned.iter().map(|p| {
-            Probe::new(&p.name, p.operation, p.path.to_str().unwrap(), word(p.allowed != p.expected_wrong))
-        });
+        let probes = planned
+            .iter()
+            .map(|p| Probe::new(&p.name, p.operation, p.path.to_str().unwrap(), word(p.allowed != p.expected_wrong)));
         suite = suite.profile(&id, &source, probes.collect());
         plan.push((id, source, planned));
     }
@@ -179,9 +181,15 @@ fn one_plan(seed: u64) {
     for (number, (id, source, planned)) in plan.iter().enumerate() {
         for probe in planned {
             let row = suite.row(id, &probe.name);
-            let at = format!("seed {seed} {id} {} {} {}\n{source}\n{row:#}", probe.name, probe.operation, probe.path.display());
+            let at = format!(
+                "seed {seed} {id} {} {} {}\n{source}\n{row:#}",
+                probe.name,
+                probe.operation,
+                probe.path.display()
+            );
             assert_eq!(row["actual"], if probe.allowed { "allow" } else { "deny" }, "{at}");
-            let record = &row["decision_records"].as_array().unwrap().iter().find(|r| r["operation"] == probe.operation);
+            let record =
+                &row["decision_records"].as_array().unwrap().iter().find(|r| r["operation"] == probe.operation);
             let rule = &record.unwrap_or_else(|| panic!("no record: {at}"))["rule"];
             assert_eq!(rule["line"], probe.line, "{at}");
             assert!(rule["file"].as_str().unwrap().ends_with(&format!("sb/p{number}.sb")), "{at}");

@@ -61,7 +61,8 @@ fn every_operation_has_both_twins(results: &Value) {
     ] {
         for expected in ["allow", "deny"] {
             let found = rows.iter().any(|row| {
-                row["performed_operation"].as_str().unwrap().trim_end_matches('*') == operation && row["expected"] == expected
+                row["performed_operation"].as_str().unwrap().trim_end_matches('*') == operation
+                    && row["expected"] == expected
             });
             assert!(found, "no probe of {operation} expects {expected}");
         }

@@ -111,10 +111,7 @@ impl Suite {
             json!({"schema_version": "runtime-tools.profile_registry.v0.2", "registry_id": "suite",
                    "world_id": self.world, "profiles": profiles}),
         );
-        write(
-            "fixtures.json",
-            json!({"schema_version": "runtime-tools.fixture_set.v0.1", "entries": self.fixtures}),
-        );
+        write("fixtures.json", json!({"schema_version": "runtime-tools.fixture_set.v0.1", "entries": self.fixtures}));
         write(
             "plan.json",
             json!({"schema_version": "runtime-tools.plan.v0.1", "plan_id": "suite.v1", "registry_id": "suite",
