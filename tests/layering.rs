@@ -44,7 +44,11 @@ const RULES: Rules = Rules {
         Edge { from: "denial", to: "os", reason: "records are data; collecting them belongs to sandbox and lane" },
         Edge { from: "report", to: "os", reason: "rendering findings is pure" },
     ],
-    exceptions: &[],
+    exceptions: &[Edge {
+        from: "event",
+        to: "denial",
+        reason: "rows and events carry decision records as they were made",
+    }],
     unsafe_in: &["os", "sandbox"],
 };
 
