@@ -1,5 +1,8 @@
 //! The Linux supervisor: seccomp user notification that performs the operation itself, Landlock below.
 
+mod filter;
+mod table;
+
 use super::{Command, Job, Layers, SandboxError, Supervised};
 
 pub(super) fn enter(_job: &Job<'_>, _body: impl FnOnce() -> u8) -> Result<Supervised, SandboxError> {
