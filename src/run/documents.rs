@@ -72,8 +72,47 @@ pub struct Summary {
     pub dry_run: bool,
     /// Rows by outcome.
     pub counts: Counts,
+    /// Rows by operation as the plan writes it, in order of first appearance.
+    pub op_coverage: IndexMap<String, OpCoverage>,
     /// Whether the plan ran in a world other than its own.
     pub world_rebound: bool,
+}
+
+/// How well one operation is covered by rows that count.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct OpCoverage {
+    /// Rows of the operation.
+    pub rows: usize,
+    /// Rows that matched.
+    pub matches: usize,
+    /// `ok`: every row matched. `partial`: some did. `brittle`: none did.
+    pub status: &'static str,
+}
+
+/// Counts rows by operation. A row in error or not observed is a row that did not match: it never makes coverage `ok`.
+pub(super) fn op_coverage(
+    results: &IndexMap<String, ProfileResults>,
+    mismatches: &MismatchSummary,
+) -> IndexMap<String, OpCoverage> {
+    let mut coverage: IndexMap<String, OpCoverage> = IndexMap::new();
+    let listed = |profile: &str, expectation: &str| {
+        mismatches.mismatches.iter().any(|m| m.profile_id == profile && m.expectation_id == expectation)
+    };
+    for (profile_id, profile) in results {
+        for row in &profile.probes {
+            let entry = coverage.entry(row.operation.clone()).or_default();
+            entry.rows += 1;
+            entry.matches += usize::from(!listed(profile_id, &row.expectation_id));
+        }
+    }
+    for entry in coverage.values_mut() {
+        entry.status = match entry.matches {
+            0 => "brittle",
+            matches if matches == entry.rows => "ok",
+            _ => "partial",
+        };
+    }
+    coverage
 }
 
 /// The expected matrix made from the compiled plan (object form).

@@ -317,7 +317,11 @@ impl Session<'_> {
         let mut mismatches = mismatch_summary(self.world(), results, baseline);
         mismatches.error.clone_from(&error);
         let packets = mismatch_packets(&mismatches, &events, baseline, &oracle, &self.run_context());
-        let lines: String = packets.iter().map(|packet| json::to_line_sorted(packet) + "\n").collect();
+        let mut lines: String = packets.iter().map(|packet| json::to_line_sorted(packet) + "\n").collect();
+        if lines.is_empty() && self.lanes.scenario {
+            // The format's way of saying "looked, and found none".
+            lines.push('\n');
+        }
         self.bundle.write(&name(layout::MISMATCH_PACKETS), lines.as_bytes())?;
         self.bundle.write_json(&name(layout::MISMATCH_SUMMARY), &mismatches)?;
         let (host, layers) = (self.host, self.layers);
@@ -326,7 +330,7 @@ impl Session<'_> {
         self.bundle.write_json(&name(layout::ENFORCEMENT_REPORT), &report)?;
         let mut counts = documents::count(results, &mismatches);
         counts.baseline_refused = documents::baseline_refused(baseline);
-        let summary = self.summary(&mismatches, counts, error.is_some());
+        let summary = self.summary(results, &mismatches, counts, error.is_some());
         self.bundle.write_json(&name(layout::SUMMARY_JSON), &summary)?;
         self.bundle.write(&name(layout::SUMMARY_MD), documents::summary_markdown(&summary).as_bytes())?;
         let outcome = match error {
@@ -428,7 +432,13 @@ impl Session<'_> {
         })
     }
 
-    fn summary(&self, mismatches: &MismatchSummary, counts: Counts, failed: bool) -> Summary {
+    fn summary(
+        &self,
+        results: &IndexMap<String, ProfileResults>,
+        mismatches: &MismatchSummary,
+        counts: Counts,
+        failed: bool,
+    ) -> Summary {
         let status = match (failed, self.options.dry, mismatches.mismatches.is_empty()) {
             (true, ..) => RunStatusWord::Failed,
             (_, true, _) => RunStatusWord::Dry,
@@ -450,6 +460,7 @@ impl Session<'_> {
             mismatch_counts: mismatches.counts.clone(),
             dry_run: self.options.dry,
             counts,
+            op_coverage: documents::op_coverage(results, mismatches),
             world_rebound: self.world_rebound,
         }
     }

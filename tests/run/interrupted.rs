@@ -85,6 +85,7 @@ fn a_worker_killed_in_mid_probe_is_an_error_row_and_the_run_goes_on() {
     assert_eq!(suite.row("demo:pipe", "after")["match"], true);
     let summary = suite.document("summary.json");
     assert_eq!((&summary["status"], &summary["counts"]["errors"]), (&json!("partial"), &json!(1)));
+    assert_eq!(summary["op_coverage"]["file-read-data"], json!({"rows": 3, "matches": 2, "status": "partial"}));
     let (code, said) = suite.linux_gate();
     assert!(code == 1 && said.contains("rows_in_error"), "{said}");
     assert_eq!(workers_of(std::process::id()), Vec::<i32>::new(), "no worker is left");
