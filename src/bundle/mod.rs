@@ -8,8 +8,8 @@
 //! <root>/<run_id>/artifact_index.json   written last: the commit
 //! ```
 //!
-//! Life cycle of a writer: [`RunLock`] -> [`OpenBundle`] -> [`SealedBundle`]. Of a reader: `resolve` ->
-//! `UnverifiedBundle` -> `Verification`, which holds a `VerifiedBundle` only when every indexed byte is the one the
+//! Life cycle of a writer: [`RunLock`] -> [`OpenBundle`] -> [`SealedBundle`]. Of a reader: [`resolve`] ->
+//! [`UnverifiedBundle`] -> [`Verification`], which holds a [`VerifiedBundle`] only when every indexed byte is the one the
 //! index names.
 //!
 //! Invariants: a run that did not reach its index is refused by every reader, by name; `LATEST` never names such a run;
@@ -22,6 +22,7 @@ pub mod layout;
 mod lock;
 mod manifest;
 mod pointer;
+mod reader;
 mod status;
 mod writer;
 
@@ -29,5 +30,9 @@ pub use document::{Identity, Tool};
 pub use index::{ArtifactEntry, ArtifactIndex, IndexStatus};
 pub use lock::RunLock;
 pub use manifest::{ApplyPreflight, RunManifest};
+pub use reader::{
+    ArtifactError, Checked, Document, ResolveError, ResolvedBundle, UnverifiedBundle, Verification, VerifiedBundle,
+    resolve,
+};
 pub use status::{RunState, RunStatus};
 pub use writer::{BundleError, OpenBundle, Outcome, SealedBundle};

@@ -176,7 +176,7 @@ impl Dir {
     /// # Errors
     /// As [`Dir::open_file`]; [`FsError::TooLarge`]; [`FsError::Changed`] when it grew or shrank meanwhile.
     pub fn read(&self, name: &RelPath, limit_bytes: u64) -> Result<Vec<u8>, FsError> {
-        read_whole(self.open_file(name)?, || self.path.join(name.as_str()), limit_bytes)
+        self.open_file(name)?.read_whole(&self.path.join(name.as_str()), limit_bytes)
     }
 
     /// Whether anything (link or not) has the name `name` beneath this directory.
@@ -238,16 +238,21 @@ fn regular(file: File, path: impl Fn() -> PathBuf) -> Result<RegularFile, FsErro
     Err(FsError::NotRegular { path: path(), kind })
 }
 
-/// Reads an opened file whole and holds it to the size it had when opened.
-fn read_whole(opened: RegularFile, path: impl Fn() -> PathBuf, limit_bytes: u64) -> Result<Vec<u8>, FsError> {
-    let RegularFile { file, size_bytes } = opened;
-    if size_bytes > limit_bytes {
-        return Err(FsError::TooLarge { path: path(), size_bytes, limit_bytes });
+impl RegularFile {
+    /// Reads the file whole, at most `limit_bytes`, and holds it to the size it had when opened. `path` is for messages.
+    ///
+    /// # Errors
+    /// [`FsError::TooLarge`]; [`FsError::Changed`] when it grew or shrank meanwhile; the system's answer.
+    pub fn read_whole(self, path: &Path, limit_bytes: u64) -> Result<Vec<u8>, FsError> {
+        let Self { file, size_bytes } = self;
+        if size_bytes > limit_bytes {
+            return Err(FsError::TooLarge { path: path.to_owned(), size_bytes, limit_bytes });
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(size_bytes).unwrap_or(0).saturating_add(1));
+        file.take(size_bytes + 1).read_to_end(&mut bytes).map_err(|e| FsError::io("read", path, e))?;
+        if bytes.len() as u64 != size_bytes {
+            return Err(FsError::Changed { path: path.to_owned() });
+        }
+        Ok(bytes)
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(size_bytes).unwrap_or(0).saturating_add(1));
-    file.take(size_bytes + 1).read_to_end(&mut bytes).map_err(|e| FsError::io("read", path(), e))?;
-    if bytes.len() as u64 != size_bytes {
-        return Err(FsError::Changed { path: path() });
-    }
-    Ok(bytes)
 }

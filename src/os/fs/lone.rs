@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rustix::fs::Mode;
 
-use super::{Dir, FsError, UNTRUSTED, read_whole, regular, write};
+use super::{Dir, FsError, UNTRUSTED, regular, write};
 
 /// Reads the regular file at `path` whole, at most `limit_bytes`; never blocks on a FIFO or device.
 ///
@@ -12,7 +12,7 @@ use super::{Dir, FsError, UNTRUSTED, read_whole, regular, write};
 /// As [`Dir::read`], except that links are followed.
 pub fn read_bounded(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, FsError> {
     let handle = rustix::fs::open(path, UNTRUSTED, Mode::empty()).map_err(|e| FsError::io("open", path, e))?;
-    read_whole(regular(handle.into(), || path.to_owned())?, || path.to_owned(), limit_bytes)
+    regular(handle.into(), || path.to_owned())?.read_whole(path, limit_bytes)
 }
 
 /// Replaces the file at `path` whole and durably: unique temp beside it, write, sync, rename, sync the directory.
