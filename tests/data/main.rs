@@ -1,0 +1,7 @@
+//! The data surface through the real binary: lints, broken documents, listings and descriptions.
+#![expect(clippy::unwrap_used, reason = "a set-up step that fails is a failed test")]
+
+mod broken;
+mod commands;
+mod lints;
+mod suite;
