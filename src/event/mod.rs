@@ -13,11 +13,11 @@ mod oracle;
 mod row;
 mod witness;
 
-pub use baseline::{BaselineDocument, BaselineRow, baseline_row};
+pub use baseline::{BASELINE_SCHEMA, BaselineDocument, BaselineRow, baseline_row};
 pub use classify::classify;
 pub use mismatch::{Mismatch, MismatchSummary, mismatch_packets, mismatch_summary};
 pub use normalise::normalise;
 pub use observation::{Effect, Fault, Observation};
-pub use oracle::{OracleDocument, OracleRow};
-pub use row::{ApplyReport, ProbeFacts, ProfileResults, ResultRow, RunnerInfo, RuntimeResult};
+pub use oracle::{ORACLE_SCHEMA, OracleDocument, OracleRow};
+pub use row::{ApplyReport, ProbeFacts, ProfileResults, RESULTS_SCHEMA, ResultRow, RunnerInfo, RuntimeResult};
 pub use witness::{PathWitness, WitnessDocument, path_witnesses};

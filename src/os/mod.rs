@@ -2,6 +2,7 @@
 //!
 //! Layer 1. FFI and `unsafe` live here (and in `sandbox`), each block with its reason.
 
+pub mod errno;
 pub mod fifo;
 pub mod fs;
 pub mod input;

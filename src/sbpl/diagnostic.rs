@@ -39,6 +39,7 @@ struct Excerpt {
     text: String,
     start: usize,
     end: usize,
+    from_line_start: bool,
 }
 
 impl Diagnostic {
@@ -78,15 +79,17 @@ impl Diagnostic {
             Severity::Warning => Level::WARNING,
         };
         let line = self.span.line as usize;
-        let mut group = level
-            .primary_title(self.message.clone())
-            .id(self.id)
-            .element(Origin::path(self.source.clone()).line(line).char_column(self.span.column as usize))
-            .element(
-                Snippet::source(self.excerpt.text.clone())
-                    .line_start(line)
-                    .annotation(AnnotationKind::Primary.span(self.excerpt.start..self.excerpt.end)),
-            );
+        let title = level.primary_title(self.message.clone()).id(self.id);
+        let snippet = Snippet::source(self.excerpt.text.clone())
+            .line_start(line)
+            .annotation(AnnotationKind::Primary.span(self.excerpt.start..self.excerpt.end));
+        let mut group = if self.excerpt.from_line_start {
+            title.element(snippet.path(self.source.clone()))
+        } else {
+            // The renderer would count the column within the window.
+            let column = self.span.column as usize;
+            title.element(Origin::path(self.source.clone()).line(line).char_column(column)).element(snippet)
+        };
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help.clone()));
         }
@@ -104,7 +107,7 @@ impl fmt::Display for Diagnostic {
 
 impl Excerpt {
     fn empty() -> Self {
-        Self { text: String::new(), start: 0, end: 0 }
+        Self { text: String::new(), start: 0, end: 0, from_line_start: false }
     }
 
     /// The line of the span's first byte, cut to a window; control characters become spaces so that nothing in a
@@ -113,27 +116,22 @@ impl Excerpt {
         let start = floor_boundary(text, span.start as usize);
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
-        let before = text[line_start..start].chars().rev().take(EXCERPT_CHARS / 2).map(char::len_utf8).sum::<usize>();
+        let columns = text[line_start..start].chars().count();
+        let before = if columns <= EXCERPT_CHARS {
+            start - line_start
+        } else {
+            text[line_start..start].chars().rev().take(EXCERPT_CHARS / 2).map(char::len_utf8).sum()
+        };
         let after = text[start..line_end].chars().take(EXCERPT_CHARS).map(char::len_utf8).sum::<usize>();
         let (from, to) = (start - before, start + after);
         let end = floor_boundary(text, span.end as usize).clamp(start, to);
-        let mut shown = String::new();
-        let (mut shown_start, mut shown_end) = (0, 0);
-        for (offset, c) in text[from..to].char_indices() {
-            if from + offset == start {
-                shown_start = shown.len();
-            }
-            if from + offset < end {
-                shown.push(if c.is_control() { ' ' } else { c });
-                shown_end = shown.len();
-            } else {
-                shown.push(if c.is_control() { ' ' } else { c });
-            }
-        }
-        if start == to {
-            shown_start = shown.len();
-        }
-        Self { text: shown, start: shown_start, end: shown_end.max(shown_start) }
+        let plain = |part: &str| part.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+        let mut shown = plain(&text[from..start]);
+        let shown_start = shown.len();
+        shown.push_str(&plain(&text[start..end]));
+        let shown_end = shown.len();
+        shown.push_str(&plain(&text[end..to]));
+        Self { text: shown, start: shown_start, end: shown_end, from_line_start: from == line_start }
     }
 }
 
@@ -159,13 +157,19 @@ impl Diagnostics {
         Self::default()
     }
 
-    /// Adds one problem; beyond the limit only errors push out nothing and are counted.
+    /// Adds one problem; beyond the limit problems are only counted.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         if self.items.len() < MAX_DIAGNOSTICS {
             self.items.push(diagnostic);
         } else {
             self.dropped += 1;
         }
+    }
+
+    /// Adds all problems of another list.
+    pub(crate) fn append(&mut self, other: &Self) {
+        other.items.iter().for_each(|item| self.push(item.clone()));
+        self.dropped += other.dropped;
     }
 
     /// The problems in the order found.

@@ -27,10 +27,8 @@ pub(crate) enum Reason<'p> {
     Pattern(&'p Pattern),
     /// The kernel's answer is not settled for this combination.
     Unsettled(&'static str),
-    Import {
-        name: &'p str,
-        reason: &'p str,
-    },
+    /// Any rule may stand where an import is not available.
+    Import(&'p str),
 }
 
 impl fmt::Display for Reason<'_> {
@@ -49,7 +47,7 @@ impl fmt::Display for Reason<'_> {
                 )
             }
             Self::Unsettled(text) => f.write_str(text),
-            Self::Import { name, reason } => write!(f, "the import \"{name}\" is not available: {reason}"),
+            Self::Import(text) => f.write_str(text),
         }
     }
 }

@@ -1,18 +1,25 @@
 //! SBPL, the profile language: text to tree to rules to decision. Pure; imports no `os`, reads no files.
 //!
-//! Parts: [`source`] (texts, parameters, imports), [`pattern`] (expressions), [`vocabulary`] (filter names),
-//! [`filter`] and [`rule`] (compiled form), [`matching`] (three-valued filters), [`policy`] (deciding rule), [`roots`]
-//! (upper bounds for coarse back-stops), [`diagnostic`] (problems with source excerpts).
+//! Parts, from text to answer: `source` (texts, parameters, imports), `lex`, `form` (tree, reader, printer), `eval`
+//! (helpers and parameters to rules), `compile`, `filter` and `rule` (compiled form), `matching` (three-valued
+//! filters), `policy` (deciding rule), `query` (questions as text); beside them `pattern` (expressions), `vocabulary`
+//! (filter names), `roots` (upper bounds for coarse back-stops), `diagnostic` (problems with excerpts), `limits`.
 //!
-//! Invariants: no input panics or exceeds the bounds of [`policy`]; what cannot be decided is said to be undecided.
+//! Invariants: no input panics or exceeds the bounds of `limits`; what cannot be decided is said to be undecided.
 //! `SPEC.md`, section "SBPL", owns the language.
 
 mod access;
+mod compile;
 mod diagnostic;
+mod eval;
 mod filter;
+mod form;
+mod lex;
+mod limits;
 mod matching;
 mod pattern;
 mod policy;
+mod query;
 mod roots;
 mod rule;
 mod source;
@@ -21,8 +28,12 @@ mod vocabulary;
 pub use access::{Access, Decide, Endpoint, Fact, ProcessTarget, Target, Transport, Verdict, VnodeType};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use filter::{Filter, NameFilter, NameTest, NetworkFilter, Opaque, Peer, Side, TargetRelation};
+pub use form::{Form, FormKind, parse, parse_with_comments};
+pub use lex::QuoteKind;
+pub use limits::MAX_SOURCE_BYTES;
 pub use pattern::{Pattern, PatternError};
-pub use policy::{Judgement, Policy};
+pub use policy::{Judgement, Matching, Policy};
+pub use query::{Answer, Query, QueryError};
 pub use roots::{PathRoot, Roots};
 pub use rule::{MissingImport, Modifier, Rule};
 pub use source::{ImportResolver, ImportTexts, Imported, NoImports, Params, Source};

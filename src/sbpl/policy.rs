@@ -6,6 +6,7 @@
 use std::sync::OnceLock;
 
 use super::access::{Access, Decide, Verdict};
+use super::compile;
 use super::diagnostic::Diagnostics;
 use super::matching::{Reason, Truth, View};
 use super::roots::Roots;
@@ -37,6 +38,15 @@ enum Step {
     Rule(usize),
     /// Any rule may stand here.
     Missing(usize),
+}
+
+/// Rules that apply to one access.
+#[derive(Debug, Clone)]
+pub struct Matching<'p> {
+    /// Rules that match.
+    pub certain: Vec<&'p Rule>,
+    /// Rules of which it is unknown whether they match.
+    pub open: Vec<&'p Rule>,
 }
 
 /// An answer that still points into the policy.
@@ -98,19 +108,7 @@ impl Policy {
     /// # Errors
     /// Every problem found, when any of them is an error.
     pub fn compile(sources: &[Source], params: &Params, imports: &dyn ImportResolver) -> Result<Self, Diagnostics> {
-        let _ = (params, imports);
-        let mut diagnostics = Diagnostics::new();
-        if let Some(source) = sources.first() {
-            let span = crate::vocab::Span { source: 0, start: 0, end: 0, line: 1, column: 1 };
-            diagnostics.push(super::diagnostic::Diagnostic::new(
-                crate::vocab::Severity::Error,
-                "not-compiled",
-                std::slice::from_ref(source),
-                span,
-                "the compiler is not part of this revision",
-            ));
-        }
-        Err(diagnostics)
+        compile::compile(sources, params, imports)
     }
 
     /// A policy of rules that are compiled already.
@@ -153,22 +151,25 @@ impl Policy {
         self.with_table(access.operation, |table| self.judge_with(table, access))
     }
 
-    /// Every rule that matches the access, or may match it, in textual order.
+    /// The rules that match the access and those that may match it, each in textual order, `default` lines left out.
     #[must_use]
-    pub fn matching(&self, access: &Access<'_>) -> Vec<&Rule> {
+    pub fn matching(&self, access: &Access<'_>) -> Matching<'_> {
         self.with_table(access.operation, |table| {
             let view = View::new(access, table.path_fits, table.primary);
-            let mut found: Vec<usize> = table
-                .steps
-                .iter()
-                .filter_map(|step| match step {
-                    Step::Rule(index) if !matches!(self.rule_truth(*index, &view), Truth::No) => Some(*index),
-                    _ => None,
-                })
-                .collect();
-            found.sort_unstable();
-            found.dedup();
-            found.into_iter().map(|index| &self.rules[index]).collect()
+            let mut matching = Matching { certain: Vec::new(), open: Vec::new() };
+            for step in table.steps.iter().rev() {
+                let Step::Rule(index) = *step else { continue };
+                let rule = &self.rules[index];
+                if !rule.covers(access.operation) {
+                    continue;
+                }
+                match self.rule_truth(index, &view) {
+                    Truth::No => {}
+                    Truth::Yes => matching.certain.push(rule),
+                    Truth::Unknown(_) => matching.open.push(rule),
+                }
+            }
+            matching
         })
     }
 
@@ -221,7 +222,7 @@ impl Policy {
             match *step {
                 Step::Missing(index) => {
                     let missing = &self.missing[index];
-                    let reason = Reason::Import { name: &missing.name, reason: &missing.reason };
+                    let reason = Reason::Import(&missing.reason);
                     open.allow.get_or_insert((reason, &missing.reference));
                     open.deny.get_or_insert((reason, &missing.reference));
                 }

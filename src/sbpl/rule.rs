@@ -46,14 +46,14 @@ pub struct Modifier {
     pub arguments: Vec<String>,
 }
 
-/// An import whose text is not available: at its position any rule may stand.
+/// A place where any rule may stand: an import whose text is not available, or a call of a helper it may define.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingImport {
-    /// The imported name.
+    /// The imported name, or the helper's.
     pub name: String,
-    /// Why it is not available.
+    /// What is not available and why, as a lower-case fragment.
     pub reason: String,
-    /// Where the import stands.
+    /// Where the form stands.
     pub reference: RuleRef,
     /// How many rules stand before it.
     pub position: usize,
