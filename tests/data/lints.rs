@@ -456,6 +456,17 @@ fn registry_cases() -> Vec<Case> {
             &["profile-file-missing registry/profiles.json /profiles/demo:a/profile_path"],
         ),
         case(
+            "profile not SBPL",
+            |s| s.write(PROFILE_TEXT, b"(version 1)\n(deny default))\n"),
+            &["sbpl-unbalanced sb/a.sb "],
+        ),
+        case("profile not text", |s| s.write(PROFILE_TEXT, b"(version 1)\xff"), &["profile-not-text sb/a.sb "]),
+        case(
+            "rule not SBPL",
+            |s| profile_a(s, "key_specific_rules", json!(["(allow file-read-data (literal \"/x\")))"])),
+            &["sbpl-unbalanced registry/profiles.json /profiles/demo:a/key_specific_rules"],
+        ),
+        case(
             "profile directory",
             |s| profile_a(s, "profile_path", json!("sb")),
             &["profile-file-missing registry/profiles.json /profiles/demo:a/profile_path"],
@@ -568,9 +579,10 @@ fn check(cases: Vec<Case>, lint: fn(&Suite) -> (Option<i32>, Vec<Value>), seen: 
         let has_error = findings.iter().any(|finding| finding["severity"] == "error");
         assert_eq!(status, Some(i32::from(has_error)), "{name}");
         for finding in &findings {
-            seen.insert(text(&finding["id"]));
+            let id = text(&finding["id"]);
+            seen.insert(if id.starts_with("sbpl-") { "sbpl-*".to_owned() } else { id });
             let pointed = finding["pointer"].is_string();
-            assert_eq!(finding["line"].is_number(), pointed, "{name}: a pointer comes with a position: {finding}");
+            assert!(finding["line"].is_number() || !pointed, "{name}: a pointer comes with a position: {finding}");
         }
     }
 }
@@ -593,7 +605,8 @@ fn every_rule_fires_where_it_should_and_is_documented() {
 
 #[test]
 fn rules_with_a_condition_stay_silent_without_it() {
-    let quiet: [(&str, fn(&Suite)); 6] = [
+    type Change = fn(&Suite);
+    let quiet: [(&str, Change); 6] = [
         ("the driver applies the policy itself", |s| {
             let mut mach = probe("demo:a:m", "mach-lookup", "com.apple.x");
             mach["driver"] = json!("sandbox_mach_probe");

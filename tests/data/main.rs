@@ -3,5 +3,6 @@
 
 mod broken;
 mod commands;
+mod expectations;
 mod lints;
 mod suite;
