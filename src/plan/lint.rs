@@ -6,8 +6,6 @@ use std::collections::{HashMap, HashSet};
 
 use super::document::{self, Plan};
 use super::fixtures::{self, FIXTURES_VARIABLE};
-use super::profile_text::is_deny_default;
-use crate::base::json::MAX_DOCUMENT_BYTES;
 use crate::base::position::escape;
 use crate::base::rel_path::RelPath;
 use crate::fixture::FixtureSet;
@@ -164,18 +162,19 @@ impl<'a> Use<'a> {
         for id in used {
             findings.extend(self.reading.profile_findings.get(id).into_iter().flatten().cloned());
             if let Some(profile) = registry.profiles.get(id) {
-                findings.extend(registry::lint_profile(registry, profile));
-                findings.extend(self.lint_probes(profile, &mut probes));
+                let report = registry::lint_profile(registry, profile);
+                findings.extend(report.findings);
+                let deny_default = report.policy.as_ref().is_some_and(registry::is_deny_default);
+                findings.extend(self.lint_probes(profile, deny_default, &mut probes));
             }
         }
         findings
     }
 
     /// The probes of one profile. What concerns a probe alone is said once, however many profiles refer to it.
-    fn lint_probes(&self, profile: &'a Profile, seen: &mut HashSet<&'a str>) -> Vec<Finding> {
+    fn lint_probes(&self, profile: &'a Profile, deny_default: bool, seen: &mut HashSet<&'a str>) -> Vec<Finding> {
         let registry = &self.reading.registry;
         let mut findings = Vec::new();
-        let mut deny_default = None;
         for id in &profile.probe_refs {
             let first = seen.insert(id);
             if first {
@@ -187,10 +186,10 @@ impl<'a> Use<'a> {
                 findings.extend(registry::lint_probe(registry, probe));
                 self.check_probe(probe, &mut sink);
             }
-            if self.plan.lanes.scenario
+            if deny_default
+                && self.plan.lanes.scenario
                 && probe.operation.as_str() == "mach-lookup"
                 && probe.driver.as_deref() != Some(MACH_DRIVER)
-                && *deny_default.get_or_insert_with(|| self.is_deny_default(profile))
             {
                 let message = format!(
                     "probe {id:?} looks up a Mach service under the deny-default profile {:?} with the driver {:?}",
@@ -275,18 +274,6 @@ impl<'a> Use<'a> {
                 format!("probe {id:?} acts on {path:?}, which the fixtures do not hold"),
             );
         }
-    }
-
-    fn is_deny_default(&self, profile: &Profile) -> bool {
-        let place = self.reading.registry.base.resolve(&profile.profile_path).ok();
-        let bytes = place.and_then(|place| place.read(MAX_DOCUMENT_BYTES).ok());
-        // A file that cannot be read as text has its own finding.
-        let Some(mut text) = bytes.and_then(|bytes| String::from_utf8(bytes).ok()) else { return false };
-        for rule in &profile.key_specific_rules {
-            text.push('\n');
-            text.push_str(rule);
-        }
-        is_deny_default(&text)
     }
 }
 

@@ -35,10 +35,7 @@ pub enum PlanEntry {
 
 impl PlanEntry {
     fn of(place: &Place, root: Option<&Path>) -> Self {
-        let path = match place {
-            Place::Disk(_) => Base::of(place, root).relative(place),
-            Place::Embedded(_) => place.to_string(),
-        };
+        let path = Base::of(place, root).relative(place);
         match load_plan(place) {
             Ok(plan) => {
                 let profiles = plan.profiles.len();

@@ -106,10 +106,10 @@ impl Index {
         let document = Document::read(&lookup.index_place())?;
         let name = document.place.to_string();
         let mut sink = Sink::new(&name);
-        let entries = entries(&document.value, &mut sink);
+        let base = Base::of(&document.place, lookup.root());
+        let entries = entries(&document.value, &base, &mut sink);
         let mut findings = sink.into_findings();
         document.add_positions(&mut findings);
-        let base = Base::of(&document.place, lookup.root());
         Ok(Self { place: document.place, base, entries, findings })
     }
 
@@ -131,8 +131,7 @@ impl Index {
     #[must_use]
     pub fn list(&self) -> Vec<RegistryListing> {
         let shown = |stored: &str| match self.base.resolve(stored) {
-            Ok(place @ Place::Disk(_)) => self.base.relative(&place),
-            Ok(place) => place.to_string(),
+            Ok(place) => self.base.relative(&place),
             Err(_) => stored.to_owned(),
         };
         let entries = self.entries.iter();
@@ -155,7 +154,7 @@ impl Index {
     }
 }
 
-fn entries(value: &Value, sink: &mut Sink<'_>) -> Vec<IndexEntry> {
+fn entries(value: &Value, base: &Base, sink: &mut Sink<'_>) -> Vec<IndexEntry> {
     if !check::has_tag(value, INDEX_TAG, sink) {
         return Vec::new();
     }
@@ -174,6 +173,12 @@ fn entries(value: &Value, sink: &mut Sink<'_>) -> Vec<IndexEntry> {
             sink.error("wrong-type", &pointer, "an index entry cannot be read");
             continue;
         };
+        for (key, path) in [("probes", &entry.probes), ("profiles", &entry.profiles)] {
+            if let Err(error) = base.resolve(path) {
+                let message = format!("{key} {path:?} of registry {:?}: {error}", entry.id);
+                sink.error("path-leaves-bound", &format!("{pointer}/{key}"), message);
+            }
+        }
         if !seen.insert(entry.id.clone()) {
             let message = format!("registry {:?} is listed twice; only the first entry is used", entry.id);
             sink.error("duplicate-registry", &format!("{pointer}/id"), message);
@@ -191,7 +196,8 @@ mod tests {
 
     fn read(value: &Value) -> (Vec<String>, Vec<String>) {
         let mut sink = Sink::new("index.json");
-        let ids = entries(value, &mut sink).into_iter().map(|entry| entry.id).collect();
+        let base = Base::of(&Place::Disk("/w/index.json".into()), Some(Path::new("/w")));
+        let ids = entries(value, &base, &mut sink).into_iter().map(|entry| entry.id).collect();
         (ids, sink.into_findings().into_iter().map(|f| format!("{} {}", f.id, f.pointer.unwrap_or_default())).collect())
     }
 

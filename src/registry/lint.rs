@@ -10,8 +10,11 @@ use serde_json::Value;
 use super::check::Sink;
 use super::entry::{Probe, Profile};
 use super::index::Lookup;
+use super::place::Place;
+use super::profile_text::{CompiledText, compile_text};
 use super::read::{Files, Reading, Registry};
 use crate::base::position::escape;
+use crate::sbpl::Policy;
 use crate::vocab::Finding;
 
 /// Reads and lints one registry; what keeps it from being read is a finding too.
@@ -45,7 +48,7 @@ pub fn lint_registry(reading: &Reading) -> Vec<Finding> {
     for id in ids(registry, 1) {
         findings.extend(reading.profile_findings.get(id).into_iter().flatten().cloned());
         if let Some(profile) = registry.profiles.get(id) {
-            findings.extend(lint_profile(registry, profile));
+            findings.extend(lint_profile(registry, profile).findings);
         }
     }
     for document in &registry.documents {
@@ -74,33 +77,51 @@ pub fn lint_probe(registry: &Registry, probe: &Probe) -> Vec<Finding> {
     sink.into_findings()
 }
 
-/// What is wrong with a well-formed profile: its file and its references. Findings have no positions yet.
+/// What lint says about one profile.
+#[derive(Debug)]
+pub struct ProfileReport {
+    /// What is wrong with its file, its text and its references. JSON documents have no positions yet.
+    pub findings: Vec<Finding>,
+    /// The compiled policy; `None` for blobs and for texts that do not compile.
+    pub policy: Option<Policy>,
+}
+
+/// Lints a well-formed profile: its file, the text in it, and its references.
 #[must_use]
-pub fn lint_profile(registry: &Registry, profile: &Profile) -> Vec<Finding> {
+pub fn lint_profile(registry: &Registry, profile: &Profile) -> ProfileReport {
     let file = registry.documents[1].place.to_string();
     let mut sink = Sink::new(&file);
     let pointer = format!("/profiles/{}", escape(&profile.profile_id));
-    check_file(registry, profile, &pointer, &mut sink);
+    let place = check_file(registry, profile, &pointer, &mut sink);
     check_references(registry, profile, &pointer, &mut sink);
-    sink.into_findings()
+    let mut findings = sink.into_findings();
+    let text = match place {
+        Some(place) if !profile.is_blob_declared_as_sbpl() => compile_text(registry, profile, &place),
+        _ => CompiledText::default(),
+    };
+    findings.extend(text.findings);
+    ProfileReport { findings, policy: text.policy }
 }
 
-fn check_file(registry: &Registry, profile: &Profile, pointer: &str, sink: &mut Sink<'_>) {
+/// The profile's file, when it is there.
+fn check_file(registry: &Registry, profile: &Profile, pointer: &str, sink: &mut Sink<'_>) -> Option<Place> {
     let (id, path) = (&profile.profile_id, &profile.profile_path);
     let at = format!("{pointer}/profile_path");
+    if profile.is_blob_declared_as_sbpl() {
+        let message = format!("profile {id:?} has mode \"sbpl\" but its path {path:?} names a compiled blob");
+        sink.error("profile-mode", &format!("{pointer}/mode"), message);
+    }
     match registry.base.resolve(path) {
         Err(error) => {
             sink.error("path-leaves-bound", &at, format!("profile_path {path:?} of profile {id:?}: {error}"));
+            None
         }
         Ok(place) if !place.is_file() => {
             sink.error("profile-file-missing", &at, format!("profile_path {path:?} of profile {id:?} names no file"))
                 .help = Some(format!("looked for {place}"));
+            None
         }
-        Ok(_) => {}
-    }
-    if profile.is_blob_declared_as_sbpl() {
-        let message = format!("profile {id:?} has mode \"sbpl\" but its path {path:?} names a compiled blob");
-        sink.error("profile-mode", &format!("{pointer}/mode"), message);
+        Ok(place) => Some(place),
     }
 }
 

@@ -14,13 +14,15 @@ mod entry;
 mod index;
 mod lint;
 mod place;
+mod profile_text;
 mod read;
 mod select;
 
 pub use document::{Document, DocumentError, Refusal};
 pub use entry::{LaneSupport, PROBES_TAG, PROFILES_TAG, Probe, Profile, ProfileMode};
 pub use index::{INDEX_PATH, INDEX_TAG, Index, IndexEntry, Lookup, RegistryListing};
-pub use lint::{lint_files, lint_probe, lint_profile, lint_registry};
+pub use lint::{ProfileReport, lint_files, lint_probe, lint_profile, lint_registry};
 pub use place::{Base, Place, StoredPathError, root_of};
+pub use profile_text::is_deny_default;
 pub use read::{Files, Reading, Registry, RegistryError, Source, for_plan, indexed, load, read, sibling};
 pub use select::{Selected, select};

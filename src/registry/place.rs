@@ -157,9 +157,13 @@ impl Base {
         Ok(self.document.with_path(path))
     }
 
-    /// How `place` is written in stored output: relative to the root with `/`, or as it is when outside.
+    /// How `place` is written in stored output: relative to the root with `/`, or as it is when outside or in the
+    /// binary.
     #[must_use]
     pub fn relative(&self, place: &Place) -> String {
+        if matches!(place, Place::Embedded(_)) {
+            return place.to_string();
+        }
         match place.path().strip_prefix(&self.root) {
             Ok(relative) => relative.to_string_lossy().into_owned(),
             Err(_) => place.path().to_string_lossy().into_owned(),

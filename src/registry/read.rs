@@ -17,9 +17,9 @@ use crate::vocab::{Finding, Severity, worlds_agree};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", content = "path", rename_all = "lowercase")]
 pub enum Source {
-    /// `registry/` beside the plan; the directory's path.
+    /// `registry/` beside the plan; the directory, relative to the root.
     Sibling(String),
-    /// The index named here.
+    /// The index named here, relative to the root.
     Index(String),
     /// The caller named this directory or file.
     Given(String),
@@ -149,16 +149,16 @@ pub fn indexed(index: &Index, id: &str) -> Result<Files, RegistryError> {
         index: index.place.clone(),
         source,
     })?;
-    Ok(Files { probes, profiles, source: Source::Index(index.place.to_string()) })
+    Ok(Files { probes, profiles, source: Source::Index(index.base.relative(&index.place)) })
 }
 
 /// The registry beside the plan at `plan`, when its `registry/` directory holds one of the two files.
 #[must_use]
-pub fn sibling(plan: &Place) -> Option<Files> {
+pub fn sibling(plan: &Place, lookup: &Lookup) -> Option<Files> {
     let probes = plan.beside("registry/probes.json");
     let profiles = plan.beside("registry/profiles.json");
     let present = probes.is_file() || profiles.is_file();
-    let source = Source::Sibling(plan.beside("registry").to_string());
+    let source = Source::Sibling(Base::of(plan, lookup.root()).relative(&plan.beside("registry")));
     present.then_some(Files { probes, profiles, source })
 }
 
@@ -167,7 +167,7 @@ pub fn sibling(plan: &Place) -> Option<Files> {
 /// # Errors
 /// See [`RegistryError`].
 pub fn for_plan(plan: &Place, registry_id: &str, lookup: &Lookup) -> Result<Files, RegistryError> {
-    match sibling(plan) {
+    match sibling(plan, lookup) {
         Some(files) => Ok(files),
         None => indexed(&Index::read(lookup).map_err(RegistryError::Index)?, registry_id),
     }

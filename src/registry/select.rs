@@ -71,7 +71,7 @@ mod tests {
         ] {
             assert_eq!(select(text, &lookup).unwrap().1.probes, probes, "{text}");
         }
-        for text in ["plans", "./absent", "plans/registry/index.json", "absent.json"] {
+        for text in ["./plans", "./absent", "plans/registry/index.json", "absent.json"] {
             assert!(matches!(select(text, &lookup), Err(RegistryError::NotThere { .. })), "{text}");
         }
         assert!(matches!(select("absent", &lookup), Err(RegistryError::Unknown { .. })));
