@@ -11,6 +11,32 @@ use crate::base::rel_path::RelPath;
 use crate::os::fs::fault_testing as fault;
 use crate::os::lock::LockMode;
 
+/// Every change of the file system a run makes, in order. Nothing before the batch is synced; the batch and the root's
+/// entry come before the index, the index before the pointer.
+const ORDER: [&str; 21] = [
+    "create directory ROOT",
+    "create directory stopped",
+    "write run_status.json",
+    "rename run_status.json",
+    "write summary.json",
+    "rename summary.json",
+    "create directory runtime_profiles",
+    "write demo.sb",
+    "rename demo.sb",
+    "write run_status.json",
+    "rename run_status.json",
+    "sync batch in stopped",
+    "sync directory ROOT",
+    "write artifact_index.json",
+    "sync artifact_index.json",
+    "rename artifact_index.json",
+    "sync directory artifact_index.json",
+    "write LATEST",
+    "sync LATEST",
+    "rename LATEST",
+    "sync directory LATEST",
+];
+
 fn write_run(root: &Path, run_id: &str) -> Result<SealedBundle, BundleError> {
     let identity = Identity {
         run_id: RunId::try_from(run_id.to_owned()).unwrap(),
@@ -74,7 +100,9 @@ fn a_writer_stopped_anywhere_leaves_a_committed_bundle_or_one_refused_by_name() 
 
         if let Ok(sealed) = outcome {
             assert_eq!(sealed.run_id.as_str(), "stopped");
-            assert_eq!((refused, committed), (13, 5), "{at}");
+            assert_eq!((refused, committed), (14, 6), "{at}");
+            let root = temp.path().file_name().unwrap().to_str().unwrap();
+            assert_eq!(passed, ORDER.map(|step| step.replace("ROOT", root)));
             return;
         }
     }

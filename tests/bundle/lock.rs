@@ -113,3 +113,28 @@ fn a_lock_file_that_is_no_file_is_refused() {
         assert!(matches!(refused, LockError::Io { .. }), "{what}: {refused:?}");
     }
 }
+
+#[test]
+fn files_unlinked_while_locked_never_make_two_holders() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("lock");
+    let holders = std::sync::atomic::AtomicUsize::new(0);
+    let turns = std::sync::atomic::AtomicUsize::new(0);
+    let ends = Instant::now() + Duration::from_millis(500);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while Instant::now() < ends {
+                    let Ok(lock) = FileLock::acquire(&path, LockMode::Fail, &|| false) else { continue };
+                    assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "two holders");
+                    turns.fetch_add(1, Ordering::SeqCst);
+                    std::thread::yield_now();
+                    holders.fetch_sub(1, Ordering::SeqCst);
+                    std::fs::remove_file(&path).unwrap();
+                    drop(lock);
+                }
+            });
+        }
+    });
+    assert!(turns.load(Ordering::SeqCst) > 100, "{turns:?}");
+}

@@ -14,4 +14,5 @@ mod gates;
 mod lock;
 mod support;
 mod validate;
+mod verified;
 mod writer;

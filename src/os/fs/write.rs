@@ -134,7 +134,13 @@ pub(super) fn replace_in(parent: &File, last: &str, bytes: &[u8], synced: bool, 
     let written = temp
         .write_all(bytes)
         .map_err(|e| FsError::io("write", target, e))
-        .and_then(|()| if synced { sync_handle(&temp, target) } else { Ok(()) })
+        .and_then(|()| {
+            if !synced {
+                return Ok(());
+            }
+            fault::point("sync", target)?;
+            sync_handle(&temp, target)
+        })
         .and_then(|()| {
             fault::point("rename", target)?;
             rustix::fs::renameat(parent, &temp_name, parent, last).map_err(|e| FsError::io("rename", target, e))
