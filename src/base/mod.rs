@@ -6,5 +6,6 @@ pub mod cancel;
 pub mod digest;
 pub mod ids;
 pub mod json;
+pub mod position;
 pub mod rel_path;
 pub mod time;

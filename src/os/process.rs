@@ -5,6 +5,8 @@
 //! with the thread that started them.
 #![expect(clippy::disallowed_methods, reason = "the one place that starts processes")]
 
+mod inside;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -19,6 +21,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::base::cancel::Cancel;
+
+pub use inside::{die_with_parent, fork_and_wait, replace_image, worker_channel};
 
 /// Descriptor a worker reads its job from.
 pub const JOB_FD: i32 = 3;
