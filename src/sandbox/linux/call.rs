@@ -194,6 +194,10 @@ impl<'s> Call<'s> {
     pub(super) fn finish(mut self, answered: Answered) {
         let listener = self.shared.listener;
         let id = self.notification.id;
+        // Asked while the caller still waits: afterwards it may be gone, or be another program.
+        let pid = self.shared.processes.recorded_process_of(self.tid());
+        let refused = self.pending.iter().any(|pending| pending.decision == Decision::Deny);
+        let process = if refused { processes::name_of(pid) } else { None };
         let (sent, errno) = match answered {
             Ok(Answer::Value(value)) => (listener.answer(id, Ok(value)), None),
             Ok(Answer::Run) => (listener.run_unchanged(id), None),
@@ -208,15 +212,13 @@ impl<'s> Call<'s> {
         };
         // A caller that is gone got nothing; what was decided for it is still a decision.
         let errno = if sent.is_ok() { errno } else { None };
-        self.record(errno);
+        self.record(errno, pid, process.as_deref());
     }
 
     /// In observe mode a refusal is recorded and not applied, so it carries no errno.
-    fn record(&mut self, errno: Option<Errno>) {
-        let tid = self.tid();
+    fn record(&mut self, errno: Option<Errno>, pid: i32, process: Option<&str>) {
         for pending in std::mem::take(&mut self.pending) {
             let deny = pending.decision == Decision::Deny;
-            let pid = self.shared.processes.recorded_process_of(tid);
             self.shared.records.add(DecisionRecord {
                 operation: pending.operation.to_owned(),
                 target: pending.target,
@@ -225,7 +227,7 @@ impl<'s> Call<'s> {
                 undecided: pending.undecided,
                 errno: errno.map(Errno::raw_os_error),
                 pid,
-                process: if deny { processes::name_of(pid) } else { None },
+                process: process.filter(|_| deny).map(str::to_owned),
                 syscall: self.name.to_owned(),
                 at_unix_s: now_unix_s(),
             });
