@@ -9,8 +9,8 @@
 //! | 0 | [`base`] | nothing of this crate |
 //! | 1 | [`vocab`], [`os`] | 0 |
 //! | 2 | [`sbpl`], [`event`], [`denial`], [`report`] | 0-1 (`sbpl`, `event`, `denial`, `report` never `os`) |
-//! | 3 | [`host`], [`registry`], [`sandbox`], [`bundle`] | 0-2 |
-//! | 4 | [`plan`], [`probe`], [`fixture`], [`promotion`] | 0-3 |
+//! | 3 | [`host`], [`fixture`], [`registry`], [`sandbox`], [`bundle`] | 0-2 |
+//! | 4 | [`plan`], [`probe`], [`promotion`] | 0-3 |
 //! | 5 | [`lane`] | 0-4 |
 //! | 6 | [`run`] | 0-5 |
 //! | 7 | [`cli`] | all; nobody imports it |

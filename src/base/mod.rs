@@ -2,8 +2,10 @@
 //!
 //! Layer 0. Imports nothing of this crate.
 
+pub mod cancel;
 pub mod digest;
 pub mod ids;
 pub mod json;
+pub mod position;
 pub mod rel_path;
 pub mod time;

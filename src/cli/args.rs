@@ -16,7 +16,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a plan under its policies and commit a bundle
-    Run(super::run::Args),
+    Run(Box<super::run::Args>),
     /// Print what this host offers: world, channels, enforcement layers
     Status(super::status::Args),
     /// Check a bundle: commit barrier, digests, sizes, identities

@@ -1,12 +1,215 @@
-//! `run`
+//! `run`: a plan under its policies, into a committed bundle.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::base::ids::RunId;
+use crate::base::json as document;
+use crate::fixture::FixtureSet;
+use crate::os::lock::LockMode;
+use crate::plan::{self, Filters};
+use crate::registry::{self, Base, Place};
+use crate::run::{Counts, Plans, RunBundle, RunError, RunOptions, RunStatusWord, run_plan};
+use crate::sandbox;
 
 use super::context::Context;
-use super::exit::{CliResult, Failure};
+use super::exit::{CliResult, Exit, Failure};
+use super::print_line;
+use super::run_progress::RunProgress;
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = "Examples:
+  runtime run --plan plans/linux-baseline/plan.json --channel direct --out out
+  runtime run --plan plan.json --only-profile demo:reader --fail-on-mismatch --json
+  runtime run --plan plan.json --dry
 
-pub(crate) fn run(_args: &Args, _json: bool, _context: &Context) -> CliResult {
-    Err(Failure::no(anyhow::anyhow!("run is not built yet")))
+Exit status: 0 the run is committed (with --fail-on-mismatch only when every row matched), 1 the run failed, was refused
+or interrupted, 2 usage, 3 the plan or what it needs cannot be read.")]
+pub(crate) struct Args {
+    /// Plan to run
+    #[arg(long, value_name = "FILE")]
+    plan: PathBuf,
+    /// Bundle root [default: `out` beside the plan]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Where the run happens
+    #[arg(long, default_value = "direct", value_parser = ["direct", "launchd_clean"])]
+    channel: String,
+    /// Execute nothing; commit a bundle of the documents that need no execution
+    #[arg(long)]
+    dry: bool,
+    /// Run only this profile (repeatable)
+    #[arg(long, value_name = "ID")]
+    only_profile: Vec<String>,
+    /// Run only this scenario, by expectation id (repeatable)
+    #[arg(long, value_name = "ID")]
+    only_scenario: Vec<String>,
+    /// What to do when another run holds the bundle root
+    #[arg(long, default_value = "fail", value_parser = ["fail", "wait"])]
+    lock_mode: String,
+    /// How long to wait with --lock-mode wait
+    #[arg(long, value_name = "N", default_value_t = 30.0)]
+    lock_timeout_seconds: f64,
+    /// Probes executed at the same time [default: number of processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+    /// Time limit of one probe
+    #[arg(long, value_name = "N", default_value_t = 10.0)]
+    probe_timeout_seconds: f64,
+    /// Exit with 1 unless every row was observed and matched
+    #[arg(long)]
+    fail_on_mismatch: bool,
+    /// Run a plan of another world; the evidence says so and is never promotable
+    #[arg(long)]
+    rebind_world: bool,
+    /// Leave an enforcement layer out, to see what it is good for; the evidence says so and is never promotable
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    without_layer: Vec<String>,
+    #[command(flatten)]
+    lookup: super::lookup::LookupArgs,
+}
+
+pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
+    let plan_path = context.absolute(&args.plan);
+    let lookup = args.lookup.resolve(context, plan_path.parent().unwrap_or(&context.cwd));
+    let place = Place::Disk(plan_path.clone());
+    let plan = plan::load_plan(&place)?;
+    let registry = registry::load(None, registry::for_plan(&place, &plan.registry_id, &lookup)?, &lookup)?;
+    let filters = Filters { profiles: args.only_profile.clone(), scenarios: args.only_scenario.clone() };
+    let compiled = plan::compile(&plan, &registry, &filters)?;
+    let base = Base::of(&place, lookup.root());
+    let fixtures = match &plan.fixtures {
+        Some(stored) => plan::load_fixtures(&base.resolve(stored)?)?,
+        None => FixtureSet::empty(),
+    };
+    let options = options(args, context, &plan_path)?;
+    let mut host = super::host::host(context)?;
+    host.probe_limit = seconds("--probe-timeout-seconds", args.probe_timeout_seconds)?;
+    host.without_layers.clone_from(&args.without_layer);
+    let plans = Plans {
+        plan: &plan,
+        compiled: &compiled,
+        fixtures: &fixtures,
+        path_root: base.root(),
+        registry_world: &registry.world_id,
+        apply_preflight: match &plan.apply_preflight_profile {
+            Some(stored) => Some((base.resolve(stored)?, stored.clone())),
+            None => None,
+        },
+    };
+    let layers = sandbox::layers();
+    let cancel = super::host::cancel_on_signals()?;
+    let progress = RunProgress::new(context.stderr_is_terminal, json);
+    let result = run_plan(&plans, &options, &host, &layers, &progress, &cancel);
+    progress.finish();
+    let bundle = result.map_err(|error| failure(error, args))?;
+    let source = registry.source.to_string();
+    show(&bundle, &source, &options, json)?;
+    Ok(exit(&bundle, args.fail_on_mismatch))
+}
+
+fn options(args: &Args, context: &Context, plan_path: &std::path::Path) -> Result<RunOptions, Failure> {
+    let beside = || plan_path.parent().unwrap_or(&context.cwd).join("out");
+    let run_id = match context.env_text("SANDBOX_LORE_RUN_ID") {
+        Some(text) => RunId::try_from(text.to_owned())
+            .map_err(|error| Failure::usage(format_args!("SANDBOX_LORE_RUN_ID {text:?} {error}")))?,
+        None => RunId::random(),
+    };
+    let lock_mode = match args.lock_mode.as_str() {
+        "wait" => LockMode::Wait { timeout: seconds("--lock-timeout-seconds", args.lock_timeout_seconds)? },
+        _ => LockMode::Fail,
+    };
+    let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Ok(RunOptions {
+        out: args.out.as_ref().map_or_else(beside, |out| context.absolute(out)),
+        run_id,
+        channel: args.channel.clone(),
+        dry: args.dry,
+        rebind_world: args.rebind_world,
+        lock_mode,
+        jobs: args.jobs.map_or_else(processors, usize::from),
+    })
+}
+
+fn seconds(flag: &str, value: f64) -> Result<Duration, Failure> {
+    Duration::try_from_secs_f64(value)
+        .ok()
+        .filter(|limit| !limit.is_zero() && *limit <= Duration::from_secs(86_400))
+        .ok_or_else(|| Failure::usage(format_args!("{flag} {value}: give a number of seconds above 0 and up to 86400")))
+}
+
+fn failure(error: RunError, args: &Args) -> Failure {
+    let refusal = error.is_refusal();
+    let hint = match &error {
+        RunError::OtherWorld { .. } => Some("--rebind-world runs it all the same; such evidence is never promotable"),
+        RunError::ChannelNotAvailable { .. } => Some("on this system use --channel direct"),
+        RunError::Bundle { .. } if refusal && args.lock_mode == "fail" => {
+            Some("--lock-mode wait waits for the other run to end")
+        }
+        _ => None,
+    };
+    let failure = if refusal { Failure::no(error) } else { Failure::from(error) };
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn show(bundle: &RunBundle, registry: &str, options: &RunOptions, json: bool) -> Result<(), Failure> {
+    let run_dir = bundle.sealed.run_dir.display().to_string();
+    if json {
+        return print_line(&document::to_pretty(&json!({
+            "status": bundle.summary.status,
+            "run_id": bundle.summary.run_id,
+            "bundle_dir": run_dir,
+            "artifact_index_sha256": bundle.sealed.index_sha256,
+            "registry": registry,
+            "summary": bundle.summary,
+            "mismatches": bundle.mismatches.mismatches,
+        })));
+    }
+    let summary = &bundle.summary;
+    print_line(&format!("plan      {} in world {}", summary.plan_id, summary.world_id))?;
+    print_line(&format!("registry  {registry}"))?;
+    print_line(&counts_line(summary.profile_count, summary.scenario_count, &summary.counts))?;
+    for mismatch in &bundle.mismatches.mismatches {
+        let actual = mismatch.actual.map_or_else(|| "not observed".to_owned(), |actual| actual.to_string());
+        print_line(&format!(
+            "  {}  {}  {} {}: expected {}, {actual} ({})",
+            mismatch.mismatch_type,
+            mismatch.profile_id,
+            mismatch.operation,
+            mismatch.path,
+            mismatch.expected,
+            mismatch.notes
+        ))?;
+    }
+    let what = match (summary.status, summary.scenario_count) {
+        (RunStatusWord::Ok, _) => "all expectations met",
+        (RunStatusWord::Partial, _) => "not all expectations met",
+        (RunStatusWord::Failed, _) => "the run failed",
+        (RunStatusWord::Dry, _) => "nothing was executed (--dry)",
+    };
+    print_line(&format!("result    {what}"))?;
+    print_line(&format!("[+] wrote {run_dir}"))?;
+    print_line(&format!("[+] updated {}", options.out.join("LATEST").display()))
+}
+
+fn counts_line(profiles: usize, scenarios: usize, counts: &Counts) -> String {
+    format!(
+        "rows      profiles {profiles}, scenarios {scenarios}: {} match, {} mismatch, {} error, {} not observed; \
+         baseline refused {}",
+        counts.matches, counts.mismatches, counts.errors, counts.not_observed, counts.baseline_refused
+    )
+}
+
+fn exit(bundle: &RunBundle, fail_on_mismatch: bool) -> Exit {
+    match bundle.summary.status {
+        RunStatusWord::Failed => Exit::No,
+        RunStatusWord::Partial if fail_on_mismatch => Exit::No,
+        RunStatusWord::Ok | RunStatusWord::Partial | RunStatusWord::Dry => Exit::Yes,
+    }
 }

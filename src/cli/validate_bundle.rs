@@ -1,12 +1,104 @@
 //! `validate-bundle`
 
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
 use super::context::Context;
-use super::exit::{CliResult, Failure};
+use super::exit::{CliResult, Exit};
+use super::print_line;
+use crate::base::json as document;
+use crate::bundle::{Checked, ResolveError, UnverifiedBundle, Verification, resolve};
+use crate::vocab::{Finding, Severity};
 
 /// Arguments of `validate-bundle`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// A bundle root (its LATEST is followed) or one run's directory
+    #[arg(long, value_name = "DIR")]
+    bundle: PathBuf,
+    /// Threads that hash; 0: one per processor
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    jobs: usize,
+}
 
-pub(crate) fn run(_args: &Args, _json: bool, _context: &Context) -> CliResult {
-    Err(Failure::no(anyhow::anyhow!("validate-bundle is not built yet")))
+pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
+    let answer = match resolve(&context.absolute(&args.bundle)) {
+        Ok(resolved) => Answer::of(&UnverifiedBundle::read(resolved).verify(args.jobs)),
+        Err(error) => Answer::unresolved(&args.bundle, error)?,
+    };
+    if json {
+        print_line(&document::to_pretty(&answer.document()))?;
+    } else {
+        answer.print()?;
+    }
+    Ok(if answer.ok { Exit::Yes } else { Exit::No })
+}
+
+/// What is printed.
+struct Answer {
+    ok: bool,
+    bundle_dir: String,
+    run_id: Option<String>,
+    index_sha256: Option<String>,
+    counts: Option<(usize, u64)>,
+    findings: Vec<Finding>,
+}
+
+impl Answer {
+    fn of(verification: &Verification) -> Self {
+        let documents = match &verification.bundle {
+            Checked::Verified(bundle) => bundle.documents(),
+            Checked::Refused(bundle) => bundle,
+        };
+        Self {
+            ok: verification.is_valid(),
+            bundle_dir: documents.run_dir().to_string_lossy().into_owned(),
+            run_id: Some(documents.run_id().to_owned()),
+            index_sha256: verification.verified().map(|bundle| bundle.index_sha256().to_string()),
+            counts: Some((verification.artifact_count, verification.hashed_bytes)),
+            findings: verification.findings.clone(),
+        }
+    }
+
+    /// A pointer that leads nowhere is an invalid bundle; a path that cannot be read is no answer.
+    fn unresolved(path: &Path, error: ResolveError) -> Result<Self, ResolveError> {
+        let Some(finding) = error.finding() else { return Err(error) };
+        let bundle_dir = path.to_string_lossy().into_owned();
+        Ok(Self { ok: false, bundle_dir, run_id: None, index_sha256: None, counts: None, findings: vec![finding] })
+    }
+
+    fn document(&self) -> Value {
+        let errors = self.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        json!({
+            "ok": self.ok,
+            "errors": errors.map(|finding| finding.message.as_str()).collect::<Vec<_>>(),
+            "findings": self.findings,
+            "bundle_dir": self.bundle_dir,
+            "run_id": self.run_id,
+            "artifact_count": self.counts.map(|(artifacts, _)| artifacts),
+            "hashed_bytes": self.counts.map(|(_, bytes)| bytes),
+            "artifact_index_sha256": self.index_sha256,
+        })
+    }
+
+    fn print(&self) -> Result<(), super::exit::Failure> {
+        if self.ok {
+            print_line("[+] bundle ok")?;
+        }
+        for finding in &self.findings {
+            let mark = match finding.severity {
+                Severity::Error => "[!]",
+                Severity::Warning => "[~]",
+            };
+            print_line(&format!("{mark} {}: {} [{}]", finding.file, finding.message, finding.id))?;
+        }
+        if let (Some(run_id), Some((artifacts, bytes))) = (&self.run_id, self.counts) {
+            print_line(&format!("    run {run_id}: {artifacts} artifacts, {bytes} bytes hashed"))?;
+        }
+        match &self.index_sha256 {
+            Some(digest) => print_line(&format!("    artifact_index.json {digest}")),
+            None => Ok(()),
+        }
+    }
 }

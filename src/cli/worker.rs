@@ -1,7 +1,14 @@
 //! The hidden sub-command that workers re-execute.
 
-use super::exit::{CliResult, Failure};
+use crate::os::process;
+use crate::probe;
+
+use super::exit::{CliResult, Exit};
 
 pub(crate) fn run() -> CliResult {
-    Err(Failure::no(anyhow::anyhow!("not built yet")))
+    let (job, answer) = process::worker_channel()
+        .map_err(|error| anyhow::Error::new(error).context("this command is for workers only"))?;
+    process::die_with_parent();
+    probe::serve(job, answer)?;
+    Ok(Exit::Yes)
 }

@@ -1,1 +1,23 @@
-//! Rows, normalised events, mismatches: pure.
+//! What a run observed, as documents: result rows, normalised events, witnesses, mismatches.
+//!
+//! Layer 2, pure: facts in, documents out; normalising twice gives the same bytes. Contract: `SPEC.md` sections
+//! "Results", "Events" and "Mismatches". Field names and order are those of the stored formats; what we add is a key of
+//! its own.
+
+mod baseline;
+mod classify;
+mod mismatch;
+mod normalise;
+mod observation;
+mod oracle;
+mod row;
+mod witness;
+
+pub use baseline::{BASELINE_SCHEMA, BaselineDocument, BaselineRow, baseline_row};
+pub use classify::classify;
+pub use mismatch::{Mismatch, MismatchSummary, mismatch_packets, mismatch_summary};
+pub use normalise::normalise;
+pub use observation::{Effect, Fault, Observation};
+pub use oracle::{ORACLE_SCHEMA, OracleDocument, OracleRow};
+pub use row::{ApplyReport, ProbeFacts, ProfileResults, RESULTS_SCHEMA, ResultRow, RunnerInfo, RuntimeResult};
+pub use witness::{PathWitness, WitnessDocument, path_witnesses};

@@ -1,1 +1,261 @@
-//! Files: opened beneath a root without following links, written by unique temp and rename, made durable on request.
+//! Files: opened beneath a directory without following links, written by unique temp and rename, made durable on request.
+//!
+//! [`Dir`] is an open directory; every name handed to it is a [`RelPath`] and is resolved beneath it, component by
+//! component, never through a symbolic link. Reading accepts regular files only and is bounded. Writing makes a fresh
+//! temporary file in the target's own directory and renames it, so a reader sees the old file or the new one, whole.
+//! Nothing is synced unless the function says so: a bundle syncs once, in one batch ([`Dir::sync_batch`]).
+//!
+//! Every operation that changes the file system passes [`fault::point`], which does nothing outside tests.
+
+mod fault;
+mod list;
+mod lone;
+mod portable;
+mod write;
+
+#[cfg(target_os = "linux")]
+#[path = "fs/beneath_linux.rs"]
+mod beneath;
+#[cfg(not(target_os = "linux"))]
+#[path = "fs/beneath_portable.rs"]
+mod beneath;
+
+#[cfg(target_os = "linux")]
+#[path = "fs/batch_linux.rs"]
+mod batch;
+#[cfg(not(target_os = "linux"))]
+#[path = "fs/batch_portable.rs"]
+mod batch;
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::base::rel_path::RelPath;
+
+pub use list::{Entry, EntryKind};
+pub use lone::{exists, read_bounded, write_durable};
+
+#[cfg(test)]
+pub(crate) use fault::testing as fault_testing;
+
+/// One step on the file system that failed: what was tried, on which path, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum FsError {
+    /// The system refused the step.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// The step, as a verb (`open`, `write`, `rename`, ...).
+        action: &'static str,
+        /// The path it was about.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The path leads to something other than a regular file: a directory, FIFO, socket or device.
+    #[error("{} is {kind}, not a regular file", path.display())]
+    NotRegular {
+        /// The path.
+        path: PathBuf,
+        /// What stands there, with its article.
+        kind: &'static str,
+    },
+    /// The path, or a directory on the way, is a symbolic link.
+    #[error("{} is or passes through a symbolic link", path.display())]
+    Link {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file is larger than the caller reads.
+    #[error("{} has {size_bytes} bytes; at most {limit_bytes} are read", path.display())]
+    TooLarge {
+        /// The path.
+        path: PathBuf,
+        /// Its size in bytes.
+        size_bytes: u64,
+        /// The limit in bytes.
+        limit_bytes: u64,
+    },
+    /// The file grew or shrank while it was read.
+    #[error("{} changed while it was read", path.display())]
+    Changed {
+        /// The path.
+        path: PathBuf,
+    },
+}
+
+impl FsError {
+    pub(super) fn io(action: &'static str, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
+        Self::Io { action, path: path.into(), source: source.into() }
+    }
+
+    /// Whether the path does not exist.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// An open directory. Names are resolved beneath it without following links.
+#[derive(Debug)]
+pub struct Dir {
+    handle: File,
+    path: PathBuf,
+}
+
+/// A regular file opened for reading, with its size at that moment.
+#[derive(Debug)]
+pub struct RegularFile {
+    /// The open file, at its start.
+    pub file: File,
+    /// Size in bytes when it was opened.
+    pub size_bytes: u64,
+}
+
+/// How directories are opened.
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// How files that somebody else may have put there are opened: a FIFO or a device must not block or become our terminal.
+const UNTRUSTED: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+impl Dir {
+    /// Opens the directory at `path`. Links on the way are followed: the caller chose the path.
+    ///
+    /// # Errors
+    /// The path does not exist, is no directory, or may not be opened.
+    pub fn open(path: &Path) -> Result<Self, FsError> {
+        let handle = rustix::fs::open(path, DIRECTORY, Mode::empty()).map_err(|e| FsError::io("open", path, e))?;
+        Ok(Self { handle: handle.into(), path: path.to_owned() })
+    }
+
+    /// Opens the directory at `path`, creating it and its parents as needed.
+    ///
+    /// # Errors
+    /// A directory cannot be created or opened.
+    pub fn create_all(path: &Path) -> Result<Self, FsError> {
+        fault::point("create directory", path)?;
+        std::fs::create_dir_all(path).map_err(|e| FsError::io("create directory", path, e))?;
+        Self::open(path)
+    }
+
+    /// Opens the directory `name` beneath this one.
+    ///
+    /// # Errors
+    /// [`FsError::Link`] when a component is a link; otherwise the system's answer.
+    pub fn open_dir(&self, name: &RelPath) -> Result<Self, FsError> {
+        let path = self.path.join(name.as_str());
+        let handle = beneath::open(&self.handle, name, DIRECTORY).map_err(|e| self.refused(name, e))?;
+        Ok(Self { handle: handle.into(), path })
+    }
+
+    /// Creates the directory `name` (one component), which must not exist, and opens it.
+    ///
+    /// # Errors
+    /// Something of that name exists, or the directory cannot be created or opened.
+    pub fn create_dir(&self, name: &RelPath) -> Result<Self, FsError> {
+        let path = self.path.join(name.as_str());
+        fault::point("create directory", &path)?;
+        rustix::fs::mkdirat(&self.handle, name.as_str(), Mode::from_raw_mode(0o777))
+            .map_err(|e| FsError::io("create directory", &path, e))?;
+        self.open_dir(name)
+    }
+
+    /// Opens the regular file `name` beneath this directory for reading; never blocks on a FIFO or device.
+    ///
+    /// # Errors
+    /// [`FsError::Link`], [`FsError::NotRegular`], or the system's answer.
+    pub fn open_file(&self, name: &RelPath) -> Result<RegularFile, FsError> {
+        let handle = beneath::open(&self.handle, name, UNTRUSTED).map_err(|e| self.refused(name, e))?;
+        regular(handle.into(), || self.path.join(name.as_str()))
+    }
+
+    /// Reads the regular file `name` whole, at most `limit_bytes`.
+    ///
+    /// # Errors
+    /// As [`Dir::open_file`]; [`FsError::TooLarge`]; [`FsError::Changed`] when it grew or shrank meanwhile.
+    pub fn read(&self, name: &RelPath, limit_bytes: u64) -> Result<Vec<u8>, FsError> {
+        self.open_file(name)?.read_whole(&self.path.join(name.as_str()), limit_bytes)
+    }
+
+    /// Whether anything (link or not) has the name `name` beneath this directory.
+    ///
+    /// # Errors
+    /// The system's answer, other than "does not exist".
+    pub fn contains(&self, name: &RelPath) -> Result<bool, FsError> {
+        let path = self.path.join(name.as_str());
+        match rustix::fs::statat(&self.handle, name.as_str(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(false),
+            Err(error) => Err(FsError::io("look up", path, error)),
+        }
+    }
+
+    /// The path this directory was opened by: for messages and records, not for opening files.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Turns the errno of a refused open into the error that names the cause.
+    fn refused(&self, name: &RelPath, errno: rustix::io::Errno) -> FsError {
+        let path = self.path.join(name.as_str());
+        let is_link = || {
+            rustix::fs::statat(&self.handle, name.as_str(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+                .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Symlink)
+        };
+        match errno {
+            // ELOOP: openat2(2) RESOLVE_NO_SYMLINKS and open(2) O_NOFOLLOW. O_NOFOLLOW with O_DIRECTORY says ENOTDIR.
+            rustix::io::Errno::LOOP => FsError::Link { path },
+            rustix::io::Errno::NOTDIR if is_link() => FsError::Link { path },
+            // open(2): a socket cannot be opened, nor a FIFO for writing without a reader, nor a device without driver.
+            rustix::io::Errno::NXIO | rustix::io::Errno::NODEV => {
+                FsError::NotRegular { path, kind: "a socket or device" }
+            }
+            errno => FsError::io("open", path, errno),
+        }
+    }
+}
+
+/// Refuses everything but a regular file.
+fn regular(file: File, path: impl Fn() -> PathBuf) -> Result<RegularFile, FsError> {
+    let metadata = file.metadata().map_err(|e| FsError::io("inspect", path(), e))?;
+    if metadata.is_file() {
+        return Ok(RegularFile { file, size_bytes: metadata.len() });
+    }
+    Err(FsError::NotRegular { path: path(), kind: kind_of(metadata.file_type()) })
+}
+
+/// What stands in the place of a regular file, with its article.
+fn kind_of(kind: std::fs::FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt as _;
+    if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }
+}
+
+impl RegularFile {
+    /// Reads the file whole, at most `limit_bytes`, and holds it to the size it had when opened. `path` is for messages.
+    ///
+    /// # Errors
+    /// [`FsError::TooLarge`]; [`FsError::Changed`] when it grew or shrank meanwhile; the system's answer.
+    pub fn read_whole(self, path: &Path, limit_bytes: u64) -> Result<Vec<u8>, FsError> {
+        let Self { file, size_bytes } = self;
+        if size_bytes > limit_bytes {
+            return Err(FsError::TooLarge { path: path.to_owned(), size_bytes, limit_bytes });
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(size_bytes).unwrap_or(0).saturating_add(1));
+        file.take(size_bytes + 1).read_to_end(&mut bytes).map_err(|e| FsError::io("read", path, e))?;
+        if bytes.len() as u64 != size_bytes {
+            return Err(FsError::Changed { path: path.to_owned() });
+        }
+        Ok(bytes)
+    }
+}

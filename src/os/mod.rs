@@ -2,7 +2,10 @@
 //!
 //! Layer 1. FFI and `unsafe` live here (and in `sandbox`), each block with its reason.
 
+pub mod errno;
+pub mod fifo;
 pub mod fs;
+pub mod input;
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod lock;

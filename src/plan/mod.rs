@@ -1,1 +1,20 @@
-//! Plans: document, digest, lint, compile.
+//! Plans: which profiles of a registry run in which lanes, on which fixtures.
+//!
+//! Parts: [`Plan`] (document), [`plan_digest`], [`compile`](fn@compile), [`fixtures`], lint. Formats: `SPEC.md`,
+//! sections "Plans", "Plan digest", "Compiling" and "Fixture sets".
+//!
+//! Invariants: a lane that is not named is on; every failure names file and place; compiling skips nothing silently.
+
+mod compile;
+mod digest;
+mod document;
+pub mod fixtures;
+mod lint;
+mod list;
+
+pub use compile::{CompileError, CompiledPlan, CompiledProfile, Filters, ProbeRow, compile};
+pub use digest::plan_digest;
+pub use document::{Lanes, PLAN_TAG, Plan, PlanError, load_plan, read};
+pub use fixtures::{FIXTURES_VARIABLE, FixturesError, load_fixtures};
+pub use lint::{PlanReport, lint_plan};
+pub use list::{PlanEntry, list_plans, list_shipped_plans};

@@ -1,1 +1,28 @@
-//! Probe and profile registries and their index.
+//! Registries: probe and profile descriptors, found through an index or beside a plan.
+//!
+//! Parts: [`Place`] and [`Base`] (where documents live, what their paths mean), [`Document`] (bounded reading),
+//! `check` (shape tables and findings), [`Index`], [`Registry`], [`lint_registry`]. Formats: `SPEC.md`, sections "Paths",
+//! "Registry index" and "Registries".
+//!
+//! Invariants: a file is parsed at most once per command; reading reports every finding; an entry with an error is never
+//! used; ids are never used as file names.
+
+pub mod check;
+mod document;
+pub mod embedded;
+mod entry;
+mod index;
+mod lint;
+mod place;
+mod profile_text;
+mod read;
+mod select;
+
+pub use document::{Document, DocumentError, Refusal};
+pub use entry::{LaneSupport, PROBES_TAG, PROFILES_TAG, Probe, Profile, ProfileMode};
+pub use index::{INDEX_PATH, INDEX_TAG, Index, IndexEntry, Lookup, RegistryListing};
+pub use lint::{ProfileReport, lint_files, lint_probe, lint_profile, lint_registry};
+pub use place::{Base, Place, StoredPathError, root_of};
+pub use profile_text::is_deny_default;
+pub use read::{Files, Reading, Registry, RegistryError, Source, for_plan, indexed, load, read, sibling};
+pub use select::{Selected, select};

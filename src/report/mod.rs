@@ -1,1 +1,105 @@
-//! Findings as text for people and machines: pure.
+//! Findings and tables as text for people. Pure: returns text, prints nothing. Layer 2.
+
+use crate::vocab::{Finding, Severity};
+
+/// One finding in the form compilers use: severity and id, what is wrong, where, and what to do. Ends with a newline.
+///
+/// Control characters from documents are shown escaped, so a document cannot steer the reader's terminal.
+#[must_use]
+pub fn render_finding(finding: &Finding) -> String {
+    let severity = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let mut text =
+        format!("{severity}[{}]: {}\n  --> {}", finding.id, printable(&finding.message), printable(&finding.file));
+    if let (Some(line), Some(column)) = (finding.line, finding.column) {
+        text.push_str(&format!(":{line}:{column}"));
+    }
+    if let Some(pointer) = finding.pointer.as_deref().filter(|pointer| !pointer.is_empty()) {
+        text.push_str(&format!(" at {}", printable(pointer)));
+    }
+    text.push('\n');
+    if let Some(help) = &finding.help {
+        text.push_str(&format!("  = help: {}\n", printable(help)));
+    }
+    text
+}
+
+/// The last line of a lint: how many findings of each severity, or that there are none.
+#[must_use]
+pub fn render_summary(findings: &[Finding]) -> String {
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let plural = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
+    match (count(Severity::Error), count(Severity::Warning)) {
+        (0, 0) => "no findings".to_owned(),
+        (errors, warnings) => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
+    }
+}
+
+/// Whether a lint says no.
+#[must_use]
+pub fn has_errors(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| finding.severity == Severity::Error)
+}
+
+/// Rows under a header line, columns padded to their widest cell; every line ends with a newline.
+#[must_use]
+pub fn render_table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let header: Vec<String> = header.iter().map(|title| title.to_uppercase()).collect();
+    let shown: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
+    let width = |column: usize| {
+        let cells = shown.iter().chain([&header]).filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let mut text = String::new();
+    for row in [&header].into_iter().chain(&shown) {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(&format!("{cell:width$}  "));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// `text` with control characters as escapes.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_aligned() {
+        let rows = [vec!["a".to_owned(), "bb".to_owned()], vec!["ccc\n".to_owned(), String::new()]];
+        assert_eq!(render_table(&["x", "y"], &rows), "X      Y\na      bb\nccc\\n\n");
+    }
+
+    #[test]
+    fn a_finding_names_place_and_remedy_and_cannot_steer_a_terminal() {
+        let finding = Finding::new("unknown-key", Severity::Warning, "p.json", "has \u{1b}[2J")
+            .at("/a\u{7}")
+            .at_position(3, 4)
+            .help("remove it");
+        let text = "warning[unknown-key]: has \\u{1b}[2J\n  --> p.json:3:4 at /a\\u{7}\n  = help: remove it\n";
+        assert_eq!(render_finding(&finding), text);
+        let error = Finding::new("x", Severity::Error, "f", "m");
+        assert_eq!(render_finding(&error), "error[x]: m\n  --> f\n");
+        assert_eq!(render_summary(&[finding.clone(), error.clone(), error.clone()]), "2 errors, 1 warning");
+        assert_eq!(render_summary(&[]), "no findings");
+        assert!(has_errors(&[error]) && !has_errors(&[finding]));
+    }
+}

@@ -1,6 +1,189 @@
 //! Enforcement of a profile: what a platform can express, applying it, and what was really enforced.
 //!
-//! Layer 3.
+//! Layer 3. Two entries, both of them one-way: [`enter`] confines this program's own code, [`exec`] a command. Each
+//! forks the tree to confine, supervises it until its first process has ended, and ends what remains of it.
+//!
+//! Parts: [`lower`] (profile to what a kernel can express, pure), [`report`] (what was enforced), `overlay` (the
+//! shipped overlay for Linux programs), `linux` (the supervisor). `SPEC.md`, section "Enforcement", owns the words of
+//! the report; `docs/linux-enforcement.md` holds the threat model.
+//!
+//! Invariants: nothing that is not enforced is reported as enforced; a layer that is missing is named; a verdict that
+//! is unknown is applied as deny; when the supervisor dies the tree dies and whatever it still asks for fails.
 
+use std::ffi::OsString;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+
+use crate::base::cancel::Cancel;
+use crate::denial::DecisionRecord;
+use crate::sbpl::Policy;
+
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
 #[cfg(target_os = "linux")]
-pub mod linux;
+mod linux;
+pub mod lower;
+pub mod report;
+
+#[cfg(not(target_os = "linux"))]
+use elsewhere as platform;
+#[cfg(target_os = "linux")]
+use linux as platform;
+
+pub use report::{EnforcementReport, Layer, Layers, OperationStatus, Root, SkippedRoot, Status};
+
+/// Which operations are brought before the supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trap {
+    /// All of them: every decided access leaves a record.
+    All,
+    /// Only those the profile does not allow everywhere. The others run at native speed and leave no records.
+    AsNeeded,
+}
+
+/// What to confine and how.
+#[derive(Debug, Clone)]
+pub struct Job<'a> {
+    /// The policy. `None` is the baseline: the same fork and the same loss of capabilities, and nothing enforced.
+    pub policy: Option<&'a Policy>,
+    /// Which operations are brought before the supervisor.
+    pub trap: Trap,
+    /// Refuse nothing and record what would be refused. The Landlock domains are left out.
+    pub observe: bool,
+    /// Names of layers to leave out on purpose (see [`Layers`]); the report names them as absent.
+    pub without_layers: Vec<String>,
+    /// Descriptors the confined process keeps beside 0, 1 and 2; every other one is closed.
+    pub keep: &'a [BorrowedFd<'a>],
+}
+
+impl<'a> Job<'a> {
+    /// A job that enforces `policy` with every layer and traps everything.
+    #[must_use]
+    pub fn new(policy: Option<&'a Policy>) -> Self {
+        Self { policy, trap: Trap::All, observe: false, without_layers: Vec::new(), keep: &[] }
+    }
+}
+
+/// A command for [`exec`].
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// Path of the program, or a name to look up in `PATH` of `env`.
+    pub program: OsString,
+    /// Arguments, the program's own name first.
+    pub argv: Vec<OsString>,
+    /// The whole environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// Working directory.
+    pub cwd: PathBuf,
+    /// Ends the tree when set.
+    pub cancel: Cancel,
+}
+
+/// How the first process of the tree ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It exited with this status, 0 to 255.
+    Exited(i32),
+    /// This signal ended it.
+    Signaled(i32),
+}
+
+/// How often one record's access was repeated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tally {
+    /// Number of equal accesses, at least 1.
+    pub count: u64,
+    /// When the last of them was decided, in seconds since 1970-01-01T00:00:00Z.
+    pub last_at_unix_s: f64,
+}
+
+/// What came of a confined tree.
+#[derive(Debug, Clone)]
+pub struct Supervised {
+    /// How its first process ended.
+    pub end: End,
+    /// [`exec`] only: errno with which the program could not be started. `end` is then `Exited(126)`, or `Exited(127)`
+    /// when the program does not exist.
+    pub exec_errno: Option<i32>,
+    /// Whether [`Command::cancel`] ended the tree.
+    pub cancelled: bool,
+    /// Decisions in order of their first occurrence. Equal ones (all but the time) are one record.
+    pub records: Vec<DecisionRecord>,
+    /// How often each of `records` occurred, in the same order.
+    pub tallies: Vec<Tally>,
+    /// Decisions that were not kept, because too many different ones had been kept already.
+    pub records_dropped: u64,
+    /// What was enforced; `None` without a policy.
+    pub report: Option<EnforcementReport>,
+}
+
+/// Why a tree could not be confined. Nothing of it runs then.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// This system has no enforcement of ours.
+    #[error("enforcing a profile is not available on {system}")]
+    NotAvailable {
+        /// The system's name.
+        system: &'static str,
+    },
+    /// A layer without which nothing can be enforced is missing.
+    #[error("cannot enforce the profile here: missing {}", missing.join(", "))]
+    MissingLayers {
+        /// The layers' names with their details.
+        missing: Vec<String>,
+    },
+    /// The calling process has more than one thread.
+    #[error("the calling process has {threads} threads; only a process with one thread can be the supervisor")]
+    NotSingleThreaded {
+        /// Number of threads found.
+        threads: usize,
+    },
+    /// One step of the set-up failed.
+    #[error("cannot {step}")]
+    SetUp {
+        /// What was attempted, as a verb phrase.
+        step: &'static str,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// One step failed inside the process to be confined, before it ran anything.
+    #[error("the process to be confined cannot {step}")]
+    InsideSetUp {
+        /// What was attempted, as a verb phrase.
+        step: &'static str,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The process that keeps the tree died.
+    #[error("the process that keeps the confined tree together ended unexpectedly")]
+    ReaperDied,
+}
+
+/// Runs `body` in a forked process confined by the job's policy; the process exits with what `body` returns.
+///
+/// The calling process becomes the supervisor: it must have one thread, loses capabilities, enters an outer Landlock
+/// domain and is good for nothing else afterwards than handing on the result over descriptors it has already.
+///
+/// # Errors
+/// [`SandboxError`]; nothing of `body` has run then.
+pub fn enter(job: &Job<'_>, body: impl FnOnce() -> u8) -> Result<Supervised, SandboxError> {
+    platform::enter(job, body)
+}
+
+/// Runs a command confined by the job's policy, judged from its first exec on. The calling process becomes the
+/// supervisor as for [`enter`].
+///
+/// # Errors
+/// [`SandboxError`]; the command has not been started then. A command that cannot be executed is no error but
+/// [`Supervised::exec_errno`].
+pub fn exec(job: &Job<'_>, command: &Command) -> Result<Supervised, SandboxError> {
+    platform::exec(job, command)
+}
+
+/// Finds out which layers of enforcement this environment offers. Reads and probes, changes nothing.
+#[must_use]
+pub fn layers() -> Layers {
+    platform::layers()
+}

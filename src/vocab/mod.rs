@@ -3,13 +3,17 @@
 //! Stored spellings are part of the formats (`SPEC.md`); each type serialises to exactly that spelling.
 
 mod decision;
+pub mod driver;
 mod finding;
 mod lane;
 mod operation;
 mod rule_ref;
+mod world;
 
 pub use decision::{Decision, FailureKind, FailureStage, Verdict3};
+pub use driver::{Driver, Platform};
 pub use finding::{Finding, Severity};
 pub use lane::Lane;
 pub use operation::Operation;
 pub use rule_ref::{RuleRef, Span};
+pub use world::{is_world_family, world_matches, world_platform, worlds_agree};

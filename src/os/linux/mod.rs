@@ -1,1 +1,24 @@
-//! Linux system calls that no maintained crate wraps safely: seccomp notification, process memory, capabilities.
+//! Linux system calls that no maintained crate wraps safely: seccomp notification, another process's memory, privilege
+//! drop, fork. `rustix` is used wherever it has the call.
+//!
+//! Invariant: everything exported here is safe to call; preconditions that the compiler cannot see are checked.
+
+pub mod memory;
+pub mod object;
+pub mod privilege;
+pub mod process;
+pub mod seccomp;
+
+use std::io;
+
+use rustix::io::Errno;
+
+/// The errno of the system call that just failed.
+fn last_errno() -> Errno {
+    io::Error::last_os_error().raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)
+}
+
+/// Turns the return value of a raw system call into a result.
+fn checked(returned: libc::c_long) -> Result<libc::c_long, Errno> {
+    if returned < 0 { Err(last_errno()) } else { Ok(returned) }
+}

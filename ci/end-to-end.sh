@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# The README's main job on a release build, then everything that follows from its bundle, with the promised exit codes.
+#
+#   ci/end-to-end.sh [FOLDER]      keeps what was written in FOLDER; without it, a temporary folder is used and removed
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+PLAN=plans/linux-baseline/plan.json
+if [ $# -gt 0 ]; then
+  work=$(realpath -m "$1")
+  mkdir -p "$work"
+else
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+fi
+out=$work/out
+runtime=${CARGO_TARGET_DIR:-target}/release/runtime
+failures=0
+
+fail() {
+  echo "FAILED: $*"
+  failures=$((failures + 1))
+}
+
+# Runs a command, shows what it printed, and compares its exit status; its output stays in $printed.
+printed=
+expect() { # STATUS COMMAND...
+  local wanted=$1 status=0
+  shift
+  printf '\n$ %s\n' "$*"
+  printed=$("$@" 2>&1) || status=$?
+  printf '%s\n[exit %s]\n' "$printed" "$status"
+  [ "$status" -eq "$wanted" ] || fail "exit status $status, expected $wanted: $*"
+}
+
+says() { # TEXT: the last command printed it
+  grep -qF -- "$1" <<<"$printed" || fail "the output does not name: $1"
+}
+
+absent() { # PATH
+  [ ! -e "$1" ] || fail "was written and should not have been: ${1#"$work"/}"
+}
+
+# Evaluates a Python expression about a JSON document called d.
+holds() { # FILE EXPRESSION
+  python3 - "$1" "$2" <<'P' || fail "${1#"$work"/} does not satisfy: $2"
+import json, sys
+with open(sys.argv[1], encoding="utf-8") as document:
+    d = json.load(document)
+sys.exit(0 if eval(sys.argv[2], {"d": d}) is True else 1)
+P
+}
+
+# The run that everything else looks at.
+expect 0 cargo run --quiet --release -- run --plan "$PLAN" --channel direct --out "$out"
+if [ ! -s "$out/LATEST" ]; then
+  fail 'no LATEST was written; the rest cannot be checked'
+  exit 1
+fi
+run_id=$(<"$out/LATEST")
+bundle=$out/$run_id
+holds "$bundle/run_status.json" 'd["state"] == "complete"'
+holds "$bundle/summary.json" 'd["status"] == "ok" and d["profile_count"] >= 5 and d["scenario_count"] >= 20'
+holds "$bundle/artifact_index.json" 'd["status"] == "ok" and d["missing"] == []'
+
+expect 0 "$runtime" validate-bundle --bundle "$out"
+
+# Linux evidence passes the gate for Linux enforcement and never the one for macOS decisions.
+expect 0 "$runtime" emit-promotion --bundle "$out" --out "$work/p1.json"
+holds "$work/p1.json" 'd["promotability"]["promotable_decision_stage"] is False'
+holds "$work/p1.json" '"not_clean_channel" in d["promotability"]["reasons"]'
+holds "$work/p1.json" 'd["promotability"]["linux_enforcement"] == {"promotable": True, "reasons": []}'
+expect 1 "$runtime" emit-promotion --bundle "$out" --out "$work/p2.json" --require-promotable
+says not_clean_channel
+absent "$work/p2.json"
+expect 0 "$runtime" emit-promotion --bundle "$out" --out "$work/p3.json" --require linux_enforcement
+
+# The channel of another system is refused, and nothing is left behind.
+expect 1 "$runtime" run --plan "$PLAN" --channel launchd_clean --out "$work/clean"
+says launchd_clean
+absent "$work/clean"
+
+# Twin: one changed byte in an indexed artifact, of the same length.
+cp -a "$out" "$work/changed"
+python3 - "$work/changed/$run_id/runtime_results.json" <<'P'
+import sys
+with open(sys.argv[1], "r+b") as artifact:
+    first = artifact.read(1)
+    artifact.seek(0)
+    artifact.write(bytes([first[0] ^ 1]))
+P
+expect 1 "$runtime" validate-bundle --bundle "$work/changed"
+says runtime_results.json
+
+# Twin: a bundle without its commit barrier, and a bundle that is not there.
+cp -a "$out" "$work/uncommitted"
+rm "$work/uncommitted/$run_id/artifact_index.json"
+expect 1 "$runtime" validate-bundle --bundle "$work/uncommitted"
+says artifact_index.json
+expect 3 "$runtime" validate-bundle --bundle "$work/nowhere"
+
+echo
+if [ "$failures" -gt 0 ]; then
+  echo "end to end: $failures expectations failed"
+  exit 1
+fi
+echo 'end to end: every expectation holds'

@@ -1,0 +1,188 @@
+//! The three documents that say what a bundle is, read once and bounded; nothing is believed yet.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::super::layout::{ARTIFACT_INDEX, RUN_MANIFEST, RUN_STATUS, name};
+use super::problem::Generation;
+use super::resolve::ResolvedBundle;
+use crate::base::digest::Sha256Hex;
+use crate::base::json as text;
+use crate::base::rel_path::RelPath;
+use crate::os::fs::{Dir, FsError};
+
+/// Largest `run_status.json` or `run_manifest.json` read, in bytes.
+const SMALL_DOCUMENT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// One document of a bundle as it was found.
+#[derive(Debug)]
+pub enum Document {
+    /// There is none.
+    Absent,
+    /// It cannot be read: not a regular file, a link, too large, or the system refused.
+    Unreadable(FsError),
+    /// It is not one JSON object; the text says why, with its position.
+    Malformed {
+        /// What is wrong.
+        why: String,
+        /// Digest of the bytes.
+        sha256: Sha256Hex,
+        /// Number of bytes.
+        size_bytes: u64,
+    },
+    /// A JSON object, with the digest of the very bytes it was parsed from.
+    Object {
+        /// The members.
+        members: Map<String, Value>,
+        /// Digest of the bytes.
+        sha256: Sha256Hex,
+        /// Number of bytes.
+        size_bytes: u64,
+    },
+}
+
+impl Document {
+    fn read(dir: &Dir, constant: &'static str, limit_bytes: u64) -> Self {
+        let bytes = match dir.read(&name(constant), limit_bytes) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_not_found() => return Self::Absent,
+            Err(error) => return Self::Unreadable(error),
+        };
+        let (sha256, size_bytes) = (Sha256Hex::of(&bytes), bytes.len() as u64);
+        match text::read(&bytes) {
+            Ok(Value::Object(members)) => Self::Object { members, sha256, size_bytes },
+            Ok(_) => Self::Malformed { why: "it is not a JSON object".to_owned(), sha256, size_bytes },
+            Err(error) => Self::Malformed { why: error.to_string(), sha256, size_bytes },
+        }
+    }
+
+    /// The members, of an object.
+    #[must_use]
+    pub fn members(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Self::Object { members, .. } => Some(members),
+            _ => None,
+        }
+    }
+
+    /// A member that is text.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.members()?.get(key)?.as_str()
+    }
+
+    /// Whether no such file was found.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    /// Digest and size of the bytes, where they could be read.
+    #[must_use]
+    pub fn digest(&self) -> Option<(&Sha256Hex, u64)> {
+        match self {
+            Self::Absent | Self::Unreadable(_) => None,
+            Self::Malformed { sha256, size_bytes, .. } | Self::Object { sha256, size_bytes, .. } => {
+                Some((sha256, *size_bytes))
+            }
+        }
+    }
+}
+
+/// A bundle whose bytes nobody has checked.
+#[derive(Debug)]
+pub struct UnverifiedBundle {
+    pub(super) resolved: ResolvedBundle,
+    pub(super) status: Document,
+    pub(super) index: Document,
+    pub(super) manifest: Document,
+}
+
+impl UnverifiedBundle {
+    /// Reads status, index and manifest, each once. What is wrong with them is kept, not raised.
+    #[must_use]
+    pub fn read(resolved: ResolvedBundle) -> Self {
+        let dir = &resolved.dir;
+        // The index first: a commit that lands while we read is then seen as not yet there, never as half there.
+        let index = Document::read(dir, ARTIFACT_INDEX, text::MAX_DOCUMENT_BYTES);
+        let status = Document::read(dir, RUN_STATUS, SMALL_DOCUMENT_BYTES);
+        let manifest = Document::read(dir, RUN_MANIFEST, SMALL_DOCUMENT_BYTES);
+        Self { resolved, status, index, manifest }
+    }
+
+    /// The run's directory.
+    #[must_use]
+    pub fn run_dir(&self) -> &Path {
+        self.resolved.run_dir()
+    }
+
+    /// The run id the index gives, else the status, else the directory's name.
+    #[must_use]
+    pub fn run_id(&self) -> &str {
+        let documents = [&self.index, &self.status, &self.manifest];
+        documents.into_iter().find_map(|d| d.text("run_id")).unwrap_or(&self.resolved.directory_name)
+    }
+
+    /// `run_status.json` as found.
+    #[must_use]
+    pub fn status(&self) -> &Document {
+        &self.status
+    }
+
+    /// `artifact_index.json` as found.
+    #[must_use]
+    pub fn index(&self) -> &Document {
+        &self.index
+    }
+
+    /// `run_manifest.json` as found.
+    #[must_use]
+    pub fn manifest(&self) -> &Document {
+        &self.manifest
+    }
+
+    /// Whether the directory holds none of the three documents: no bundle was ever begun here.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.status.is_absent() && self.index.is_absent() && self.manifest.is_absent()
+    }
+
+    /// Whether a file (or anything else) of this name stands in the run's directory.
+    #[must_use]
+    pub fn has_file(&self, name: &RelPath) -> bool {
+        self.resolved.dir.contains(name).unwrap_or(false)
+    }
+
+    /// Whether this tool wrote it, so that the stricter verdict applies.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.generation() == Generation::Own
+    }
+
+    pub(super) fn generation(&self) -> Generation {
+        let has_tool = |document: &Document| document.members().is_some_and(|m| m.contains_key("tool"));
+        if has_tool(&self.index) || has_tool(&self.status) { Generation::Own } else { Generation::Earlier }
+    }
+
+    pub(super) fn in_progress(&self) -> bool {
+        self.status.text("state").is_some_and(|state| state.trim() == "in_progress")
+    }
+
+    /// What is known without checking anything: a document that says itself that it is unverified.
+    #[must_use]
+    pub fn describe(&self) -> Value {
+        let mut document = json!({
+            "bundle_dir": self.run_dir().to_string_lossy(),
+            "integrity": "unverified",
+            "artifact_index_present": !self.index.is_absent(),
+            "run_status_present": !self.status.is_absent(),
+        });
+        for (key, source) in [("run_status", &self.status), ("artifact_index", &self.index)] {
+            if let Some(members) = source.members() {
+                document[key] = Value::Object(members.clone());
+            }
+        }
+        document
+    }
+}

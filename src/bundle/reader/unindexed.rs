@@ -1,0 +1,81 @@
+//! Files in a run's directory that no index speaks for, and the trace of a repair.
+
+use std::collections::HashSet;
+
+use super::super::layout::{ARTIFACT_INDEX, REPAIR_LOG};
+use super::problem::{Kind, Problem};
+use crate::base::rel_path::RelPath;
+use crate::os::fs::{Dir, EntryKind};
+
+/// How many entries are looked at, and how many findings are made of them, before we say "and more".
+const LOOKED_AT: usize = 100_000;
+const REPORTED: usize = 100;
+/// How deep sub-directories are looked into.
+const DEPTH: usize = 16;
+
+/// Reports every file, link and special file beneath `dir` that is not in `indexed`.
+pub(super) fn check(dir: &Dir, indexed: &HashSet<RelPath>, problems: &mut Vec<Problem>) {
+    let mut walk = Walk { indexed, found: Vec::new(), left: LOOKED_AT, cut: false };
+    walk.visit(dir, "", 0);
+    let more = walk.found.len().saturating_sub(REPORTED);
+    problems.extend(walk.found.into_iter().take(REPORTED));
+    if more > 0 || walk.cut {
+        let at_least = if walk.cut { "at least " } else { "" };
+        let message = format!("{at_least}{more} further unindexed files are not listed");
+        problems.push(Problem::new(Kind::UnindexedFile, ".", message));
+    }
+}
+
+struct Walk<'a> {
+    indexed: &'a HashSet<RelPath>,
+    found: Vec<Problem>,
+    left: usize,
+    cut: bool,
+}
+
+impl Walk<'_> {
+    fn visit(&mut self, dir: &Dir, prefix: &str, depth: usize) {
+        let entries = match dir.list(self.left) {
+            Ok((entries, cut)) => {
+                self.cut |= cut;
+                self.left -= entries.len();
+                entries
+            }
+            Err(error) => {
+                let about = if prefix.is_empty() { "." } else { prefix.trim_end_matches('/') };
+                self.found.push(Problem::new(Kind::UnindexedFile, about, error.to_string()));
+                return;
+            }
+        };
+        for entry in entries {
+            let path = format!("{prefix}{}", entry.name);
+            let name = RelPath::try_from(path.as_str()).ok();
+            if entry.kind == EntryKind::Directory {
+                match RelPath::try_from(entry.name.as_str()).ok().and_then(|name| dir.open_dir(&name).ok()) {
+                    Some(inner) if depth < DEPTH => self.visit(&inner, &format!("{path}/"), depth + 1),
+                    _ => self.report(&path, format!("the directory {path} cannot be looked into")),
+                }
+                continue;
+            }
+            if path == REPAIR_LOG {
+                let message =
+                    "the bundle was repaired after its run: its index was rebuilt over the files then present";
+                self.found.push(Problem::new(Kind::Repaired, path, message));
+                continue;
+            }
+            if path == ARTIFACT_INDEX || name.is_some_and(|name| self.indexed.contains(&name)) {
+                continue;
+            }
+            let what = match entry.kind {
+                EntryKind::Link => "a symbolic link",
+                EntryKind::Special => "a special file",
+                EntryKind::File | EntryKind::Directory => "a file",
+            };
+            self.report(&path, format!("{path} is {what} that no index entry speaks for"));
+        }
+    }
+
+    fn report(&mut self, path: &str, message: String) {
+        self.found.push(Problem::new(Kind::UnindexedFile, path, message));
+    }
+}

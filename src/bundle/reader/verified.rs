@@ -1,0 +1,182 @@
+//! A bundle every indexed byte of which is the one its index names.
+
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+
+use super::super::index::IndexStatus;
+use super::raw::UnverifiedBundle;
+use crate::base::digest::Sha256Hex;
+use crate::base::json::{self, JsonError};
+use crate::base::rel_path::RelPath;
+use crate::os::fs::FsError;
+
+/// Why an artifact of a verified bundle could not be handed out.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    /// It cannot be read any more.
+    #[error("cannot read the artifact {name}")]
+    Read {
+        /// Its name.
+        name: RelPath,
+        /// What refused it.
+        source: FsError,
+    },
+    /// Its bytes are no longer the ones that were verified.
+    #[error("the artifact {} was changed after it was verified", path.display())]
+    Changed {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// It is not an acceptable JSON document.
+    #[error("the artifact {name} is not acceptable JSON")]
+    Json {
+        /// Its name.
+        name: RelPath,
+        /// Why.
+        source: JsonError,
+    },
+}
+
+/// What was measured of one artifact.
+#[derive(Debug, Clone)]
+pub(super) struct VerifiedArtifact {
+    pub(super) path: String,
+    pub(super) size_bytes: u64,
+    pub(super) sha256: Sha256Hex,
+    pub(super) schema_version: Option<String>,
+}
+
+/// A bundle whose bytes are proven to be the ones its index names. Only [`UnverifiedBundle::verify`] makes one.
+#[derive(Debug)]
+pub struct VerifiedBundle {
+    raw: UnverifiedBundle,
+    artifacts: IndexMap<RelPath, VerifiedArtifact>,
+    index_sha256: Sha256Hex,
+}
+
+impl VerifiedBundle {
+    pub(super) fn new(
+        raw: UnverifiedBundle,
+        artifacts: IndexMap<RelPath, VerifiedArtifact>,
+        index_sha256: Sha256Hex,
+    ) -> Self {
+        Self { raw, artifacts, index_sha256 }
+    }
+
+    /// What was read before checking: the same documents, now proven (as far as the index lists them).
+    #[must_use]
+    pub fn documents(&self) -> &UnverifiedBundle {
+        &self.raw
+    }
+
+    /// The run's directory.
+    #[must_use]
+    pub fn run_dir(&self) -> &Path {
+        self.raw.run_dir()
+    }
+
+    /// The run.
+    #[must_use]
+    pub fn run_id(&self) -> &str {
+        self.raw.run_id()
+    }
+
+    /// The exact world of the host, as the index says.
+    #[must_use]
+    pub fn world_id(&self) -> Option<&str> {
+        self.raw.index().text("world_id")
+    }
+
+    /// Digest of the index's bytes: names the whole bundle.
+    #[must_use]
+    pub fn index_sha256(&self) -> &Sha256Hex {
+        &self.index_sha256
+    }
+
+    /// What the index says about the run's files; `None` for a word we do not know.
+    #[must_use]
+    pub fn index_status(&self) -> Option<IndexStatus> {
+        let status = self.index().get("status")?;
+        serde_json::from_value(status.clone()).ok()
+    }
+
+    /// Whether the index lists expected files as missing.
+    #[must_use]
+    pub fn has_missing(&self) -> bool {
+        match self.index().get("missing") {
+            None | Some(Value::Null) => false,
+            Some(Value::Array(missing)) => !missing.is_empty(),
+            Some(_) => true,
+        }
+    }
+
+    /// The members of the index.
+    #[must_use]
+    pub fn index(&self) -> &Map<String, Value> {
+        self.raw.index().members().expect("only a bundle with a readable index is verified")
+    }
+
+    /// The indexed names in index order.
+    pub fn names(&self) -> impl Iterator<Item = &RelPath> {
+        self.artifacts.keys()
+    }
+
+    /// The digest of an artifact.
+    #[must_use]
+    pub fn sha256(&self, name: &RelPath) -> Option<&Sha256Hex> {
+        self.artifacts.get(name).map(|artifact| &artifact.sha256)
+    }
+
+    /// The path of an artifact as the index records it.
+    #[must_use]
+    pub fn recorded_path(&self, name: &RelPath) -> Option<&str> {
+        self.artifacts.get(name).map(|artifact| artifact.path.as_str())
+    }
+
+    /// The run's directory as its own index records it, when it stands there (relative to a root above it); else absolute.
+    #[must_use]
+    pub fn recorded_dir(&self) -> String {
+        let recorded = self.artifacts.iter().find_map(|(name, artifact)| {
+            let dir = artifact.path.strip_suffix(name.as_str())?.strip_suffix('/')?;
+            (!dir.is_empty() && self.run_dir().ends_with(dir)).then(|| dir.to_owned())
+        });
+        recorded.unwrap_or_else(|| self.run_dir().to_string_lossy().into_owned())
+    }
+
+    /// The `schema_version` the index records for an artifact.
+    #[must_use]
+    pub fn schema_version(&self, name: &RelPath) -> Option<&str> {
+        self.artifacts.get(name)?.schema_version.as_deref()
+    }
+
+    /// Reads an artifact (at most [`json::MAX_DOCUMENT_BYTES`]); `None` when it is not indexed. The bytes handed out are
+    /// hashed again, so they are the verified ones or none.
+    ///
+    /// # Errors
+    /// See [`ArtifactError`].
+    pub fn read(&self, name: &RelPath) -> Result<Option<Vec<u8>>, ArtifactError> {
+        let Some(artifact) = self.artifacts.get(name) else { return Ok(None) };
+        let bytes = self
+            .raw
+            .resolved
+            .dir
+            .read(name, json::MAX_DOCUMENT_BYTES)
+            .map_err(|source| ArtifactError::Read { name: name.clone(), source })?;
+        if bytes.len() as u64 != artifact.size_bytes || Sha256Hex::of(&bytes) != artifact.sha256 {
+            return Err(ArtifactError::Changed { path: self.run_dir().join(name.as_str()) });
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Reads an artifact as JSON; `None` when it is not indexed.
+    ///
+    /// # Errors
+    /// See [`ArtifactError`].
+    pub fn read_json(&self, name: &RelPath) -> Result<Option<Value>, ArtifactError> {
+        let Some(bytes) = self.read(name)? else { return Ok(None) };
+        let value = json::read(&bytes).map_err(|source| ArtifactError::Json { name: name.clone(), source })?;
+        Ok(Some(value))
+    }
+}

@@ -1,0 +1,119 @@
+//! Rows of `baseline_results.json`: the same operation by the same worker without a policy.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::vocab::Decision;
+
+use super::observation::Observation;
+use super::row::ProbeFacts;
+
+/// Schema tag. v0.1: first form.
+pub const BASELINE_SCHEMA: &str = "runtime-tools.baseline_results.v0.1";
+
+/// `baseline_results.json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct BaselineDocument {
+    /// [`BASELINE_SCHEMA`].
+    pub schema_version: &'static str,
+    /// World of the host.
+    pub world_id: String,
+    /// Run the rows belong to.
+    pub run_id: String,
+    /// One row per probe, in plan order.
+    pub results: Vec<BaselineRow>,
+}
+
+/// One probe without a policy.
+#[derive(Debug, Clone, Serialize)]
+pub struct BaselineRow {
+    /// `baseline:<profile>:<probe>`.
+    pub name: String,
+    /// Profile whose scenario this row is the control of.
+    pub profile_id: String,
+    /// Probe name.
+    pub probe_name: String,
+    /// Operation as the plan writes it.
+    pub operation: String,
+    /// Target as the plan writes it.
+    pub target: String,
+    /// What was meant to be done.
+    pub primary_intent: Value,
+    /// Command line of the worker.
+    pub command: Vec<String>,
+    /// `allow`: the operation succeeded. `deny`: the system refused it (EPERM, EACCES). Null: it failed otherwise, or
+    /// gave no result.
+    pub status: Option<Decision>,
+    /// Exit status of the probe's process.
+    pub exit_code: Option<i32>,
+    /// Always empty.
+    pub stdout: String,
+    /// Diagnosis of the worker, at most 200 characters.
+    pub stderr: String,
+    /// Whether the operation itself was performed.
+    pub reached_primary_op: bool,
+    /// `baseline`.
+    pub decision_path: &'static str,
+    /// What the driver reported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe_details: Option<Value>,
+    /// Why there is no result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The operation's real errno; null on success.
+    pub errno: Option<i32>,
+    /// Its name on the system it ran on.
+    pub errno_name: Option<String>,
+    /// Concrete operation performed.
+    pub performed_operation: Option<String>,
+    /// Signal that ended the probe's process.
+    pub signal: Option<i32>,
+    /// Whether the time limit passed.
+    pub timeout: bool,
+}
+
+impl BaselineRow {
+    /// Whether the operation succeeded; `None` when it gave no result.
+    #[must_use]
+    pub fn succeeded(&self) -> Option<bool> {
+        (self.error.is_none() && self.reached_primary_op).then_some(self.errno.is_none())
+    }
+}
+
+/// Makes the row of one probe in the baseline lane.
+#[must_use]
+pub fn baseline_row(probe: &ProbeFacts, seen: Observation) -> BaselineRow {
+    const EPERM: i32 = 1;
+    const EACCES: i32 = 13;
+    let result = seen.effect.as_ref().filter(|_| seen.fault.is_none());
+    let status = match result.map(|effect| effect.errno) {
+        Some(0) => Some(Decision::Allow),
+        Some(EPERM | EACCES) => Some(Decision::Deny),
+        _ => None,
+    };
+    BaselineRow {
+        name: format!("baseline:{}:{}", probe.profile_id, probe.name),
+        profile_id: probe.profile_id.clone(),
+        probe_name: probe.name.clone(),
+        operation: probe.operation.clone(),
+        target: probe.target.clone(),
+        primary_intent: json!({
+            "operation": probe.operation, "target": probe.target,
+            "profile_id": probe.profile_id, "probe_name": probe.name,
+        }),
+        status,
+        exit_code: seen.exit_status,
+        stdout: String::new(),
+        stderr: seen.stderr.chars().take(200).collect(),
+        reached_primary_op: result.is_some(),
+        decision_path: "baseline",
+        probe_details: result.map(|effect| json!(effect)),
+        error: seen.fault.map(|fault| fault.message),
+        errno: seen.effect.as_ref().map(|effect| effect.errno).filter(|&errno| errno != 0),
+        errno_name: seen.effect.and_then(|effect| effect.errno_name),
+        performed_operation: probe.performed.clone(),
+        signal: seen.signal,
+        timeout: seen.timed_out,
+        command: seen.command,
+    }
+}

@@ -1,0 +1,282 @@
+//! From what was observed to a row: which decision may be claimed, and which may not.
+//!
+//! The only source of a decision is a record of the enforcement layer about this very call. An errno beside an allowing
+//! record is a fact about the machine (file modes, missing objects), not a decision.
+
+use serde_json::json;
+
+use crate::denial::DecisionRecord;
+use crate::vocab::{Decision, Operation};
+
+use super::observation::Observation;
+use super::row::{ApplyReport, ProbeFacts, ResultRow, RunnerInfo, RuntimeResult};
+
+/// What the records say about one probe.
+struct Judged<'a> {
+    decision: Option<Decision>,
+    witness: Option<&'a DecisionRecord>,
+    undecided: Option<String>,
+    not_observed: Option<String>,
+}
+
+/// Makes the row of one probe in the scenario lane.
+#[must_use]
+pub fn classify(probe: &ProbeFacts, seen: Observation, runner: &RunnerInfo) -> ResultRow {
+    let judged = judge(probe, &seen);
+    let witnessed = seen.fault.is_none().then_some(judged.witness.is_some());
+    let (decision, undecided, not_observed) = (judged.decision, judged.undecided, judged.not_observed);
+    let errno = seen.effect.as_ref().map(|effect| effect.errno).filter(|&errno| errno != 0);
+    ResultRow {
+        name: probe.name.clone(),
+        expectation_id: probe.expectation_id.clone(),
+        anchor_ctx_id: probe.anchor_ctx_id.clone(),
+        operation: probe.operation.clone(),
+        path: probe.target.clone(),
+        expected: probe.expected,
+        actual: decision,
+        matches: decision.map(|actual| actual == probe.expected),
+        runtime_result: runtime_result(&seen, errno, witnessed, runner),
+        violation_summary: (errno == Some(EPERM)).then_some("EPERM"),
+        exit_code: seen.exit_status,
+        stdout: String::new(),
+        probe_details: seen.effect.as_ref().map(|effect| json!(effect)),
+        cmd_started_at_unix_s: seen.started_at_unix_s,
+        cmd_finished_at_unix_s: seen.finished_at_unix_s,
+        cmd_duration_s: seen.duration_s,
+        error: seen.fault.as_ref().map(|fault| fault.message.clone()),
+        error_kind: seen.fault.as_ref().map(|fault| fault.word.clone()),
+        decision_source: decision.is_some().then_some("linux_supervisor"),
+        resolved_target: probe.resolved_target.clone(),
+        performed_operation: probe.performed.clone(),
+        errno_name: seen.effect.as_ref().and_then(|effect| effect.errno_name.clone()),
+        signal: seen.signal,
+        timeout: seen.timed_out,
+        undecided,
+        not_observed,
+        command: seen.command,
+        stderr: seen.stderr,
+        decision_records: seen.records,
+        decision_records_dropped: seen.records_dropped,
+    }
+}
+
+/// EPERM is 1 on Linux and macOS alike.
+const EPERM: i32 = 1;
+
+fn judge<'a>(probe: &ProbeFacts, seen: &'a Observation) -> Judged<'a> {
+    let silent = |not_observed: String| Judged {
+        decision: None,
+        witness: None,
+        undecided: None,
+        not_observed: Some(not_observed),
+    };
+    if let Some(fault) = &seen.fault {
+        return silent(format!("the probe gave no result: {}", fault.word));
+    }
+    let Some(performed) = &probe.performed else {
+        return silent("no driver performs this operation here".to_owned());
+    };
+    let performed = Operation::new(performed.as_str());
+    let about = |record: &&DecisionRecord| {
+        let recorded = Operation::new(record.operation.as_str());
+        performed.covers(&recorded) || recorded.covers(&performed)
+    };
+    // The first record about the operation is this call's; a program that was started may have caused later ones. A
+    // record on the very target wins over one the supervisor resolved to another spelling.
+    let exact = seen.records.iter().filter(about).find(|record| record.target == probe.resolved_target);
+    let Some(record) = exact.or_else(|| seen.records.iter().find(about)) else {
+        return silent(match seen.records.iter().rfind(|record| record.decision == Decision::Deny) {
+            Some(earlier) => format!("the call was refused earlier, by {} on {}", earlier.operation, earlier.target),
+            None => "the enforcement layer recorded no decision about this call".to_owned(),
+        });
+    };
+    if let Some(reason) = &record.undecided {
+        return Judged {
+            decision: None,
+            witness: Some(record),
+            undecided: Some(reason.clone()),
+            not_observed: Some("the profile could not be evaluated for this access".to_owned()),
+        };
+    }
+    Judged { decision: Some(record.decision), witness: Some(record), undecided: None, not_observed: None }
+}
+
+fn runtime_result(
+    seen: &Observation,
+    errno: Option<i32>,
+    witnessed: Option<bool>,
+    runner: &RunnerInfo,
+) -> RuntimeResult {
+    let fault = seen.fault.as_ref();
+    let applied = fault.is_none_or(|fault| fault.stage == crate::vocab::FailureStage::Probe && seen.effect.is_some());
+    let failed_probe = fault.is_none() && errno.is_some();
+    RuntimeResult {
+        status: match (fault, errno) {
+            (Some(_), _) => "blocked",
+            (None, Some(_)) => "errno",
+            (None, None) => "success",
+        },
+        errno,
+        runtime_result_schema_version: 1,
+        tool_marker_schema_version: 2,
+        failure_stage: fault.map(|f| f.stage).or(failed_probe.then_some(crate::vocab::FailureStage::Probe)),
+        failure_kind: fault.and_then(|f| f.kind).or(failed_probe.then_some(crate::vocab::FailureKind::ProbeErrno)),
+        apply_report: apply_report(seen, applied),
+        runner_info: Some(runner.clone()),
+        seatbelt_callouts: None,
+        intended_op_witnessed: witnessed,
+        sandbox_check_request: None,
+        resource_hygiene: json!({
+            "apply_model": runner.apply_model, "apply_timing": runner.apply_timing,
+            "preexisting_sandbox_suspected": runner.preexisting_sandbox_suspected,
+            "close_fds": true, "pass_fds": [], "preopen_hints": [], "preopen_detected": false,
+        }),
+    }
+}
+
+fn apply_report(seen: &Observation, applied: bool) -> Option<ApplyReport> {
+    let fault = seen.fault.as_ref().filter(|fault| fault.stage == crate::vocab::FailureStage::Apply);
+    match (fault, applied) {
+        (Some(fault), _) => Some(ApplyReport {
+            api: "linux_supervisor",
+            rc: -1,
+            errno: 0,
+            errbuf: Some(fault.message.clone()),
+            err_class: "unknown",
+            err_class_source: "errbuf_present",
+        }),
+        (None, true) => Some(ApplyReport {
+            api: "linux_supervisor",
+            rc: 0,
+            errno: 0,
+            errbuf: None,
+            err_class: "ok",
+            err_class_source: "none",
+        }),
+        (None, false) => None,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::event::observation::{Effect, Fault};
+    use crate::vocab::{FailureKind, FailureStage};
+
+    pub(crate) fn probe(operation: &str, expected: Decision) -> ProbeFacts {
+        ProbeFacts {
+            profile_id: "demo:a".into(),
+            name: "p".into(),
+            expectation_id: "demo:a:p".into(),
+            operation: operation.into(),
+            performed: Some(operation.trim_end_matches('*').into()),
+            target: "${FIXTURES}/x".into(),
+            resolved_target: "/f/x".into(),
+            expected,
+            anchor_ctx_id: None,
+        }
+    }
+
+    pub(crate) fn record(operation: &str, decision: Decision) -> DecisionRecord {
+        DecisionRecord {
+            operation: operation.into(),
+            target: "/f/x".into(),
+            decision,
+            rule: None,
+            undecided: None,
+            errno: None,
+            pid: 1,
+            process: None,
+            syscall: "openat".into(),
+            at_unix_s: 1.0,
+        }
+    }
+
+    pub(crate) fn effect(errno: i32) -> Option<Effect> {
+        Some(Effect { call: "open".into(), errno, errno_name: None, details: serde_json::Map::new() })
+    }
+
+    pub(crate) fn runner() -> RunnerInfo {
+        RunnerInfo {
+            entrypoint: "runtime_worker",
+            apply_model: "self_apply",
+            apply_timing: "pre_syscall",
+            preexisting_sandbox_suspected: false,
+            entrypoint_path: "runtime".into(),
+            entrypoint_sha256: String::new(),
+            tool_build_id: String::new(),
+        }
+    }
+
+    fn row(expected: Decision, seen: Observation) -> ResultRow {
+        classify(&probe("file-read-data", expected), seen, &runner())
+    }
+
+    #[test]
+    fn a_record_decides_and_an_errno_does_not() {
+        for (decision, errno, expected, matches) in [
+            (Decision::Allow, 0, Decision::Allow, true),
+            (Decision::Deny, 1, Decision::Deny, true),
+            (Decision::Deny, 1, Decision::Allow, false),
+            // Unreadable by file mode under a profile that allows: not a policy deny.
+            (Decision::Allow, 13, Decision::Deny, false),
+            (Decision::Allow, 13, Decision::Allow, true),
+        ] {
+            let seen = Observation {
+                effect: effect(errno),
+                records: vec![record("file-read-data", decision)],
+                ..Observation::default()
+            };
+            let row = row(expected, seen);
+            assert_eq!((row.actual, row.matches), (Some(decision), Some(matches)), "{decision} {errno} {expected}");
+            assert_eq!(row.runtime_result.errno, (errno != 0).then_some(errno));
+            assert_eq!(row.runtime_result.intended_op_witnessed, Some(true));
+        }
+    }
+
+    #[test]
+    fn without_a_record_nothing_is_observed_however_the_call_ended() {
+        for errno in [0, 1, 13] {
+            let row = row(Decision::Deny, Observation { effect: effect(errno), ..Observation::default() });
+            assert_eq!((row.actual, row.matches), (None, None));
+            assert_eq!(row.runtime_result.intended_op_witnessed, Some(false));
+            assert!(row.not_observed.is_some());
+        }
+        let metadata = Observation {
+            effect: effect(1),
+            records: vec![record("file-read-metadata", Decision::Deny)],
+            ..Observation::default()
+        };
+        assert!(row(Decision::Deny, metadata).not_observed.unwrap().contains("file-read-metadata"));
+    }
+
+    #[test]
+    fn a_fault_is_an_error_row_even_beside_a_record() {
+        let fault = Fault {
+            stage: FailureStage::Probe,
+            kind: Some(FailureKind::ProbeTimeout),
+            word: "timeout".into(),
+            message: "no answer within 10 s".into(),
+        };
+        let seen = Observation {
+            fault: Some(fault),
+            timed_out: true,
+            records: vec![record("file-read-data", Decision::Deny)],
+            ..Observation::default()
+        };
+        let row = row(Decision::Deny, seen);
+        assert_eq!((row.actual, row.matches, row.runtime_result.status), (None, None, "blocked"));
+        assert_eq!(row.runtime_result.failure_kind, Some(FailureKind::ProbeTimeout));
+        assert_eq!(row.runtime_result.intended_op_witnessed, None);
+        assert_eq!(row.error_kind.as_deref(), Some("timeout"));
+    }
+
+    #[test]
+    fn undecided_is_enforced_as_deny_but_not_observed() {
+        let undecided =
+            DecisionRecord { undecided: Some("extension".into()), ..record("file-read-data", Decision::Deny) };
+        let seen = Observation { effect: effect(1), records: vec![undecided], ..Observation::default() };
+        let row = row(Decision::Deny, seen);
+        assert_eq!((row.actual, row.undecided.as_deref()), (None, Some("extension")));
+    }
+}

@@ -1,0 +1,220 @@
+//! `mismatch_summary.json` and `mismatch_packets.jsonl`: where expectation and observation part, typed and reasoned.
+
+use indexmap::IndexMap;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::vocab::{Decision, FailureStage};
+
+use super::baseline::BaselineRow;
+use super::oracle::OracleRow;
+use super::row::{ProfileResults, ResultRow};
+
+/// `mismatch_summary.json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct MismatchSummary {
+    /// World of the host.
+    pub world_id: String,
+    /// Name of this tool.
+    pub generated_by: &'static str,
+    /// One entry per row that does not match, in plan order.
+    pub mismatches: Vec<Mismatch>,
+    /// Number of entries per type, in order of first appearance.
+    pub counts: IndexMap<&'static str, usize>,
+    /// Why the run failed, when it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// One row that does not match.
+#[derive(Debug, Clone, Serialize)]
+pub struct Mismatch {
+    /// World of the host.
+    pub world_id: String,
+    /// Profile the row ran under.
+    pub profile_id: String,
+    /// Expectation that was not met.
+    pub expectation_id: String,
+    /// Operation as the plan writes it.
+    pub operation: String,
+    /// Target as the plan writes it.
+    pub path: String,
+    /// Expected decision.
+    pub expected: Decision,
+    /// Observed decision; null when not observed.
+    pub actual: Option<Decision>,
+    /// Type; see [`mismatch_type`].
+    pub mismatch_type: &'static str,
+    /// Carried from the row.
+    pub violation_summary: Option<&'static str>,
+    /// Rule that decided, why nothing was observed, or how effect and decision disagree.
+    pub notes: String,
+}
+
+/// Finds and types the mismatches of a run. Rows in error and unobserved rows are listed too: they are not matches.
+#[must_use]
+pub fn mismatch_summary(
+    world_id: &str,
+    results: &IndexMap<String, ProfileResults>,
+    baseline: &[BaselineRow],
+) -> MismatchSummary {
+    let mut mismatches = Vec::new();
+    for (profile_id, profile) in results {
+        for row in &profile.probes {
+            let control = baseline.iter().find(|b| b.profile_id == *profile_id && b.probe_name == row.name);
+            if let Some(mismatch_type) = mismatch_type(row, control) {
+                mismatches.push(Mismatch {
+                    world_id: world_id.to_owned(),
+                    profile_id: profile_id.clone(),
+                    expectation_id: row.expectation_id.clone(),
+                    operation: row.operation.clone(),
+                    path: row.path.clone(),
+                    expected: row.expected,
+                    actual: row.actual,
+                    mismatch_type,
+                    violation_summary: row.violation_summary,
+                    notes: notes(row, control),
+                });
+            }
+        }
+    }
+    let mut counts = IndexMap::new();
+    for mismatch in &mismatches {
+        *counts.entry(mismatch.mismatch_type).or_insert(0) += 1;
+    }
+    MismatchSummary { world_id: world_id.to_owned(), generated_by: "runtime", mismatches, counts, error: None }
+}
+
+/// The type of a row's mismatch, or `None` when the row matches and its effect agrees.
+///
+/// `probe_error` (additive): the row gave no result. `effect_disagreement` (additive): the decision that was recorded and
+/// what the operation returned cannot both be true; the enforcement itself is then in doubt.
+fn mismatch_type(row: &ResultRow, control: Option<&BaselineRow>) -> Option<&'static str> {
+    match row.runtime_result.failure_stage {
+        Some(FailureStage::Preflight) => return Some("preflight_blocked"),
+        Some(FailureStage::Apply) => return Some("apply_gate"),
+        Some(FailureStage::Bootstrap) => return Some("bootstrap_failed"),
+        _ => {}
+    }
+    if row.error.is_some() {
+        return Some("probe_error");
+    }
+    match (row.expected, row.actual) {
+        (_, None) => Some("op_not_witnessed"),
+        (Decision::Allow, Some(Decision::Deny)) => Some("unexpected_deny"),
+        (Decision::Deny, Some(Decision::Allow)) => Some("unexpected_allow"),
+        _ if effect_disagrees(row, control) => Some("effect_disagreement"),
+        _ => None,
+    }
+}
+
+/// Whether decision and effect contradict each other: a denied call that succeeded, or an allowed one that failed
+/// although the same call succeeded without a policy.
+fn effect_disagrees(row: &ResultRow, control: Option<&BaselineRow>) -> bool {
+    let succeeded = row.runtime_result.errno.is_none();
+    match row.actual {
+        Some(Decision::Deny) => succeeded,
+        Some(Decision::Allow) => !succeeded && control.and_then(BaselineRow::succeeded) == Some(true),
+        None => false,
+    }
+}
+
+fn notes(row: &ResultRow, control: Option<&BaselineRow>) -> String {
+    if let Some(text) = row.error.as_ref().or(row.not_observed.as_ref()) {
+        return text.clone();
+    }
+    let rule = row.decision_records.iter().rev().find(|r| Some(r.decision) == row.actual).and_then(|r| r.rule.as_ref());
+    let decided =
+        rule.map_or_else(|| "decided by no rule (implicit deny)".to_owned(), |rule| format!("decided by {rule}"));
+    if effect_disagrees(row, control) {
+        return format!("{decided}, but the operation returned {}", row.errno_name.as_deref().unwrap_or("success"));
+    }
+    decided
+}
+
+/// One line per mismatch: what was decided, expected, and what the other lanes say.
+#[must_use]
+pub fn mismatch_packets(
+    summary: &MismatchSummary,
+    events: &[Value],
+    baseline: &[BaselineRow],
+    oracle: &[OracleRow],
+    run_context: &Value,
+) -> Vec<Value> {
+    let packet = |mismatch: &Mismatch| {
+        let event = events.iter().find(|event| {
+            event["profile_id"] == mismatch.profile_id.as_str()
+                && event["expectation_id"] == mismatch.expectation_id.as_str()
+        });
+        let probe_name = event.and_then(|event| event["probe_name"].as_str()).unwrap_or_default();
+        let control = baseline.iter().find(|row| row.profile_id == mismatch.profile_id && row.probe_name == probe_name);
+        let asked = oracle
+            .iter()
+            .find(|row| row.profile_id == mismatch.profile_id && row.expectation_id == mismatch.expectation_id);
+        json!({
+            "schema_version": "runtime-tools.mismatch_packet.v0.1",
+            "expectation_id": mismatch.expectation_id,
+            "run_context": run_context,
+            "decision_event": event.map(decision_event),
+            "expected": {
+                "expectation_id": mismatch.expectation_id, "expected_decision": mismatch.expected, "target": mismatch.path,
+            },
+            "baseline": control,
+            "oracle_check": asked.map(|row| json!({
+                "decision": row.decision, "stage": row.stage, "filter_type": row.filter_type,
+                "filter_type_name": row.filter_type_name, "argument": row.argument, "source": row.source, "rule": row.rule,
+            })),
+            "canonicalization": null,
+            "mismatch_reason": reason(mismatch, control, asked),
+            "mismatch_type": mismatch.mismatch_type,
+            "profile_id": mismatch.profile_id,
+        })
+    };
+    summary.mismatches.iter().map(packet).collect()
+}
+
+fn decision_event(event: &Value) -> Value {
+    const KEYS: [&str; 17] = [
+        "scenario_id",
+        "profile_id",
+        "probe_name",
+        "operation",
+        "target",
+        "requested_path",
+        "observed_path",
+        "normalized_path",
+        "runtime_status",
+        "failure_stage",
+        "failure_kind",
+        "actual",
+        "errno",
+        "intended_op_witnessed",
+        "policy_layers",
+        "enforcement",
+        "error",
+    ];
+    let field = |key: &&str| {
+        let name = if *key == "actual" { "decision" } else { *key };
+        (name.to_owned(), event.get(*key).cloned().unwrap_or(Value::Null))
+    };
+    Value::Object(KEYS.iter().map(field).collect())
+}
+
+/// Why the mismatch happened, as far as the other lanes tell.
+fn reason(mismatch: &Mismatch, control: Option<&BaselineRow>, asked: Option<&OracleRow>) -> &'static str {
+    if mismatch.actual.is_none() {
+        return "op_not_witnessed";
+    }
+    if mismatch.mismatch_type == "effect_disagreement" {
+        return "capture_pipeline_disagreement";
+    }
+    if control.is_some_and(|row| row.status == Some(Decision::Deny)) {
+        return "ambient_platform_restriction";
+    }
+    match (asked.map(|row| row.decision), mismatch.actual) {
+        (Some("allow"), Some(Decision::Deny)) | (Some("deny"), Some(Decision::Allow)) => {
+            "capture_pipeline_disagreement"
+        }
+        _ => "expectation_too_strong",
+    }
+}

@@ -1,0 +1,62 @@
+//! What one execution of one probe gave, before anybody judges it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::denial::DecisionRecord;
+use crate::vocab::{FailureKind, FailureStage};
+
+/// Everything one lane knows about one execution of one probe.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Observation {
+    /// What the operation itself returned; `None` when the worker never got to say.
+    pub effect: Option<Effect>,
+    /// Why there is no usable result. Set exactly when the row is an error.
+    pub fault: Option<Fault>,
+    /// Decisions of the enforcement layer during this execution, in order. Empty in the baseline lane.
+    pub records: Vec<DecisionRecord>,
+    /// Records that were not kept because there were too many.
+    pub records_dropped: u64,
+    /// Exit status of the probe's process, when it exited by itself.
+    pub exit_status: Option<i32>,
+    /// Signal that ended the probe's process.
+    pub signal: Option<i32>,
+    /// Whether the time limit passed.
+    pub timed_out: bool,
+    /// Command line of the worker.
+    pub command: Vec<String>,
+    /// What the worker wrote to stderr (bounded); diagnosis only.
+    pub stderr: String,
+    /// Start, seconds since 1970-01-01T00:00:00Z.
+    pub started_at_unix_s: f64,
+    /// End, seconds since 1970-01-01T00:00:00Z.
+    pub finished_at_unix_s: f64,
+    /// Duration in seconds by the monotonic clock.
+    pub duration_s: f64,
+}
+
+/// The operation's own result inside the worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effect {
+    /// System call or library call that was performed.
+    pub call: String,
+    /// 0 on success, otherwise the errno (numbering of the system it ran on).
+    pub errno: i32,
+    /// Name of that errno on the system it ran on; null on success.
+    pub errno_name: Option<String>,
+    /// Anything else the driver saw (bytes moved, child status).
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub details: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Why an execution gave no result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Where it stopped.
+    pub stage: FailureStage,
+    /// The format's word for it, where there is one.
+    pub kind: Option<FailureKind>,
+    /// Short stable word: `spawn`, `timeout`, `worker_died`, `probe_died`, `apply`, `unsupported`, `protocol`, `fixture`.
+    pub word: String,
+    /// What happened, for people.
+    pub message: String,
+}

@@ -1,0 +1,196 @@
+//! Rows of `runtime_results.json`. `SPEC.md` section "Results".
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::denial::DecisionRecord;
+use crate::vocab::{Decision, FailureKind, FailureStage};
+
+/// Schema tag stamped into each profile entry. v0.1: first form.
+pub const RESULTS_SCHEMA: &str = "runtime-tools.runtime_results.v0.1";
+
+/// What a row takes from the compiled plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeFacts {
+    /// Profile the probe runs under.
+    pub profile_id: String,
+    /// Probe name, unique within the profile.
+    pub name: String,
+    /// Identity of the expected decision.
+    pub expectation_id: String,
+    /// Operation as the plan writes it (may be a wildcard).
+    pub operation: String,
+    /// The concrete operation the driver performs; `None` when there is no driver here.
+    pub performed: Option<String>,
+    /// Target as the plan writes it, parameters not replaced.
+    pub target: String,
+    /// Target with parameters replaced, as the worker got it.
+    pub resolved_target: String,
+    /// Expected decision.
+    pub expected: Decision,
+    /// Additive keys of the probe carried through.
+    pub anchor_ctx_id: Option<String>,
+}
+
+/// One profile's entry in `runtime_results.json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProfileResults {
+    /// `ok`, `partial` or `blocked`.
+    pub status: &'static str,
+    /// The applied text, inside the bundle.
+    pub profile_path: String,
+    /// The profile as the registry names it.
+    pub base_profile_path: String,
+    /// Static preflight record; null when none was made.
+    pub preflight: Option<Value>,
+    /// One row per probe, in plan order.
+    pub probes: Vec<ResultRow>,
+    /// Why the status is not `ok`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+    /// [`RESULTS_SCHEMA`].
+    pub schema_version: &'static str,
+    /// Run the rows belong to.
+    pub run_id: String,
+    /// SHA-256 of the profile file as written.
+    pub base_profile_sha256: String,
+    /// SHA-256 of the text that was applied, overlays and appended rules included.
+    pub applied_profile_sha256: String,
+    /// Names of overlays added to the profile; empty when applied as written.
+    pub overlays: Vec<String>,
+}
+
+/// One probe's row.
+#[derive(Debug, Clone, Serialize)]
+pub struct ResultRow {
+    /// Probe name.
+    pub name: String,
+    /// Identity of the expectation.
+    pub expectation_id: String,
+    /// Carried from the probe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anchor_ctx_id: Option<String>,
+    /// Operation as the plan writes it.
+    pub operation: String,
+    /// Target as the plan writes it.
+    pub path: String,
+    /// Expected decision.
+    pub expected: Decision,
+    /// Observed decision; null when not observed.
+    pub actual: Option<Decision>,
+    /// Whether expected and observed agree; null when not observed.
+    #[serde(rename = "match")]
+    pub matches: Option<bool>,
+    /// The structured result.
+    pub runtime_result: RuntimeResult,
+    /// `EPERM` when the operation or the apply was refused with that errno.
+    pub violation_summary: Option<&'static str>,
+    /// Command line of the worker.
+    pub command: Vec<String>,
+    /// Exit status of the probe's process; null when it did not exit by itself.
+    pub exit_code: Option<i32>,
+    /// Always empty: workers report on a private descriptor.
+    pub stdout: String,
+    /// Diagnosis of the worker, bounded.
+    pub stderr: String,
+    /// What the driver reported.
+    pub probe_details: Option<Value>,
+    /// Start, seconds since 1970-01-01T00:00:00Z.
+    pub cmd_started_at_unix_s: f64,
+    /// End.
+    pub cmd_finished_at_unix_s: f64,
+    /// Duration by the monotonic clock.
+    pub cmd_duration_s: f64,
+    /// Why the row has no result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Stable word for `error`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_kind: Option<String>,
+    /// Who said so: `linux_supervisor` when `actual` comes from a decision record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision_source: Option<&'static str>,
+    /// Target as the worker got it.
+    pub resolved_target: String,
+    /// Concrete operation performed.
+    pub performed_operation: Option<String>,
+    /// Name of the errno on the system it ran on.
+    pub errno_name: Option<String>,
+    /// Signal that ended the probe's process.
+    pub signal: Option<i32>,
+    /// Whether the time limit passed.
+    pub timeout: bool,
+    /// Set when the profile could not be evaluated for this access; deny was applied, the row counts as not observed.
+    pub undecided: Option<String>,
+    /// Why `actual` is null although the probe ran.
+    pub not_observed: Option<String>,
+    /// Every decision of the enforcement layer during this execution.
+    pub decision_records: Vec<DecisionRecord>,
+    /// Decisions that were not kept.
+    pub decision_records_dropped: u64,
+}
+
+/// The structured result of one row.
+#[derive(Debug, Clone, Serialize)]
+pub struct RuntimeResult {
+    /// `success`, `errno` or `blocked`.
+    pub status: &'static str,
+    /// The operation's real errno; null on success and when it did not run.
+    pub errno: Option<i32>,
+    /// 1.
+    pub runtime_result_schema_version: u32,
+    /// 2.
+    pub tool_marker_schema_version: u32,
+    /// Where it failed.
+    pub failure_stage: Option<FailureStage>,
+    /// How it failed.
+    pub failure_kind: Option<FailureKind>,
+    /// How the policy was applied; null when it was not.
+    pub apply_report: Option<ApplyReport>,
+    /// What performed the operation.
+    pub runner_info: Option<RunnerInfo>,
+    /// Call-outs of the macOS oracle; null here.
+    pub seatbelt_callouts: Option<Value>,
+    /// True only when a record proves that the intended operation on the intended target was decided.
+    pub intended_op_witnessed: Option<bool>,
+    /// Call-out request of the macOS oracle; null here.
+    pub sandbox_check_request: Option<Value>,
+    /// What the worker inherited.
+    pub resource_hygiene: Value,
+}
+
+/// How a policy was applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ApplyReport {
+    /// `linux_supervisor`.
+    pub api: &'static str,
+    /// 0 when applied.
+    pub rc: i32,
+    /// 0 when applied.
+    pub errno: i32,
+    /// Message of a failed apply.
+    pub errbuf: Option<String>,
+    /// `ok` or `unknown`.
+    pub err_class: &'static str,
+    /// `none` or `errbuf_present`.
+    pub err_class_source: &'static str,
+}
+
+/// The program that performed the operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunnerInfo {
+    /// `runtime_worker`.
+    pub entrypoint: &'static str,
+    /// `self_apply`: the policy is entered by the very process that performs the operation.
+    pub apply_model: &'static str,
+    /// `pre_syscall`.
+    pub apply_timing: &'static str,
+    /// Whether the process seemed sandboxed before.
+    pub preexisting_sandbox_suspected: bool,
+    /// The worker's executable.
+    pub entrypoint_path: String,
+    /// Its digest.
+    pub entrypoint_sha256: String,
+    /// The same digest.
+    pub tool_build_id: String,
+}

@@ -1,0 +1,123 @@
+//! Which world this host is.
+//!
+//! On Linux `linux-<distribution>-<version>-<kernel release>-<arch>`, from `os-release(5)` and `uname(2)`. A world is a
+//! name for comparing evidence, so every part is reduced to `a-z A-Z 0-9 . _ -`.
+
+use std::io;
+use std::path::Path;
+
+/// What a world id is made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorldFacts {
+    /// `linux` or `macos`.
+    pub platform: String,
+    /// Distribution and its version.
+    pub os: OsRelease,
+    /// Kernel release as `uname -r` prints it.
+    pub kernel_release: String,
+    /// Machine as `uname -m` prints it.
+    pub arch: String,
+}
+
+/// `ID` and `VERSION_ID` of `os-release(5)`; `unknown` where the file does not say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OsRelease {
+    /// Distribution id, such as `debian`.
+    pub id: String,
+    /// Version, such as `12`; rolling distributions have none.
+    pub version: String,
+}
+
+/// Why the world cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// The release file exists but cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: String,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl WorldFacts {
+    /// The world id.
+    #[must_use]
+    pub fn world_id(&self) -> String {
+        let parts = [&self.platform, &self.os.id, &self.os.version, &self.kernel_release, &self.arch];
+        parts.map(|part| plain(part)).join("-")
+    }
+}
+
+fn plain(part: &str) -> String {
+    let text: String =
+        part.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' }).collect();
+    if text.is_empty() { "unknown".to_owned() } else { text }
+}
+
+impl OsRelease {
+    /// Reads the two keys from the text of an `os-release` file: `KEY=value`, optionally quoted.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let value = |key: &str| {
+            text.lines()
+                .filter_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='))
+                .map(|v| v.trim_matches(['"', '\'']).to_owned())
+                .find(|v| !v.is_empty())
+                .unwrap_or_else(|| "unknown".to_owned())
+        };
+        Self { id: value("ID"), version: value("VERSION_ID") }
+    }
+}
+
+/// Detects the world of the running system.
+///
+/// # Errors
+/// A release file that exists but cannot be read. A missing one gives `unknown`.
+pub fn detect_world() -> Result<WorldFacts, WorldError> {
+    let uname = rustix::system::uname();
+    let platform = if cfg!(target_os = "macos") { "macos" } else { "linux" };
+    Ok(WorldFacts {
+        platform: platform.to_owned(),
+        os: read_os_release(&[Path::new("/etc/os-release"), Path::new("/usr/lib/os-release")])?,
+        kernel_release: uname.release().to_string_lossy().into_owned(),
+        arch: uname.machine().to_string_lossy().into_owned(),
+    })
+}
+
+fn read_os_release(paths: &[&Path]) -> Result<OsRelease, WorldError> {
+    for path in paths {
+        match std::fs::read_to_string(path) {
+            Ok(text) => return Ok(OsRelease::parse(&text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(WorldError::Read { path: path.display().to_string(), source }),
+        }
+    }
+    Ok(OsRelease::parse(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn os_release_quotes_and_absence() {
+        let debian = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_ID=\"12\"\nID=debian\n";
+        assert_eq!(OsRelease::parse(debian), OsRelease { id: "debian".into(), version: "12".into() });
+        assert_eq!(OsRelease::parse("ID=arch\n").version, "unknown");
+    }
+
+    #[test]
+    fn world_ids_are_plain() {
+        let facts = WorldFacts {
+            platform: "linux".into(),
+            os: OsRelease { id: "a/b".into(), version: String::new() },
+            kernel_release: "6.18.44 #1".into(),
+            arch: "x86_64".into(),
+        };
+        assert_eq!(facts.world_id(), "linux-a_b-unknown-6.18.44__1-x86_64");
+        assert!(detect_world().unwrap().world_id().split('-').count() >= 5);
+    }
+}

@@ -1,0 +1,190 @@
+//! From a compiled plan to what the lanes need: profile texts as applied, compiled policies, probe facts.
+
+use std::collections::BTreeSet;
+
+use crate::base::digest::Sha256Hex;
+use crate::event::ProbeFacts;
+use crate::os::input::InputError;
+use crate::plan::{CompiledPlan, CompiledProfile, ProbeRow};
+use crate::probe::SourceText;
+use crate::registry::{Place, ProfileMode};
+use crate::sbpl::{Diagnostics, NoImports, Params, Policy, Source};
+use crate::vocab::Platform;
+use crate::vocab::driver::driver;
+
+use super::execute::params;
+
+/// The largest profile text that is applied: 16 MiB.
+const MAX_PROFILE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Everything needed to execute a plan.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Profiles in plan order.
+    pub profiles: Vec<PreparedProfile>,
+}
+
+/// One profile, ready to be applied.
+#[derive(Debug)]
+pub struct PreparedProfile {
+    /// Profile id.
+    pub id: String,
+    /// The profile's file.
+    pub place: Place,
+    /// The profile's path as the registry writes it.
+    pub stored_path: String,
+    /// What is applied, in order: the file's text, then the registry's appended rules when there are any.
+    pub sources: Vec<SourceText>,
+    /// Digest of the file.
+    pub base_sha256: Sha256Hex,
+    /// Digest of all texts in order.
+    pub applied_sha256: Sha256Hex,
+    /// Probes in plan order.
+    pub probes: Vec<ProbeFacts>,
+}
+
+/// Why a plan cannot be executed.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The profile's file cannot be read.
+    #[error("cannot read profile {profile} at {place}")]
+    Read {
+        /// Profile id.
+        profile: String,
+        /// Its file.
+        place: Place,
+        /// The cause.
+        source: InputError,
+    },
+    /// The profile's text is not UTF-8.
+    #[error("profile {profile} at {place} is not UTF-8 (byte {offset})")]
+    NotText {
+        /// Profile id.
+        profile: String,
+        /// Its file.
+        place: Place,
+        /// First bad byte, from 0.
+        offset: usize,
+    },
+    /// The profile is not valid SBPL.
+    #[error("profile {profile} does not compile\n{}", diagnostics.render(false))]
+    Compile {
+        /// Profile id.
+        profile: String,
+        /// Every problem, with its place.
+        diagnostics: Box<Diagnostics>,
+    },
+    /// A compiled blob cannot be applied on this system.
+    #[error("profile {profile} is a compiled blob; only SBPL text can be applied on this system")]
+    Blob {
+        /// Profile id.
+        profile: String,
+    },
+    /// A target uses a parameter that a run does not define.
+    #[error("probe {probe} of profile {profile}: target {target:?} uses an unknown parameter (known: ${{FIXTURES}})")]
+    UnknownParameter {
+        /// Profile id.
+        profile: String,
+        /// Expectation id of the probe.
+        probe: String,
+        /// The target as written.
+        target: String,
+    },
+}
+
+/// Reads and compiles every profile and checks every target; nothing is executed.
+///
+/// # Errors
+/// The first profile or probe that cannot be used; see [`PrepareError`].
+pub fn prepare(plan: &CompiledPlan) -> Result<Prepared, PrepareError> {
+    let profiles = plan.profiles.iter().map(prepare_profile).collect::<Result<_, _>>()?;
+    Ok(Prepared { profiles })
+}
+
+fn prepare_profile(profile: &CompiledProfile) -> Result<PreparedProfile, PrepareError> {
+    let name = || profile.id.clone();
+    if profile.mode == ProfileMode::Blob {
+        return Err(PrepareError::Blob { profile: name() });
+    }
+    let (text, base_sha256) = read_text(&profile.id, &profile.path)?;
+    let mut sources = vec![SourceText { name: profile.stored_path.clone(), text }];
+    if !profile.key_specific_rules.is_empty() {
+        let text = profile.key_specific_rules.join("\n") + "\n";
+        sources.push(SourceText { name: format!("{}#key_specific_rules", profile.stored_path), text });
+    }
+    let all: String = sources.iter().map(|source| source.text.as_str()).collect();
+    let prepared = PreparedProfile {
+        id: profile.id.clone(),
+        place: profile.path.clone(),
+        stored_path: profile.stored_path.clone(),
+        base_sha256,
+        applied_sha256: Sha256Hex::of(all.as_bytes()),
+        probes: profile.rows.iter().map(|row| facts(profile, row)).collect::<Result<_, _>>()?,
+        sources,
+    };
+    // The fixture directory does not exist yet; any absolute path shows whether the text compiles.
+    prepared.policy(&params(std::path::Path::new("/fixtures")))?;
+    Ok(prepared)
+}
+
+/// Reads a profile's text and its digest; `profile` names it in errors.
+///
+/// # Errors
+/// [`PrepareError::Read`], [`PrepareError::NotText`].
+pub fn read_text(profile: &str, place: &Place) -> Result<(String, Sha256Hex), PrepareError> {
+    let bytes = place.read(MAX_PROFILE_BYTES).map_err(|source| PrepareError::Read {
+        profile: profile.to_owned(),
+        place: place.clone(),
+        source,
+    })?;
+    let digest = Sha256Hex::of(&bytes);
+    let text = String::from_utf8(bytes).map_err(|error| PrepareError::NotText {
+        profile: profile.to_owned(),
+        place: place.clone(),
+        offset: error.utf8_error().valid_up_to(),
+    })?;
+    Ok((text, digest))
+}
+
+impl PreparedProfile {
+    /// Compiles the profile with the given parameter values.
+    ///
+    /// # Errors
+    /// [`PrepareError::Compile`].
+    pub fn policy(&self, params: &Params) -> Result<Policy, PrepareError> {
+        let sources: Vec<Source> = self.sources.iter().map(|s| Source::new(&s.name, &s.text)).collect();
+        Policy::compile(&sources, params, &NoImports).map_err(|diagnostics| PrepareError::Compile {
+            profile: self.id.clone(),
+            diagnostics: Box::new(diagnostics),
+        })
+    }
+}
+
+fn facts(profile: &CompiledProfile, row: &ProbeRow) -> Result<ProbeFacts, PrepareError> {
+    let unknown = parameters(&row.target).iter().any(|name| *name != "FIXTURES");
+    if unknown {
+        return Err(PrepareError::UnknownParameter {
+            profile: profile.id.clone(),
+            probe: row.expectation_id.clone(),
+            target: row.target.clone(),
+        });
+    }
+    let operation = &row.operation;
+    let performed = Platform::of_this_build().and_then(|platform| driver(operation, platform));
+    Ok(ProbeFacts {
+        profile_id: profile.id.clone(),
+        name: row.name.clone(),
+        expectation_id: row.expectation_id.clone(),
+        operation: row.operation.as_str().to_owned(),
+        performed: performed.map(|driver| driver.performs().to_owned()),
+        target: row.target.clone(),
+        resolved_target: row.target.clone(),
+        expected: row.expected,
+        anchor_ctx_id: row.anchor_ctx_id.clone(),
+    })
+}
+
+/// Names written as `${NAME}` in a target.
+fn parameters(target: &str) -> BTreeSet<&str> {
+    target.split("${").skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
+}

@@ -1,0 +1,193 @@
+//! Processes without a shell or a pool: fork from a single thread, exec, descriptors, scanning for children.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+use super::checked;
+
+/// Which side of a fork this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fork {
+    /// The new process.
+    Child,
+    /// The old process, with the child's id.
+    Parent(Pid),
+}
+
+/// Why a fork was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ForkError {
+    /// More than one thread: another thread's locks would stay locked in the child for ever.
+    #[error("the process has {0} threads")]
+    Threads(usize),
+    /// The system's answer.
+    #[error("fork failed")]
+    System(#[source] Errno),
+}
+
+/// Number of threads of this process.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn thread_count() -> std::io::Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count())
+}
+
+/// Forks a process that has exactly one thread, so that the child may run any code.
+///
+/// # Errors
+/// [`ForkError`]
+pub fn fork_single_threaded() -> Result<Fork, ForkError> {
+    let threads =
+        thread_count().map_err(|e| ForkError::System(e.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)))?;
+    if threads != 1 {
+        return Err(ForkError::Threads(threads));
+    }
+    // SAFETY: this is the only thread, so no lock is held by a thread that the child lacks.
+    let returned = checked(unsafe { libc::fork() }.into()).map_err(ForkError::System)?;
+    Ok(match i32::try_from(returned).ok().and_then(Pid::from_raw) {
+        Some(child) => Fork::Parent(child),
+        None => Fork::Child,
+    })
+}
+
+/// Ends this process at once: no destructors, no buffers flushed twice after a fork.
+pub fn exit_now(status: u8) -> ! {
+    // SAFETY: `_exit` has no precondition.
+    unsafe { libc::_exit(status.into()) }
+}
+
+/// Replaces this process's image; returns only on failure, with the errno.
+#[must_use]
+pub fn execve(program: &CStr, argv: &[CString], env: &[CString]) -> Errno {
+    let list = |strings: &[CString]| -> Vec<*const libc::c_char> {
+        strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (argv, env) = (list(argv), list(env));
+    // SAFETY: both lists are null-terminated arrays of NUL-terminated strings that outlive the call.
+    unsafe { libc::execve(program.as_ptr(), argv.as_ptr(), env.as_ptr()) };
+    super::last_errno()
+}
+
+/// Closes every descriptor from 0 up that is not in `keep` (close_range(2)).
+///
+/// # Errors
+/// The system's answer.
+pub fn close_all_but(keep: &[RawFd]) -> Result<(), Errno> {
+    let mut kept: Vec<u32> = keep.iter().filter_map(|fd| u32::try_from(*fd).ok()).collect();
+    kept.sort_unstable();
+    kept.dedup();
+    let mut first = 0_u32;
+    for fd in kept {
+        if fd > first {
+            close_range(first, fd - 1)?;
+        }
+        first = fd + 1;
+    }
+    close_range(first, u32::MAX)
+}
+
+fn close_range(first: u32, last: u32) -> Result<(), Errno> {
+    // SAFETY: closes descriptors by number; callers do this right after a fork, before anything relies on them.
+    checked(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
+}
+
+/// Takes a copy of a descriptor of a descendant (pidfd_getfd(2)).
+///
+/// # Errors
+/// EPERM without the right to trace the process, EBADF for an unknown number.
+pub fn take_descriptor(of: Pid, number: RawFd) -> Result<OwnedFd, Errno> {
+    let process = rustix::process::pidfd_open(of, rustix::process::PidfdFlags::empty())?;
+    let flags = rustix::process::PidfdGetfdFlags::empty();
+    rustix::process::pidfd_getfd(&process, number, flags)
+}
+
+/// Takes a copy of a descriptor of a thread of a descendant (`PIDFD_THREAD`, Linux 6.9; before that its process).
+///
+/// # Errors
+/// As [`take_descriptor`].
+pub fn take_descriptor_of_thread(tid: i32, number: RawFd) -> Result<OwnedFd, Errno> {
+    const PIDFD_THREAD: libc::c_long = libc::O_EXCL as libc::c_long;
+    // SAFETY: takes its arguments by value.
+    let fd = checked(unsafe { libc::syscall(libc::SYS_pidfd_open, tid, PIDFD_THREAD) })?;
+    let fd = RawFd::try_from(fd).map_err(|_| Errno::BADF)?;
+    // SAFETY: the call succeeded, so `fd` is a new descriptor that nobody else owns.
+    let thread = unsafe { OwnedFd::from_raw_fd(fd) };
+    rustix::process::pidfd_getfd(&thread, number, rustix::process::PidfdGetfdFlags::empty())
+}
+
+/// Gives the calling thread its own umask and working directory (unshare(2) with `CLONE_FS`).
+///
+/// # Errors
+/// The system's answer.
+pub fn own_file_context() -> Result<(), Errno> {
+    // SAFETY: affects only the calling thread's umask, root and working directory, which stay equal until changed.
+    checked(unsafe { libc::unshare(libc::CLONE_FS) }.into()).map(drop)
+}
+
+/// Makes a kept descriptor survive an exec.
+///
+/// # Errors
+/// The system's answer.
+pub fn keep_across_exec(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let flags = rustix::io::fcntl_getfd(fd)?;
+    rustix::io::fcntl_setfd(fd, flags - rustix::io::FdFlags::CLOEXEC)
+}
+
+/// A raw number for a descriptor that stays owned elsewhere.
+#[must_use]
+pub fn number_of(fd: BorrowedFd<'_>) -> RawFd {
+    fd.as_raw_fd()
+}
+
+/// The children of process `parent`, zombies included, by a scan of `/proc`.
+///
+/// # Errors
+/// `/proc` cannot be listed.
+pub fn children_of(parent: i32) -> std::io::Result<Vec<Pid>> {
+    let mut children = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        if parent_of(pid) == Some(parent) {
+            children.extend(Pid::from_raw(pid));
+        }
+    }
+    Ok(children)
+}
+
+/// Parent of a process; `None` when it is gone.
+#[must_use]
+pub fn parent_of(pid: i32) -> Option<i32> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    parse_parent(&stat)
+}
+
+/// Field 4 of proc_pid_stat(5). The name in field 2 may hold anything, so the count starts after its last parenthesis.
+#[must_use]
+pub fn parse_parent(stat: &[u8]) -> Option<i32> {
+    let after_name = stat.iter().rposition(|&byte| byte == b')')? + 1;
+    let text = std::str::from_utf8(&stat[after_name..]).ok()?;
+    text.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parent_is_read_past_any_name() {
+        assert_eq!(parse_parent(b"12 (a) b) R 7 12 12 0"), Some(7));
+        assert_eq!(parse_parent(b"12 (x"), None);
+        assert_eq!(parse_parent(b""), None);
+    }
+
+    #[test]
+    fn a_process_with_threads_is_not_forked() {
+        // The test harness itself runs several threads.
+        let result = fork_single_threaded();
+        assert!(matches!(result, Err(ForkError::Threads(n)) if n > 1), "{result:?}");
+    }
+}

@@ -1,0 +1,78 @@
+//! What a worker does to itself: taking its channel, dying with its parent, replacing its image, forking once.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, waitpid};
+
+use super::{ANSWER_FD, JOB_FD};
+
+/// Takes the two private descriptors this process was started with: job (to read) and answer (to write).
+///
+/// # Errors
+/// One of them is not open: the process was not started as a worker.
+pub fn worker_channel() -> io::Result<(File, File)> {
+    let take = |fd: i32| {
+        // SAFETY: F_GETFD takes no pointer and changes nothing (fcntl(2)).
+        if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor is open, and nothing else in a freshly started worker owns it: this is the first thing
+        // the worker command does.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
+        Ok(File::from(fd))
+    };
+    Ok((take(JOB_FD)?, take(ANSWER_FD)?))
+}
+
+/// Replaces this process's image by the program at `path` with that path as its only argument and an empty environment;
+/// returns only when that failed.
+#[must_use]
+pub fn replace_image(path: &Path) -> Errno {
+    let Ok(program) = CString::new(path.as_os_str().as_bytes()) else { return Errno::INVAL };
+    let argv = [program.as_ptr(), std::ptr::null()];
+    let envp = [std::ptr::null()];
+    // SAFETY: both arrays end in a null pointer and outlive the call; execve(2) does not return on success.
+    unsafe { libc::execve(program.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+    last_errno()
+}
+
+/// Creates one child that exits at once with status 0, and reaps it; returns the child's exit status.
+///
+/// # Errors
+/// The errno of `fork(2)` or of waiting.
+pub fn fork_and_wait() -> Result<Option<i32>, Errno> {
+    // SAFETY: the child calls only _exit(2), which is async-signal-safe, so it does not matter what other threads held.
+    let pid = unsafe { libc::fork() };
+    match pid {
+        // SAFETY: _exit(2) ends the child without running anything else of this process.
+        0 => unsafe { libc::_exit(0) },
+        _ => match Pid::from_raw(pid).filter(|_| pid > 0) {
+            None => Err(last_errno()),
+            Some(child) => {
+                let status = waitpid(Some(child), WaitOptions::empty())?;
+                Ok(status.and_then(|(_, status)| status.exit_status()))
+            }
+        },
+    }
+}
+
+fn last_errno() -> Errno {
+    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+/// Asks the kernel to kill this process when the thread that started it ends (Linux; `PR_SET_PDEATHSIG` of prctl(2)).
+///
+/// Best effort elsewhere: the parent kills its workers' process groups in any case.
+pub fn die_with_parent() {
+    #[cfg(target_os = "linux")]
+    {
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    }
+}

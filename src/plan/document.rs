@@ -1,0 +1,262 @@
+//! The plan document (`SPEC.md`, section "Plans"): which profiles of which registry run in which lanes.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::digest;
+use crate::base::digest::Sha256Hex;
+use crate::registry::check::{self, Field, Kind, Sink, optional, required};
+use crate::registry::{Base, Document, DocumentError, Place, Refusal};
+use crate::vocab::{Finding, Lane, Severity};
+
+/// Schema tag of a plan.
+pub const PLAN_TAG: &str = "runtime-tools.plan.v0.1";
+
+const FIELDS: &[Field] = &[
+    required("schema_version", Kind::Text),
+    required("plan_id", Kind::Id),
+    required("registry_id", Kind::Id),
+    required("profiles", Kind::IdList),
+    optional("world_id", Kind::OptionalText),
+    optional("lanes", Kind::Lanes),
+    optional("controls", Kind::Object),
+    optional("apply_preflight_profile", Kind::OptionalText),
+    optional("notes", Kind::OptionalText),
+    optional("fixtures", Kind::OptionalText),
+];
+
+/// A plan, free of document errors.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The plan's id.
+    pub plan_id: String,
+    /// The registry it takes profiles from.
+    pub registry_id: String,
+    /// The world it is bound to: an exact id, a family, or `host`; `None` means the host it runs on.
+    pub world_id: Option<String>,
+    /// Profile ids in run order.
+    pub profiles: Vec<String>,
+    /// The lanes it asks for.
+    pub lanes: Lanes,
+    /// Recorded and digested; nothing acts on it yet.
+    pub controls: Map<String, Value>,
+    /// A profile applied once before the run, as written.
+    pub apply_preflight_profile: Option<String>,
+    /// Free text.
+    pub notes: Option<String>,
+    /// The fixture set's file as written; an addition of this tool, not digested.
+    pub fixtures: Option<String>,
+    /// The document it was read from.
+    pub document: Document,
+}
+
+/// The lanes of a plan. A lane that is not named is on, for lint and run alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Lanes {
+    /// Perform the operation under the policy.
+    pub scenario: bool,
+    /// Perform it without a policy.
+    pub baseline: bool,
+    /// Ask instead of perform.
+    pub oracle: bool,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self { scenario: true, baseline: true, oracle: true }
+    }
+}
+
+impl Lanes {
+    /// No lane: what `--dry` runs.
+    pub const NONE: Self = Self { scenario: false, baseline: false, oracle: false };
+
+    /// Whether `lane` is on.
+    #[must_use]
+    pub fn has(self, lane: Lane) -> bool {
+        match lane {
+            Lane::Scenario => self.scenario,
+            Lane::Baseline => self.baseline,
+            Lane::Oracle => self.oracle,
+        }
+    }
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The file cannot be read or is not JSON.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The document is not an acceptable plan.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Reads the plan at `place`.
+///
+/// # Errors
+/// See [`PlanError`]; a refusal holds every finding.
+pub fn load_plan(place: &Place) -> Result<Plan, PlanError> {
+    let (plan, findings) = read(Document::read(place)?);
+    match plan {
+        Some(plan) => Ok(plan),
+        None => Err(Refusal { findings }.into()),
+    }
+}
+
+/// Checks a document as a plan: the plan when no error stands against it, and every finding.
+#[must_use]
+pub fn read(document: Document) -> (Option<Plan>, Vec<Finding>) {
+    let file = document.place.to_string();
+    let mut sink = Sink::new(&file);
+    check_document(&document.value, &mut sink);
+    let refused = sink.has_error_since(0);
+    let mut findings = sink.into_findings();
+    document.add_positions(&mut findings);
+    if refused {
+        return (None, findings);
+    }
+    let typed = Typed::deserialize(&document.value).expect("the field table admits only what the type can hold");
+    let plan = Plan {
+        plan_id: typed.plan_id,
+        registry_id: typed.registry_id,
+        world_id: typed.world_id.filter(|id| !id.is_empty()),
+        profiles: typed.profiles,
+        lanes: typed.lanes,
+        controls: typed.controls,
+        apply_preflight_profile: typed.apply_preflight_profile.filter(|path| !path.is_empty()),
+        notes: typed.notes,
+        fixtures: typed.fixtures,
+        document,
+    };
+    (Some(plan), findings)
+}
+
+fn check_document(value: &Value, sink: &mut Sink<'_>) {
+    if !check::has_tag(value, PLAN_TAG, sink) {
+        return;
+    }
+    if value.get("schema_versions").is_some() {
+        let finding =
+            sink.error("forbidden-key", "/schema_versions", "a plan must not have the key \"schema_versions\"");
+        finding.help = Some("remove it; the digest counts it as absent".to_owned());
+    }
+    let Some(map) = value.as_object() else { return };
+    // The forbidden key has its own finding; it is not reported a second time as unknown.
+    let mut rest = map.clone();
+    rest.shift_remove("schema_versions");
+    check::object(&Value::Object(rest), FIELDS, Severity::Warning, "the plan", "", sink);
+}
+
+/// The document as serde reads it, after the field table has passed it.
+#[derive(Deserialize)]
+struct Typed {
+    plan_id: String,
+    registry_id: String,
+    #[serde(default)]
+    world_id: Option<String>,
+    profiles: Vec<String>,
+    #[serde(default)]
+    lanes: Lanes,
+    #[serde(default)]
+    controls: Map<String, Value>,
+    #[serde(default)]
+    apply_preflight_profile: Option<String>,
+    #[serde(default)]
+    notes: Option<String>,
+    #[serde(default)]
+    fixtures: Option<String>,
+}
+
+impl Plan {
+    /// The digest that bundles record.
+    #[must_use]
+    pub fn digest(&self) -> Sha256Hex {
+        self.document.value.as_object().map_or_else(|| Sha256Hex::of(b""), digest::plan_digest)
+    }
+
+    /// Where the plan was read from.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.document.place
+    }
+
+    /// The base of the plan's own paths; `root` overrides the search for it.
+    #[must_use]
+    pub fn base(&self, root: Option<&Path>) -> Base {
+        Base::of(&self.document.place, root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read_value(value: &Value) -> (Option<Plan>, Vec<String>) {
+        let bytes = serde_json::to_vec(value).unwrap();
+        let document = Document::parse(&Place::Disk("/w/plan.json".into()), bytes).unwrap();
+        let (plan, findings) = read(document);
+        (plan, findings.into_iter().map(|f| format!("{} {}", f.id, f.pointer.unwrap_or_default())).collect())
+    }
+
+    fn good() -> Value {
+        json!({"schema_version": PLAN_TAG, "plan_id": "p.v1", "registry_id": "r", "profiles": ["r:a"]})
+    }
+
+    #[test]
+    fn absent_lanes_are_on_and_the_rest_has_plain_defaults() {
+        let (plan, findings) = read_value(&good());
+        let plan = plan.unwrap();
+        assert_eq!(findings, [""; 0]);
+        assert_eq!(plan.lanes, Lanes::default());
+        assert!(plan.lanes.has(Lane::Oracle) && !Lanes::NONE.has(Lane::Scenario));
+        assert_eq!((plan.world_id, plan.apply_preflight_profile, plan.fixtures), (None, None, None));
+        let mut one_off = good();
+        one_off["lanes"] = json!({"oracle": false});
+        let lanes = read_value(&one_off).0.unwrap().lanes;
+        assert_eq!(lanes, Lanes { oracle: false, ..Lanes::default() });
+    }
+
+    #[test]
+    fn every_bad_field_is_refused_by_name_and_warnings_do_not_refuse() {
+        for (key, value, finding) in [
+            ("schema_version", json!("runtime-tools.plan.v9"), "schema-tag /schema_version"),
+            ("schema_version", json!(1), "schema-tag /schema_version"),
+            ("schema_versions", json!({}), "forbidden-key /schema_versions"),
+            ("plan_id", json!(""), "unusable-id /plan_id"),
+            ("plan_id", json!(5), "wrong-type /plan_id"),
+            ("registry_id", json!(null), "wrong-type /registry_id"),
+            ("profiles", json!({}), "wrong-type /profiles"),
+            ("profiles", json!(["a", 3]), "wrong-type /profiles/1"),
+            ("lanes", json!({"senario": true}), "unknown-lane /lanes/senario"),
+            ("lanes", json!({"scenario": "yes"}), "wrong-type /lanes/scenario"),
+            ("lanes", json!([]), "wrong-type /lanes"),
+            ("controls", json!(true), "wrong-type /controls"),
+            ("world_id", json!(7), "wrong-type /world_id"),
+            ("apply_preflight_profile", json!([]), "wrong-type /apply_preflight_profile"),
+            ("notes", json!(1), "wrong-type /notes"),
+            ("fixtures", json!({}), "wrong-type /fixtures"),
+        ] {
+            let mut bad = good();
+            bad[key] = value;
+            let (plan, findings) = read_value(&bad);
+            assert!(plan.is_none(), "{key}");
+            assert_eq!(findings, [finding], "{key}");
+        }
+        for key in ["schema_version", "plan_id", "registry_id", "profiles"] {
+            let mut bad = good();
+            bad.as_object_mut().unwrap().shift_remove(key);
+            assert!(read_value(&bad).0.is_none(), "{key}");
+        }
+        let mut odd = good();
+        odd["Lanes"] = json!({});
+        let (plan, findings) = read_value(&odd);
+        assert!(plan.is_some());
+        assert_eq!(findings, ["unknown-key /Lanes"]);
+    }
+}

@@ -1,0 +1,239 @@
+//! Reading a plan's fixture set: the document of [`crate::fixture`], checked completely before anything is built.
+//!
+//! Targets name the directory a set is built in as `${FIXTURES}`, profiles as `(param "FIXTURES")`. What the checks
+//! guarantee: every path stays beneath that directory, nothing is declared twice, nothing stands below a file or a link,
+//! and every link names something beneath the directory. Contract: `SPEC.md` section "Fixtures".
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::base::rel_path::RelPath;
+use crate::fixture::{FixtureEntry, FixtureKind, FixtureSet, Mode, SCHEMA_VERSION};
+use crate::registry::check::{self, Field, Kind, Sink, optional, required};
+use crate::registry::{Document, DocumentError, Place, Refusal};
+use crate::vocab::{Finding, Severity};
+
+/// How targets name the directory a set is built in.
+pub const FIXTURES_VARIABLE: &str = "${FIXTURES}";
+
+const FIELDS: &[Field] = &[required("schema_version", Kind::Text), required("entries", Kind::Array)];
+
+const KINDS: &[&str] = &["directory", "file", "symlink", "fifo", "noop_program"];
+
+const ENTRY_FIELDS: &[Field] = &[
+    required("path", Kind::Text),
+    required("kind", Kind::Word("fixture-kind", KINDS)),
+    optional("mode", Kind::Text),
+    optional("content", Kind::Text),
+    optional("target", Kind::Text),
+];
+
+/// Why there is no fixture set.
+#[derive(Debug, thiserror::Error)]
+pub enum FixturesError {
+    /// The file cannot be read or is not JSON.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The document is not an acceptable fixture set.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Reads the fixture set at `place`.
+///
+/// # Errors
+/// See [`FixturesError`]; a refusal holds every finding.
+pub fn load_fixtures(place: &Place) -> Result<FixtureSet, FixturesError> {
+    let (set, findings) = read(&Document::read(place)?);
+    Refusal::unless_clean(findings)?;
+    Ok(set)
+}
+
+/// Checks a document as a fixture set: its usable entries, and every finding.
+#[must_use]
+pub fn read(document: &Document) -> (FixtureSet, Vec<Finding>) {
+    let file = document.place.to_string();
+    let mut sink = Sink::new(&file);
+    let set = read_value(&document.value, &mut sink);
+    let mut findings = sink.into_findings();
+    document.add_positions(&mut findings);
+    (set, findings)
+}
+
+fn read_value(value: &Value, sink: &mut Sink<'_>) -> FixtureSet {
+    let mut set = FixtureSet { schema_version: SCHEMA_VERSION.to_owned(), entries: Vec::new() };
+    let mut declared = Declared::default();
+    if !check::has_tag(value, SCHEMA_VERSION, sink) {
+        return set;
+    }
+    let map = check::object(value, FIELDS, Severity::Warning, "the fixture set", "", sink);
+    let entries = map.and_then(|map| map.get("entries")).and_then(Value::as_array);
+    for (number, value) in entries.into_iter().flatten().enumerate() {
+        let pointer = format!("/entries/{number}");
+        let mark = sink.len();
+        check::object(value, ENTRY_FIELDS, Severity::Error, "a fixture entry", &pointer, sink);
+        if sink.has_error_since(mark) || !check_texts(value, &pointer, sink) {
+            continue;
+        }
+        let entry = FixtureEntry::deserialize(value).expect("the checks admit only what the type can hold");
+        declared.check(&entry, &pointer, sink);
+        check_content(&entry, &pointer, sink);
+        if !sink.has_error_since(mark) {
+            set.entries.push(entry);
+        }
+    }
+    set
+}
+
+/// Checks the texts that the entry's type would refuse: path and mode.
+fn check_texts(value: &Value, pointer: &str, sink: &mut Sink<'_>) -> bool {
+    let mark = sink.len();
+    let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    if let Some(Err(error)) = text("path").map(RelPath::try_from) {
+        sink.error("fixture-path", &format!("{pointer}/path"), format!("the fixture's path {error}"));
+    }
+    if let Some(Err(error)) = text("mode").map(Mode::try_from) {
+        sink.error("fixture-mode", &format!("{pointer}/mode"), error.to_string());
+    }
+    !sink.has_error_since(mark)
+}
+
+/// Paths so far: whether each is a directory, and whether it was declared or only implied by what stands below it.
+#[derive(Default)]
+struct Declared(HashMap<String, (bool, bool)>);
+
+impl Declared {
+    /// Nothing is declared twice, and nothing stands below anything but a directory.
+    fn check(&mut self, entry: &FixtureEntry, pointer: &str, sink: &mut Sink<'_>) {
+        let at = format!("{pointer}/path");
+        let path = entry.path.as_str();
+        let is_directory = entry.kind == FixtureKind::Directory;
+        match self.0.get(path) {
+            Some((_, true)) => {
+                sink.error("fixture-duplicate", &at, format!("{path} is declared twice"));
+            }
+            Some(_) if !is_directory => {
+                sink.error("fixture-parent", &at, format!("{path} has entries below it, so it must be a directory"));
+            }
+            _ => {}
+        }
+        for (end, _) in path.match_indices('/') {
+            let parent = &path[..end];
+            match self.0.get(parent) {
+                Some((true, _)) => {}
+                Some((false, _)) => {
+                    let message = format!("{path} stands below {parent}, which is not a directory");
+                    sink.error("fixture-parent", &at, message);
+                    return;
+                }
+                None => {
+                    self.0.insert(parent.to_owned(), (true, false));
+                }
+            }
+        }
+        self.0.insert(path.to_owned(), (is_directory, true));
+    }
+}
+
+fn check_content(entry: &FixtureEntry, pointer: &str, sink: &mut Sink<'_>) {
+    let path = &entry.path;
+    if entry.content.is_some() && entry.kind != FixtureKind::File {
+        sink.error(
+            "fixture-content",
+            &format!("{pointer}/content"),
+            format!("{path} is not a file and has no content"),
+        );
+    }
+    match (&entry.target, entry.kind) {
+        (None, FixtureKind::Symlink) => {
+            sink.error("fixture-target", pointer, format!("the symbolic link {path} has no target"));
+        }
+        (Some(target), FixtureKind::Symlink) if !stays_beneath(path, target) => {
+            let message = format!("target {target:?} of {path} leaves the fixture directory");
+            sink.error("fixture-target", &format!("{pointer}/target"), message);
+        }
+        (Some(_), kind) if kind != FixtureKind::Symlink => {
+            let message = format!("{path} is not a symbolic link and has no target");
+            sink.error("fixture-target", &format!("{pointer}/target"), message);
+        }
+        _ => {}
+    }
+}
+
+/// Whether a link at `path` with this text names something beneath the fixture directory, judged by text.
+fn stays_beneath(path: &RelPath, target: &str) -> bool {
+    if target.is_empty() || target.starts_with('/') || target.chars().any(char::is_control) {
+        return false;
+    }
+    let mut depth = path.components().count() - 1;
+    for component in target.split('/') {
+        match component {
+            "" | "." => {}
+            ".." if depth == 0 => return false,
+            ".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read_entries(entries: &Value) -> (FixtureSet, Vec<String>) {
+        let mut sink = Sink::new("fixtures.json");
+        let set = read_value(&json!({"schema_version": SCHEMA_VERSION, "entries": entries}), &mut sink);
+        (set, sink.into_findings().into_iter().map(|f| format!("{} {}", f.id, f.pointer.unwrap_or_default())).collect())
+    }
+
+    #[test]
+    fn a_tree_of_every_kind_is_read() {
+        let (set, findings) = read_entries(&json!([
+            {"path": "d/e/f", "kind": "file", "mode": "000", "content": "x"},
+            {"path": "d", "kind": "directory", "mode": "0700"},
+            {"path": "d/l", "kind": "symlink", "target": "../d/f"},
+            {"path": "p", "kind": "fifo", "mode": "0600"},
+            {"path": "n", "kind": "noop_program"},
+        ]));
+        assert_eq!(findings, [""; 0]);
+        assert_eq!(set.entries.len(), 5);
+        assert_eq!(set.entries[0].mode.map(Mode::bits), Some(0));
+    }
+
+    #[test]
+    fn nothing_leaves_the_tree_and_nothing_is_ambiguous() {
+        let file = |path: &str| json!({"path": path, "kind": "file"});
+        let link = |target: &str| json!({"path": "l", "kind": "symlink", "target": target});
+        for (entry, finding) in [
+            (file("../x"), "fixture-path /entries/1/path"),
+            (file("/x"), "fixture-path /entries/1/path"),
+            (file(""), "fixture-path /entries/1/path"),
+            (file("a\u{0}b"), "fixture-path /entries/1/path"),
+            (file("d"), "fixture-parent /entries/1/path"),
+            (file("d/f"), "fixture-duplicate /entries/1/path"),
+            (file("d/f/x"), "fixture-parent /entries/1/path"),
+            (link("/etc/passwd"), "fixture-target /entries/1/target"),
+            (link("../x"), "fixture-target /entries/1/target"),
+            (link("d/../../x"), "fixture-target /entries/1/target"),
+            (link(""), "fixture-target /entries/1/target"),
+            (json!({"path": "l", "kind": "symlink"}), "fixture-target /entries/1"),
+            (json!({"path": "x", "kind": "file", "target": "d"}), "fixture-target /entries/1/target"),
+            (json!({"path": "x", "kind": "socket"}), "fixture-kind /entries/1/kind"),
+            (json!({"path": "x", "kind": "fifo", "content": ""}), "fixture-content /entries/1/content"),
+            (json!({"path": "x", "kind": "file", "mode": "4755"}), "fixture-mode /entries/1/mode"),
+            (json!({"path": "x", "kind": "file", "mode": "rw"}), "fixture-mode /entries/1/mode"),
+            (json!({"path": "x", "kind": "file", "mode": 420}), "wrong-type /entries/1/mode"),
+            (json!({"path": "x", "kind": "file", "owner": "root"}), "unknown-key /entries/1/owner"),
+            (json!({"kind": "file"}), "missing-key /entries/1"),
+            (json!(7), "wrong-type /entries/1"),
+        ] {
+            let (set, findings) = read_entries(&json!([{"path": "d/f", "kind": "file"}, entry]));
+            assert_eq!(findings, [finding], "{entry}");
+            assert_eq!(set.entries.len(), 1, "{entry}");
+        }
+    }
+}

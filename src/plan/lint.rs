@@ -1,0 +1,287 @@
+//! Everything that is wrong with a plan, its registry as far as the plan uses it, its profiles and its fixtures.
+//!
+//! Collects; never stops at the first finding and never fails. Rules and ids: `docs/lints.md`.
+
+use std::collections::{HashMap, HashSet};
+
+use super::document::{self, Plan};
+use super::fixtures::{self, FIXTURES_VARIABLE};
+use crate::base::position::escape;
+use crate::base::rel_path::RelPath;
+use crate::fixture::FixtureSet;
+use crate::registry::check::Sink;
+use crate::registry::{self, Base, Document, Lookup, Probe, Profile, Reading, RegistryError, Source};
+use crate::vocab::driver::driver;
+use crate::vocab::{Driver, Finding, Lane, Platform, world_platform, worlds_agree};
+
+/// What lint says about one plan.
+#[derive(Debug, Clone)]
+pub struct PlanReport {
+    /// Everything found, in the order plan, registry, profiles.
+    pub findings: Vec<Finding>,
+    /// How the registry was found; `None` when the plan could not be read that far.
+    pub registry: Option<Source>,
+}
+
+/// The capabilities a probe may ask for.
+const CAPABILITIES: &[&str] = &["loopback_listener"];
+
+/// The probe driver that applies the policy in its own process, as Mach look-ups under a deny-default policy need.
+const MACH_DRIVER: &str = "sandbox_mach_probe";
+
+/// Lints the plan in `document`.
+#[must_use]
+pub fn lint_plan(document: Document, lookup: &Lookup) -> PlanReport {
+    let (plan, mut findings) = document::read(document);
+    let Some(plan) = plan else { return PlanReport { findings, registry: None } };
+
+    let file = plan.place().to_string();
+    let mut sink = Sink::new(&file);
+    check_plan(&plan, &mut sink);
+    let fixtures = check_paths(&plan, lookup, &mut sink);
+    findings.extend(sink.into_findings());
+    if let Some((_, fixture_findings)) = &fixtures {
+        findings.extend(fixture_findings.iter().cloned());
+    }
+    let mut source = None;
+    match read_registry(&plan, lookup) {
+        Err(error) => findings.extend(error.findings(&file, "/registry_id")),
+        Ok(reading) => {
+            source = Some(reading.registry.source.clone());
+            let set = fixtures.as_ref().map(|(set, _)| set);
+            findings.extend(Use::new(&plan, &reading, set).lint());
+            for document in &reading.registry.documents {
+                document.add_positions(&mut findings);
+            }
+        }
+    }
+    plan.document.add_positions(&mut findings);
+    PlanReport { findings, registry: source }
+}
+
+fn read_registry(plan: &Plan, lookup: &Lookup) -> Result<Reading, RegistryError> {
+    let files = registry::for_plan(plan.place(), &plan.registry_id, lookup)?;
+    Ok(registry::read(Some(&plan.registry_id), files, lookup)?)
+}
+
+/// What the plan alone tells.
+fn check_plan(plan: &Plan, sink: &mut Sink<'_>) {
+    if plan.profiles.is_empty() {
+        sink.error("plan-without-profiles", "/profiles", "the plan names no profile");
+    }
+    let mut seen = HashMap::new();
+    for (number, id) in plan.profiles.iter().enumerate() {
+        if let Some(first) = seen.insert(id, number) {
+            let message = format!("profile {id:?} is named twice (first at /profiles/{first})");
+            sink.error("duplicate-profile", &format!("/profiles/{number}"), message);
+        }
+    }
+    if ![Lane::Scenario, Lane::Baseline, Lane::Oracle].into_iter().any(|lane| plan.lanes.has(lane)) {
+        sink.warning("no-lane", "/lanes", "every lane is off, so a run observes nothing");
+    }
+}
+
+/// The files the plan itself names: preflight profile and fixture set.
+fn check_paths(plan: &Plan, lookup: &Lookup, sink: &mut Sink<'_>) -> Option<(FixtureSet, Vec<Finding>)> {
+    let base = plan.base(lookup.root());
+    if let Some(path) = &plan.apply_preflight_profile {
+        named_file(&base, path, "apply_preflight_profile", "preflight-file-missing", sink);
+    }
+    let path = plan.fixtures.as_ref()?;
+    let place = named_file(&base, path, "fixtures", "fixtures-file-missing", sink)?;
+    match Document::read(&place) {
+        Ok(document) => Some(fixtures::read(&document)),
+        Err(error) => Some((empty_set(), vec![error.finding()])),
+    }
+}
+
+fn empty_set() -> FixtureSet {
+    FixtureSet { schema_version: crate::fixture::SCHEMA_VERSION.to_owned(), entries: Vec::new() }
+}
+
+fn named_file(base: &Base, path: &str, key: &str, id: &str, sink: &mut Sink<'_>) -> Option<registry::Place> {
+    let at = format!("/{key}");
+    match base.resolve(path) {
+        Err(error) => {
+            sink.error("path-leaves-bound", &at, format!("{key} {path:?}: {error}"));
+            None
+        }
+        Ok(place) if !place.is_file() => {
+            sink.error(id, &at, format!("{key} {path:?} names no file")).help = Some(format!("looked for {place}"));
+            None
+        }
+        Ok(place) => Some(place),
+    }
+}
+
+/// A plan together with the part of its registry that it uses.
+struct Use<'a> {
+    plan: &'a Plan,
+    reading: &'a Reading,
+    plan_file: String,
+    probes_file: String,
+    /// The platform of the plan's world, where the world says so.
+    platform: Option<Platform>,
+    fixtures: Option<HashSet<&'a str>>,
+}
+
+impl<'a> Use<'a> {
+    fn new(plan: &'a Plan, reading: &'a Reading, fixtures: Option<&'a FixtureSet>) -> Self {
+        Self {
+            plan,
+            reading,
+            plan_file: plan.place().to_string(),
+            probes_file: reading.registry.documents[0].place.to_string(),
+            platform: plan.world_id.as_deref().and_then(world_platform),
+            fixtures: fixtures
+                .map(|set| set.entries.iter().flat_map(|entry| with_parents(entry.path.as_str())).collect()),
+        }
+    }
+
+    fn lint(&self) -> Vec<Finding> {
+        let registry = &self.reading.registry;
+        let mut sink = Sink::new(&self.plan_file);
+        if let Some(world) = self.plan.world_id.as_deref().filter(|world| !worlds_agree(world, &registry.world_id)) {
+            let message =
+                format!("world_id is {world:?}, but registry {:?} is bound to {:?}", registry.id, registry.world_id);
+            sink.error("world-mismatch", "/world_id", message);
+        }
+        let mut used = Vec::new();
+        let mut seen = HashSet::new();
+        for (number, id) in self.plan.profiles.iter().enumerate() {
+            if registry.raw_profile(id).is_none() {
+                let message = format!("registry {:?} has no profile {id:?}", registry.id);
+                sink.error("unknown-profile", &format!("/profiles/{number}"), message);
+            } else if seen.insert(id.as_str()) {
+                used.push(id.as_str());
+            }
+        }
+        let mut findings = sink.into_findings();
+        findings.extend(self.reading.findings.iter().cloned());
+        let mut probes = HashSet::new();
+        for id in used {
+            findings.extend(self.reading.profile_findings.get(id).into_iter().flatten().cloned());
+            if let Some(profile) = registry.profiles.get(id) {
+                let report = registry::lint_profile(registry, profile);
+                findings.extend(report.findings);
+                let deny_default = report.policy.as_ref().is_some_and(registry::is_deny_default);
+                findings.extend(self.lint_probes(profile, deny_default, &mut probes));
+            }
+        }
+        findings
+    }
+
+    /// The probes of one profile. What concerns a probe alone is said once, however many profiles refer to it.
+    fn lint_probes(&self, profile: &'a Profile, deny_default: bool, seen: &mut HashSet<&'a str>) -> Vec<Finding> {
+        let registry = &self.reading.registry;
+        let mut findings = Vec::new();
+        for id in &profile.probe_refs {
+            let first = seen.insert(id);
+            if first {
+                findings.extend(self.reading.probe_findings.get(id.as_str()).into_iter().flatten().cloned());
+            }
+            let Some(probe) = registry.probes.get(id.as_str()) else { continue };
+            let mut sink = Sink::new(&self.probes_file);
+            if first {
+                findings.extend(registry::lint_probe(registry, probe));
+                self.check_probe(probe, &mut sink);
+            }
+            if deny_default
+                && self.plan.lanes.scenario
+                && probe.operation.as_str() == "mach-lookup"
+                && probe.driver.as_deref() != Some(MACH_DRIVER)
+            {
+                let message = format!(
+                    "probe {id:?} looks up a Mach service under the deny-default profile {:?} with the driver {:?}",
+                    profile.profile_id,
+                    probe.driver.as_deref().unwrap_or("(none)"),
+                );
+                sink.error("mach-lookup-driver", &pointer(probe, ""), message).help =
+                    Some(format!("use the driver {MACH_DRIVER:?}, which applies the policy in its own process"));
+            }
+            findings.extend(sink.into_findings());
+        }
+        findings
+    }
+
+    /// What the plan asks of a probe and the probe, this program or the fixtures do not offer.
+    fn check_probe(&self, probe: &Probe, sink: &mut Sink<'_>) {
+        let id = &probe.probe_id;
+        let support = probe.supports_lanes;
+        for (lane, supported) in
+            [(Lane::Scenario, support.scenario), (Lane::Baseline, support.baseline), (Lane::Oracle, support.oracle)]
+        {
+            if self.plan.lanes.has(lane) && !supported {
+                let message = format!("the plan asks for the {lane} lane, which probe {id:?} does not support");
+                sink.warning("lane-not-supported", &pointer(probe, "/supports_lanes"), message);
+            }
+        }
+        for (number, capability) in probe.capabilities_required.iter().enumerate() {
+            if !CAPABILITIES.contains(&capability.as_str()) {
+                let message = format!("probe {id:?} requires the unknown capability {capability:?}");
+                sink.warning(
+                    "unknown-capability",
+                    &pointer(probe, &format!("/capabilities_required/{number}")),
+                    message,
+                );
+            }
+        }
+        let driver = self.platform.and_then(|platform| driver(&probe.operation, platform));
+        if let (Some(platform), None) = (self.platform, driver) {
+            let message = format!(
+                "probe {id:?} cannot perform {:?} on {platform}; its rows will be not observed",
+                probe.operation.as_str()
+            );
+            sink.warning("no-driver", &pointer(probe, "/operation"), message);
+        }
+        self.check_target(probe, driver, sink);
+    }
+
+    fn check_target(&self, probe: &Probe, driver: Option<Driver>, sink: &mut Sink<'_>) {
+        let id = &probe.probe_id;
+        let at = pointer(probe, "/target");
+        let Some(inside) = probe.target.strip_prefix(FIXTURES_VARIABLE) else {
+            if probe.target.contains("${") {
+                let message =
+                    format!("target of probe {id:?} holds a variable other than a leading {FIXTURES_VARIABLE}");
+                sink.error("unknown-variable", &at, message);
+            } else if driver.is_some_and(Driver::takes_path) && !probe.target.starts_with('/') {
+                let message = format!("target {:?} of probe {id:?} is not an absolute path", probe.target);
+                sink.error("unusable-target", &at, message);
+            }
+            return;
+        };
+        let Some(fixtures) = &self.fixtures else {
+            let message = format!("target of probe {id:?} names {FIXTURES_VARIABLE}, but the plan has no fixtures");
+            sink.error("fixtures-undeclared", &at, message);
+            return;
+        };
+        let (Some(driver), Some(path)) = (driver, inside.strip_prefix('/')) else { return };
+        if RelPath::try_from(path).is_err() {
+            return; // a spelling with `..` or doubled slashes is a probe of path handling, not of one fixture
+        }
+        let declared = fixtures.contains(path);
+        if driver == Driver::FileCreate && declared {
+            sink.warning(
+                "fixture-exists",
+                &at,
+                format!("probe {id:?} creates {path:?}, which the fixtures already hold"),
+            );
+        } else if driver != Driver::FileCreate && driver.takes_path() && !declared {
+            sink.warning(
+                "fixture-missing",
+                &at,
+                format!("probe {id:?} acts on {path:?}, which the fixtures do not hold"),
+            );
+        }
+    }
+}
+
+fn pointer(probe: &Probe, rest: &str) -> String {
+    format!("/probes/{}{rest}", escape(&probe.probe_id))
+}
+
+/// A path and every directory above it: what exists once the path has been made.
+fn with_parents(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(end, _)| &path[..end]).chain([path])
+}

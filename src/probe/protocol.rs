@@ -1,0 +1,60 @@
+//! What the run hands to a worker and what it gets back: one JSON document each way, between two processes of the same
+//! executable. Never stored, so it carries no version.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::denial::DecisionRecord;
+use crate::event::{Effect, Fault};
+use crate::sandbox::EnforcementReport;
+
+/// One job: perform `operation` on `target`, under `policy` or without one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeJob {
+    /// Operation as the plan writes it; the driver table says what is performed.
+    pub operation: String,
+    /// Target with parameters replaced.
+    pub target: String,
+    /// The policy to enter first; `None` in the baseline lane.
+    pub policy: Option<PolicyText>,
+    /// Enforcement layers to leave out on purpose.
+    pub without_layers: Vec<String>,
+}
+
+/// A policy as text: the base profile first, then what is appended to it, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyText {
+    /// Texts in order of evaluation.
+    pub sources: Vec<SourceText>,
+    /// Values of `(param "KEY")`.
+    pub params: BTreeMap<String, String>,
+}
+
+/// One named text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceText {
+    /// Name that rules are reported under.
+    pub name: String,
+    /// SBPL text.
+    pub text: String,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProbeAnswer {
+    /// The operation's own result; absent when the probe's process never said.
+    pub effect: Option<Effect>,
+    /// Why there is no result.
+    pub fault: Option<Fault>,
+    /// Exit status of the probe's process.
+    pub exit_status: Option<i32>,
+    /// Signal that ended the probe's process.
+    pub signal: Option<i32>,
+    /// Decisions of the enforcement layer, in order.
+    pub records: Vec<DecisionRecord>,
+    /// Decisions that were not kept.
+    pub records_dropped: u64,
+    /// What was enforced; absent without a policy and when applying failed.
+    pub report: Option<EnforcementReport>,
+}

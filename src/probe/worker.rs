@@ -1,0 +1,156 @@
+//! The worker's own sequence: read the job, apply the policy, perform the operation, answer.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::denial::DecisionRecord;
+use crate::event::{Effect, Fault};
+use crate::sandbox::{self, End, Supervised, Trap};
+use crate::sbpl::{NoImports, Params, Policy, Source};
+use crate::vocab::driver::driver;
+use crate::vocab::{Driver, FailureKind, FailureStage, Operation, Platform};
+
+use super::driver::{call_name, perform};
+use super::protocol::{PolicyText, ProbeAnswer, ProbeJob};
+
+/// A job of more than this many bytes is refused: a profile of 16 MiB with its parameters fits.
+const MAX_JOB_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Why a worker could not even answer.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerFailure {
+    /// The job could not be read.
+    #[error("cannot read the job")]
+    ReadJob(#[source] io::Error),
+    /// The job is not one of ours.
+    #[error("the job is not valid")]
+    BadJob(#[source] serde_json::Error),
+    /// The answer could not be written.
+    #[error("cannot write the answer")]
+    WriteAnswer(#[source] io::Error),
+}
+
+/// Serves one job. The process must be single-threaded: the probe's process is forked from it.
+///
+/// # Errors
+/// [`WorkerFailure`]; everything else is part of the answer.
+pub fn serve(job: impl Read, mut answer: impl Write) -> Result<(), WorkerFailure> {
+    let mut bytes = Vec::new();
+    job.take(MAX_JOB_BYTES).read_to_end(&mut bytes).map_err(WorkerFailure::ReadJob)?;
+    let job: ProbeJob = serde_json::from_slice(&bytes).map_err(WorkerFailure::BadJob)?;
+    let text = serde_json::to_vec(&run(&job)).map_err(WorkerFailure::BadJob)?;
+    answer.write_all(&text).and_then(|()| answer.flush()).map_err(WorkerFailure::WriteAnswer)
+}
+
+fn run(job: &ProbeJob) -> ProbeAnswer {
+    let operation = Operation::new(job.operation.as_str());
+    let Some(driver) = Platform::of_this_build().and_then(|platform| driver(&operation, platform)) else {
+        return refused(fault(FailureStage::Probe, None, "unsupported", format!("no driver for {operation} here")));
+    };
+    let policy = match job.policy.as_ref().map(compile).transpose() {
+        Ok(policy) => policy,
+        Err(fault) => return refused(fault),
+    };
+    match execute(job, driver, policy.as_ref()) {
+        Ok(answer) => answer,
+        Err(fault) => refused(fault),
+    }
+}
+
+fn compile(text: &PolicyText) -> Result<Policy, Fault> {
+    let sources: Vec<Source> =
+        text.sources.iter().map(|s| Source { name: s.name.clone(), text: s.text.clone() }).collect();
+    let params: Params = text.params.clone().into_iter().collect();
+    Policy::compile(&sources, &params, &NoImports).map_err(|diagnostics| {
+        fault(FailureStage::Apply, Some(FailureKind::ApplyFailed), "apply", diagnostics.render(false))
+    })
+}
+
+fn execute(job: &ProbeJob, driver: Driver, policy: Option<&Policy>) -> Result<ProbeAnswer, Fault> {
+    let pipe = |error: io::Error| fault(FailureStage::Bootstrap, None, "spawn", error.to_string());
+    let (mut said, report) = io::pipe().map_err(pipe)?;
+    let report = OwnedFd::from(report);
+    let sandbox_job = sandbox::Job {
+        policy,
+        trap: Trap::All,
+        observe: false,
+        without_layers: job.without_layers.clone(),
+        keep: &[report.as_fd()],
+    };
+    let body = || match report.try_clone() {
+        Ok(fd) => perform(driver, &job.target, &mut File::from(fd)),
+        Err(_) => 70,
+    };
+    let supervised = sandbox::enter(&sandbox_job, body).map_err(|error| {
+        let chain = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source());
+        let text: Vec<String> = chain.map(ToString::to_string).collect();
+        fault(FailureStage::Apply, Some(FailureKind::ApplyFailed), "apply", text.join(": "))
+    })?;
+    // Ours was the last writing end but for descendants of the probe, and those are gone: the end of file is certain.
+    drop(report);
+    let mut lines = String::new();
+    said.read_to_string(&mut lines).map_err(pipe)?;
+    Ok(answer(driver, &lines, supervised))
+}
+
+fn answer(driver: Driver, lines: &str, supervised: Supervised) -> ProbeAnswer {
+    let (exit_status, signal) = match supervised.end {
+        End::Exited(status) => (Some(status), None),
+        End::Signaled(signal) => (None, Some(signal)),
+    };
+    let said = lines.lines().nth(1).and_then(|line| serde_json::from_str::<Effect>(line).ok());
+    let announced = lines.lines().next().is_some();
+    let (effect, fault) = match (said, signal) {
+        (Some(effect), _) => (Some(effect), None),
+        (None, None) if announced && driver == Driver::Exec => (Some(image_ran(exit_status)), None),
+        (None, _) => (None, Some(probe_died(exit_status, signal))),
+    };
+    ProbeAnswer {
+        effect,
+        fault,
+        exit_status,
+        signal,
+        records: supervised.records,
+        records_dropped: supervised.records_dropped,
+        report: supervised.report,
+    }
+}
+
+/// The image was replaced: the announcement's descriptor closed without an errno, and the new image ended by itself.
+fn image_ran(exit_status: Option<i32>) -> Effect {
+    let details = serde_json::json!({"image_exit_status": exit_status});
+    Effect {
+        call: call_name(Driver::Exec).to_owned(),
+        errno: 0,
+        errno_name: None,
+        details: details.as_object().cloned().unwrap_or_default(),
+    }
+}
+
+fn probe_died(exit_status: Option<i32>, signal: Option<i32>) -> Fault {
+    let how = match (exit_status, signal) {
+        (_, Some(signal)) => format!("the probe's process was ended by signal {signal} before it reported"),
+        (Some(status), _) => format!("the probe's process ended with status {status} before it reported"),
+        _ => "the probe's process ended before it reported".to_owned(),
+    };
+    let kind = exit_status.map(|_| FailureKind::ProbeNonzeroExit);
+    fault(FailureStage::Probe, kind, "probe_died", how)
+}
+
+fn fault(stage: FailureStage, kind: Option<FailureKind>, word: &str, message: String) -> Fault {
+    Fault { stage, kind, word: word.to_owned(), message }
+}
+
+fn refused(fault: Fault) -> ProbeAnswer {
+    let records: Vec<DecisionRecord> = Vec::new();
+    ProbeAnswer {
+        effect: None,
+        fault: Some(fault),
+        exit_status: None,
+        signal: None,
+        records,
+        records_dropped: 0,
+        report: None,
+    }
+}

@@ -1,0 +1,353 @@
+//! Checking the shape of a document against a table of its fields, collecting every finding.
+//!
+//! The tables stand next to the types they describe; a value that passes its table deserialises into its type.
+
+use serde_json::{Map, Value};
+
+use crate::base::position::escape;
+use crate::vocab::{Finding, Severity};
+
+/// What a field may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A string.
+    Text,
+    /// A string that is usable as an id, see [`id_problem`].
+    Id,
+    /// A string, or null.
+    OptionalText,
+    /// An integer of 64 bits, or null.
+    OptionalInteger,
+    /// An array of strings.
+    TextList,
+    /// An array of ids.
+    IdList,
+    /// An object; its members are checked elsewhere or free.
+    Object,
+    /// An array; its members are checked elsewhere.
+    Array,
+    /// One word of a list; the first text is the finding's id.
+    Word(&'static str, &'static [&'static str]),
+    /// An array of words of a list; the first text is the finding's id.
+    WordList(&'static str, &'static [&'static str]),
+    /// An object with boolean members of these names only.
+    Lanes,
+}
+
+/// The lanes a document may name, in the order of the formats.
+pub const LANES: &[&str] = &["baseline", "scenario", "oracle"];
+
+/// One field of an object.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// The key.
+    pub key: &'static str,
+    /// Whether it must be present.
+    pub required: bool,
+    /// What it may hold.
+    pub kind: Kind,
+}
+
+/// A field that must be present.
+#[must_use]
+pub const fn required(key: &'static str, kind: Kind) -> Field {
+    Field { key, required: true, kind }
+}
+
+/// A field that may be absent.
+#[must_use]
+pub const fn optional(key: &'static str, kind: Kind) -> Field {
+    Field { key, required: false, kind }
+}
+
+/// Collects the findings about one file.
+#[derive(Debug)]
+pub struct Sink<'a> {
+    file: &'a str,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Sink<'a> {
+    /// An empty collection for `file`.
+    #[must_use]
+    pub fn new(file: &'a str) -> Self {
+        Self { file, findings: Vec::new() }
+    }
+
+    /// Adds an error at `pointer`.
+    pub fn error(&mut self, id: &str, pointer: &str, message: impl Into<String>) -> &mut Finding {
+        self.add(id, Severity::Error, pointer, message)
+    }
+
+    /// Adds a warning at `pointer`.
+    pub fn warning(&mut self, id: &str, pointer: &str, message: impl Into<String>) -> &mut Finding {
+        self.add(id, Severity::Warning, pointer, message)
+    }
+
+    /// Adds a finding of the given severity at `pointer`.
+    pub fn add(&mut self, id: &str, severity: Severity, pointer: &str, message: impl Into<String>) -> &mut Finding {
+        self.findings.push(Finding::new(id, severity, self.file, message).at(pointer));
+        self.findings.last_mut().expect("a finding was just added")
+    }
+
+    /// How many findings there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.findings.len()
+    }
+
+    /// Whether nothing was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// Whether an error was added after the first `mark` findings.
+    #[must_use]
+    pub fn has_error_since(&self, mark: usize) -> bool {
+        self.findings[mark..].iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// The findings, in the order they were added.
+    #[must_use]
+    pub fn into_findings(self) -> Vec<Finding> {
+        self.findings
+    }
+}
+
+/// The value's kind as a reader calls it.
+#[must_use]
+pub fn kind_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Checks `value` against `fields`; unknown keys get the severity `unknown`. `what` names the object in messages.
+///
+/// Returns the object when it is one, whatever else was found.
+pub fn object<'v>(
+    value: &'v Value,
+    fields: &[Field],
+    unknown: Severity,
+    what: &str,
+    pointer: &str,
+    sink: &mut Sink<'_>,
+) -> Option<&'v Map<String, Value>> {
+    let Some(map) = value.as_object() else {
+        sink.error("wrong-type", pointer, format!("{what} is {}, expected an object", kind_name(value)));
+        return None;
+    };
+    for key in map.keys().filter(|key| !fields.iter().any(|field| field.key == key.as_str())) {
+        let at = format!("{pointer}/{}", escape(key));
+        let finding = sink.add("unknown-key", unknown, &at, format!("{what} has the unknown key {key:?}"));
+        finding.help = nearest(key, fields).map(|known| format!("did you mean {known:?}?"));
+    }
+    for field in fields {
+        match map.get(field.key) {
+            Some(value) => check_kind(value, field, what, &format!("{pointer}/{}", field.key), sink),
+            None if field.required => {
+                let message = format!("{what} lacks the key {:?}", field.key);
+                sink.error("missing-key", pointer, message).help = Some(format!("add {}", expected(field.kind)));
+            }
+            None => {}
+        }
+    }
+    Some(map)
+}
+
+/// Checks that the document's `schema_version` is exactly `tag`; nothing else of a foreign document means anything.
+pub fn has_tag(value: &Value, tag: &str, sink: &mut Sink<'_>) -> bool {
+    let Some(map) = value.as_object() else {
+        sink.error("wrong-type", "", format!("the document is {}, expected an object", kind_name(value)));
+        return false;
+    };
+    match map.get("schema_version") {
+        Some(Value::String(found)) if found == tag => true,
+        Some(Value::String(found)) => {
+            sink.error("schema-tag", "/schema_version", format!("schema_version is {found:?}, expected {tag:?}"));
+            false
+        }
+        Some(other) => {
+            let message = format!("schema_version is {}, expected the string {tag:?}", kind_name(other));
+            sink.error("schema-tag", "/schema_version", message);
+            false
+        }
+        None => {
+            sink.error("schema-tag", "", format!("schema_version is absent, expected {tag:?}"));
+            false
+        }
+    }
+}
+
+fn check_kind(value: &Value, field: &Field, what: &str, pointer: &str, sink: &mut Sink<'_>) {
+    let wrong = |sink: &mut Sink<'_>, at: &str, value: &Value, expected: &str| {
+        let message = format!("{} of {what} is {}, expected {expected}", field.key, kind_name(value));
+        sink.error("wrong-type", at, message);
+    };
+    match (field.kind, value) {
+        (Kind::Text | Kind::OptionalText, Value::String(_))
+        | (Kind::OptionalText | Kind::OptionalInteger, Value::Null)
+        | (Kind::Object, Value::Object(_))
+        | (Kind::Array, Value::Array(_)) => {}
+        (Kind::OptionalInteger, Value::Number(number)) if number.is_i64() => {}
+        (Kind::Id, Value::String(id)) => check_id(id, field.key, what, pointer, sink),
+        (Kind::TextList | Kind::IdList | Kind::WordList(..), Value::Array(members)) => {
+            for (index, member) in members.iter().enumerate() {
+                let at = format!("{pointer}/{index}");
+                match (field.kind, member) {
+                    (Kind::IdList, Value::String(id)) => check_id(id, field.key, what, &at, sink),
+                    (Kind::WordList(id, words), Value::String(word)) => {
+                        check_word(word, id, words, field.key, what, &at, sink);
+                    }
+                    (_, Value::String(_)) => {}
+                    (_, other) => wrong(sink, &at, other, "strings"),
+                }
+            }
+        }
+        (Kind::Word(id, words), Value::String(word)) => check_word(word, id, words, field.key, what, pointer, sink),
+        (Kind::Lanes, Value::Object(lanes)) => {
+            for (lane, value) in lanes {
+                let at = format!("{pointer}/{}", escape(lane));
+                if !LANES.contains(&lane.as_str()) {
+                    sink.error(
+                        "unknown-lane",
+                        &at,
+                        format!("{} of {what} names the unknown lane {lane:?}", field.key),
+                    )
+                    .help = Some(format!("lanes are {}", LANES.join(", ")));
+                } else if !value.is_boolean() {
+                    wrong(sink, &at, value, "true or false");
+                }
+            }
+        }
+        (kind, other) => wrong(sink, pointer, other, expected(kind)),
+    }
+}
+
+fn check_word(word: &str, id: &str, words: &[&str], key: &str, what: &str, pointer: &str, sink: &mut Sink<'_>) {
+    if !words.contains(&word) {
+        sink.error(id, pointer, format!("{key} of {what} is {word:?}, expected one of {}", words.join(", ")));
+    }
+}
+
+fn check_id(id: &str, key: &str, what: &str, pointer: &str, sink: &mut Sink<'_>) {
+    if let Some(problem) = id_problem(id) {
+        sink.error("unusable-id", pointer, format!("{key} of {what} {problem}"));
+    }
+}
+
+/// The longest id accepted, in bytes.
+pub const MAX_ID_BYTES: usize = 1024;
+
+/// Why a text cannot be an id: ids are free text, but must be printable and must not read as a parent directory.
+#[must_use]
+pub fn id_problem(id: &str) -> Option<String> {
+    if id.is_empty() {
+        return Some("is empty".to_owned());
+    }
+    if id.len() > MAX_ID_BYTES {
+        return Some(format!("has {} bytes, at most {MAX_ID_BYTES} are allowed", id.len()));
+    }
+    if let Some(character) = id.chars().find(|c| c.is_control()) {
+        return Some(format!("holds the control character {character:?}"));
+    }
+    if matches!(id, "." | "..") || id.starts_with("../") || id.starts_with("./") {
+        return Some(format!("is {id:?}, which reads as a relative path"));
+    }
+    None
+}
+
+fn expected(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text | Kind::Id | Kind::Word(..) => "a string",
+        Kind::OptionalText => "a string or null",
+        Kind::OptionalInteger => "an integer or null",
+        Kind::TextList | Kind::IdList | Kind::WordList(..) => "an array of strings",
+        Kind::Object | Kind::Lanes => "an object",
+        Kind::Array => "an array",
+    }
+}
+
+/// The known key that differs from `key` only in case, separators or one edit of its end.
+fn nearest(key: &str, fields: &[Field]) -> Option<&'static str> {
+    let squash = |text: &str| -> String {
+        text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+    };
+    let wanted = squash(key);
+    fields.iter().map(|field| field.key).find(|known| {
+        let known = squash(known);
+        known == wanted || known.strip_suffix('s') == Some(&wanted) || wanted.strip_suffix('s') == Some(&known)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const FIELDS: &[Field] = &[
+        required("id", Kind::Id),
+        required("word", Kind::Word("bad-word", &["a", "b"])),
+        optional("list", Kind::TextList),
+        optional("words", Kind::WordList("bad-word", &["a", "b"])),
+        optional("lanes", Kind::Lanes),
+        optional("text", Kind::OptionalText),
+        optional("number", Kind::OptionalInteger),
+    ];
+
+    fn check(value: &Value) -> Vec<(String, String)> {
+        let mut sink = Sink::new("f");
+        object(value, FIELDS, Severity::Error, "thing", "/x", &mut sink);
+        sink.into_findings().into_iter().map(|f| (f.id, f.pointer.unwrap_or_default())).collect()
+    }
+
+    #[test]
+    fn a_good_object_passes() {
+        let good = json!({"id": "a:b/c*", "word": "a", "list": ["x"], "words": [], "lanes": {"oracle": false},
+            "text": null, "number": 7});
+        assert_eq!(check(&good), []);
+    }
+
+    #[test]
+    fn every_wrong_value_is_found_at_its_place() {
+        let good = json!({"id": "i", "word": "a"});
+        for (key, value, id, pointer) in [
+            ("id", json!(7), "wrong-type", "/x/id"),
+            ("id", json!(""), "unusable-id", "/x/id"),
+            ("id", json!("a\u{1}"), "unusable-id", "/x/id"),
+            ("id", json!(".."), "unusable-id", "/x/id"),
+            ("id", json!("x".repeat(1025)), "unusable-id", "/x/id"),
+            ("word", json!("c"), "bad-word", "/x/word"),
+            ("word", json!([]), "wrong-type", "/x/word"),
+            ("list", json!("x"), "wrong-type", "/x/list"),
+            ("list", json!(["x", 1]), "wrong-type", "/x/list/1"),
+            ("words", json!(["a", "z"]), "bad-word", "/x/words/1"),
+            ("lanes", json!({"oracle": 1}), "wrong-type", "/x/lanes/oracle"),
+            ("lanes", json!({"o/racle": true}), "unknown-lane", "/x/lanes/o~1racle"),
+            ("lanes", json!([]), "wrong-type", "/x/lanes"),
+            ("text", json!(1), "wrong-type", "/x/text"),
+            ("number", json!(true), "wrong-type", "/x/number"),
+            ("number", json!(1.5), "wrong-type", "/x/number"),
+            ("extra", json!(1), "unknown-key", "/x/extra"),
+        ] {
+            let mut bad = good.clone();
+            bad[key] = value;
+            assert_eq!(check(&bad), [(id.to_owned(), pointer.to_owned())], "{key}");
+        }
+        assert_eq!(check(&json!({"id": "i"})), [("missing-key".to_owned(), "/x".to_owned())]);
+        assert_eq!(check(&json!([])), [("wrong-type".to_owned(), "/x".to_owned())]);
+    }
+
+    #[test]
+    fn near_misses_are_suggested() {
+        assert_eq!(nearest("Lists", FIELDS), Some("list"));
+        assert_eq!(nearest("lane", FIELDS), Some("lanes"));
+        assert_eq!(nearest("zzz", FIELDS), None);
+    }
+}

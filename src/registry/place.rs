@@ -1,0 +1,240 @@
+//! Where a document lives, and how the paths written inside it are understood.
+//!
+//! Path rules (`SPEC.md`, section "Paths"): `./...` is relative to the document itself and stays inside its suite; an
+//! absolute path stays; anything else is relative to the root and stays beneath it.
+
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+
+use crate::os::input::{self, InputError};
+
+/// A file on disk, or one of the shipped files held inside the binary.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    /// A path on disk, absolute.
+    Disk(PathBuf),
+    /// A shipped file by its path in the project, for instance `plans/linux-baseline/plan.json`.
+    Embedded(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disk(path) => write!(f, "{}", path.display()),
+            Self::Embedded(path) => write!(f, "embedded:{path}"),
+        }
+    }
+}
+
+impl Place {
+    /// Reads the whole file, at most `limit_bytes` long.
+    ///
+    /// # Errors
+    /// See [`InputError`].
+    pub fn read(&self, limit_bytes: u64) -> Result<Vec<u8>, InputError> {
+        match self {
+            Self::Disk(path) => input::read(path, limit_bytes),
+            Self::Embedded(path) => match super::embedded::file(path) {
+                Some(text) => Ok(text.as_bytes().to_vec()),
+                None => Err(InputError::Io(std::io::ErrorKind::NotFound.into())),
+            },
+        }
+    }
+
+    /// Whether there is a regular file here.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        match self {
+            Self::Disk(path) => input::is_file(path),
+            Self::Embedded(path) => super::embedded::file(path).is_some(),
+        }
+    }
+
+    /// The path on disk, where there is one.
+    #[must_use]
+    pub fn disk_path(&self) -> Option<&Path> {
+        match self {
+            Self::Disk(path) => Some(path),
+            Self::Embedded(_) => None,
+        }
+    }
+
+    /// The place `relative` (plain components) in the directory that holds this file.
+    #[must_use]
+    pub fn beside(&self, relative: &str) -> Self {
+        match self {
+            Self::Disk(path) => Self::Disk(path.parent().unwrap_or(Path::new("/")).join(relative)),
+            Self::Embedded(path) => Self::Embedded(match path.rsplit_once('/') {
+                Some((directory, _)) => format!("{directory}/{relative}"),
+                None => relative.to_owned(),
+            }),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Disk(path) => path,
+            Self::Embedded(path) => Path::new(path),
+        }
+    }
+
+    fn with_path(&self, path: PathBuf) -> Self {
+        match self {
+            Self::Disk(_) => Self::Disk(path),
+            Self::Embedded(_) => Self::Embedded(path.to_string_lossy().into_owned()),
+        }
+    }
+}
+
+/// Why a path written in a document is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoredPathError {
+    /// The text has no characters.
+    #[error("the path is empty")]
+    Empty,
+    /// A NUL byte or another control character.
+    #[error("the path holds a control character")]
+    Control,
+    /// A `./` path climbs out of its suite, or a root-relative path out of the root.
+    #[error("the path leaves {0}")]
+    Leaves(String),
+}
+
+/// The directories against which one document's paths are resolved.
+#[derive(Debug, Clone)]
+pub struct Base {
+    document: Place,
+    suite: PathBuf,
+    root: PathBuf,
+}
+
+impl Base {
+    /// The base of `document`; `root` overrides the search for the nearest ancestor with `.git` or `AGENTS.md`.
+    #[must_use]
+    pub fn of(document: &Place, root: Option<&Path>) -> Self {
+        let directory = document.path().parent().unwrap_or(Path::new("")).to_path_buf();
+        // A registry is a folder of its suite, so its documents may name the suite's other folders.
+        let in_registry = directory.file_name().is_some_and(|name| name == "registry");
+        let suite = if in_registry { directory.parent().map(Path::to_path_buf) } else { None };
+        let root = match document {
+            Place::Embedded(_) => PathBuf::new(),
+            Place::Disk(_) => root.map_or_else(|| root_of(&directory), Path::to_path_buf),
+        };
+        Self { document: document.clone(), suite: suite.unwrap_or(directory), root }
+    }
+
+    /// The root that plain relative paths start from.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Finds what a path written in the document names. Nothing is opened.
+    ///
+    /// # Errors
+    /// See [`StoredPathError`].
+    pub fn resolve(&self, stored: &str) -> Result<Place, StoredPathError> {
+        if stored.is_empty() {
+            return Err(StoredPathError::Empty);
+        }
+        if stored.chars().any(char::is_control) {
+            return Err(StoredPathError::Control);
+        }
+        if stored.starts_with('/') {
+            return Ok(Place::Disk(PathBuf::from(stored)));
+        }
+        let (start, bound, name) = if stored.starts_with("./") {
+            (self.document.path().parent().unwrap_or(Path::new("")), self.suite.as_path(), "the suite's directory")
+        } else {
+            (self.root.as_path(), self.root.as_path(), "the root")
+        };
+        let leaves = || StoredPathError::Leaves(format!("{name} {}", self.document.with_path(bound.to_path_buf())));
+        let path = normalise(&start.join(stored)).ok_or_else(leaves)?;
+        let bound = normalise(bound).ok_or_else(leaves)?;
+        if !path.starts_with(&bound) || path == bound {
+            return Err(leaves());
+        }
+        Ok(self.document.with_path(path))
+    }
+
+    /// How `place` is written in stored output: relative to the root with `/`, or as it is when outside or in the
+    /// binary.
+    #[must_use]
+    pub fn relative(&self, place: &Place) -> String {
+        if matches!(place, Place::Embedded(_)) {
+            return place.to_string();
+        }
+        match place.path().strip_prefix(&self.root) {
+            Ok(relative) => relative.to_string_lossy().into_owned(),
+            Err(_) => place.path().to_string_lossy().into_owned(),
+        }
+    }
+}
+
+/// The nearest ancestor of `directory` (itself included) with `.git` or `AGENTS.md`, else `directory`.
+#[must_use]
+pub fn root_of(directory: &Path) -> PathBuf {
+    directory
+        .ancestors()
+        .find(|ancestor| input::exists(&ancestor.join(".git")) || input::is_file(&ancestor.join("AGENTS.md")))
+        .unwrap_or(directory)
+        .to_path_buf()
+}
+
+/// Removes `.` and `..` by text; `None` when `..` climbs above the start.
+fn normalise(path: &Path) -> Option<PathBuf> {
+    let mut clean = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                if !clean.pop() {
+                    return None;
+                }
+            }
+            other => clean.push(other),
+        }
+    }
+    Some(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_paths_follow_the_path_rules() {
+        let base = Base::of(&Place::Disk("/w/s/registry/profiles.json".into()), Some(Path::new("/w")));
+        for (stored, expected) in [
+            ("./../sb/a.sb", "/w/s/sb/a.sb"),
+            ("./a.sb", "/w/s/registry/a.sb"),
+            ("s/sb/a.sb", "/w/s/sb/a.sb"),
+            ("s/../t/a.sb", "/w/t/a.sb"),
+            ("/System/a.sb", "/System/a.sb"),
+        ] {
+            assert_eq!(base.resolve(stored).unwrap(), Place::Disk(expected.into()), "{stored}");
+        }
+        assert_eq!(base.relative(&Place::Disk("/w/s/sb/a.sb".into())), "s/sb/a.sb");
+        assert_eq!(base.relative(&Place::Disk("/other/a.sb".into())), "/other/a.sb");
+    }
+
+    #[test]
+    fn stored_paths_cannot_climb_out() {
+        let plan = Base::of(&Place::Disk("/w/s/plan.json".into()), Some(Path::new("/w")));
+        for stored in ["./../t/a.sb", "../a.sb", "a/../../b", "./", "./.", "./../../../../../x", "..", "."] {
+            assert!(matches!(plan.resolve(stored), Err(StoredPathError::Leaves(_))), "{stored}");
+        }
+        assert_eq!(plan.resolve(""), Err(StoredPathError::Empty));
+        assert_eq!(plan.resolve("a\0b"), Err(StoredPathError::Control));
+        let registry = Base::of(&Place::Disk("/w/s/registry/profiles.json".into()), None);
+        assert!(registry.resolve("./../../t/a.sb").is_err());
+    }
+
+    #[test]
+    fn embedded_documents_resolve_inside_the_binary() {
+        let index = Base::of(&Place::Embedded("plans/registry/index.json".into()), None);
+        let probes = index.resolve("./../linux-baseline/registry/probes.json").unwrap();
+        assert_eq!(probes, Place::Embedded("plans/linux-baseline/registry/probes.json".into()));
+        assert!(index.resolve("./../../Cargo.toml").is_err());
+    }
+}

@@ -1,0 +1,347 @@
+//! Reading one registry: two documents become typed entries, and everything wrong with them becomes findings.
+
+use indexmap::IndexMap;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::check::{self, Field, Kind, Sink, required};
+use super::document::{Document, DocumentError, Refusal};
+use super::entry::{PROBE_FIELDS, PROBES_TAG, PROFILE_FIELDS, PROFILES_TAG, Probe, Profile};
+use super::index::{Index, Lookup};
+use super::place::{Base, Place};
+use crate::base::position::escape;
+use crate::vocab::{Finding, Severity, worlds_agree};
+
+/// How a registry was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", content = "path", rename_all = "lowercase")]
+pub enum Source {
+    /// `registry/` beside the plan; the directory, relative to the root.
+    Sibling(String),
+    /// The index named here, relative to the root.
+    Index(String),
+    /// The caller named this directory or file.
+    Given(String),
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sibling(path) => write!(f, "the registry beside the plan ({path})"),
+            Self::Index(path) => write!(f, "the index {path}"),
+            Self::Given(path) => write!(f, "{path}"),
+        }
+    }
+}
+
+/// The two files of a registry and how they were found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The probe registry.
+    pub probes: Place,
+    /// The profile registry.
+    pub profiles: Place,
+    /// How they were found.
+    pub source: Source,
+}
+
+/// A registry: probes and profiles by id, in file order.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    /// The registry's id.
+    pub id: String,
+    /// The world it is bound to: an exact id, a family, or `host`.
+    pub world_id: String,
+    /// Probes by id.
+    pub probes: IndexMap<String, Probe>,
+    /// Profiles by id.
+    pub profiles: IndexMap<String, Profile>,
+    /// How it was found.
+    pub source: Source,
+    /// The documents it was read from: probes, then profiles.
+    pub documents: [Document; 2],
+    /// Base of the paths in the profile registry.
+    pub base: Base,
+}
+
+/// A registry as far as it is usable, with everything that is wrong with the rest.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The usable part. Entries with errors are left out.
+    pub registry: Registry,
+    /// Findings about the documents as a whole.
+    pub findings: Vec<Finding>,
+    /// Findings by probe id.
+    pub probe_findings: IndexMap<String, Vec<Finding>>,
+    /// Findings by profile id.
+    pub profile_findings: IndexMap<String, Vec<Finding>>,
+}
+
+/// Why there is no registry.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The index cannot be read.
+    #[error("cannot use the registry index")]
+    Index(#[source] DocumentError),
+    /// No usable index entry has this id.
+    #[error("unknown registry {id:?} (the index {index} has: {known})")]
+    Unknown {
+        /// The id asked for.
+        id: String,
+        /// The index.
+        index: Place,
+        /// Ids it has, comma-separated.
+        known: String,
+    },
+    /// The entry's paths leave their bound.
+    #[error("registry {id:?} of the index {index}")]
+    Path {
+        /// The id asked for.
+        id: String,
+        /// The index.
+        index: Place,
+        /// The cause.
+        source: super::place::StoredPathError,
+    },
+    /// A path that a user gave holds no registry.
+    #[error("no registry at {path}: expected {expected}")]
+    NotThere {
+        /// The path.
+        path: String,
+        /// What would be one.
+        expected: &'static str,
+    },
+    /// The registry's documents are not acceptable.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl RegistryError {
+    /// The same as findings, for lints that report everything; `file` and `pointer` name where the registry was named.
+    #[must_use]
+    pub fn findings(&self, file: &str, pointer: &str) -> Vec<Finding> {
+        let error = |id, text: String| vec![Finding::new(id, Severity::Error, file, text).at(pointer)];
+        match self {
+            Self::Index(document) => vec![document.finding()],
+            Self::Unknown { .. } | Self::NotThere { .. } => error("unknown-registry", self.to_string()),
+            Self::Path { source, .. } => error("path-leaves-bound", format!("{self}: {source}")),
+            Self::Refused(refusal) => refusal.findings.clone(),
+        }
+    }
+}
+
+/// Finds the files of an indexed registry.
+///
+/// # Errors
+/// [`RegistryError::Unknown`] and [`RegistryError::Path`].
+pub fn indexed(index: &Index, id: &str) -> Result<Files, RegistryError> {
+    let Some(entry) = index.entry(id) else {
+        let known: Vec<&str> = index.entries.iter().map(|entry| entry.id.as_str()).collect();
+        return Err(RegistryError::Unknown {
+            id: id.to_owned(),
+            index: index.place.clone(),
+            known: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
+        });
+    };
+    let (probes, profiles) = index.places(entry).map_err(|source| RegistryError::Path {
+        id: id.to_owned(),
+        index: index.place.clone(),
+        source,
+    })?;
+    Ok(Files { probes, profiles, source: Source::Index(index.base.relative(&index.place)) })
+}
+
+/// The registry beside the plan at `plan`, when its `registry/` directory holds one of the two files.
+#[must_use]
+pub fn sibling(plan: &Place, lookup: &Lookup) -> Option<Files> {
+    let probes = plan.beside("registry/probes.json");
+    let profiles = plan.beside("registry/profiles.json");
+    let present = probes.is_file() || profiles.is_file();
+    let source = Source::Sibling(Base::of(plan, lookup.root()).relative(&plan.beside("registry")));
+    present.then_some(Files { probes, profiles, source })
+}
+
+/// Finds the registry a plan names: the one beside it wins over the index.
+///
+/// # Errors
+/// See [`RegistryError`].
+pub fn for_plan(plan: &Place, registry_id: &str, lookup: &Lookup) -> Result<Files, RegistryError> {
+    match sibling(plan, lookup) {
+        Some(files) => Ok(files),
+        None => indexed(&Index::read(lookup).map_err(RegistryError::Index)?, registry_id),
+    }
+}
+
+/// Reads a registry that must be free of errors.
+///
+/// # Errors
+/// [`Refusal`] with every finding.
+pub fn load(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Registry, RegistryError> {
+    let reading = read(id, files, lookup)?;
+    let mut findings = reading.findings;
+    findings.extend(reading.probe_findings.into_values().flatten());
+    findings.extend(reading.profile_findings.into_values().flatten());
+    Refusal::unless_clean(findings)?;
+    Ok(reading.registry)
+}
+
+/// Reads both files once. `id` is what the index or the plan calls the registry; the files must agree with it.
+///
+/// # Errors
+/// [`Refusal`] when a file cannot be read or carries another schema tag; both files are looked at.
+pub fn read(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Reading, Refusal> {
+    let mut findings = Vec::new();
+    let probes = open(&files.probes, PROBES_TAG, "probes", &mut findings);
+    let profiles = open(&files.profiles, PROFILES_TAG, "profiles", &mut findings);
+    let (Some(probes), Some(profiles)) = (probes, profiles) else { return Err(Refusal { findings }) };
+
+    let (probe_entries, probe_findings) = entries::<Probe>(&probes, "probes", PROBE_FIELDS, "probe_id", "probe");
+    let (profile_entries, profile_findings) =
+        entries::<Profile>(&profiles, "profiles", PROFILE_FIELDS, "profile_id", "profile");
+    let stored = |document: &Document, key: &str| document.value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let inner_id = stored(&probes, "registry_id").or_else(|| stored(&profiles, "registry_id"));
+    findings.extend(agreement(id.or(inner_id.as_deref()), &probes, &profiles));
+    probes.add_positions(&mut findings);
+    profiles.add_positions(&mut findings);
+
+    let base = Base::of(&profiles.place, lookup.root());
+    let registry = Registry {
+        id: id.map(str::to_owned).or(inner_id).unwrap_or_default(),
+        world_id: stored(&probes, "world_id").or_else(|| stored(&profiles, "world_id")).unwrap_or_default(),
+        probes: probe_entries,
+        profiles: profile_entries,
+        source: files.source,
+        documents: [probes, profiles],
+        base,
+    };
+    Ok(Reading { registry, findings, probe_findings, profile_findings })
+}
+
+impl Registry {
+    /// A probe's descriptor exactly as its document has it.
+    #[must_use]
+    pub fn raw_probe(&self, id: &str) -> Option<&Value> {
+        self.documents[0].value.get("probes")?.get(id)
+    }
+
+    /// A profile's descriptor exactly as its document has it.
+    #[must_use]
+    pub fn raw_profile(&self, id: &str) -> Option<&Value> {
+        self.documents[1].value.get("profiles")?.get(id)
+    }
+}
+
+/// Opens one of the two documents and checks tag and top level.
+fn open(place: &Place, tag: &str, entries_key: &'static str, findings: &mut Vec<Finding>) -> Option<Document> {
+    if !place.is_file() {
+        let text = format!("the {} registry is absent or not a regular file", entries_key.trim_end_matches('s'));
+        findings.push(Finding::new("registry-file-missing", Severity::Error, &place.to_string(), text));
+        return None;
+    }
+    let document = match Document::read(place) {
+        Ok(document) => document,
+        Err(error) => {
+            findings.push(error.finding());
+            return None;
+        }
+    };
+    let name = place.to_string();
+    let mut sink = Sink::new(&name);
+    let tagged = check::has_tag(&document.value, tag, &mut sink);
+    if tagged {
+        let fields = [
+            required("schema_version", Kind::Text),
+            required("registry_id", Kind::Id),
+            required("world_id", Kind::Id),
+            required(entries_key, Kind::Object),
+        ];
+        check::object(&document.value, &fields, Severity::Warning, "the registry", "", &mut sink);
+    }
+    let mut found = sink.into_findings();
+    document.add_positions(&mut found);
+    findings.extend(found);
+    tagged.then_some(document)
+}
+
+type Entries<T> = (IndexMap<String, T>, IndexMap<String, Vec<Finding>>);
+
+/// Checks every entry of one document and keeps those without errors.
+fn entries<T: DeserializeOwned>(
+    document: &Document,
+    key: &str,
+    fields: &[Field],
+    id_key: &str,
+    noun: &str,
+) -> Entries<T> {
+    let file = document.place.to_string();
+    let mut usable = IndexMap::new();
+    let mut findings: IndexMap<String, Vec<Finding>> = IndexMap::new();
+    for (id, value) in document.value.get(key).and_then(Value::as_object).into_iter().flatten() {
+        let pointer = format!("/{key}/{}", escape(id));
+        let mut sink = Sink::new(&file);
+        check_entry(id, value, fields, id_key, noun, &pointer, &mut sink);
+        if !sink.has_error_since(0) {
+            match T::deserialize(value) {
+                Ok(entry) => {
+                    usable.insert(id.clone(), entry);
+                }
+                Err(error) => {
+                    sink.error("wrong-type", &pointer, format!("{noun} {id:?} cannot be read: {error}"));
+                }
+            }
+        }
+        if !sink.is_empty() {
+            findings.insert(id.clone(), sink.into_findings());
+        }
+    }
+    document.add_positions(findings.values_mut().flatten());
+    (usable, findings)
+}
+
+fn check_entry(
+    id: &str,
+    value: &Value,
+    fields: &[Field],
+    id_key: &str,
+    noun: &str,
+    pointer: &str,
+    sink: &mut Sink<'_>,
+) {
+    let what = format!("{noun} {id:?}");
+    if let Some(problem) = check::id_problem(id) {
+        sink.error("unusable-id", pointer, format!("the key of {what} {problem}"));
+    }
+    let Some(map) = check::object(value, fields, Severity::Error, &what, pointer, sink) else { return };
+    if let Some(inner) = map.get(id_key).and_then(Value::as_str).filter(|inner| *inner != id) {
+        sink.error(
+            "id-mismatch",
+            &format!("{pointer}/{id_key}"),
+            format!("{id_key} is {inner:?}, but the key is {id:?}"),
+        );
+    }
+}
+
+/// Whether the two documents agree with each other and with the id they were asked for by.
+fn agreement(id: Option<&str>, probes: &Document, profiles: &Document) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for document in [probes, profiles] {
+        let inner = document.value.get("registry_id").and_then(Value::as_str);
+        if let (Some(id), Some(inner)) = (id, inner)
+            && id != inner
+        {
+            let text = format!("registry_id is {inner:?}, but the registry is asked for as {id:?}");
+            let finding = Finding::new("registry-id-mismatch", Severity::Error, &document.place.to_string(), text);
+            findings.push(finding.at("/registry_id"));
+        }
+    }
+    let world = |document: &Document| document.value.get("world_id").and_then(Value::as_str).map(str::to_owned);
+    if let (Some(a), Some(b)) = (world(probes), world(profiles))
+        && !worlds_agree(&a, &b)
+    {
+        let text = format!("world_id is {b:?}, but the probe registry says {a:?}");
+        let finding = Finding::new("world-mismatch", Severity::Error, &profiles.place.to_string(), text);
+        findings.push(finding.at("/world_id"));
+    }
+    findings
+}

@@ -1,0 +1,150 @@
+//! Executing the scenario and baseline lanes with a bounded number of threads.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use indexmap::IndexMap;
+
+use crate::base::cancel::Cancel;
+use crate::event::{BaselineRow, ResultRow, RunnerInfo, baseline_row, classify};
+use crate::fixture::{FixtureDir, FixtureError, FixtureSet};
+use crate::host::Host;
+use crate::lane::{Execution, Prepared, execute};
+use crate::plan::Lanes;
+use crate::sandbox::EnforcementReport;
+use crate::vocab::Lane;
+
+use super::progress::{Observer, Progress};
+
+/// What executing the lanes needs.
+#[derive(Clone, Copy)]
+pub(super) struct Task<'a> {
+    pub prepared: &'a Prepared,
+    pub fixtures: &'a FixtureSet,
+    pub lanes: Lanes,
+    pub jobs: usize,
+    pub host: &'a Host,
+    pub runner: &'a RunnerInfo,
+    pub observer: &'a dyn Observer,
+    pub cancel: &'a Cancel,
+}
+
+/// What the lanes gave, in plan order.
+#[derive(Debug, Default)]
+pub(super) struct Executed {
+    /// Scenario rows by profile.
+    pub scenario: IndexMap<String, Vec<ResultRow>>,
+    /// Baseline rows.
+    pub baseline: Vec<BaselineRow>,
+    /// By profile, what the first worker that applied it says was enforced.
+    pub reports: IndexMap<String, EnforcementReport>,
+}
+
+/// One execution: profile and probe by position, and the lane.
+type Step = (usize, usize, Lane);
+
+enum Row {
+    Scenario(Box<ResultRow>, Option<Box<EnforcementReport>>),
+    Baseline(Box<BaselineRow>),
+}
+
+/// Executes everything; stops early, with what there is, when cancelled.
+pub(super) fn execute_lanes(task: &Task<'_>) -> Result<Executed, FixtureError> {
+    let steps = steps(task);
+    let next = AtomicUsize::new(0);
+    let rows: Mutex<Vec<Option<Row>>> = Mutex::new(steps.iter().map(|_| None).collect());
+    let open: Vec<AtomicUsize> =
+        task.prepared.profiles.iter().map(|p| AtomicUsize::new(lane_count(task) * p.probes.len())).collect();
+    let work = |fixture_dir: FixtureDir| {
+        while !task.cancel.is_set() {
+            let position = next.fetch_add(1, Ordering::Relaxed);
+            let Some(&step) = steps.get(position) else { break };
+            let row = one(task, step, &fixture_dir);
+            rows.lock().expect("no thread panics while it holds the rows")[position] = Some(row);
+            announce(task, step, &open, &rows, &steps);
+        }
+    };
+    let threads = task.jobs.clamp(1, steps.len().max(1));
+    // Made before any thread starts: a host where they cannot be made fails the run once, not every row.
+    let dirs: Vec<FixtureDir> =
+        (0..threads).map(|_| FixtureDir::create(Path::new(&task.host.temp_dir))).collect::<Result<_, _>>()?;
+    std::thread::scope(|scope| {
+        for dir in dirs {
+            scope.spawn(move || work(dir));
+        }
+    });
+    let rows = rows.into_inner().expect("all threads have ended");
+    Ok(collect(task, &steps, rows))
+}
+
+fn lane_count(task: &Task<'_>) -> usize {
+    usize::from(task.lanes.scenario) + usize::from(task.lanes.baseline)
+}
+
+/// Number of executions the task will make.
+pub(super) fn execution_count(task: &Task<'_>) -> usize {
+    steps(task).len()
+}
+
+fn steps(task: &Task<'_>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (profile, prepared) in task.prepared.profiles.iter().enumerate() {
+        for probe in 0..prepared.probes.len() {
+            for lane in [Lane::Scenario, Lane::Baseline] {
+                if task.lanes.has(lane) {
+                    steps.push((profile, probe, lane));
+                }
+            }
+        }
+    }
+    steps
+}
+
+fn one(task: &Task<'_>, (profile, probe, lane): Step, fixture_dir: &FixtureDir) -> Row {
+    let prepared = &task.prepared.profiles[profile];
+    let what = Execution {
+        probe: &prepared.probes[probe],
+        sources: (lane == Lane::Scenario).then_some(prepared.sources.as_slice()),
+        fixtures: task.fixtures,
+        fixture_dir,
+    };
+    let (facts, seen, report) = execute(&what, task.host, task.cancel);
+    match lane {
+        Lane::Scenario => Row::Scenario(Box::new(classify(&facts, seen, task.runner)), report.map(Box::new)),
+        Lane::Baseline | Lane::Oracle => Row::Baseline(Box::new(baseline_row(&facts, seen))),
+    }
+}
+
+fn announce(task: &Task<'_>, step: Step, open: &[AtomicUsize], rows: &Mutex<Vec<Option<Row>>>, steps: &[Step]) {
+    let (profile, probe, lane) = step;
+    let prepared = &task.prepared.profiles[profile];
+    let probe_name = prepared.probes[probe].name.clone();
+    task.observer.on(&Progress::Executed { lane, profile_id: prepared.id.clone(), probe: probe_name });
+    if open[profile].fetch_sub(1, Ordering::AcqRel) == 1 {
+        let rows = rows.lock().expect("no thread panics while it holds the rows");
+        let own = steps.iter().zip(rows.iter()).filter(|(step, _)| step.0 == profile);
+        let matches =
+            own.filter(|(_, row)| matches!(row, Some(Row::Scenario(row, _)) if row.matches == Some(true))).count();
+        let probes = prepared.probes.len();
+        task.observer.on(&Progress::ProfileDone { profile_id: prepared.id.clone(), probes, matches });
+    }
+}
+
+fn collect(task: &Task<'_>, steps: &[Step], rows: Vec<Option<Row>>) -> Executed {
+    let mut executed = Executed::default();
+    for (&(profile, _, _), row) in steps.iter().zip(rows) {
+        let id = &task.prepared.profiles[profile].id;
+        match row {
+            Some(Row::Scenario(row, report)) => {
+                executed.scenario.entry(id.clone()).or_default().push(*row);
+                if let Some(report) = report {
+                    executed.reports.entry(id.clone()).or_insert(*report);
+                }
+            }
+            Some(Row::Baseline(row)) => executed.baseline.push(*row),
+            None => {}
+        }
+    }
+    executed
+}

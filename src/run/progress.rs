@@ -1,0 +1,51 @@
+//! What a run tells while it works.
+
+use crate::vocab::Lane;
+
+/// One step of a run, in order of occurrence; probes of different profiles may interleave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// The bundle is open and the lanes are about to start.
+    Started {
+        /// The run.
+        run_id: String,
+        /// Number of profiles.
+        profiles: usize,
+        /// Number of executions over all lanes.
+        executions: usize,
+    },
+    /// One execution has ended.
+    Executed {
+        /// Lane.
+        lane: Lane,
+        /// Profile.
+        profile_id: String,
+        /// Probe name.
+        probe: String,
+    },
+    /// All executions of a profile in both lanes have ended.
+    ProfileDone {
+        /// Profile.
+        profile_id: String,
+        /// Number of its probes.
+        probes: usize,
+        /// Of those, how many matched their expectation.
+        matches: usize,
+    },
+    /// All lanes have ended; documents are being written and made durable.
+    Sealing,
+}
+
+/// Receives progress; called from worker threads.
+pub trait Observer: Sync {
+    /// One step has happened.
+    fn on(&self, progress: &Progress);
+}
+
+/// Ignores all progress.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn on(&self, _progress: &Progress) {}
+}

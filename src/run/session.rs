@@ -1,0 +1,526 @@
+//! The write order of one run.
+
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use serde_json::{Value, json};
+
+use crate::base::cancel::Cancel;
+use crate::base::digest::Sha256Hex;
+use crate::base::ids::{RunId, file_stem};
+use crate::base::json;
+use crate::base::rel_path::RelPath;
+use crate::bundle::layout::{self, name};
+use crate::bundle::{ApplyPreflight, BundleError, Identity, OpenBundle, Outcome, RunLock, RunManifest, SealedBundle};
+use crate::event::{
+    BASELINE_SCHEMA, BaselineDocument, MismatchSummary, ORACLE_SCHEMA, OracleDocument, OracleRow, ProfileResults,
+    RESULTS_SCHEMA, RunnerInfo, mismatch_packets, mismatch_summary, normalise, path_witnesses,
+};
+use crate::fixture::{FixtureError, FixtureSet};
+use crate::host::Host;
+use crate::lane::{PrepareError, Prepared, apply_preflight, oracle_rows, prepare, read_text};
+use crate::os::lock::LockMode;
+use crate::plan::{CompiledPlan, Lanes, Plan};
+use crate::registry::Place;
+use crate::sandbox::Layers;
+use crate::vocab::world_matches;
+
+use super::documents::{self, Counts, RunStatusWord, Summary};
+use super::lanes::{Executed, Task, execute_lanes, execution_count};
+use super::progress::{Observer, Progress};
+
+/// Workers are children of this process.
+pub const CHANNEL_DIRECT: &str = "direct";
+/// A launchd job outside any sandbox (macOS).
+pub const CHANNEL_LAUNCHD_CLEAN: &str = "launchd_clean";
+
+/// What to run.
+#[derive(Debug)]
+pub struct Plans<'a> {
+    /// The plan document.
+    pub plan: &'a Plan,
+    /// The plan compiled against its registry, filters applied.
+    pub compiled: &'a CompiledPlan,
+    /// The files its probes work on.
+    pub fixtures: &'a FixtureSet,
+    /// What stored paths are relative to.
+    pub path_root: &'a Path,
+    /// World the registry is bound to.
+    pub registry_world: &'a str,
+    /// The profile the plan wants applied once before the run: its file, and its path as the plan writes it.
+    pub apply_preflight: Option<(Place, String)>,
+}
+
+/// How to run it.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// Bundle root.
+    pub out: PathBuf,
+    /// Identity of the run; its directory must not exist yet.
+    pub run_id: RunId,
+    /// Channel name as asked for.
+    pub channel: String,
+    /// Execute nothing, but leave a bundle of the documents that need no execution.
+    pub dry: bool,
+    /// Run a plan of another world, marked as such.
+    pub rebind_world: bool,
+    /// What to do when the bundle root is locked.
+    pub lock_mode: LockMode,
+    /// Executions at the same time, at least 1.
+    pub jobs: usize,
+}
+
+/// A run that reached its commit.
+#[derive(Debug, Clone)]
+pub struct RunBundle {
+    /// The committed bundle.
+    pub sealed: SealedBundle,
+    /// The summary it holds.
+    pub summary: Summary,
+    /// The mismatches it holds.
+    pub mismatches: MismatchSummary,
+}
+
+/// Why a run did not reach its commit, or never began.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The channel exists, but not on this system.
+    #[error("channel {channel} is not available on this system: {missing}")]
+    ChannelNotAvailable {
+        /// The channel.
+        channel: String,
+        /// What is missing.
+        missing: String,
+    },
+    /// There is no channel of this name.
+    #[error("unknown channel {0:?} (known: direct, launchd_clean)")]
+    UnknownChannel(String),
+    /// The plan or its registry belongs to another world.
+    #[error("the {document} is bound to world {bound:?}, this host is {host:?}")]
+    OtherWorld {
+        /// `plan` or `registry`.
+        document: &'static str,
+        /// What it is bound to.
+        bound: String,
+        /// What the host is.
+        host: String,
+    },
+    /// A profile or a probe cannot be used.
+    #[error("the plan cannot be executed")]
+    Prepare(#[from] PrepareError),
+    /// The worker's executable cannot be read.
+    #[error("cannot read the worker executable {exe}")]
+    Worker {
+        /// Its path.
+        exe: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The bundle cannot be written.
+    #[error("cannot write the bundle under {}", out.display())]
+    Bundle {
+        /// The bundle root.
+        out: PathBuf,
+        /// The cause.
+        #[source]
+        source: BundleError,
+    },
+    /// Somebody asked to stop.
+    #[error("interrupted; run {run_id} was not committed and readers refuse it")]
+    Cancelled {
+        /// The run that stays in progress.
+        run_id: RunId,
+    },
+}
+
+impl RunError {
+    /// Whether the answer is "no" rather than "could not answer".
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::ChannelNotAvailable { .. } | Self::OtherWorld { .. } | Self::Cancelled { .. } => true,
+            Self::Bundle { source, .. } => matches!(source, BundleError::Lock(_) | BundleError::RunExists { .. }),
+            Self::UnknownChannel(_) | Self::Prepare(_) | Self::Worker { .. } => false,
+        }
+    }
+}
+
+/// Runs a plan and commits its bundle.
+///
+/// Rows that fail, time out or are not observed are part of the bundle; an error that ends the lanes early is recorded
+/// in a bundle marked failed.
+///
+/// # Errors
+/// See [`RunError`]: before the lock is taken nothing has been written; afterwards the run stays in progress and readers
+/// refuse it.
+pub fn run_plan(
+    plans: &Plans<'_>,
+    options: &RunOptions,
+    host: &Host,
+    layers: &Layers,
+    observer: &dyn Observer,
+    cancel: &Cancel,
+) -> Result<RunBundle, RunError> {
+    check_channel(&options.channel)?;
+    let world_rebound = check_world(plans, options, host)?;
+    let prepared = prepare(plans.compiled)?;
+    let preflight_text = match &plans.apply_preflight {
+        Some((place, stored)) if !options.dry => Some(read_text(stored, place)?.0),
+        _ => None,
+    };
+    let runner = runner_info(host, layers)?;
+    let lanes = if options.dry { Lanes::NONE } else { plans.plan.lanes };
+
+    let bundle_error = |source| RunError::Bundle { out: options.out.clone(), source };
+    let lock = RunLock::acquire(&options.out, options.lock_mode, &|| cancel.is_set()).map_err(bundle_error)?;
+    let identity = Identity {
+        run_id: options.run_id.clone(),
+        world_id: host.world_id.clone(),
+        channel: options.channel.clone(),
+        plan_id: plans.plan.plan_id.clone(),
+        plan_digest: plans.plan.digest().to_string(),
+    };
+    let bundle = OpenBundle::create(lock, plans.path_root, identity, (host.clock)()).map_err(bundle_error)?;
+    let mut session = Session { plans, options, host, layers, lanes, prepared, bundle, world_rebound };
+
+    let preflight = preflight_text.map(|text| session.apply_preflight(&text, cancel));
+    session.begin(preflight).map_err(bundle_error)?;
+    let task = Task {
+        prepared: &session.prepared,
+        fixtures: plans.fixtures,
+        lanes,
+        jobs: options.jobs,
+        host,
+        runner: &runner,
+        observer,
+        cancel,
+    };
+    observer.on(&Progress::Started {
+        run_id: options.run_id.to_string(),
+        profiles: session.prepared.profiles.len(),
+        executions: execution_count(&task),
+    });
+    let executed = execute_lanes(&task);
+    if cancel.is_set() {
+        // Dropping the open bundle leaves it in progress.
+        return Err(RunError::Cancelled { run_id: options.run_id.clone() });
+    }
+    observer.on(&Progress::Sealing);
+    session.finish(executed).map_err(bundle_error)
+}
+
+fn check_channel(channel: &str) -> Result<(), RunError> {
+    match channel {
+        CHANNEL_DIRECT => Ok(()),
+        CHANNEL_LAUNCHD_CLEAN => Err(RunError::ChannelNotAvailable {
+            channel: channel.to_owned(),
+            missing: "it needs launchd (/bin/launchctl) and sandbox_init of macOS, and there is no fallback".to_owned(),
+        }),
+        other => Err(RunError::UnknownChannel(other.to_owned())),
+    }
+}
+
+/// Compares the worlds of plan and registry with the host's; returns whether the plan is rebound.
+fn check_world(plans: &Plans<'_>, options: &RunOptions, host: &Host) -> Result<bool, RunError> {
+    let bound = [("plan", plans.plan.world_id.as_deref()), ("registry", Some(plans.registry_world))];
+    for (document, world) in bound {
+        let Some(world) = world.filter(|world| !world_matches(world, &host.world_id)) else { continue };
+        if !options.rebind_world {
+            let (bound, host) = (world.to_owned(), host.world_id.clone());
+            return Err(RunError::OtherWorld { document, bound, host });
+        }
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+fn runner_info(host: &Host, layers: &Layers) -> Result<RunnerInfo, RunError> {
+    let exe = host.worker_exe.display().to_string();
+    let digest = std::fs::File::open(&host.worker_exe)
+        .and_then(Sha256Hex::of_reader)
+        .map_err(|source| RunError::Worker { exe: exe.clone(), source })?
+        .0;
+    Ok(RunnerInfo {
+        entrypoint: "runtime_worker",
+        apply_model: "self_apply",
+        apply_timing: "pre_syscall",
+        preexisting_sandbox_suspected: layers.already_sandboxed,
+        entrypoint_path: exe,
+        entrypoint_sha256: digest.to_string(),
+        tool_build_id: digest.to_string(),
+    })
+}
+
+struct Session<'a> {
+    plans: &'a Plans<'a>,
+    options: &'a RunOptions,
+    host: &'a Host,
+    layers: &'a Layers,
+    lanes: Lanes,
+    prepared: Prepared,
+    bundle: OpenBundle,
+    world_rebound: bool,
+}
+
+impl Session<'_> {
+    fn world(&self) -> &str {
+        &self.host.world_id
+    }
+
+    fn run_id(&self) -> &str {
+        self.options.run_id.as_str()
+    }
+
+    fn plan_id(&self) -> &str {
+        &self.plans.plan.plan_id
+    }
+
+    fn apply_preflight(&self, text: &str, cancel: &Cancel) -> Value {
+        let stored = self.plans.apply_preflight.as_ref().map_or("", |(_, stored)| stored);
+        apply_preflight(text, stored, self.run_id(), self.layers.already_sandboxed, self.host, cancel)
+    }
+
+    /// Everything that is known before the lanes: preflight record, manifest, expected matrices, profiles as applied.
+    fn begin(&mut self, preflight: Option<Value>) -> Result<(), BundleError> {
+        let apply_preflight = match preflight {
+            None => None,
+            Some(record) => {
+                self.bundle.write_json(&name(layout::APPLY_PREFLIGHT), &record)?;
+                Some(ApplyPreflight { path: layout::APPLY_PREFLIGHT.to_owned(), record })
+            }
+        };
+        let context = self.plans.path_root.display().to_string();
+        let mut manifest = RunManifest::direct(self.bundle.identity(), self.bundle.recorded_dir(), &context);
+        manifest.dry_run = self.options.dry;
+        manifest.apply_preflight = apply_preflight;
+        manifest.world_rebound = Some(self.world_rebound);
+        manifest.stand_in_tools = Some(self.host.stand_in_tools.keys().cloned().collect());
+        self.bundle.write_json(&name(layout::RUN_MANIFEST), &manifest)?;
+        let matrix = documents::expected_matrix(self.world(), self.plans.compiled);
+        self.bundle.write_json(&name(layout::EXPECTED_MATRIX_GENERATED), &matrix)?;
+        self.bundle.write_json(&name(layout::EXPECTED_MATRIX), &matrix)?;
+        self.write_applied_profiles()
+    }
+
+    /// Everything after the lanes: documents in the order of the format, then the commit.
+    fn finish(mut self, executed: Result<Executed, FixtureError>) -> Result<RunBundle, BundleError> {
+        let (executed, error) = match executed {
+            Ok(executed) => (executed, None),
+            Err(error) => (Executed::default(), Some(error.to_string())),
+        };
+        let baseline = executed.baseline;
+        let results = self.profile_results(executed.scenario);
+        if self.lanes.scenario && error.is_none() {
+            self.bundle.write_json(&name(layout::RUNTIME_RESULTS), &results)?;
+        }
+        if self.lanes.baseline && error.is_none() {
+            let document = BaselineDocument {
+                schema_version: BASELINE_SCHEMA,
+                world_id: self.world().to_owned(),
+                run_id: self.run_id().to_owned(),
+                results: baseline,
+            };
+            self.bundle.write_json(&name(layout::BASELINE_RESULTS), &document)?;
+            return self.finish_lanes(&results, &document.results, &executed.reports, error);
+        }
+        self.finish_lanes(&results, &[], &executed.reports, error)
+    }
+
+    fn finish_lanes(
+        mut self,
+        results: &IndexMap<String, ProfileResults>,
+        baseline: &[crate::event::BaselineRow],
+        reports: &IndexMap<String, crate::sandbox::EnforcementReport>,
+        error: Option<String>,
+    ) -> Result<RunBundle, BundleError> {
+        let events = normalise(self.world(), self.run_id(), results, baseline);
+        let oracle = self.write_event_documents(results, &events, error.is_none())?;
+        let mut mismatches = mismatch_summary(self.world(), results, baseline);
+        mismatches.error.clone_from(&error);
+        let packets = mismatch_packets(&mismatches, &events, baseline, &oracle, &self.run_context());
+        let mut lines: String = packets.iter().map(|packet| json::to_line_sorted(packet) + "\n").collect();
+        if lines.is_empty() && self.lanes.scenario {
+            // The format's way of saying "looked, and found none".
+            lines.push('\n');
+        }
+        self.bundle.write(&name(layout::MISMATCH_PACKETS), lines.as_bytes())?;
+        self.bundle.write_json(&name(layout::MISMATCH_SUMMARY), &mismatches)?;
+        let (host, layers) = (self.host, self.layers);
+        let report =
+            documents::enforcement_report(self.world(), self.run_id(), host, layers, self.world_rebound, reports);
+        self.bundle.write_json(&name(layout::ENFORCEMENT_REPORT), &report)?;
+        let mut counts = documents::count(results, &mismatches);
+        counts.baseline_refused = documents::baseline_refused(baseline);
+        let summary = self.summary(results, &mismatches, counts, error.is_some());
+        self.bundle.write_json(&name(layout::SUMMARY_JSON), &summary)?;
+        self.bundle.write(&name(layout::SUMMARY_MD), documents::summary_markdown(&summary).as_bytes())?;
+        let outcome = match error {
+            None => Outcome::Complete,
+            Some(error) => Outcome::Failed { error, failure_stage: "exception".to_owned() },
+        };
+        let expected = self.expected_artifacts();
+        let sealed = self.bundle.seal(outcome, &expected, (self.host.clock)())?;
+        Ok(RunBundle { sealed, summary, mismatches })
+    }
+
+    fn write_applied_profiles(&mut self) -> Result<(), BundleError> {
+        for index in 0..self.prepared.profiles.len() {
+            let text = documents::applied_text(&self.prepared, index);
+            let path = applied_name(&self.prepared.profiles[index].id);
+            self.bundle.write(&path, text.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn profile_results(
+        &self,
+        rows: IndexMap<String, Vec<crate::event::ResultRow>>,
+    ) -> IndexMap<String, ProfileResults> {
+        let mut results = IndexMap::new();
+        for (id, probes) in rows {
+            let Some(profile) = self.prepared.profiles.iter().find(|profile| profile.id == id) else { continue };
+            let blocked = probes.iter().any(|row| row.error.is_some());
+            let status = match (blocked, probes.iter().all(|row| row.matches == Some(true))) {
+                (true, _) => "blocked",
+                (false, true) => "ok",
+                (false, false) => "partial",
+            };
+            let entry = ProfileResults {
+                status,
+                profile_path: self.bundle.recorded_path(&applied_name(&id)),
+                base_profile_path: profile.stored_path.clone(),
+                preflight: None,
+                notes: (status != "ok")
+                    .then(|| "at least one probe has no result or another decision than expected".into()),
+                schema_version: RESULTS_SCHEMA,
+                run_id: self.run_id().to_owned(),
+                base_profile_sha256: profile.base_sha256.to_string(),
+                applied_profile_sha256: profile.applied_sha256.to_string(),
+                overlays: Vec::new(),
+                probes,
+            };
+            results.insert(id, entry);
+        }
+        results
+    }
+
+    /// Events, oracle, witnesses and fixtures, as far as their lanes ran; returns the oracle rows.
+    fn write_event_documents(
+        &mut self,
+        results: &IndexMap<String, ProfileResults>,
+        events: &[serde_json::Value],
+        complete: bool,
+    ) -> Result<Vec<OracleRow>, BundleError> {
+        let mut oracle = Vec::new();
+        if !complete {
+            return Ok(oracle);
+        }
+        if self.lanes.scenario {
+            let text = json::to_pretty_sorted(&events);
+            self.bundle.write(&name(layout::RUNTIME_EVENTS), text.as_bytes())?;
+        }
+        if self.lanes.oracle {
+            // Nothing is built for a question; the name only has to be a path like those the probes work on.
+            let asked_about = self.host.temp_dir.join("runtime-fixtures-oracle").display().to_string();
+            let params = std::collections::BTreeMap::from([("FIXTURES".to_owned(), asked_about)]);
+            for profile in &self.prepared.profiles {
+                // It compiled before the run, with a path in place of the parameter.
+                oracle.extend(oracle_rows(profile, &params, self.world(), self.run_id()).unwrap_or_default());
+            }
+            let document = OracleDocument {
+                schema_version: ORACLE_SCHEMA,
+                world_id: self.world().to_owned(),
+                run_id: self.run_id().to_owned(),
+                results: oracle.clone(),
+            };
+            self.bundle.write_json(&name(layout::ORACLE_RESULTS), &document)?;
+        }
+        if self.lanes.scenario || self.lanes.baseline {
+            let witnesses = path_witnesses(self.world(), self.run_id(), self.plan_id(), results);
+            self.bundle.write_json(&name(layout::PATH_WITNESSES), &witnesses)?;
+            let fixtures =
+                documents::fixtures_document(self.world(), self.run_id(), self.plan_id(), self.plans.fixtures);
+            self.bundle.write_json(&name(layout::FIXTURES), &fixtures)?;
+        }
+        Ok(oracle)
+    }
+
+    fn run_context(&self) -> serde_json::Value {
+        json!({
+            "run_id": self.run_id(), "channel": self.options.channel, "world_id": self.world(),
+            "repo_root_context": self.plans.path_root.display().to_string(),
+            "run_manifest": self.bundle.recorded_path(&name(layout::RUN_MANIFEST)),
+        })
+    }
+
+    fn summary(
+        &self,
+        results: &IndexMap<String, ProfileResults>,
+        mismatches: &MismatchSummary,
+        counts: Counts,
+        failed: bool,
+    ) -> Summary {
+        let status = match (failed, self.options.dry, mismatches.mismatches.is_empty()) {
+            (true, ..) => RunStatusWord::Failed,
+            (_, true, _) => RunStatusWord::Dry,
+            (.., true) => RunStatusWord::Ok,
+            (.., false) => RunStatusWord::Partial,
+        };
+        Summary {
+            schema_version: "runtime-tools.summary.v0.1",
+            world_id: self.world().to_owned(),
+            run_id: self.run_id().to_owned(),
+            status,
+            plan_id: self.plan_id().to_owned(),
+            plan_digest: self.bundle.identity().plan_digest.clone(),
+            channel: self.options.channel.clone(),
+            lanes: self.lanes,
+            profile_count: self.prepared.profiles.len(),
+            scenario_count: self.prepared.profiles.iter().map(|profile| profile.probes.len()).sum(),
+            expected_profiles: self.prepared.profiles.iter().map(|profile| profile.id.clone()).collect(),
+            mismatch_counts: mismatches.counts.clone(),
+            dry_run: self.options.dry,
+            counts,
+            op_coverage: documents::op_coverage(results, mismatches),
+            world_rebound: self.world_rebound,
+        }
+    }
+
+    fn expected_artifacts(&self) -> Vec<RelPath> {
+        let mut expected = vec![
+            layout::RUN_STATUS,
+            layout::RUN_MANIFEST,
+            layout::MISMATCH_SUMMARY,
+            layout::MISMATCH_PACKETS,
+            layout::SUMMARY_JSON,
+            layout::SUMMARY_MD,
+            layout::EXPECTED_MATRIX_GENERATED,
+            layout::EXPECTED_MATRIX,
+            layout::ENFORCEMENT_REPORT,
+        ];
+        if self.lanes.scenario {
+            expected.extend([layout::RUNTIME_RESULTS, layout::RUNTIME_EVENTS]);
+        }
+        if self.lanes.baseline {
+            expected.push(layout::BASELINE_RESULTS);
+        }
+        if self.lanes.scenario || self.lanes.baseline {
+            expected.extend([layout::PATH_WITNESSES, layout::FIXTURES]);
+        }
+        if self.plans.apply_preflight.is_some() && !self.options.dry {
+            expected.push(layout::APPLY_PREFLIGHT);
+        }
+        if self.lanes.oracle {
+            expected.push(layout::ORACLE_RESULTS);
+        }
+        let profiles = self.prepared.profiles.iter().map(|profile| applied_name(&profile.id));
+        expected.into_iter().map(name).chain(profiles).collect()
+    }
+}
+
+/// Where a profile's applied text stands inside the bundle; the id is encoded, never used as a path.
+fn applied_name(profile_id: &str) -> RelPath {
+    RelPath::try_from(format!("runtime_profiles/{}.runtime.sb", file_stem(profile_id)))
+        .expect("an encoded id is one plain component")
+}

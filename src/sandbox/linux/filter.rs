@@ -1,0 +1,502 @@
+//! The seccomp filter of one profile: table and profile in, classic BPF out. Pure.
+//!
+//! Shape: architecture, then number (a binary tree of comparisons over ranges), then, for some calls, tests on register
+//! values. A foreign architecture and numbers outside the table get `ENOSYS`.
+
+use crate::os::linux::seccomp::Instruction;
+
+use super::table::{self, Class, Handler, Registers};
+
+/// What the profile allows everywhere, as far as the filter asks.
+pub(super) trait Free {
+    /// Whether the call of this handler may run without asking.
+    fn handler(&self, handler: Handler) -> bool;
+    /// Whether opening for reading may run without asking.
+    fn plain_read(&self) -> bool;
+    /// Whether the profile allows all these operations on everything.
+    fn operations(&self, names: &[&str]) -> bool;
+    /// Whether a [`Class::Judge`] call may run without asking.
+    fn judge(&self, operation: &str) -> bool;
+}
+
+// linux/bpf_common.h
+const LD_W_ABS: u16 = 0x20;
+const JMP_JA: u16 = 0x05;
+const JMP_JEQ_K: u16 = 0x15;
+const JMP_JGE_K: u16 = 0x35;
+const JMP_JSET_K: u16 = 0x45;
+const ALU_AND_K: u16 = 0x54;
+const RET_K: u16 = 0x06;
+
+/// Offsets in `struct seccomp_data`.
+const NUMBER: u32 = 0;
+const ARCH: u32 = 4;
+
+// linux/audit.h
+#[cfg(target_arch = "x86_64")]
+const NATIVE_ARCH: u32 = 0xc000_003e;
+#[cfg(target_arch = "aarch64")]
+const NATIVE_ARCH: u32 = 0xc000_00b7;
+
+/// Set in x32 numbers (asm/unistd.h); above every table elsewhere, so the test is harmless there.
+const X32_BIT: u32 = 0x4000_0000;
+
+const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
+const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+const EPERM: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+const EOPNOTSUPP: u32 = libc::SECCOMP_RET_ERRNO | libc::EOPNOTSUPP as u32;
+/// Answers 0 without running the call.
+const NO_EFFECT: u32 = libc::SECCOMP_RET_ERRNO;
+
+/// Flags of clone(2) that make namespaces.
+const NAMESPACES: u32 = (libc::CLONE_NEWNS
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWCGROUP) as u32;
+
+/// Terminal requests that put words into the mouth of whoever holds the terminal, or load line disciplines.
+const TERMINAL_REQUESTS: [u32; 3] = [0x5412, 0x541c, 0x5423];
+/// `FS_IOC_SETFLAGS` in both widths and `FS_IOC_FSSETXATTR` (linux/fs.h).
+const INODE_FLAG_REQUESTS: [u32; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
+
+/// Open flags that ask for more than reading an existing object.
+const NOT_PLAIN_READ: u32 =
+    (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY)) as u32;
+
+const MSG_FASTOPEN: u32 = 0x2000_0000;
+
+type Block = Vec<Instruction>;
+
+/// Builds the filter.
+pub(super) fn program(free: &dyn Free) -> Block {
+    let mut block = vec![
+        load(ARCH),
+        Instruction { code: JMP_JEQ_K, jt: 1, jf: 0, k: NATIVE_ARCH },
+        ret(ENOSYS),
+        load(NUMBER),
+        Instruction { code: JMP_JSET_K, jt: 0, jf: 1, k: X32_BIT },
+        ret(ENOSYS),
+    ];
+    let ranges = ranges(free);
+    block.extend(tree(&ranges));
+    block
+}
+
+/// One run of consecutive numbers with the same treatment.
+struct Range {
+    first: u32,
+    treatment: Block,
+}
+
+fn ranges(free: &dyn Free) -> Vec<Range> {
+    let mut ranges: Vec<Range> = Vec::new();
+    let mut next = 0;
+    let mut push = |first: u32, treatment: Block| {
+        if ranges.last().is_none_or(|last| last.treatment != treatment) {
+            ranges.push(Range { first, treatment });
+        }
+    };
+    for (number, name) in table::native() {
+        if number > next {
+            push(next, vec![ret(ENOSYS)]);
+        }
+        push(number, treatment(table::class_of(name).unwrap_or(Class::Enosys), name, free));
+        next = number + 1;
+    }
+    push(next, vec![ret(ENOSYS)]);
+    ranges
+}
+
+fn treatment(class: Class, name: &str, free: &dyn Free) -> Block {
+    match class {
+        Class::Allow => vec![ret(ALLOW)],
+        Class::Enosys => vec![ret(ENOSYS)],
+        Class::Deny => vec![ret(EPERM)],
+        Class::Trap(handler) if free.handler(handler) => vec![ret(ALLOW)],
+        Class::Trap(Handler::Open) if free.plain_read() => plain_read(1),
+        Class::Trap(Handler::Openat) if free.plain_read() => plain_read(2),
+        Class::Trap(_) => vec![ret(NOTIFY)],
+        Class::Judge(operation) => vec![ret(if free.judge(operation) { ALLOW } else { NOTIFY })],
+        Class::Everywhere(operations) => vec![ret(if free.operations(operations) { ALLOW } else { EPERM })],
+        Class::Registers(test) => registers(test, name, free),
+    }
+}
+
+fn plain_read(flags: usize) -> Block {
+    vec![load(low(flags)), Instruction { code: JMP_JSET_K, jt: 0, jf: 1, k: NOT_PLAIN_READ }, ret(NOTIFY), ret(ALLOW)]
+}
+
+fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
+    let outbound = free.operations(&["network-outbound"]);
+    match test {
+        Registers::Clone => {
+            let fork = if free.handler(Handler::Fork) { ALLOW } else { NOTIFY };
+            let thread = libc::CLONE_THREAD.cast_unsigned();
+            let mut block = vec![load(low(0))];
+            block.extend(any_bit(NAMESPACES, EPERM));
+            block.extend(any_bit(thread, ALLOW));
+            block.push(ret(fork));
+            block
+        }
+        Registers::Ioctl => {
+            let mut block = vec![load(low(1))];
+            TERMINAL_REQUESTS.iter().for_each(|request| block.extend(equal(*request, EPERM)));
+            if !free.operations(&["file-write-flags"]) {
+                INODE_FLAG_REQUESTS.iter().for_each(|request| block.extend(equal(*request, EPERM)));
+            }
+            block.push(ret(ALLOW));
+            block
+        }
+        Registers::Prctl => {
+            let mut block = vec![load(low(0))];
+            block.extend(equal(libc::PR_SET_DUMPABLE.cast_unsigned(), NO_EFFECT));
+            block.extend(equal(libc::PR_SET_PTRACER.cast_unsigned(), NO_EFFECT));
+            block.extend(equal(libc::PR_SET_MM.cast_unsigned(), EPERM));
+            block.push(ret(ALLOW));
+            block
+        }
+        Registers::Socket => socket(outbound, free.operations(&["system-socket"])),
+        Registers::Socketpair => {
+            // A pair of datagram sockets can still send to other names.
+            let mut block = vec![load(low(0)), skip_next_if_equal(libc::AF_UNIX.cast_unsigned()), ret(EPERM)];
+            if !outbound {
+                block.extend([load(low(1)), and(SOCKET_TYPE_MASK)]);
+                block.extend(equal(libc::SOCK_DGRAM.cast_unsigned(), EPERM));
+            }
+            block.push(ret(ALLOW));
+            block
+        }
+        Registers::Sendto if outbound => vec![ret(ALLOW)],
+        Registers::Sendto => vec![
+            load(low(3)),
+            Instruction { code: JMP_JSET_K, jt: 0, jf: 1, k: MSG_FASTOPEN },
+            ret(EOPNOTSUPP),
+            load(low(4)),
+            skip_next_if_equal(0),
+            ret(EPERM),
+            load(high(4)),
+            skip_next_if_equal(0),
+            ret(EPERM),
+            ret(ALLOW),
+        ],
+        Registers::Sendmsg | Registers::Sendmmsg if outbound => vec![ret(ALLOW)],
+        Registers::Sendmsg => without_fastopen(2),
+        Registers::Sendmmsg => without_fastopen(3),
+        Registers::ProcessFirst => {
+            vec![load(low(0)), skip_next_if_equal(0), ret(NOTIFY), ret(ALLOW)]
+        }
+        Registers::Priority => {
+            // `PRIO_PROCESS` is 0 and `IOPRIO_WHO_PROCESS` is 1; who 0 is the caller.
+            let process = u32::from(name == "ioprio_set");
+            vec![
+                load(low(0)),
+                skip_next_if_equal(process),
+                ret(NOTIFY),
+                load(low(1)),
+                skip_next_if_equal(0),
+                ret(NOTIFY),
+                ret(ALLOW),
+            ]
+        }
+    }
+}
+
+/// `SOCK_TYPE_MASK` of the kernel (linux/net.h).
+const SOCKET_TYPE_MASK: u32 = 0xf;
+
+/// Sockets of a program whose outbound traffic is not free: streams that cannot reach anything without connect(2). Local
+/// and IP datagrams can, so they need it free. Other domains need `system-socket`, and some are never given.
+fn socket(outbound: bool, system: bool) -> Block {
+    let (unix, inet, inet6) =
+        (libc::AF_UNIX.cast_unsigned(), libc::AF_INET.cast_unsigned(), libc::AF_INET6.cast_unsigned());
+    let mut ip = vec![load(low(1)), and(SOCKET_TYPE_MASK)];
+    ip.extend(equal(libc::SOCK_RAW.cast_unsigned(), EPERM));
+    if outbound {
+        ip.push(ret(ALLOW));
+    } else {
+        ip.extend([skip_next_if_equal(libc::SOCK_STREAM.cast_unsigned()), ret(EPERM), load(low(2))]);
+        ip.extend(equal(0, ALLOW));
+        ip.extend(equal(libc::IPPROTO_TCP.cast_unsigned(), ALLOW));
+        ip.push(ret(EPERM));
+    }
+    let mut local = vec![load(low(1)), and(SOCKET_TYPE_MASK)];
+    if !outbound {
+        local.extend(equal(libc::SOCK_DGRAM.cast_unsigned(), EPERM));
+        local.extend(equal(libc::SOCK_RAW.cast_unsigned(), EPERM));
+    }
+    local.push(ret(ALLOW));
+
+    let mut block = vec![load(low(0))];
+    block.extend(branch(unix, local));
+    block.extend(branch(inet, ip.clone()));
+    block.extend(branch(inet6, ip));
+    if system {
+        block.extend(equal(libc::AF_NETLINK.cast_unsigned(), ALLOW));
+    }
+    block.push(ret(EPERM));
+    block
+}
+
+fn without_fastopen(flags: usize) -> Block {
+    let mut block = vec![load(low(flags))];
+    block.extend(any_bit(MSG_FASTOPEN, EOPNOTSUPP));
+    block.push(ret(ALLOW));
+    block
+}
+
+/// A comparison tree over the ranges; the accumulator holds the number.
+fn tree(ranges: &[Range]) -> Block {
+    match ranges {
+        [] => vec![ret(ENOSYS)],
+        [one] => one.treatment.clone(),
+        _ => {
+            let middle = ranges.len() / 2;
+            let (left, right) = (tree(&ranges[..middle]), tree(&ranges[middle..]));
+            let first = ranges[middle].first;
+            let mut block = match u8::try_from(left.len()) {
+                Ok(skip) => vec![Instruction { code: JMP_JGE_K, jt: skip, jf: 0, k: first }],
+                Err(_) => vec![Instruction { code: JMP_JGE_K, jt: 0, jf: 1, k: first }, jump(left.len())],
+            };
+            block.extend(left);
+            block.extend(right);
+            block
+        }
+    }
+}
+
+fn jump(instructions: usize) -> Instruction {
+    let k = u32::try_from(instructions).expect("a filter has at most 4096 instructions");
+    Instruction { code: JMP_JA, jt: 0, jf: 0, k }
+}
+
+fn load(offset: u32) -> Instruction {
+    Instruction { code: LD_W_ABS, jt: 0, jf: 0, k: offset }
+}
+
+fn and(mask: u32) -> Instruction {
+    Instruction { code: ALU_AND_K, jt: 0, jf: 0, k: mask }
+}
+
+fn ret(action: u32) -> Instruction {
+    Instruction { code: RET_K, jt: 0, jf: 0, k: action }
+}
+
+/// Offset of the low half of an argument; all supported architectures are little-endian.
+fn low(argument: usize) -> u32 {
+    16 + 8 * u32::try_from(argument).expect("a system call has six arguments")
+}
+
+fn high(argument: usize) -> u32 {
+    low(argument) + 4
+}
+
+fn equal(value: u32, action: u32) -> [Instruction; 2] {
+    [Instruction { code: JMP_JEQ_K, jt: 0, jf: 1, k: value }, ret(action)]
+}
+
+fn any_bit(mask: u32, action: u32) -> [Instruction; 2] {
+    [Instruction { code: JMP_JSET_K, jt: 0, jf: 1, k: mask }, ret(action)]
+}
+
+fn skip_next_if_equal(value: u32) -> Instruction {
+    Instruction { code: JMP_JEQ_K, jt: 1, jf: 0, k: value }
+}
+
+/// `block` for an equal accumulator; the block must end every path itself.
+fn branch(value: u32, block: Block) -> Block {
+    let skip = u8::try_from(block.len()).expect("a branch is short");
+    let mut whole = vec![Instruction { code: JMP_JEQ_K, jt: 0, jf: skip, k: value }];
+    whole.extend(block);
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// What a profile allows everywhere, by operation name.
+    struct Names(BTreeSet<&'static str>, bool);
+
+    impl Free for Names {
+        fn handler(&self, handler: Handler) -> bool {
+            self.1 && !handler.operations().is_empty() && handler.operations().iter().all(|name| self.0.contains(name))
+        }
+        fn plain_read(&self) -> bool {
+            self.1 && self.0.contains("file-read-data") && self.0.contains("file-read-metadata")
+        }
+        fn operations(&self, names: &[&str]) -> bool {
+            names.iter().all(|name| self.0.contains(name))
+        }
+        fn judge(&self, operation: &str) -> bool {
+            self.1 && self.0.contains(operation)
+        }
+    }
+
+    fn nothing() -> Names {
+        Names(BTreeSet::new(), true)
+    }
+
+    fn names(list: &[&'static str]) -> Names {
+        Names(list.iter().copied().collect(), true)
+    }
+
+    /// Runs a program as the kernel does; panics on what the kernel's checker would refuse.
+    fn run(program: &[Instruction], arch: u32, number: u32, args: [u64; 6]) -> u32 {
+        let mut data = Vec::new();
+        data.extend(number.to_le_bytes());
+        data.extend(arch.to_le_bytes());
+        data.extend(0_u64.to_le_bytes());
+        args.iter().for_each(|arg| data.extend(arg.to_le_bytes()));
+        let (mut at, mut accumulator) = (0_usize, 0_u32);
+        loop {
+            let i = program[at];
+            at += 1;
+            match i.code {
+                LD_W_ABS => {
+                    let offset = i.k as usize;
+                    assert!(offset.is_multiple_of(4));
+                    accumulator = u32::from_le_bytes(data[offset..offset + 4].try_into().unwrap());
+                }
+                JMP_JA => at += i.k as usize,
+                JMP_JEQ_K => at += usize::from(if accumulator == i.k { i.jt } else { i.jf }),
+                JMP_JGE_K => at += usize::from(if accumulator >= i.k { i.jt } else { i.jf }),
+                JMP_JSET_K => at += usize::from(if accumulator & i.k != 0 { i.jt } else { i.jf }),
+                ALU_AND_K => accumulator &= i.k,
+                RET_K => return i.k,
+                other => panic!("instruction {other:#x}"),
+            }
+        }
+    }
+
+    fn number(name: &str) -> u32 {
+        table::native().find(|(_, known)| *known == name).map(|(number, _)| number).unwrap()
+    }
+
+    fn act(free: &dyn Free, name: &str, args: [u64; 6]) -> u32 {
+        run(&program(free), NATIVE_ARCH, number(name), args)
+    }
+
+    #[test]
+    fn every_number_gets_the_treatment_of_its_class() {
+        let program = program(&nothing());
+        assert!(program.len() < 4096, "{} instructions", program.len());
+        for (number, name) in table::native() {
+            let action = run(&program, NATIVE_ARCH, number, [0; 6]);
+            let expected = match table::class_of(name).unwrap() {
+                Class::Allow => ALLOW,
+                Class::Enosys => ENOSYS,
+                Class::Deny | Class::Everywhere(_) => EPERM,
+                Class::Trap(_) | Class::Judge(_) => NOTIFY,
+                Class::Registers(_) => continue,
+            };
+            assert_eq!(action, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn foreign_architectures_and_unknown_numbers_do_not_exist() {
+        let program = program(&nothing());
+        for arch in [0x4000_0003, 0x4000_0028, 0xc000_003e ^ 0xc000_00b7 ^ NATIVE_ARCH, 0] {
+            assert_eq!(run(&program, arch, number("read"), [0; 6]), ENOSYS);
+        }
+        for number in [470, 471, 512, 547, 1023, X32_BIT, X32_BIT | 1, X32_BIT | 520, 0x7fff_ffff, u32::MAX] {
+            assert_eq!(run(&program, NATIVE_ARCH, number, [0; 6]), ENOSYS, "{number:#x}");
+        }
+    }
+
+    #[test]
+    fn clone_judges_processes_and_refuses_namespaces() {
+        let flags = |flags: i32| [u64::from(flags.cast_unsigned()), 0, 0, 0, 0, 0];
+        let thread = libc::CLONE_THREAD | libc::CLONE_VM | libc::CLONE_SIGHAND;
+        assert_eq!(act(&nothing(), "clone", flags(thread)), ALLOW);
+        assert_eq!(act(&nothing(), "clone", flags(libc::SIGCHLD)), NOTIFY);
+        assert_eq!(act(&names(&["process-fork"]), "clone", flags(libc::SIGCHLD)), ALLOW);
+        for namespace in [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWCGROUP, libc::CLONE_NEWPID] {
+            assert_eq!(act(&names(&["process-fork"]), "clone", flags(namespace | libc::SIGCHLD)), EPERM);
+            assert_eq!(act(&nothing(), "clone", flags(namespace | thread)), EPERM);
+        }
+        assert_eq!(act(&nothing(), "clone3", [0; 6]), ENOSYS);
+    }
+
+    #[test]
+    fn requests_that_reach_past_the_descriptor_are_refused() {
+        for request in [0x5412_u64, 0x541c, 0x5423, 0x4008_6602] {
+            assert_eq!(act(&nothing(), "ioctl", [0, request, 0, 0, 0, 0]), EPERM);
+            // The kernel looks at the low half only.
+            assert_eq!(act(&nothing(), "ioctl", [0, request | 1 << 32, 0, 0, 0, 0]), EPERM);
+        }
+        assert_eq!(act(&nothing(), "ioctl", [0, 0x5401, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(act(&names(&["file-write-flags"]), "ioctl", [0, 0x4008_6602, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(act(&nothing(), "prctl", [4, 0, 0, 0, 0, 0]), NO_EFFECT);
+        assert_eq!(act(&nothing(), "prctl", [0x5961_6d61, 1, 0, 0, 0, 0]), NO_EFFECT);
+        assert_eq!(act(&nothing(), "prctl", [15, 0, 0, 0, 0, 0]), ALLOW);
+    }
+
+    #[test]
+    fn sockets_that_could_send_without_connecting_need_outbound() {
+        let (inet, unix, stream, dgram) = (2, 1, 1, 2);
+        let cloexec = u64::from(libc::SOCK_CLOEXEC.cast_unsigned());
+        let open = names(&["network-outbound"]);
+        for (free, domain, kind, protocol, expected) in [
+            (&nothing(), inet, stream | cloexec, 0, ALLOW),
+            (&nothing(), inet, stream, 6, ALLOW),
+            (&nothing(), inet, stream, 262, EPERM),
+            (&nothing(), inet, dgram, 0, EPERM),
+            (&nothing(), inet, 3, 0, EPERM),
+            (&nothing(), 10, dgram | cloexec, 17, EPERM),
+            (&nothing(), unix, stream, 0, ALLOW),
+            (&nothing(), unix, dgram, 0, EPERM),
+            (&nothing(), 16, 3, 0, EPERM),
+            (&nothing(), 40, stream, 0, EPERM),
+            (&open, inet, dgram, 0, ALLOW),
+            (&open, inet, 3, 0, EPERM),
+            (&open, unix, dgram, 0, ALLOW),
+            (&open, 40, stream, 0, EPERM),
+            (&names(&["system-socket"]), 16, 3, 0, ALLOW),
+            (&names(&["system-socket"]), 40, stream, 0, EPERM),
+        ] {
+            assert_eq!(act(free, "socket", [domain, kind, protocol, 0, 0, 0]), expected, "{domain} {kind} {protocol}");
+        }
+        assert_eq!(act(&nothing(), "socketpair", [1, stream, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(act(&nothing(), "socketpair", [1, dgram, 0, 0, 0, 0]), EPERM);
+        assert_eq!(act(&nothing(), "sendto", [0, 0, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(act(&nothing(), "sendto", [0, 0, 0, 0, 1 << 40, 0]), EPERM);
+        assert_eq!(act(&nothing(), "sendto", [0, 0, 0, 0x2000_0000, 0, 0]), EOPNOTSUPP);
+        assert_eq!(act(&nothing(), "sendmsg", [0, 0, 0x2000_0000, 0, 0, 0]), EOPNOTSUPP);
+        assert_eq!(act(&nothing(), "sendmmsg", [0, 0, 0, 0x2000_0000, 0, 0]), EOPNOTSUPP);
+        assert_eq!(act(&nothing(), "connect", [0; 6]), EPERM);
+        assert_eq!(act(&open, "connect", [0; 6]), ALLOW);
+    }
+
+    #[test]
+    fn reading_everywhere_leaves_plain_opens_alone_and_nothing_else() {
+        let free = names(&["file-read-data", "file-read-metadata"]);
+        let flags = |flags: i32| [0, 0, u64::from(flags.cast_unsigned()), 0, 0, 0];
+        assert_eq!(act(&free, "openat", flags(libc::O_RDONLY | libc::O_CLOEXEC | libc::O_DIRECTORY)), ALLOW);
+        for more in [libc::O_WRONLY, libc::O_RDWR, libc::O_ACCMODE, libc::O_CREAT, libc::O_TRUNC, libc::O_TMPFILE] {
+            assert_eq!(act(&free, "openat", flags(more)), NOTIFY, "{more:#o}");
+        }
+        assert_eq!(act(&free, "newfstatat", [0; 6]), ALLOW);
+        assert_eq!(act(&free, "openat2", [0; 6]), NOTIFY);
+        assert_eq!(act(&free, "unlinkat", [0; 6]), NOTIFY);
+        // With everything trapped the same profile leaves nothing alone.
+        let trapped = Names(free.0, false);
+        assert_eq!(act(&trapped, "openat", flags(libc::O_RDONLY)), NOTIFY);
+        assert_eq!(act(&trapped, "newfstatat", [0; 6]), NOTIFY);
+    }
+
+    #[test]
+    fn calls_on_other_processes_are_looked_at() {
+        assert_eq!(act(&nothing(), "prlimit64", [0; 6]), ALLOW);
+        assert_eq!(act(&nothing(), "prlimit64", [1, 0, 0, 0, 0, 0]), NOTIFY);
+        assert_eq!(act(&nothing(), "setpriority", [0, 0, 5, 0, 0, 0]), ALLOW);
+        assert_eq!(act(&nothing(), "setpriority", [2, 0, 5, 0, 0, 0]), NOTIFY);
+        assert_eq!(act(&nothing(), "ioprio_set", [1, 0, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(act(&nothing(), "ioprio_set", [1, 7, 0, 0, 0, 0]), NOTIFY);
+    }
+}

@@ -1,0 +1,382 @@
+//! What happens to each system call: one table, by name, for every architecture.
+//!
+//! It is an allow-list. A number that the table does not name does not exist for a confined program (`ENOSYS`), and a test
+//! walks the kernel's tables so that no name of them is missing here. "Trap" means: a handler of the supervisor decides,
+//! and performs the operation itself; only handlers whose decision rests on register values let the kernel run the call.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// What happens to a system call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Runs untouched: it takes no path, address or process, or works on descriptors the program holds already.
+    Allow,
+    /// Does not exist: newer twins of calls, or calls that programs fall back from.
+    Enosys,
+    /// Refused (EPERM) whatever the profile says: it would change the ground the sandbox stands on.
+    Deny,
+    /// Brought before the supervisor.
+    Trap(Handler),
+    /// A decision without an object, on this operation.
+    Judge(&'static str),
+    /// Runs when the profile allows the operations everywhere, is refused (EPERM) otherwise: not decided one by one yet.
+    Everywhere(&'static [&'static str]),
+    /// Decided by the filter itself on register values.
+    Registers(Registers),
+}
+
+/// Register tests of the filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Registers {
+    /// Threads pass, namespaces are refused, new processes are judged.
+    Clone,
+    /// Terminal injection and inode flags are refused.
+    Ioctl,
+    /// Changes of who may look into the process are answered without effect.
+    Prctl,
+    /// Socket domains, types and protocols.
+    Socket,
+    /// Local pairs.
+    Socketpair,
+    /// Sending to a named address.
+    Sendto,
+    /// Sending with `MSG_FASTOPEN` would connect.
+    Sendmsg,
+    /// As `Sendmsg`, flags one argument later.
+    Sendmmsg,
+    /// The first argument names a process: 0 (the caller) passes, others are looked at.
+    ProcessFirst,
+    /// A scheduling call on `(which, who)`: the calling process passes, others are looked at.
+    Priority,
+}
+
+/// Handlers of the supervisor, named after the call whose arguments they read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Handler {
+    Open,
+    Openat,
+    Openat2,
+    Creat,
+    Stat,
+    Lstat,
+    Newfstatat,
+    Statx,
+    Statfs,
+    Access,
+    Faccessat,
+    Faccessat2,
+    Readlink,
+    Readlinkat,
+    Getxattr,
+    Lgetxattr,
+    Fgetxattr,
+    Listxattr,
+    Llistxattr,
+    Flistxattr,
+    Setxattr,
+    Lsetxattr,
+    Fsetxattr,
+    Removexattr,
+    Lremovexattr,
+    Fremovexattr,
+    Chmod,
+    Fchmodat,
+    Fchmod,
+    Chown,
+    Lchown,
+    Fchownat,
+    Fchown,
+    Utime,
+    Utimes,
+    Futimesat,
+    Utimensat,
+    Truncate,
+    Unlink,
+    Rmdir,
+    Unlinkat,
+    Mkdir,
+    Mkdirat,
+    Symlink,
+    Symlinkat,
+    Mknod,
+    Mknodat,
+    Rename,
+    Renameat,
+    Renameat2,
+    Link,
+    Linkat,
+    InotifyAddWatch,
+    Execve,
+    Execveat,
+    Fork,
+    Kill,
+    Tkill,
+    Tgkill,
+    RtSigqueueinfo,
+    RtTgsigqueueinfo,
+    PidfdOpen,
+    ProcessFirst,
+    Priority,
+    /// A decision without an object; the operation is the [`Class::Judge`] one.
+    Plain,
+}
+
+const READ: &str = "file-read-data";
+const METADATA: &str = "file-read-metadata";
+const EXISTENCE: &str = "file-test-existence";
+const CREATE: &str = "file-write-create";
+const WRITE: &str = "file-write-data";
+const UNLINK: &str = "file-write-unlink";
+
+impl Handler {
+    /// The operations it may judge. When the profile allows all of them everywhere there is nothing to decide.
+    pub(super) fn operations(self) -> &'static [&'static str] {
+        match self {
+            Self::Open | Self::Openat | Self::Openat2 | Self::Creat => &[READ, METADATA, CREATE, WRITE],
+            Self::Stat | Self::Lstat | Self::Newfstatat | Self::Statx | Self::Statfs => &[METADATA],
+            Self::Readlink | Self::Readlinkat | Self::InotifyAddWatch => &[METADATA],
+            Self::Access | Self::Faccessat | Self::Faccessat2 => &[METADATA, EXISTENCE],
+            Self::Getxattr | Self::Lgetxattr | Self::Fgetxattr => &["file-read-xattr", METADATA],
+            Self::Listxattr | Self::Llistxattr | Self::Flistxattr => &["file-read-xattr", METADATA],
+            Self::Setxattr | Self::Lsetxattr | Self::Fsetxattr => &["file-write-xattr", METADATA],
+            Self::Removexattr | Self::Lremovexattr | Self::Fremovexattr => &["file-write-xattr", METADATA],
+            Self::Chmod | Self::Fchmodat | Self::Fchmod => &["file-write-mode", METADATA],
+            Self::Chown | Self::Lchown | Self::Fchownat | Self::Fchown => &["file-write-owner", METADATA],
+            Self::Utime | Self::Utimes | Self::Futimesat | Self::Utimensat => &["file-write-times", METADATA],
+            Self::Truncate => &[WRITE, METADATA],
+            Self::Unlink | Self::Rmdir | Self::Unlinkat => &[UNLINK, METADATA],
+            Self::Mkdir | Self::Mkdirat | Self::Symlink | Self::Symlinkat => &[CREATE, METADATA],
+            Self::Mknod | Self::Mknodat => &[CREATE, "file-mknod", METADATA],
+            Self::Rename | Self::Renameat | Self::Renameat2 => &[UNLINK, CREATE, METADATA],
+            Self::Link | Self::Linkat => &["file-link", CREATE, METADATA],
+            Self::Execve | Self::Execveat => &["process-exec*", "process-exec-interpreter", METADATA],
+            Self::Fork => &["process-fork"],
+            Self::Kill | Self::Tkill | Self::Tgkill | Self::RtSigqueueinfo | Self::RtTgsigqueueinfo => &["signal"],
+            // Never left to the kernel alone: processes outside the sandbox are refused whatever the profile says.
+            Self::PidfdOpen | Self::ProcessFirst | Self::Priority | Self::Plain => &[],
+        }
+    }
+
+    /// Whether the call changes files, so that leaving it to the kernel needs write rights in the inner domain.
+    pub(super) fn writes(self) -> bool {
+        self.operations().iter().any(|operation| operation.starts_with("file-write") || *operation == "file-link")
+    }
+}
+
+/// What the three network operations need to run untouched.
+const OUTBOUND: &[&str] = &["network-outbound"];
+const BIND: &[&str] = &["network-bind"];
+const INBOUND: &[&str] = &["network-inbound"];
+const POSIX_IPC: &[&str] = &[
+    "ipc-posix-shm-read-data",
+    "ipc-posix-shm-write-create",
+    "ipc-posix-shm-write-data",
+    "ipc-posix-shm-write-unlink",
+];
+
+#[rustfmt::skip]
+const TABLE: &[(Class, &[&str])] = &[
+    // Own memory, time, waiting, identity, own signals, open descriptors.
+    (Class::Allow, &[
+        "alarm", "arch_prctl", "brk", "cachestat", "capget", "capset", "chdir", "clock_adjtime", "clock_getres",
+        "clock_gettime", "clock_nanosleep", "close", "close_range", "copy_file_range", "dup", "dup2", "dup3",
+        "epoll_create", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd", "eventfd2",
+        "exit", "exit_group", "adjtimex", "fadvise64", "fallocate", "fchdir", "fcntl", "fdatasync", "flock", "fstat",
+        "fstatfs", "fsync", "ftruncate", "futex", "futex_requeue", "futex_wait", "futex_waitv", "futex_wake",
+        "get_mempolicy", "get_robust_list", "get_thread_area", "getcpu", "getcwd", "getdents", "getdents64", "getegid",
+        "geteuid", "getgid", "getgroups", "getitimer", "getpeername", "getpgid", "getpgrp", "getpid", "getppid",
+        "getpriority", "getrandom", "getresgid", "getresuid", "getrlimit", "getrusage", "getsid", "getsockname",
+        "getsockopt", "gettid", "gettimeofday", "getuid", "inotify_init", "inotify_init1", "inotify_rm_watch",
+        "io_cancel", "io_destroy", "io_getevents", "io_pgetevents", "io_setup", "io_submit", "ioprio_get", "lseek",
+        "madvise", "map_shadow_stack", "mbind", "membarrier", "memfd_create", "memfd_secret", "mincore", "mlock",
+        "mlock2", "mlockall", "mmap", "modify_ldt", "mprotect", "mq_getsetattr", "mq_notify", "mq_timedreceive",
+        "mq_timedsend", "mremap", "mseal", "msync", "munlock", "munlockall", "munmap", "nanosleep", "pause",
+        "personality", "pipe", "pipe2", "pkey_alloc", "pkey_free", "pkey_mprotect", "poll", "ppoll", "pread64", "preadv",
+        "preadv2", "pselect6", "pwrite64", "pwritev", "pwritev2", "read", "readahead", "readv", "recvfrom", "recvmmsg",
+        "recvmsg", "remap_file_pages", "restart_syscall", "rseq", "rt_sigaction", "rt_sigpending", "rt_sigprocmask",
+        "rt_sigreturn", "rt_sigsuspend", "rt_sigtimedwait", "sched_get_priority_max", "sched_get_priority_min",
+        "sched_getaffinity", "sched_getattr", "sched_getparam", "sched_getscheduler", "sched_rr_get_interval",
+        "sched_yield", "seccomp", "select", "sendfile", "set_mempolicy", "set_mempolicy_home_node", "set_robust_list",
+        "set_thread_area", "set_tid_address", "setfsgid", "setfsuid", "setgid", "setgroups", "setitimer", "setpgid",
+        "setregid", "setresgid", "setresuid", "setreuid", "setrlimit", "setsid", "setsockopt", "setuid", "shutdown",
+        "sigaltstack", "signalfd", "signalfd4", "splice", "sync", "sync_file_range", "syncfs", "sysinfo", "tee", "time",
+        "timer_create", "timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime", "timerfd_create",
+        "timerfd_gettime", "timerfd_settime", "times", "umask", "uname", "uprobe", "uretprobe", "vmsplice", "wait4",
+        "waitid", "write", "writev",
+    ]),
+    // Twins with flags in memory, calls the kernel dropped, calls of 32-bit tables, and confinement of one's own: file
+    // rights a program took from itself would not bind the supervisor that opens files for it.
+    (Class::Enosys, &[
+        "_sysctl", "afs_syscall", "clock_adjtime64", "clock_getres_time64", "clock_gettime64", "clock_nanosleep_time64",
+        "clock_settime64", "clone3", "create_module", "epoll_ctl_old", "epoll_wait_old", "fchmodat2", "file_getattr",
+        "file_setattr", "futex_time64", "get_kernel_syms", "getpmsg", "getxattrat", "io_pgetevents_time64",
+        "landlock_add_rule", "landlock_create_ruleset", "landlock_restrict_self", "listmount", "listxattrat",
+        "lsm_get_self_attr", "lsm_list_modules", "lsm_set_self_attr", "mq_timedreceive_time64", "mq_timedsend_time64",
+        "nfsservctl", "ppoll_time64", "pselect6_time64", "putpmsg", "query_module", "recvmmsg_time64",
+        "removexattrat", "rt_sigtimedwait_time64", "sched_rr_get_interval_time64", "security", "semtimedop_time64",
+        "setxattrat", "statmount", "sysfs", "timer_gettime64", "timer_settime64", "timerfd_gettime64",
+        "timerfd_settime64", "tuxcall", "ustat", "utimensat_time64", "vserver",
+    ]),
+    // The kernel, mounts, namespaces, other processes' memory and descriptors, access by handle, submission queues.
+    (Class::Deny, &[
+        "acct", "add_key", "bpf", "chroot", "clock_settime", "delete_module", "fanotify_init", "fanotify_mark",
+        "finit_module", "fsconfig", "fsmount", "fsopen", "fspick", "init_module", "io_uring_enter", "io_uring_register",
+        "io_uring_setup", "ioperm", "iopl", "kcmp", "kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie",
+        "migrate_pages", "mount", "mount_setattr", "move_mount", "move_pages", "name_to_handle_at",
+        "open_by_handle_at", "open_tree", "open_tree_attr", "perf_event_open", "pidfd_getfd", "pivot_root",
+        "process_madvise", "process_mrelease", "process_vm_readv", "process_vm_writev", "ptrace", "quotactl",
+        "quotactl_fd", "reboot", "request_key", "setdomainname", "sethostname", "setns", "settimeofday", "swapoff",
+        "swapon", "syslog", "umount2", "unshare", "uselib", "userfaultfd", "vhangup",
+    ]),
+    (Class::Trap(Handler::Open), &["open"]),
+    (Class::Trap(Handler::Openat), &["openat"]),
+    (Class::Trap(Handler::Openat2), &["openat2"]),
+    (Class::Trap(Handler::Creat), &["creat"]),
+    (Class::Trap(Handler::Stat), &["stat"]),
+    (Class::Trap(Handler::Lstat), &["lstat"]),
+    (Class::Trap(Handler::Newfstatat), &["newfstatat", "fstatat"]),
+    (Class::Trap(Handler::Statx), &["statx"]),
+    (Class::Trap(Handler::Statfs), &["statfs"]),
+    (Class::Trap(Handler::Access), &["access"]),
+    (Class::Trap(Handler::Faccessat), &["faccessat"]),
+    (Class::Trap(Handler::Faccessat2), &["faccessat2"]),
+    (Class::Trap(Handler::Readlink), &["readlink"]),
+    (Class::Trap(Handler::Readlinkat), &["readlinkat"]),
+    (Class::Trap(Handler::Getxattr), &["getxattr"]),
+    (Class::Trap(Handler::Lgetxattr), &["lgetxattr"]),
+    (Class::Trap(Handler::Fgetxattr), &["fgetxattr"]),
+    (Class::Trap(Handler::Listxattr), &["listxattr"]),
+    (Class::Trap(Handler::Llistxattr), &["llistxattr"]),
+    (Class::Trap(Handler::Flistxattr), &["flistxattr"]),
+    (Class::Trap(Handler::Setxattr), &["setxattr"]),
+    (Class::Trap(Handler::Lsetxattr), &["lsetxattr"]),
+    (Class::Trap(Handler::Fsetxattr), &["fsetxattr"]),
+    (Class::Trap(Handler::Removexattr), &["removexattr"]),
+    (Class::Trap(Handler::Lremovexattr), &["lremovexattr"]),
+    (Class::Trap(Handler::Fremovexattr), &["fremovexattr"]),
+    (Class::Trap(Handler::Chmod), &["chmod"]),
+    (Class::Trap(Handler::Fchmodat), &["fchmodat"]),
+    (Class::Trap(Handler::Fchmod), &["fchmod"]),
+    (Class::Trap(Handler::Chown), &["chown"]),
+    (Class::Trap(Handler::Lchown), &["lchown"]),
+    (Class::Trap(Handler::Fchownat), &["fchownat"]),
+    (Class::Trap(Handler::Fchown), &["fchown"]),
+    (Class::Trap(Handler::Utime), &["utime"]),
+    (Class::Trap(Handler::Utimes), &["utimes"]),
+    (Class::Trap(Handler::Futimesat), &["futimesat"]),
+    (Class::Trap(Handler::Utimensat), &["utimensat"]),
+    (Class::Trap(Handler::Truncate), &["truncate"]),
+    (Class::Trap(Handler::Unlink), &["unlink"]),
+    (Class::Trap(Handler::Rmdir), &["rmdir"]),
+    (Class::Trap(Handler::Unlinkat), &["unlinkat"]),
+    (Class::Trap(Handler::Mkdir), &["mkdir"]),
+    (Class::Trap(Handler::Mkdirat), &["mkdirat"]),
+    (Class::Trap(Handler::Symlink), &["symlink"]),
+    (Class::Trap(Handler::Symlinkat), &["symlinkat"]),
+    (Class::Trap(Handler::Mknod), &["mknod"]),
+    (Class::Trap(Handler::Mknodat), &["mknodat"]),
+    (Class::Trap(Handler::Rename), &["rename"]),
+    (Class::Trap(Handler::Renameat), &["renameat"]),
+    (Class::Trap(Handler::Renameat2), &["renameat2"]),
+    (Class::Trap(Handler::Link), &["link"]),
+    (Class::Trap(Handler::Linkat), &["linkat"]),
+    (Class::Trap(Handler::InotifyAddWatch), &["inotify_add_watch"]),
+    (Class::Trap(Handler::Execve), &["execve"]),
+    (Class::Trap(Handler::Execveat), &["execveat"]),
+    (Class::Trap(Handler::Fork), &["fork", "vfork"]),
+    (Class::Registers(Registers::Clone), &["clone"]),
+    (Class::Trap(Handler::Kill), &["kill"]),
+    (Class::Trap(Handler::Tkill), &["tkill"]),
+    (Class::Trap(Handler::Tgkill), &["tgkill"]),
+    (Class::Trap(Handler::RtSigqueueinfo), &["rt_sigqueueinfo"]),
+    (Class::Trap(Handler::RtTgsigqueueinfo), &["rt_tgsigqueueinfo"]),
+    // The descriptor comes from pidfd_open, which refuses processes outside; the signal scope bounds the rest.
+    (Class::Everywhere(&["signal"]), &["pidfd_send_signal"]),
+    (Class::Trap(Handler::PidfdOpen), &["pidfd_open"]),
+    (Class::Registers(Registers::ProcessFirst), &[
+        "prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler",
+    ]),
+    (Class::Registers(Registers::Priority), &["setpriority", "ioprio_set"]),
+    (Class::Registers(Registers::Ioctl), &["ioctl"]),
+    (Class::Registers(Registers::Prctl), &["prctl"]),
+    (Class::Registers(Registers::Socket), &["socket"]),
+    (Class::Registers(Registers::Socketpair), &["socketpair"]),
+    (Class::Registers(Registers::Sendto), &["sendto"]),
+    (Class::Registers(Registers::Sendmsg), &["sendmsg"]),
+    (Class::Registers(Registers::Sendmmsg), &["sendmmsg"]),
+    (Class::Everywhere(OUTBOUND), &["connect"]),
+    (Class::Everywhere(BIND), &["bind"]),
+    (Class::Everywhere(INBOUND), &["listen", "accept", "accept4"]),
+    (Class::Everywhere(POSIX_IPC), &["mq_open", "mq_unlink"]),
+    (Class::Judge("ipc-sysv-shm"), &["shmat", "shmctl", "shmdt", "shmget"]),
+    (Class::Judge("ipc-sysv-sem"), &["semctl", "semget", "semop", "semtimedop"]),
+    (Class::Judge("ipc-sysv-msg"), &["msgctl", "msgget", "msgrcv", "msgsnd"]),
+];
+
+/// The class of a system call by name; `None` for a name the table does not hold.
+pub(super) fn class_of(name: &str) -> Option<Class> {
+    static BY_NAME: LazyLock<HashMap<&'static str, Class>> =
+        LazyLock::new(|| TABLE.iter().flat_map(|(class, names)| names.iter().map(|name| (*name, *class))).collect());
+    BY_NAME.get(name).copied()
+}
+
+/// The native table: number and name of every system call of the architecture this is built for.
+pub(super) fn native() -> impl Iterator<Item = (u32, &'static str)> {
+    (0..=syscalls::Sysno::last().id().unsigned_abs())
+        .filter_map(|number| syscalls::Sysno::new(number as usize).map(|call| (number, call.name())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn names_of_both_architectures() -> BTreeSet<&'static str> {
+        let x86 = (0..1024).filter_map(syscalls::x86_64::Sysno::new).map(|call| call.name());
+        let arm = (0..1024).filter_map(syscalls::aarch64::Sysno::new).map(|call| call.name());
+        x86.chain(arm).collect()
+    }
+
+    #[test]
+    fn every_number_of_both_tables_has_a_class() {
+        let names = names_of_both_architectures();
+        assert!(names.len() > 380, "the walk itself is broken: {}", names.len());
+        for known in ["file_setattr", "open_tree_attr", "mseal", "execveat"] {
+            assert!(names.contains(known), "{known} is not walked");
+        }
+        let missing: Vec<_> = names.iter().filter(|name| class_of(name).is_none()).collect();
+        assert!(missing.is_empty(), "unclassified: {missing:?}");
+    }
+
+    #[test]
+    fn every_entry_names_a_call_once() {
+        let names = names_of_both_architectures();
+        let mut seen = BTreeSet::new();
+        for name in TABLE.iter().flat_map(|(_, names)| names.iter()) {
+            assert!(names.contains(name), "{name} is no system call");
+            assert!(seen.insert(*name), "{name} is classified twice");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_has_no_class() {
+        assert_eq!(class_of("openat3"), None);
+    }
+
+    #[test]
+    fn the_native_table_agrees_with_the_headers() {
+        use linux_raw_sys::general as headers;
+        let by_name: HashMap<&str, u32> = native().map(|(number, name)| (name, number)).collect();
+        for (name, number) in [
+            ("openat", headers::__NR_openat),
+            ("execve", headers::__NR_execve),
+            ("clone3", headers::__NR_clone3),
+            ("statx", headers::__NR_statx),
+            ("io_uring_setup", headers::__NR_io_uring_setup),
+            ("file_setattr", headers::__NR_file_setattr),
+        ] {
+            assert_eq!(by_name.get(name), Some(&number), "{name}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Profile to what a kernel can express: pure.

@@ -1,0 +1,128 @@
+//! Which operation a probe can perform where: the one table that `probe` implements and lint reads.
+
+use super::Operation;
+
+/// A system a probe can run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Platform {
+    /// Linux with the supervisor of `sandbox`.
+    Linux,
+    /// macOS with Seatbelt.
+    MacOs,
+}
+
+impl Platform {
+    /// The platform this program was built for; `None` on systems without drivers.
+    #[must_use]
+    pub fn of_this_build() -> Option<Self> {
+        match std::env::consts::OS {
+            "linux" => Some(Self::Linux),
+            "macos" => Some(Self::MacOs),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Platform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Linux => "Linux",
+            Self::MacOs => "macOS",
+        })
+    }
+}
+
+/// The one system operation a probe performs on its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Driver {
+    /// Opens the target for reading and reads one byte (a directory: one entry).
+    FileRead,
+    /// Asks for the target's metadata without following a final link.
+    FileStat,
+    /// Creates the target, which must not exist, as a regular file.
+    FileCreate,
+    /// Opens the existing target for writing and writes one byte.
+    FileWrite,
+    /// Removes the name of the target.
+    FileUnlink,
+    /// Replaces the worker's image by the target program.
+    Exec,
+    /// Creates one child process, which exits at once.
+    Fork,
+}
+
+/// One row of the table: an operation as written in a plan, its driver, and where the driver exists.
+struct Row {
+    operation: &'static str,
+    driver: Driver,
+    platforms: &'static [Platform],
+}
+
+const fn everywhere(operation: &'static str, driver: Driver) -> Row {
+    Row { operation, driver, platforms: &[Platform::Linux, Platform::MacOs] }
+}
+
+/// A wildcard is probed by its most telling member: reading data for `file-read*`, writing data for `file-write*`.
+const TABLE: &[Row] = &[
+    everywhere("file-read*", Driver::FileRead),
+    everywhere("file-read-data", Driver::FileRead),
+    everywhere("file-read-metadata", Driver::FileStat),
+    everywhere("file-write*", Driver::FileWrite),
+    everywhere("file-write-data", Driver::FileWrite),
+    everywhere("file-write-create", Driver::FileCreate),
+    everywhere("file-write-unlink", Driver::FileUnlink),
+    everywhere("process-exec*", Driver::Exec),
+    everywhere("process-exec", Driver::Exec),
+    everywhere("process-fork", Driver::Fork),
+];
+
+/// The driver for `operation` on `platform`; `None` means the probe cannot be performed there and is not observed.
+#[must_use]
+pub fn driver(operation: &Operation, platform: Platform) -> Option<Driver> {
+    TABLE
+        .iter()
+        .find(|row| row.operation == operation.as_str() && row.platforms.contains(&platform))
+        .map(|row| row.driver)
+}
+
+impl Driver {
+    /// Whether the target is a path (the others take `self`).
+    #[must_use]
+    pub fn takes_path(self) -> bool {
+        !matches!(self, Self::Fork)
+    }
+
+    /// The operation the driver really performs: what a recorded decision about it is called.
+    #[must_use]
+    pub fn performs(self) -> &'static str {
+        match self {
+            Self::FileRead => "file-read-data",
+            Self::FileStat => "file-read-metadata",
+            Self::FileCreate => "file-write-create",
+            Self::FileWrite => "file-write-data",
+            Self::FileUnlink => "file-write-unlink",
+            Self::Exec => "process-exec*",
+            Self::Fork => "process-fork",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_names_a_known_operation_once_and_covers_what_it_performs() {
+        let mut seen = std::collections::BTreeSet::new();
+        for row in TABLE {
+            let operation = Operation::new(row.operation);
+            assert!(operation.is_known(), "{operation}");
+            assert!(seen.insert(row.operation), "{operation} twice");
+            let performed = Operation::new(row.driver.performs());
+            assert!(operation.covers(&performed) || performed.covers(&operation), "{operation}");
+            assert_eq!(driver(&operation, Platform::Linux), Some(row.driver));
+        }
+        assert_eq!(driver(&Operation::new("mach-lookup"), Platform::Linux), None);
+        assert_eq!(driver(&Operation::new("file*"), Platform::Linux), None);
+    }
+}

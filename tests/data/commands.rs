@@ -1,0 +1,175 @@
+//! Listings and descriptions: their stable shapes, their exit status, and that they work from any directory.
+#![expect(clippy::disallowed_methods, reason = "tests write their own inputs")]
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::suite::{INDEX, Outcome, PLAN, PROBES, PROFILES, Suite, run_in};
+
+fn parsed(outcome: &Outcome) -> Value {
+    assert_eq!(outcome.status, Some(0), "{}", outcome.stderr);
+    serde_json::from_str(&outcome.stdout).unwrap()
+}
+
+fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_shipped_suite_is_clean_and_covers_every_operation_both_ways() {
+    for arguments in
+        [&["plan-lint", "--plan", "plans/linux-baseline/plan.json", "--json"][..], &["registry-lint", "--json"]]
+    {
+        let report = parsed(&run_in(project(), arguments));
+        assert_eq!((&report["ok"], &report["findings"]), (&json!(true), &json!([])));
+    }
+    let probes = parsed(&run_in(project(), &["list-probes", "--registry", "linux-baseline"]));
+    let profiles = parsed(&run_in(project(), &["list-profiles", "--registry", "linux-baseline"]));
+    assert!(probes.as_array().unwrap().len() >= 20 && profiles.as_array().unwrap().len() >= 5);
+    for operation in [
+        "file-read-data",
+        "file-read-metadata",
+        "file-write-create",
+        "file-write-data",
+        "file-write-unlink",
+        "process-exec",
+        "process-fork",
+    ] {
+        for expected in ["allow", "deny"] {
+            let covered = probes.as_array().unwrap().iter().any(|probe| {
+                let own = probe["operation"].as_str().unwrap().trim_end_matches('*');
+                own == operation && probe["expected"] == expected
+            });
+            assert!(covered, "{operation} {expected}");
+        }
+    }
+    for profile in profiles.as_array().unwrap() {
+        let path = project().join("plans/linux-baseline/registry").join(profile["profile_path"].as_str().unwrap());
+        assert!(std::fs::read(path).unwrap().is_ascii());
+    }
+}
+
+#[test]
+fn listings_have_their_stable_shapes() {
+    let suite = Suite::new();
+    let registries = parsed(&suite.run(&["list-registries", "--registry-index", INDEX]));
+    assert_eq!(
+        registries,
+        json!([{"id": "demo", "probes": "registry/probes.json", "profiles": "registry/profiles.json", "description": "a demo"}])
+    );
+    std::fs::create_dir(suite.path("broken")).unwrap();
+    suite.write("broken/plan.json", b"{}");
+    let plans = parsed(&suite.run(&["list-plans", "--plans-dir", "."]));
+    assert_eq!(plans[0]["path"], "broken/plan.json");
+    assert!(plans[0]["error"].as_str().unwrap().contains("schema_version is absent"), "{plans}");
+    assert_eq!(plans[1], json!({"plan_id": "demo.v1", "registry_id": "demo", "profiles": 1, "path": "plan.json"}));
+    assert_eq!(parsed(&suite.run(&["list-plans", "--plans-dir", "sb"])), json!([]));
+    for (command, file, key) in [("list-probes", PROBES, "probes"), ("list-profiles", PROFILES, "profiles")] {
+        let listed = parsed(&suite.run(&[command, "--registry", "demo", "--registry-index", INDEX]));
+        let whole: Vec<Value> = suite.read_json(file)[key].as_object().unwrap().values().cloned().collect();
+        assert_eq!(listed, json!(whole), "{command}");
+        let by_directory = parsed(&suite.run(&[command, "--registry", "."]));
+        assert_eq!(by_directory, listed);
+        let table = suite.run(&[command, "--registry", "./registry", "--format", "table"]);
+        assert_eq!(table.stdout.lines().count(), whole.len() + 1);
+    }
+}
+
+#[test]
+fn json_is_printed_as_the_formats_write_it() {
+    let suite = Suite::new();
+    suite.change(PLAN, |plan| plan["notes"] = json!("d\u{e9}mo"));
+    let outcome = suite.run(&["describe-plan", "--plan", PLAN]);
+    assert!(outcome.stdout.starts_with("{\n  \"plan\": {\n    \"schema_version\""), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains(r#""notes": "d\u00e9mo""#) && outcome.stdout.ends_with("}\n"));
+}
+
+#[test]
+fn describe_plan_has_the_digest_also_without_a_registry() {
+    let suite = Suite::new();
+    suite.change(PLAN, |plan| {
+        plan["profiles"] = json!(["demo:a", "demo:b"]);
+        plan["lanes"] = json!({"scenario": true, "baseline": true, "oracle": false});
+        plan["controls"] = json!({"baseline": true});
+    });
+    let golden = "05d894861a21acae552b00614365a11af0381cd501f8d960bee8685f50c74891";
+    let described = parsed(&suite.run(&["describe-plan", "--plan", PLAN]));
+    assert_eq!(described["plan_digest"], golden);
+    assert_eq!(described["path"], PLAN);
+    assert_eq!(described["plan"], suite.read_json(PLAN));
+    assert_eq!(described["registry"], json!({"kind": "sibling", "path": "registry"}));
+    for file in [PROBES, PROFILES] {
+        suite.remove(file);
+    }
+    let indexed = parsed(&suite.run(&["describe-plan", "--plan", PLAN, "--registry-index", INDEX]));
+    assert_eq!(indexed["registry"], json!({"kind": "index", "path": INDEX}));
+    suite.change(INDEX, |index| index["registries"] = json!([]));
+    let absent = parsed(&suite.run(&["describe-plan", "--plan", PLAN, "--registry-index", INDEX]));
+    assert_eq!((&absent["plan_digest"], &absent["registry"]), (&json!(golden), &Value::Null));
+    assert!(absent["registry_error"].as_str().unwrap().contains("unknown registry \"demo\""));
+}
+
+#[test]
+fn the_registry_beside_the_plan_wins_and_the_output_says_so() {
+    let suite = Suite::new();
+    let outcome = suite.run(&["plan-lint", "--plan", PLAN, "--registry-index", INDEX]);
+    assert!(outcome.stdout.contains("registry: the registry beside the plan (registry)"), "{}", outcome.stdout);
+    // The index is not even read when the registry stands beside the plan.
+    suite.write(INDEX, b"{");
+    assert_eq!(suite.plan_lint(), (Some(0), vec![]));
+}
+
+#[test]
+fn descriptors_are_printed_whole_and_unknown_ones_are_named() {
+    let suite = Suite::new();
+    let probe = parsed(&suite.run(&["describe-probe", "--registry", ".", "--probe", "demo:a:x"]));
+    assert_eq!(probe, suite.read_json(PROBES)["probes"]["demo:a:x"]);
+    let profile = parsed(&suite.run(&["describe-profile", "--registry", ".", "--profile", "demo:a"]));
+    assert_eq!(profile, suite.read_json(PROFILES)["profiles"]["demo:a"]);
+    for arguments in [
+        &["describe-probe", "--registry", ".", "--probe", "nope"][..],
+        &["describe-profile", "--registry", ".", "--profile", "nope"],
+        &["list-probes", "--registry", "nope", "--registry-index", INDEX],
+        &["list-profiles", "--registry", "./nope"],
+        &["describe-plan", "--plan", "nope.json"],
+        &["plan-lint", "--plan", "nope.json"],
+        &["registry-lint", "--registry", "nope"],
+        &["list-registries", "--registry-index", "nope.json"],
+    ] {
+        let outcome = suite.run(arguments);
+        assert_eq!(outcome.status, Some(3), "{arguments:?}");
+        assert!(outcome.stderr.starts_with("error: ") && outcome.stderr.contains("nope"), "{}", outcome.stderr);
+        let mut with_json = arguments.to_vec();
+        with_json.push("--json");
+        let object: Value = serde_json::from_str(&suite.run(&with_json).stdout).unwrap();
+        assert_eq!(object["error"]["exit_code"], 3, "{arguments:?}");
+    }
+    assert_eq!(suite.run(&["plan-lint"]).status, Some(2));
+}
+
+#[test]
+fn listings_work_from_any_directory() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let plans = parsed(&run_in(elsewhere.path(), &["list-plans"]));
+    assert_eq!(plans[0]["plan_id"], "linux-baseline.v1");
+    assert_eq!(plans[0]["path"], "embedded:plans/linux-baseline/plan.json");
+    let here = parsed(&run_in(project(), &["list-probes", "--registry", "linux-baseline"]));
+    let there = parsed(&run_in(elsewhere.path(), &["list-probes", "--registry", "linux-baseline"]));
+    assert_eq!(here, there);
+    let report = parsed(&run_in(elsewhere.path(), &["registry-lint", "--json"]));
+    assert_eq!(report["ok"], true);
+}
+
+#[test]
+fn a_suite_can_be_built_anywhere() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copied = std::process::Command::new("cp")
+        .arg("-R")
+        .args([project().join("plans/linux-baseline"), elsewhere.path().join("copy")])
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    let report = parsed(&run_in(elsewhere.path(), &["plan-lint", "--plan", "copy/plan.json", "--json"]));
+    assert_eq!((&report["ok"], &report["findings"]), (&json!(true), &json!([])));
+}

@@ -1,0 +1,135 @@
+//! A small valid suite in a private directory, to be broken on purpose, and the binary that judges it.
+#![expect(clippy::disallowed_methods, reason = "tests write their own inputs and start the binary under test")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+/// A suite on disk: `plan.json`, `fixtures.json`, `registry/{probes,profiles}.json`, `sb/a.sb`, `index.json`.
+pub(crate) struct Suite {
+    directory: tempfile::TempDir,
+}
+
+/// What one run of the binary gave.
+pub(crate) struct Outcome {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+pub(crate) const PLAN: &str = "plan.json";
+pub(crate) const FIXTURES: &str = "fixtures.json";
+pub(crate) const PROBES: &str = "registry/probes.json";
+pub(crate) const PROFILES: &str = "registry/profiles.json";
+pub(crate) const INDEX: &str = "index.json";
+pub(crate) const PROFILE_TEXT: &str = "sb/a.sb";
+
+pub(crate) fn probe(id: &str, operation: &str, target: &str) -> Value {
+    json!({"probe_id": id, "name": id, "operation": operation, "target": target, "expected": "deny",
+        "supports_lanes": {"baseline": true, "scenario": true, "oracle": true}, "expected_primary_ops": [operation],
+        "expected_predicates": [target], "capabilities_required": [], "controls_supported": ["baseline"]})
+}
+
+impl Suite {
+    pub(crate) fn new() -> Self {
+        let suite = Self { directory: tempfile::tempdir().unwrap() };
+        std::fs::write(suite.path("AGENTS.md"), "root marker\n").unwrap();
+        for folder in ["registry", "sb"] {
+            std::fs::create_dir(suite.path(folder)).unwrap();
+        }
+        suite.write(PROFILE_TEXT, b"(version 1)\n(deny default)\n");
+        suite.write_json(
+            PLAN,
+            &json!({"schema_version": "runtime-tools.plan.v0.1", "plan_id": "demo.v1", "registry_id": "demo",
+                "world_id": "linux", "profiles": ["demo:a"], "lanes": {"scenario": true, "baseline": true, "oracle": true},
+                "controls": {"baseline": true}, "fixtures": "./fixtures.json"}),
+        );
+        suite.write_json(
+            FIXTURES,
+            &json!({"schema_version": "runtime-tools.fixture_set.v0.1",
+                "entries": [{"path": "d/f.txt", "kind": "file", "mode": "0644", "content": "x\n"}]}),
+        );
+        suite.write_json(
+            PROBES,
+            &json!({"schema_version": "runtime-tools.probe_registry.v0.2", "registry_id": "demo", "world_id": "linux",
+                "probes": {"demo:a:x": probe("demo:a:x", "file-read-data", "${FIXTURES}/d/f.txt"),
+                    "demo:a:y": probe("demo:a:y", "process-fork", "self")}}),
+        );
+        suite.write_json(
+            PROFILES,
+            &json!({"schema_version": "runtime-tools.profile_registry.v0.2", "registry_id": "demo", "world_id": "linux",
+                "profiles": {"demo:a": {"profile_id": "demo:a", "profile_path": "./../sb/a.sb", "mode": "sbpl",
+                    "probe_refs": ["demo:a:x", "demo:a:y"], "family": null, "semantic_group": "file:read",
+                    "key_specific_rules": [], "notes": null}}}),
+        );
+        suite.write_json(
+            INDEX,
+            &json!({"schema_version": "runtime-tools.registry_index.v0.1", "registries": [
+                {"id": "demo", "description": "a demo", "probes": "registry/probes.json", "profiles": "./registry/profiles.json"}]}),
+        );
+        suite
+    }
+
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
+        self.directory.path().join(file)
+    }
+
+    pub(crate) fn write(&self, file: &str, bytes: &[u8]) {
+        std::fs::write(self.path(file), bytes).unwrap();
+    }
+
+    pub(crate) fn write_json(&self, file: &str, value: &Value) {
+        self.write(file, serde_json::to_string_pretty(value).unwrap().as_bytes());
+    }
+
+    pub(crate) fn read_json(&self, file: &str) -> Value {
+        serde_json::from_slice(&std::fs::read(self.path(file)).unwrap()).unwrap()
+    }
+
+    /// Changes one document in place.
+    pub(crate) fn change(&self, file: &str, change: impl FnOnce(&mut Value)) {
+        let mut value = self.read_json(file);
+        change(&mut value);
+        self.write_json(file, &value);
+    }
+
+    pub(crate) fn remove(&self, file: &str) {
+        std::fs::remove_file(self.path(file)).unwrap();
+    }
+
+    /// Runs the binary in the suite's directory.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
+        run_in(self.directory.path(), arguments)
+    }
+
+    /// Lints the plan and returns the status and its findings.
+    pub(crate) fn plan_lint(&self) -> (Option<i32>, Vec<Value>) {
+        findings(&self.run(&["plan-lint", "--plan", PLAN, "--registry-index", INDEX, "--json"]))
+    }
+
+    /// Lints every registry of the suite's index and returns the status and its findings.
+    pub(crate) fn registry_lint(&self) -> (Option<i32>, Vec<Value>) {
+        findings(&self.run(&["registry-lint", "--registry-index", INDEX, "--json"]))
+    }
+}
+
+/// Runs the binary in `directory`.
+pub(crate) fn run_in(directory: &Path, arguments: &[&str]) -> Outcome {
+    let output = Command::new(env!("CARGO_BIN_EXE_runtime")).args(arguments).current_dir(directory).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let outcome = Outcome { status: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };
+    assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
+    outcome
+}
+
+fn findings(outcome: &Outcome) -> (Option<i32>, Vec<Value>) {
+    let report: Value = serde_json::from_str(&outcome.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {} {}", outcome.stdout, outcome.stderr));
+    let list = report["findings"].as_array().cloned().unwrap_or_default();
+    if report.get("error").is_none() {
+        let has_error = list.iter().any(|finding| finding["severity"] == "error");
+        assert_eq!(report["ok"], json!(!has_error), "{report}");
+    }
+    (outcome.status, list)
+}

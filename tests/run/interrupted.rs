@@ -1,0 +1,166 @@
+//! Runs and workers that are ended from outside: rows in error, bundles that readers refuse, pointers that do not move.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::suite::{Probe, Suite, expect, runtime, text};
+
+/// A suite whose second probe opens a pipe that nobody writes to: it waits until its limit or until somebody ends it.
+fn waiting() -> Suite {
+    Suite::new()
+        .fixtures(json!([
+            {"path": "a", "kind": "file", "content": "a"},
+            {"path": "pipe", "kind": "fifo"},
+        ]))
+        .profile(
+            "demo:pipe",
+            "(version 1)\n(allow default)\n",
+            vec![
+                Probe::new("before", "file-read-data", "${FIXTURES}/a", "allow"),
+                Probe::new("waits", "file-read-data", "${FIXTURES}/pipe", "allow"),
+                Probe::new("after", "file-read-data", "${FIXTURES}/a", "allow"),
+            ],
+        )
+        .lanes(json!({"scenario": true, "baseline": false, "oracle": false}))
+}
+
+/// Descendants of `pid` whose command line names the worker command, youngest generation last.
+fn workers_of(pid: u32) -> Vec<i32> {
+    let children = |pid: u32| -> Vec<u32> {
+        let path = format!("/proc/{pid}/task");
+        let tasks = std::fs::read_dir(path).into_iter().flatten().flatten();
+        tasks
+            .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
+            .flat_map(|text| text.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<u32>>())
+            .collect()
+    };
+    let mut found = Vec::new();
+    let mut next = children(pid);
+    while let Some(pid) = next.pop() {
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        if command.windows(8).any(|window| window == b"__worker") {
+            found.push(i32::try_from(pid).unwrap());
+        }
+        next.extend(children(pid));
+    }
+    found
+}
+
+/// Waits until a run's probe hangs in its pipe, which is when the same workers are seen for a while.
+fn wait_for_hanging_worker(pid: u32) -> Vec<i32> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut before = Vec::new();
+    while Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(400));
+        let now = workers_of(pid);
+        if !now.is_empty() && now == before {
+            return now;
+        }
+        before = now;
+    }
+    panic!("no worker was seen waiting");
+}
+
+fn kill(pid: i32, signal: i32) {
+    // `kill` from coreutils: tests hold no unsafe code.
+    let status =
+        std::process::Command::new("/bin/kill").args([format!("-{signal}"), pid.to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn a_worker_killed_in_mid_probe_is_an_error_row_and_the_run_goes_on() {
+    let suite = waiting();
+    let run = suite.start(&["--jobs", "1", "--probe-timeout-seconds", "60"]);
+    let workers = wait_for_hanging_worker(run.id());
+    kill(workers[0], 9);
+    let output = run.wait_with_output().unwrap();
+    expect(&output, 0);
+
+    let row = suite.row("demo:pipe", "waits");
+    assert_eq!((&row["actual"], &row["match"]), (&json!(null), &json!(null)), "{row:#}");
+    assert!(row["error"].as_str().unwrap().contains("signal 9"), "{row:#}");
+    assert_eq!(suite.row("demo:pipe", "after")["match"], true);
+    let summary = suite.document("summary.json");
+    assert_eq!((&summary["status"], &summary["counts"]["errors"]), (&json!("partial"), &json!(1)));
+    assert_eq!(summary["op_coverage"]["file-read-data"], json!({"rows": 3, "matches": 2, "status": "partial"}));
+    let (code, said) = suite.linux_gate();
+    assert!(code == 1 && said.contains("rows_in_error"), "{said}");
+    assert_eq!(workers_of(std::process::id()), Vec::<i32>::new(), "no worker is left");
+}
+
+#[test]
+fn a_timeout_is_an_error_row_never_a_deny() {
+    let suite = waiting();
+    expect(&suite.run(&["--probe-timeout-seconds", "0.7"]), 0);
+    let row = suite.row("demo:pipe", "waits");
+    assert_eq!((&row["actual"], &row["runtime_result"]["failure_kind"]), (&json!(null), &json!("probe_timeout")));
+    assert_eq!(row["timeout"], true);
+    assert_eq!(suite.document("mismatch_summary.json")["counts"], json!({"probe_error": 1}));
+}
+
+#[test]
+fn a_run_killed_at_any_point_is_refused_by_name_and_latest_stays() {
+    let suite = waiting();
+    expect(&suite.run(&["--probe-timeout-seconds", "0.3"]), 0);
+    let first = std::fs::read_to_string(suite.out().join("LATEST")).unwrap();
+    for delay_ms in [0, 2, 5, 10, 20, 40, 80, 160, 320] {
+        let mut run = suite.start(&["--probe-timeout-seconds", "30"]);
+        std::thread::sleep(Duration::from_millis(delay_ms));
+        run.kill().unwrap();
+        run.wait().unwrap();
+        assert_eq!(std::fs::read_to_string(suite.out().join("LATEST")).unwrap(), first, "after {delay_ms} ms");
+    }
+    let left: Vec<PathBuf> = runs(&suite).into_iter().filter(|path| !path.ends_with(first.trim())).collect();
+    assert!(!left.is_empty(), "some runs must have begun");
+    for run in left {
+        let output = runtime(&["validate-bundle", "--bundle", run.to_str().unwrap()]);
+        expect(&output, 1);
+        assert!(text(&output).contains("in_progress") || text(&output).contains("run_status"), "{}", text(&output));
+    }
+    expect(&runtime(&["validate-bundle", "--bundle", suite.out().to_str().unwrap()]), 0);
+    // The lock died with its holder.
+    expect(&suite.run(&["--probe-timeout-seconds", "0.3"]), 0);
+}
+
+fn runs(suite: &Suite) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(suite.out()).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.is_dir()).collect()
+}
+
+#[test]
+fn ctrl_c_ends_the_workers_and_leaves_a_bundle_that_is_refused() {
+    let suite = waiting();
+    let run = suite.start(&["--probe-timeout-seconds", "60"]);
+    let pid = run.id();
+    let workers = wait_for_hanging_worker(pid);
+    kill(i32::try_from(pid).unwrap(), 2);
+    let output = run.wait_with_output().unwrap();
+    expect(&output, 1);
+    assert!(text(&output).contains("interrupted"), "{}", text(&output));
+    for worker in workers {
+        assert!(!PathBuf::from(format!("/proc/{worker}")).exists(), "worker {worker} is still there");
+    }
+    assert!(!suite.out().join("LATEST").exists());
+    let left = runs(&suite);
+    assert_eq!(left.len(), 1);
+    expect(&runtime(&["validate-bundle", "--bundle", left[0].to_str().unwrap()]), 1);
+}
+
+#[test]
+fn a_held_lock_refuses_or_is_waited_for() {
+    let suite = waiting();
+    let run = suite.start(&["--probe-timeout-seconds", "60"]);
+    wait_for_hanging_worker(run.id());
+    let refused = suite.run(&[]);
+    expect(&refused, 1);
+    assert!(text(&refused).contains(&run.id().to_string()), "names the holder: {}", text(&refused));
+    let late = suite.run(&["--lock-mode", "wait", "--lock-timeout-seconds", "0.3"]);
+    expect(&late, 1);
+    kill(i32::try_from(run.id()).unwrap(), 2);
+    let waited = suite.run(&["--lock-mode", "wait", "--probe-timeout-seconds", "0.3"]);
+    expect(&waited, 0);
+    run.wait_with_output().unwrap();
+}

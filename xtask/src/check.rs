@@ -1,0 +1,70 @@
+//! The steps a change must pass, in order, each defined once.
+
+use super::licences as licence_check;
+use super::step::{Action, Step};
+
+/// Name of the step that compiles everything; the steps that need its result name it.
+const BUILD: &str = "build";
+
+/// The steps of `cargo xtask check`.
+pub(crate) fn steps() -> Vec<Step> {
+    vec![
+        cargo("format", &["fmt", "--all", "--check"]),
+        cargo(BUILD, &["test", "--workspace", "--locked", "--no-run"]),
+        cargo("clippy", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+        // The README's own command, so that what it promises is what is checked.
+        cargo("test", &["test"]).needs(BUILD),
+        cargo("test xtask", &["test", "--package", "xtask"]).needs(BUILD),
+        // The documentation is for people who work on the code: it shows private items, so links to them are no fault.
+        cargo("documentation", &["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"])
+            .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links")
+            .needs(BUILD),
+        licences(),
+        foreign_targets().needs(BUILD),
+    ]
+}
+
+/// The README's main job in a release build, and everything that follows from its bundle.
+pub(crate) fn end_to_end() -> Step {
+    script("end to end", "ci/end-to-end.sh").needs(BUILD)
+}
+
+/// Licences of all dependencies, crates of a default Linux build.
+pub(crate) fn licences() -> Step {
+    Step::new("licences", Action::Task(licence_check::check))
+}
+
+/// The other systems; skipped where their standard library cannot be had.
+pub(crate) fn foreign_targets() -> Step {
+    script("foreign targets", "ci/foreign-targets.sh")
+}
+
+/// All tests with `cases` generated cases per property.
+pub(crate) fn long_properties(cases: u32) -> Step {
+    // Read by proptest for every property that does not fix its own number.
+    cargo("long properties", &["test"]).env("PROPTEST_CASES", &cases.to_string())
+}
+
+fn cargo(name: &'static str, args: &[&str]) -> Step {
+    Step::new(name, Action::command("cargo", args))
+}
+
+fn script(name: &'static str, path: &str) -> Step {
+    Step::new(name, Action::command("bash", &[path]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_needed_step_comes_earlier() {
+        let mut plan = steps();
+        plan.push(end_to_end());
+        for (position, step) in plan.iter().enumerate() {
+            if let Some(needed) = step.needs {
+                assert!(plan[..position].iter().any(|earlier| earlier.name == needed), "{}", step.name);
+            }
+        }
+    }
+}
