@@ -16,6 +16,8 @@
 //! nothing outside the run's directory is ever opened on the word of a document. `SPEC.md` section "Bundles" is the
 //! contract.
 
+#[cfg(test)]
+mod crash_tests;
 mod document;
 mod index;
 pub mod layout;

@@ -95,6 +95,10 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         fixtures: &fixtures,
         path_root: base.root(),
         registry_world: &registry.world_id,
+        apply_preflight: match &plan.apply_preflight_profile {
+            Some(stored) => Some((base.resolve(stored)?, stored.clone())),
+            None => None,
+        },
     };
     let layers = sandbox::layers();
     let cancel = super::host::cancel_on_signals()?;

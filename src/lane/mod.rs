@@ -4,8 +4,10 @@
 
 mod execute;
 mod oracle;
+mod preflight;
 mod prepare;
 
 pub use execute::{Execution, execute};
 pub use oracle::oracle_rows;
-pub use prepare::{PrepareError, Prepared, PreparedProfile, prepare};
+pub use preflight::apply_preflight;
+pub use prepare::{PrepareError, Prepared, PreparedProfile, prepare, read_text};

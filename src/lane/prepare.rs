@@ -106,17 +106,7 @@ fn prepare_profile(profile: &CompiledProfile) -> Result<PreparedProfile, Prepare
     if profile.mode == ProfileMode::Blob {
         return Err(PrepareError::Blob { profile: name() });
     }
-    let bytes = profile.path.read(MAX_PROFILE_BYTES).map_err(|source| PrepareError::Read {
-        profile: name(),
-        place: profile.path.clone(),
-        source,
-    })?;
-    let base_sha256 = Sha256Hex::of(&bytes);
-    let text = String::from_utf8(bytes).map_err(|error| PrepareError::NotText {
-        profile: name(),
-        place: profile.path.clone(),
-        offset: error.utf8_error().valid_up_to(),
-    })?;
+    let (text, base_sha256) = read_text(&profile.id, &profile.path)?;
     let mut sources = vec![SourceText { name: profile.stored_path.clone(), text }];
     if !profile.key_specific_rules.is_empty() {
         let text = profile.key_specific_rules.join("\n") + "\n";
@@ -135,6 +125,25 @@ fn prepare_profile(profile: &CompiledProfile) -> Result<PreparedProfile, Prepare
     // The fixture directory does not exist yet; any absolute path shows whether the text compiles.
     prepared.policy(&params(std::path::Path::new("/fixtures")))?;
     Ok(prepared)
+}
+
+/// Reads a profile's text and its digest; `profile` names it in errors.
+///
+/// # Errors
+/// [`PrepareError::Read`], [`PrepareError::NotText`].
+pub fn read_text(profile: &str, place: &Place) -> Result<(String, Sha256Hex), PrepareError> {
+    let bytes = place.read(MAX_PROFILE_BYTES).map_err(|source| PrepareError::Read {
+        profile: profile.to_owned(),
+        place: place.clone(),
+        source,
+    })?;
+    let digest = Sha256Hex::of(&bytes);
+    let text = String::from_utf8(bytes).map_err(|error| PrepareError::NotText {
+        profile: profile.to_owned(),
+        place: place.clone(),
+        offset: error.utf8_error().valid_up_to(),
+    })?;
+    Ok((text, digest))
 }
 
 impl PreparedProfile {

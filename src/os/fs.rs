@@ -220,13 +220,17 @@ impl Dir {
 
 /// Refuses everything but a regular file.
 fn regular(file: File, path: impl Fn() -> PathBuf) -> Result<RegularFile, FsError> {
-    use std::os::unix::fs::FileTypeExt as _;
     let metadata = file.metadata().map_err(|e| FsError::io("inspect", path(), e))?;
-    let kind = metadata.file_type();
-    if kind.is_file() {
+    if metadata.is_file() {
         return Ok(RegularFile { file, size_bytes: metadata.len() });
     }
-    let kind = if kind.is_dir() {
+    Err(FsError::NotRegular { path: path(), kind: kind_of(metadata.file_type()) })
+}
+
+/// What stands in the place of a regular file, with its article.
+fn kind_of(kind: std::fs::FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt as _;
+    if kind.is_dir() {
         "a directory"
     } else if kind.is_fifo() {
         "a FIFO"
@@ -234,8 +238,7 @@ fn regular(file: File, path: impl Fn() -> PathBuf) -> Result<RegularFile, FsErro
         "a socket"
     } else {
         "a device"
-    };
-    Err(FsError::NotRegular { path: path(), kind })
+    }
 }
 
 impl RegularFile {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::gate::{GateName, Promotability, assess};
 use super::packet::promotion_packet;
 use crate::base::json;
+use crate::bundle::layout::{ARTIFACT_INDEX, LATEST, LOCK_FILE, RUN_STATUS};
 use crate::bundle::{Checked, ResolveError, UnverifiedBundle, resolve};
 use crate::os::fs::{self, FsError};
 use crate::vocab::Finding;
@@ -14,7 +15,7 @@ use crate::vocab::Finding;
 pub struct EmitRequest<'a> {
     /// A bundle root or a run's directory.
     pub bundle: &'a Path,
-    /// Where the packet goes; not inside the run's directory.
+    /// Where the packet goes; not inside a bundle.
     pub out: &'a Path,
     /// Gates that must be open, else nothing is written.
     pub require: &'a [GateName],
@@ -34,8 +35,8 @@ pub enum EmitError {
         /// The directory.
         path: PathBuf,
     },
-    /// The packet would become part of the bundle it is about.
-    #[error("{} lies inside the bundle it is about", out.display())]
+    /// The packet would become part of a bundle, or replace a file that a bundle root keeps.
+    #[error("{} belongs to a bundle; a packet stands outside", out.display())]
     OutInsideBundle {
         /// Where the packet should have gone.
         out: PathBuf,
@@ -89,7 +90,7 @@ pub fn emit_promotion_packet(request: EmitRequest<'_>) -> Result<Emission, EmitE
         return Err(EmitError::NoBundle { path: bundle.run_dir().to_owned() });
     }
     let run_dir = bundle.run_dir().to_owned();
-    if lies_inside(request.out, &run_dir) {
+    if belongs_to_a_bundle(request.out) {
         return Err(EmitError::OutInsideBundle { out: request.out.to_owned() });
     }
     let verification = bundle.verify(request.jobs);
@@ -111,8 +112,13 @@ pub fn emit_promotion_packet(request: EmitRequest<'_>) -> Result<Emission, EmitE
     Ok(Emission { run_dir, run_id, promotability, findings: verification.findings, fate })
 }
 
-/// Whether `out` is in `run_dir` or beneath it, seen through links as far as its directories exist.
-fn lies_inside(out: &Path, run_dir: &Path) -> bool {
-    let existing = out.ancestors().skip(1).find_map(|ancestor| ancestor.canonicalize().ok());
-    existing.is_some_and(|directory| directory.starts_with(run_dir))
+/// Whether `out` would become part of a bundle, this one or another, or of what a bundle root keeps about its runs. Seen
+/// through links, as far as its directories exist.
+fn belongs_to_a_bundle(out: &Path) -> bool {
+    let Some(directory) = out.ancestors().skip(1).find_map(|ancestor| ancestor.canonicalize().ok()) else {
+        return false;
+    };
+    let is_run = |ancestor: &Path| [RUN_STATUS, ARTIFACT_INDEX].iter().any(|name| fs::exists(&ancestor.join(name)));
+    let kept_by_root = out.file_name().is_some_and(|name| name == LATEST || name == LOCK_FILE);
+    kept_by_root || directory.ancestors().any(is_run)
 }

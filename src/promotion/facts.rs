@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::gate::{Gate, Reason};
 use crate::base::rel_path::RelPath;
 use crate::bundle::layout::{self, EXPECTED_MATRIX, REPAIR_LOG, RUN_MANIFEST, RUNTIME_EVENTS, RUNTIME_RESULTS};
-use crate::bundle::{Document, IndexStatus, UnverifiedBundle, VerifiedBundle};
+use crate::bundle::{ArtifactError, Document, IndexStatus, UnverifiedBundle, VerifiedBundle};
+use crate::os::fs::FsError;
 
 /// The three files without which no decision can be looked at.
 pub(super) const DECISION_FILES: [&str; 3] = [RUNTIME_RESULTS, RUNTIME_EVENTS, EXPECTED_MATRIX];
@@ -99,10 +100,13 @@ pub(super) fn artifact(bundle: &VerifiedBundle, constant: &'static str, gate: &m
     match bundle.read_json(&name) {
         Ok(Some(value)) => return Some(value),
         Ok(None) => gate.add_about(Reason::FactsMissing, constant),
-        Err(crate::bundle::ArtifactError::Json { source, .. }) => {
+        Err(ArtifactError::Json { source, .. }) => {
             gate.add_about(Reason::FactsMalformed, format!("{constant}: {source}"));
         }
-        Err(error @ (crate::bundle::ArtifactError::Read { .. } | crate::bundle::ArtifactError::Changed { .. })) => {
+        Err(ArtifactError::Read { source: source @ FsError::TooLarge { .. }, .. }) => {
+            gate.add_about(Reason::FactsMalformed, source.to_string());
+        }
+        Err(error @ (ArtifactError::Read { .. } | ArtifactError::Changed { .. })) => {
             gate.add_about(Reason::BundleIntegrityUnverified, error.to_string());
         }
     }

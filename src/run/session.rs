@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::Sha256Hex;
@@ -11,16 +11,17 @@ use crate::base::ids::{RunId, file_stem};
 use crate::base::json;
 use crate::base::rel_path::RelPath;
 use crate::bundle::layout::{self, name};
-use crate::bundle::{BundleError, Identity, OpenBundle, Outcome, RunLock, RunManifest, SealedBundle};
+use crate::bundle::{ApplyPreflight, BundleError, Identity, OpenBundle, Outcome, RunLock, RunManifest, SealedBundle};
 use crate::event::{
     BASELINE_SCHEMA, BaselineDocument, MismatchSummary, ORACLE_SCHEMA, OracleDocument, OracleRow, ProfileResults,
     RESULTS_SCHEMA, RunnerInfo, mismatch_packets, mismatch_summary, normalise, path_witnesses,
 };
 use crate::fixture::{FixtureError, FixtureSet};
 use crate::host::Host;
-use crate::lane::{PrepareError, Prepared, oracle_rows, prepare};
+use crate::lane::{PrepareError, Prepared, apply_preflight, oracle_rows, prepare, read_text};
 use crate::os::lock::LockMode;
 use crate::plan::{CompiledPlan, Lanes, Plan};
+use crate::registry::Place;
 use crate::sandbox::Layers;
 use crate::vocab::world_matches;
 
@@ -46,6 +47,8 @@ pub struct Plans<'a> {
     pub path_root: &'a Path,
     /// World the registry is bound to.
     pub registry_world: &'a str,
+    /// The profile the plan wants applied once before the run: its file, and its path as the plan writes it.
+    pub apply_preflight: Option<(Place, String)>,
 }
 
 /// How to run it.
@@ -162,6 +165,10 @@ pub fn run_plan(
     check_channel(&options.channel)?;
     let world_rebound = check_world(plans, options, host)?;
     let prepared = prepare(plans.compiled)?;
+    let preflight_text = match &plans.apply_preflight {
+        Some((place, stored)) if !options.dry => Some(read_text(stored, place)?.0),
+        _ => None,
+    };
     let runner = runner_info(host, layers)?;
     let lanes = if options.dry { Lanes::NONE } else { plans.plan.lanes };
 
@@ -177,7 +184,8 @@ pub fn run_plan(
     let bundle = OpenBundle::create(lock, plans.path_root, identity, (host.clock)()).map_err(bundle_error)?;
     let mut session = Session { plans, options, host, layers, lanes, prepared, bundle, world_rebound };
 
-    session.write_manifest().map_err(bundle_error)?;
+    let preflight = preflight_text.map(|text| session.apply_preflight(&text, cancel));
+    session.begin(preflight).map_err(bundle_error)?;
     let task = Task {
         prepared: &session.prepared,
         fixtures: plans.fixtures,
@@ -268,13 +276,31 @@ impl Session<'_> {
         &self.plans.plan.plan_id
     }
 
-    fn write_manifest(&mut self) -> Result<(), BundleError> {
+    fn apply_preflight(&self, text: &str, cancel: &Cancel) -> Value {
+        let stored = self.plans.apply_preflight.as_ref().map_or("", |(_, stored)| stored);
+        apply_preflight(text, stored, self.run_id(), self.layers.already_sandboxed, self.host, cancel)
+    }
+
+    /// Everything that is known before the lanes: preflight record, manifest, expected matrices, profiles as applied.
+    fn begin(&mut self, preflight: Option<Value>) -> Result<(), BundleError> {
+        let apply_preflight = match preflight {
+            None => None,
+            Some(record) => {
+                self.bundle.write_json(&name(layout::APPLY_PREFLIGHT), &record)?;
+                Some(ApplyPreflight { path: layout::APPLY_PREFLIGHT.to_owned(), record })
+            }
+        };
         let context = self.plans.path_root.display().to_string();
         let mut manifest = RunManifest::direct(self.bundle.identity(), self.bundle.recorded_dir(), &context);
         manifest.dry_run = self.options.dry;
+        manifest.apply_preflight = apply_preflight;
         manifest.world_rebound = Some(self.world_rebound);
         manifest.stand_in_tools = Some(self.host.stand_in_tools.keys().cloned().collect());
-        self.bundle.write_json(&name(layout::RUN_MANIFEST), &manifest)
+        self.bundle.write_json(&name(layout::RUN_MANIFEST), &manifest)?;
+        let matrix = documents::expected_matrix(self.world(), self.plans.compiled);
+        self.bundle.write_json(&name(layout::EXPECTED_MATRIX_GENERATED), &matrix)?;
+        self.bundle.write_json(&name(layout::EXPECTED_MATRIX), &matrix)?;
+        self.write_applied_profiles()
     }
 
     /// Everything after the lanes: documents in the order of the format, then the commit.
@@ -283,10 +309,6 @@ impl Session<'_> {
             Ok(executed) => (executed, None),
             Err(error) => (Executed::default(), Some(error.to_string())),
         };
-        let matrix = documents::expected_matrix(self.world(), self.plans.compiled);
-        self.bundle.write_json(&name(layout::EXPECTED_MATRIX_GENERATED), &matrix)?;
-        self.bundle.write_json(&name(layout::EXPECTED_MATRIX), &matrix)?;
-        self.write_applied_profiles()?;
         let baseline = executed.baseline;
         let results = self.profile_results(executed.scenario);
         if self.lanes.scenario && error.is_none() {
@@ -485,6 +507,9 @@ impl Session<'_> {
         }
         if self.lanes.scenario || self.lanes.baseline {
             expected.extend([layout::PATH_WITNESSES, layout::FIXTURES]);
+        }
+        if self.plans.apply_preflight.is_some() && !self.options.dry {
+            expected.push(layout::APPLY_PREFLIGHT);
         }
         if self.lanes.oracle {
             expected.push(layout::ORACLE_RESULTS);

@@ -9,9 +9,10 @@ pub(crate) const MAX_NESTING: usize = 256;
 /// The most forms in one text.
 pub(crate) const MAX_FORMS: usize = 500_000;
 /// The most evaluation steps of one compilation.
-pub(crate) const MAX_STEPS: u64 = 2_000_000;
-/// The deepest nesting of evaluations (calls that are not in tail position).
-pub(crate) const MAX_DEPTH: usize = 400;
+pub(crate) const MAX_STEPS: u64 = 1_000_000;
+/// The deepest nesting of evaluations (calls that are not in tail position). An unoptimised build takes up to 6 KiB of
+/// stack for one; a thread has 2 MiB.
+pub(crate) const MAX_DEPTH: usize = 200;
 /// The most memory that values of one compilation may take, in bytes, roughly counted.
 pub(crate) const MAX_VALUE_BYTES: usize = 64 << 20;
 /// The most rules of one profile.
@@ -19,4 +20,4 @@ pub(crate) const MAX_RULES: usize = 100_000;
 /// The most imported texts of one profile.
 pub(crate) const MAX_IMPORTS: usize = 32;
 /// The most memory that the expressions of one profile may take, in bytes.
-pub(crate) const MAX_PATTERN_TOTAL_BYTES: usize = 128 << 20;
+pub(crate) const MAX_PATTERN_TOTAL_BYTES: usize = 32 << 20;

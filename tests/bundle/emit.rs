@@ -154,12 +154,17 @@ fn no_bundle_is_no_answer() {
 #[test]
 fn a_packet_never_becomes_part_of_its_bundle() {
     let laid = Hand::good(LINUX).lay();
-    for inside in ["p.json", "summary.md", "new/p.json"] {
-        let out = laid.run.join(inside);
+    let other = laid.root.join("run-demo-2");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("run_status.json"), "{}").unwrap();
+    let inside = ["p.json", "summary.md", "new/p.json", "runtime_profiles/p.json"].map(|name| laid.run.join(name));
+    let around = ["LATEST", ".runtime.lock", "run-demo-2/p.json"].map(|name| laid.root.join(name));
+    for out in inside.iter().chain(&around) {
         let args = ["emit-promotion", "--bundle", laid.root.to_str().unwrap(), "--out", out.to_str().unwrap()];
         let output = runtime(&args);
         assert_eq!(code(&output), 2, "{output:?}");
     }
+    assert!(!laid.run.join("new").exists() && !laid.root.join(".runtime.lock").exists());
     assert_eq!(crate::support::validate(&laid.root).1["findings"], json!([]));
 }
 
@@ -186,4 +191,18 @@ fn a_moved_bundle_gets_pointers_to_itself() {
     let packet: Value = serde_json::from_slice(&std::fs::read(out).unwrap()).unwrap();
     let manifest = std::path::PathBuf::from(packet["run_manifest"].as_str().unwrap());
     assert_eq!(manifest, elsewhere.canonicalize().unwrap().join("run_manifest.json"));
+}
+
+#[test]
+fn only_a_regular_file_is_replaced() {
+    let laid = Hand::good(LINUX).lay();
+    let target = laid.temp.path().join("target");
+    std::fs::write(&target, "older").unwrap();
+    std::os::unix::fs::symlink(&target, laid.temp.path().join("p.json")).unwrap();
+    let output = emit(&laid, "p.json", &[]);
+    assert_eq!(code(&output), 3, "{output:?}");
+    assert!(text(&output.stderr).contains("symbolic link"), "{output:?}");
+    assert_eq!(std::fs::read(&target).unwrap(), b"older");
+    std::fs::create_dir(laid.temp.path().join("d")).unwrap();
+    assert_eq!(code(&emit(&laid, "d", &[])), 3);
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::super::layout::{ARTIFACT_INDEX, RESERVED, RUN_STATUS};
+use super::super::layout::ARTIFACT_INDEX;
 use super::problem::{Kind, Problem};
 use crate::base::digest::Sha256Hex;
 use crate::base::rel_path::RelPath;
@@ -84,8 +84,8 @@ fn claim(entry: &Value, run_ids: &[&str]) -> Result<(Claim, Vec<Fault>), Fault> 
     if has_parent_step(path) {
         return Err(outside(path));
     }
-    if RESERVED.contains(&name.as_str()) && name.as_str() != RUN_STATUS {
-        return Err((Kind::EntryMalformed, format!("{name} cannot be an artifact")));
+    if name.as_str() == ARTIFACT_INDEX {
+        return Err((Kind::EntryMalformed, "the index cannot list itself".to_owned()));
     }
     let mut notes = Vec::new();
     let sha256 = match entry.get("sha256") {

@@ -11,9 +11,10 @@ use super::raw::{Document, UnverifiedBundle};
 
 /// Checks the three documents themselves and against each other.
 pub(super) fn check(bundle: &UnverifiedBundle, problems: &mut Vec<Problem>) {
-    readable(&bundle.index, ARTIFACT_INDEX, (Kind::IndexMissing, Kind::IndexMalformed), problems);
-    readable(&bundle.status, RUN_STATUS, (Kind::RunStatusMissing, Kind::RunStatusMalformed), problems);
-    readable(&bundle.manifest, RUN_MANIFEST, (Kind::ManifestMissing, Kind::ManifestMalformed), problems);
+    let run_id = bundle.run_id();
+    readable(run_id, &bundle.index, ARTIFACT_INDEX, (Kind::IndexMissing, Kind::IndexMalformed), problems);
+    readable(run_id, &bundle.status, RUN_STATUS, (Kind::RunStatusMissing, Kind::RunStatusMalformed), problems);
+    readable(run_id, &bundle.manifest, RUN_MANIFEST, (Kind::ManifestMissing, Kind::ManifestMalformed), problems);
     life(bundle, problems);
     tags(bundle, problems);
     for (key, kind) in [
@@ -32,11 +33,17 @@ fn documents(bundle: &UnverifiedBundle) -> [(&'static str, &Document); 3] {
     [(ARTIFACT_INDEX, &bundle.index), (RUN_STATUS, &bundle.status), (RUN_MANIFEST, &bundle.manifest)]
 }
 
-fn readable(document: &Document, name: &str, (missing, malformed): (Kind, Kind), problems: &mut Vec<Problem>) {
+fn readable(
+    run_id: &str,
+    document: &Document,
+    name: &str,
+    (missing, malformed): (Kind, Kind),
+    problems: &mut Vec<Problem>,
+) {
     match document {
         Document::Absent => {
             let message = match missing {
-                Kind::IndexMissing => "there is no artifact_index.json: the run was never committed".to_owned(),
+                Kind::IndexMissing => format!("run {run_id} was never committed: there is no {name}"),
                 _ => format!("there is no {name}"),
             };
             problems.push(Problem::new(missing, name, message));

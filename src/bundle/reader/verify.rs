@@ -19,6 +19,9 @@ use crate::vocab::{Finding, Severity};
 /// Files up to this size are read in one piece; larger ones are streamed.
 const ONE_PIECE_BYTES: u64 = 64 * 1024;
 
+/// More threads than this never help hashing.
+const MAX_JOBS: usize = 256;
+
 /// The answer of a reader: everything found, and the bundle in the state it earned.
 #[derive(Debug)]
 pub struct Verification {
@@ -60,7 +63,7 @@ impl Verification {
 
 impl UnverifiedBundle {
     /// Checks everything: documents, identities, every indexed byte, files without entry. `jobs` threads hash (0: one
-    /// per processor).
+    /// per processor; at most [`MAX_JOBS`]).
     #[must_use]
     pub fn verify(self, jobs: usize) -> Verification {
         let generation = self.generation();
@@ -112,7 +115,7 @@ impl UnverifiedBundle {
         let run_ids: Vec<&str> = run_ids.into_iter().filter(|id| !id.is_empty()).collect();
         let claims = entry::claims(index, &run_ids, problems);
         let work = || claims.par_iter().map(|claim| self.check(claim, generation)).collect::<Vec<_>>();
-        let results = match rayon::ThreadPoolBuilder::new().num_threads(jobs).build() {
+        let results = match rayon::ThreadPoolBuilder::new().num_threads(jobs.min(MAX_JOBS)).build() {
             Ok(pool) => pool.install(work),
             // No threads to be had: the calling thread does it.
             Err(_) => claims.iter().map(|claim| self.check(claim, generation)).collect(),

@@ -63,6 +63,11 @@ impl Dir {
         if batch::sync_filesystem(&self.handle).map_err(|e| FsError::io("sync", self.path(), e))? {
             return Ok(());
         }
+        self.sync_each(names)
+    }
+
+    /// Syncs `names` file by file, then every directory on the way, the deepest first, then this one.
+    fn sync_each(&self, names: &[RelPath]) -> Result<(), FsError> {
         let mut directories = std::collections::BTreeSet::new();
         for name in names {
             let opened = self.open_file(name)?;
@@ -129,14 +134,22 @@ pub(super) fn replace_in(parent: &File, last: &str, bytes: &[u8], synced: bool, 
     let written = temp
         .write_all(bytes)
         .map_err(|e| FsError::io("write", target, e))
-        .and_then(|()| if synced { sync_handle(&temp, target) } else { Ok(()) })
+        .and_then(|()| {
+            if !synced {
+                return Ok(());
+            }
+            fault::point("sync", target)?;
+            sync_handle(&temp, target)
+        })
         .and_then(|()| {
             fault::point("rename", target)?;
             rustix::fs::renameat(parent, &temp_name, parent, last).map_err(|e| FsError::io("rename", target, e))
         });
     if let Err(error) = written {
         // Best effort: the name is ours alone, and the first error is the one to report.
-        let _ = rustix::fs::unlinkat(parent, &temp_name, AtFlags::empty());
+        if fault::point("remove the temporary file of", target).is_ok() {
+            let _ = rustix::fs::unlinkat(parent, &temp_name, AtFlags::empty());
+        }
         return Err(error);
     }
     if synced {
@@ -166,4 +179,74 @@ pub(super) const TEMP_PREFIX: &str = ".tmp-";
 /// Syncs one file or directory (macOS: `F_FULLFSYNC`, as the standard library does).
 fn sync_handle(handle: &File, path: &Path) -> Result<(), FsError> {
     handle.sync_all().map_err(|e| FsError::io("sync", PathBuf::from(path), e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fault_testing as fault;
+    use super::*;
+
+    fn name(text: &str) -> RelPath {
+        RelPath::try_from(text).unwrap()
+    }
+
+    fn listing(dir: &Dir) -> Vec<String> {
+        dir.list(100).unwrap().0.into_iter().map(|entry| entry.name).collect()
+    }
+
+    #[test]
+    fn a_write_replaces_whole_files_and_leaves_nothing_else() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        dir.write(&name("a/b/c"), b"one").unwrap();
+        dir.write_synced(&name("a/b/c"), b"two").unwrap();
+        assert_eq!(dir.read(&name("a/b/c"), 10).unwrap(), b"two");
+        assert_eq!(listing(&dir.open_dir(&name("a/b")).unwrap()), ["c"]);
+    }
+
+    #[test]
+    fn a_failed_write_keeps_the_old_file_and_removes_its_temporary_one() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        // A file cannot replace a directory: the rename fails after the temporary file was written.
+        std::fs::create_dir(temp.path().join("taken")).unwrap();
+        let error = dir.write(&name("taken"), b"x").unwrap_err();
+        assert!(error.to_string().starts_with("cannot rename "), "{error}");
+        assert_eq!(listing(&dir), ["taken"]);
+    }
+
+    #[test]
+    fn links_are_not_written_through() {
+        let temp = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        std::os::unix::fs::symlink(outside.path(), temp.path().join("sub")).unwrap();
+        assert!(matches!(dir.write(&name("sub/file"), b"x"), Err(FsError::Link { .. })));
+        assert!(matches!(dir.write(&name("sub/deeper/file"), b"x"), Err(FsError::Link { .. })));
+        assert!(std::fs::read_dir(outside.path()).unwrap().next().is_none());
+        // A link in the place of the file itself is replaced, not followed.
+        let target = outside.path().join("target");
+        dir.write(&name("plain"), b"x").unwrap();
+        std::os::unix::fs::symlink(&target, temp.path().join("link")).unwrap();
+        dir.write(&name("link"), b"y").unwrap();
+        assert!(!target.exists());
+        assert_eq!(dir.read(&name("link"), 10).unwrap(), b"y");
+    }
+
+    #[test]
+    fn a_batch_is_synced_file_by_file_where_there_is_no_better_way() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        let names = [name("x"), name("a/b/c"), name("a/d")];
+        for name in &names {
+            dir.write(name, b"1").unwrap();
+        }
+        dir.sync_batch(&names).unwrap();
+        fault::stop_after(usize::MAX);
+        dir.sync_each(&names).unwrap();
+        let synced = fault::resume();
+        let root = format!("sync directory {}", temp.path().file_name().unwrap().to_str().unwrap());
+        assert_eq!(synced, ["sync directory b", "sync directory a", root.as_str()]);
+        assert!(dir.sync_each(&[name("absent")]).unwrap_err().is_not_found());
+    }
 }

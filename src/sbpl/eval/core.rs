@@ -16,6 +16,9 @@ use crate::vocab::{Operation, Span};
 /// A rough size of one value in memory, for accounting.
 pub(super) const VALUE_BYTES: usize = 40;
 
+/// From this many problems on, names are no longer looked for a similar one.
+const MAX_SUGGESTIONS: usize = 20;
+
 /// Evaluated arguments with the place of each.
 pub(super) struct Arguments<'f> {
     pub values: Vec<Value<'f>>,
@@ -33,14 +36,19 @@ impl Arguments<'_> {
 impl<'f> Evaluator<'f, '_> {
     /// Evaluates one form.
     pub(super) fn eval(&mut self, form: &'f Form, scope: Option<ScopeId>) -> Outcome<Value<'f>> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            let message = format!("calls are nested more than {MAX_DEPTH} deep");
-            return Err(Fault::stop("too-deep", form.span, message).help("a helper may be calling itself without end"));
-        }
+        self.deeper(form.span)?;
         let value = self.eval_loop(form, scope);
         self.depth -= 1;
         value
+    }
+
+    fn deeper(&mut self, span: Span) -> Outcome<()> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            let message = format!("calls are nested more than {MAX_DEPTH} deep");
+            return Err(Fault::stop("too-deep", span, message).help("a helper may be calling itself without end"));
+        }
+        Ok(())
     }
 
     fn eval_loop(&mut self, mut form: &'f Form, mut scope: Option<ScopeId>) -> Outcome<Value<'f>> {
@@ -114,6 +122,9 @@ impl<'f> Evaluator<'f, '_> {
             return Ok(unknown);
         }
         let fault = Fault::new("unbound", span, format!("`{}` is not defined", shown(name)));
+        if self.diagnostics.items().len() >= MAX_SUGGESTIONS {
+            return Err(fault);
+        }
         Err(match similar(name, &self.globals) {
             Some(close) => fault.help(format!("is `{close}` meant?")),
             None => fault,
@@ -272,6 +283,7 @@ impl<'f> Evaluator<'f, '_> {
         match &form.kind {
             FormKind::Quoted(QuoteKind::Unquote, inner) => self.eval(inner, scope),
             FormKind::List(items) => {
+                self.deeper(form.span)?;
                 let mut values = Vec::with_capacity(items.len());
                 for item in items {
                     let FormKind::Quoted(QuoteKind::Splice, inner) = &item.kind else {
@@ -290,6 +302,7 @@ impl<'f> Evaluator<'f, '_> {
                         }
                     }
                 }
+                self.depth -= 1;
                 self.list(values, form.span)
             }
             _ => self.datum(form),

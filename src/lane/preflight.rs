@@ -1,0 +1,77 @@
+//! The apply preflight: one profile applied once before the run, to show that applying works at all.
+
+use serde_json::{Value, json};
+
+use crate::base::cancel::Cancel;
+use crate::event::ProbeFacts;
+use crate::fixture::{FixtureDir, FixtureSet};
+use crate::host::Host;
+use crate::probe::SourceText;
+use crate::vocab::{Decision, FailureStage};
+
+use super::execute::{Execution, execute};
+
+/// Schema tag of the record. v0.1: first form.
+const SCHEMA: &str = "runtime-tools.apply_preflight.v0.1";
+
+/// Applies the profile `text` in a worker that then performs one harmless operation, and records how that went.
+///
+/// Whether the operation was allowed does not matter; whether the profile could be applied does.
+#[must_use]
+pub fn apply_preflight(
+    text: &str,
+    stored_path: &str,
+    run_id: &str,
+    already_sandboxed: bool,
+    host: &Host,
+    cancel: &Cancel,
+) -> Value {
+    let sources = [SourceText { name: stored_path.to_owned(), text: text.to_owned() }];
+    let probe = ProbeFacts {
+        profile_id: "apply_preflight_profile".to_owned(),
+        name: "apply".to_owned(),
+        expectation_id: "apply".to_owned(),
+        operation: "process-fork".to_owned(),
+        performed: Some("process-fork".to_owned()),
+        target: "self".to_owned(),
+        resolved_target: "self".to_owned(),
+        expected: Decision::Allow,
+        anchor_ctx_id: None,
+    };
+    let self_check =
+        json!({"source": "proc_status", "rc": i32::from(already_sandboxed), "sandboxed": already_sandboxed});
+    let mut record = json!({
+        "world_id": host.world_id, "run_id": run_id, "profile": stored_path,
+        "runner": host.worker_exe.display().to_string(), "sandbox_check_self": self_check,
+    });
+    let outcome = match FixtureDir::create(&host.temp_dir) {
+        Err(error) => json!({"status": "error", "error": error.to_string()}),
+        Ok(fixture_dir) => {
+            let fixtures = FixtureSet::empty();
+            let what =
+                Execution { probe: &probe, sources: Some(&sources), fixtures: &fixtures, fixture_dir: &fixture_dir };
+            let (_, seen, report) = execute(&what, host, cancel);
+            let applied = report.is_some();
+            let fault = seen.fault.as_ref();
+            let apply_failed = fault.is_some_and(|fault| fault.stage == FailureStage::Apply);
+            json!({
+                "status": if applied { "ok" } else { "error" },
+                "error": fault.map(|fault| fault.message.clone()),
+                "command": seen.command, "exit_code": seen.exit_status, "stdout": "", "stderr": seen.stderr,
+                "apply_report": {
+                    "api": "linux_supervisor", "rc": if applied { 0 } else { -1 }, "errno": 0,
+                    "errbuf": fault.map(|fault| fault.message.clone()),
+                    "err_class": if applied { "ok" } else { "unknown" },
+                    "err_class_source": if applied { "none" } else { "errbuf_present" },
+                },
+                "apply_marker_pid": null,
+                "apply_ok": applied,
+                "failure_stage": apply_failed.then_some("apply"),
+            })
+        }
+    };
+    let fields = record.as_object_mut().expect("the record is written as an object above");
+    fields.extend(outcome.as_object().cloned().unwrap_or_default());
+    fields.insert("schema_version".to_owned(), json!(SCHEMA));
+    record
+}

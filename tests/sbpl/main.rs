@@ -1,0 +1,9 @@
+//! The profile language as a whole: decisions by table, broken profiles, properties, the command line.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod broken;
+mod decisions;
+mod explain;
+mod properties;
+mod support;
