@@ -1,12 +1,175 @@
 //! `sandbox run`
 
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::Context as _;
+use serde_json::json;
+
 use super::context::Context;
-use super::exit::{CliResult, Failure};
+use super::exit::{CliResult, Exit, Failure};
+use super::sbpl::{self, ProfileArgs};
+use crate::base::cancel::Cancel;
+use crate::base::json as document;
+use crate::sandbox::{self, Command, End, Job, SandboxError, Supervised, Trap};
+use crate::vocab::Decision;
+
+/// Our own set-up failed, or the profile is not one.
+const SET_UP_FAILED: Exit = Exit::OfCommand(125);
 
 /// Arguments of `sandbox run`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = HELP)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    profile: ProfileArgs,
+    /// Write refusals to this file, one JSON object per line
+    #[arg(long, value_name = "FILE")]
+    denials: Option<PathBuf>,
+    /// Write what was enforced to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Refuse nothing; record what would be refused
+    #[arg(long)]
+    observe: bool,
+    /// Leave a layer of enforcement out; the report names it (for tests)
+    #[arg(long, value_name = "NAME", hide = true)]
+    without_layer: Vec<String>,
+    /// Command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
 
-pub(crate) fn run(_args: &Args, _context: &Context) -> CliResult {
-    Err(Failure::no(anyhow::anyhow!("sandbox run is not built yet")))
+const HELP: &str = "\
+The overlay linux-base.sb is shipped: loader, C library, locale and null devices for Linux programs.
+
+Exit status: the command's, 128 plus its signal, 125 our own set-up failed, 126 the command was refused at its start or
+cannot be executed, 127 it does not exist, 130 interrupted.
+
+Examples:
+  runtime sandbox run --profile p.sb --overlay linux-base.sb -- cat notes.txt
+  runtime sandbox run --profile p.sb -D HOME=/home/u --denials denials.jsonl -- make";
+
+pub(crate) fn run(args: &Args, context: &Context) -> CliResult {
+    let policy = match sbpl::compile(&args.profile, context).map_err(set_up)? {
+        Ok(policy) => policy,
+        Err(diagnostics) => {
+            sbpl::show_diagnostics(&diagnostics, false, context)?;
+            return Ok(SET_UP_FAILED);
+        }
+    };
+    sbpl::warn(policy.warnings(), context);
+    // Both are opened now: afterwards this process is inside its own outer domain and can make no file.
+    let denials = args.denials.as_deref().map(|path| create(path, context)).transpose()?;
+    let report = args.report.as_deref().map(|path| create(path, context)).transpose()?;
+    let (cancel, signal) = interruptible()?;
+    let job = Job {
+        trap: Trap::AsNeeded,
+        observe: args.observe,
+        without_layers: args.without_layer.clone(),
+        ..Job::new(Some(&policy))
+    };
+    let command = Command {
+        program: args.command[0].clone(),
+        argv: args.command.clone(),
+        env: context.env.clone().into_iter().collect(),
+        cwd: context.cwd.clone(),
+        cancel,
+    };
+    let supervised = sandbox::exec(&job, &command).map_err(refused)?;
+    if let Some(mut file) = denials {
+        write_denials(&mut file, &supervised).context("cannot write the denials").map_err(set_up)?;
+    }
+    if let (Some(mut file), Some(report)) = (report, &supervised.report) {
+        let text = document::to_pretty(report);
+        file.write_all(text.as_bytes()).context("cannot write the report").map_err(set_up)?;
+    }
+    if supervised.records_dropped > 0 {
+        eprintln!("warning: {} decisions were not kept", supervised.records_dropped);
+    }
+    Ok(exit(&supervised, args, signal.load(Ordering::SeqCst)))
+}
+
+fn exit(supervised: &Supervised, args: &Args, signal: usize) -> Exit {
+    if supervised.cancelled {
+        return Exit::OfCommand(code(128 + i32::try_from(signal).unwrap_or(0)));
+    }
+    if let Some(errno) = supervised.exec_errno {
+        let why = std::io::Error::from_raw_os_error(errno);
+        eprintln!("error: cannot execute {}", Path::new(&args.command[0]).display());
+        eprintln!("  caused by: {why}");
+        if let Some(denied) = supervised.records.iter().find(|record| record.decision == Decision::Deny) {
+            let rule = denied.rule.as_ref().map_or("no rule".to_owned(), ToString::to_string);
+            eprintln!("  hint: {} on {} was denied by {rule}", denied.operation, denied.target);
+        }
+    }
+    Exit::OfCommand(match supervised.end {
+        End::Exited(status) => code(status),
+        End::Signaled(signal) => code(128 + signal),
+    })
+}
+
+fn code(status: i32) -> u8 {
+    u8::try_from(status).unwrap_or(u8::MAX)
+}
+
+/// A request to stop that a terminal's or another process's signal sets, and the number of that signal.
+fn interruptible() -> Result<(Cancel, Arc<AtomicUsize>), Failure> {
+    let (cancel, signal) = (Cancel::default(), Arc::new(AtomicUsize::new(0)));
+    for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+        let value = usize::try_from(number).unwrap_or(0);
+        signal_hook::flag::register_usize(number, Arc::clone(&signal), value)
+            .and_then(|_| signal_hook::flag::register(number, cancel.flag()))
+            .context("cannot listen for signals")
+            .map_err(set_up)?;
+    }
+    Ok((cancel, signal))
+}
+
+fn create(path: &Path, context: &Context) -> Result<File, Failure> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(context.absolute(path))
+        .with_context(|| format!("cannot write {}", path.display()))
+        .map_err(set_up)
+}
+
+fn write_denials(file: &mut File, supervised: &Supervised) -> std::io::Result<()> {
+    let mut text = String::new();
+    for (record, tally) in supervised.records.iter().zip(&supervised.tallies) {
+        if record.decision == Decision::Allow {
+            continue;
+        }
+        let mut line = json!({
+            "operation": record.operation,
+            "target": record.target,
+            "pid": record.pid,
+            "process": record.process,
+            "rule": record.rule.as_ref().map(ToString::to_string),
+            "count": tally.count,
+            "first_at_unix_s": record.at_unix_s,
+            "last_at_unix_s": tally.last_at_unix_s,
+        });
+        if let Some(reason) = &record.undecided {
+            line["undecided"] = json!(reason);
+        }
+        text.push_str(&line.to_string());
+        text.push('\n');
+    }
+    file.write_all(text.as_bytes())
+}
+
+fn set_up(error: impl Into<Failure>) -> Failure {
+    Failure { exit: SET_UP_FAILED, ..error.into() }
+}
+
+fn refused(error: SandboxError) -> Failure {
+    let hint = matches!(error, SandboxError::MissingLayers { .. }).then(|| "see `runtime status`".to_owned());
+    Failure { exit: SET_UP_FAILED, error: error.into(), hint }
 }

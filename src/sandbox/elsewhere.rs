@@ -10,6 +10,6 @@ pub(super) fn exec(_job: &Job<'_>, _command: &Command) -> Result<Supervised, San
     Err(SandboxError::NotAvailable { system: std::env::consts::OS })
 }
 
-pub(super) fn layers() -> Layers {
+pub(super) fn probe() -> Layers {
     Layers::none(std::env::consts::OS)
 }

@@ -23,6 +23,7 @@ mod elsewhere;
 #[cfg(target_os = "linux")]
 mod linux;
 pub mod lower;
+pub mod overlay;
 pub mod report;
 
 #[cfg(not(target_os = "linux"))]
@@ -185,5 +186,5 @@ pub fn exec(job: &Job<'_>, command: &Command) -> Result<Supervised, SandboxError
 /// Finds out which layers of enforcement this environment offers. Reads and probes, changes nothing.
 #[must_use]
 pub fn layers() -> Layers {
-    platform::layers()
+    platform::probe()
 }

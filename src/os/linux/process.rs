@@ -143,6 +143,49 @@ pub fn number_of(fd: BorrowedFd<'_>) -> RawFd {
     fd.as_raw_fd()
 }
 
+/// Ignores the signals a terminal sends to its foreground group, and requests to end.
+pub fn ignore_terminal_signals() {
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: ignoring a signal installs no code.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
+/// Restores what a program expects of signals: Rust's start-up ignores `SIGPIPE`, and an exec would hand that on.
+pub fn restore_pipe_signal() {
+    // SAFETY: the default action installs no code.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
+/// Prepares [`interrupt`]: the signal it sends does nothing but end a blocking call.
+pub fn allow_interrupts() {
+    extern "C" fn nothing(_signal: libc::c_int) {}
+    // SAFETY: all-zero bytes are a valid `sigaction`: no flags (so calls are not restarted) and an empty mask. The handler does
+    // nothing.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;
+        libc::sigaction(libc::SIGURG, &raw const action, std::ptr::null_mut());
+    }
+}
+
+/// Ends the blocking call that a thread of this process may be in; see [`allow_interrupts`].
+pub fn interrupt(thread: Pid) {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    // SAFETY: takes its arguments by value; a thread that is gone, or not of this process, is not found.
+    unsafe { libc::syscall(libc::SYS_tgkill, own, thread.as_raw_nonzero().get(), libc::SIGURG) };
+}
+
+/// Version of the kernel's Landlock interface, 0 when there is none (landlock_create_ruleset(2)).
+#[must_use]
+pub fn landlock_abi() -> u32 {
+    const VERSION: libc::c_long = 1;
+    let none = std::ptr::null::<libc::c_void>();
+    // SAFETY: with this flag the kernel takes no attributes and only returns its version.
+    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, 0_usize, VERSION) };
+    u32::try_from(version).unwrap_or(0)
+}
+
 /// The children of process `parent`, zombies included, by a scan of `/proc`.
 ///
 /// # Errors

@@ -1,18 +1,39 @@
 //! The Linux supervisor: seccomp user notification that performs the operation itself, Landlock below.
+//!
+//! Life of a confinement ([`confine`]): probe the layers, plan (filter from [`table`] and profile, bounds from
+//! `sandbox::lower`), give up capabilities, enter the outer domain, grow the [`tree`], enter the inner domain and install
+//! the [`filter`] inside, take the listener over, answer calls ([`supervise`], [`dispatch`]) until the first process has
+//! ended, end the rest, hand over the records.
+//!
+//! Life of a call ([`call`]): read the arguments once, [`resolve`] the path as the program sees it, judge every operation it
+//! amounts to, make sure the caller still waits, perform it on the object that was judged, answer, record.
+//!
+//! Invariants: the kernel never runs a trapped call again on memory the program can change, but for exec, which the inner
+//! domain bounds; every error is answered as an error; what has no handler does not exist.
 
+mod allowances;
+mod attributes;
+mod call;
+mod confine;
+mod dispatch;
+mod entries;
+mod exec;
 mod filter;
+mod image;
+mod landlock;
+mod layers;
+mod metadata;
+mod mounts;
+mod open;
+mod path;
+mod processes;
+mod records;
+mod relations;
+mod resolve;
+mod status;
+mod supervise;
 mod table;
+mod tree;
 
-use super::{Command, Job, Layers, SandboxError, Supervised};
-
-pub(super) fn enter(_job: &Job<'_>, _body: impl FnOnce() -> u8) -> Result<Supervised, SandboxError> {
-    Err(SandboxError::NotAvailable { system: "this revision (not built yet)" })
-}
-
-pub(super) fn exec(_job: &Job<'_>, _command: &Command) -> Result<Supervised, SandboxError> {
-    Err(SandboxError::NotAvailable { system: "this revision (not built yet)" })
-}
-
-pub(super) fn layers() -> Layers {
-    Layers::none("linux")
-}
+pub(super) use confine::{enter, exec};
+pub(super) use layers::probe;

@@ -116,10 +116,6 @@ pub(super) enum Handler {
     RtSigqueueinfo,
     RtTgsigqueueinfo,
     PidfdOpen,
-    ProcessFirst,
-    Priority,
-    /// A decision without an object; the operation is the [`Class::Judge`] one.
-    Plain,
 }
 
 const READ: &str = "file-read-data";
@@ -154,7 +150,7 @@ impl Handler {
             Self::Fork => &["process-fork"],
             Self::Kill | Self::Tkill | Self::Tgkill | Self::RtSigqueueinfo | Self::RtTgsigqueueinfo => &["signal"],
             // Never left to the kernel alone: processes outside the sandbox are refused whatever the profile says.
-            Self::PidfdOpen | Self::ProcessFirst | Self::Priority | Self::Plain => &[],
+            Self::PidfdOpen => &[],
         }
     }
 

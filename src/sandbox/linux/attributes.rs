@@ -1,0 +1,116 @@
+//! Calls that change an object's attributes: mode, owner, times, length, extended attributes.
+
+use rustix::io::Errno;
+
+use super::call::{Answer, Answered, Call};
+use super::metadata::{At, Subject, XATTR_NAME_MAX, XATTR_SIZE_MAX, long_name};
+use crate::os::linux::{memory, object};
+
+const MODE: &str = "file-write-mode";
+const OWNER: &str = "file-write-owner";
+const TIMES: &str = "file-write-times";
+const DATA: &str = "file-write-data";
+const XATTR: &str = "file-write-xattr";
+
+/// One time as two 64-bit words, seconds and a fraction.
+const TIME_SIZE: usize = 16;
+
+impl Call<'_> {
+    pub(super) fn chmod(&mut self, subject: Subject, mode_at: usize) -> Answered {
+        let located = self.subject(subject, MODE)?;
+        self.still_waiting()?;
+        object::chmod(located.found()?, self.unsigned(mode_at) & 0o7777)?;
+        Ok(Answer::DONE)
+    }
+
+    pub(super) fn chown(&mut self, subject: Subject, uid_at: usize) -> Answered {
+        let located = self.subject(subject, OWNER)?;
+        self.still_waiting()?;
+        object::chown(located.found()?, self.unsigned(uid_at), self.unsigned(uid_at + 1))?;
+        Ok(Answer::DONE)
+    }
+
+    pub(super) fn truncate(&mut self) -> Answered {
+        let located = self.judged(At::path(0), DATA)?;
+        self.still_waiting()?;
+        object::truncate(located.found()?, self.word(1).cast_signed())?;
+        Ok(Answer::DONE)
+    }
+
+    /// utimensat(2); a null path means the descriptor itself.
+    pub(super) fn set_times_at(&mut self) -> Answered {
+        let times = self.times(2, 1)?;
+        let subject =
+            if self.word(1) == 0 { Subject::Descriptor } else { Subject::Path(At::of(self.int(0), 1, self.int(3))) };
+        self.set_times(subject, times)
+    }
+
+    /// utimes(2) and futimesat(2): microseconds.
+    pub(super) fn set_times_us(&mut self, at: At, times_at: usize) -> Answered {
+        let times = self.times(times_at, 1000)?;
+        self.set_times(Subject::Path(at), times)
+    }
+
+    /// utime(2): whole seconds.
+    pub(super) fn set_times_s(&mut self) -> Answered {
+        let times = if self.word(1) == 0 {
+            None
+        } else {
+            let mut raw = [0; TIME_SIZE];
+            self.read(1, &mut raw)?;
+            let whole = |at: usize| libc::timespec { tv_sec: number(&raw, at), tv_nsec: 0 };
+            Some([whole(0), whole(8)])
+        };
+        self.set_times(Subject::Path(At::path(0)), times)
+    }
+
+    fn set_times(&mut self, subject: Subject, times: Option<[libc::timespec; 2]>) -> Answered {
+        let located = self.subject(subject, TIMES)?;
+        self.still_waiting()?;
+        object::set_times(located.found()?, times)?;
+        Ok(Answer::DONE)
+    }
+
+    /// Two times from the caller's memory, their fractions multiplied to nanoseconds.
+    fn times(&self, index: usize, nanoseconds_per_unit: i64) -> Result<Option<[libc::timespec; 2]>, Errno> {
+        if self.word(index) == 0 {
+            return Ok(None);
+        }
+        let mut raw = [0; 2 * TIME_SIZE];
+        self.read(index, &mut raw)?;
+        let time = |at: usize| {
+            let fraction = number(&raw, at + 8);
+            if nanoseconds_per_unit != 1 && !(0..1_000_000).contains(&fraction) {
+                return Err(Errno::INVAL);
+            }
+            Ok(libc::timespec { tv_sec: number(&raw, at), tv_nsec: fraction * nanoseconds_per_unit })
+        };
+        Ok(Some([time(0)?, time(TIME_SIZE)?]))
+    }
+
+    pub(super) fn set_xattr(&mut self, subject: Subject) -> Answered {
+        let name = self.string(1, XATTR_NAME_MAX).map_err(long_name)?;
+        let size = usize::try_from(self.word(3)).unwrap_or(usize::MAX);
+        if size > XATTR_SIZE_MAX {
+            return Err(Errno::TOOBIG);
+        }
+        let mut value = vec![0; size];
+        memory::read_exact(self.tid(), self.word(2), &mut value)?;
+        let located = self.subject(subject, XATTR)?;
+        self.still_waiting()?;
+        object::set_xattr(located.found()?, &name, &value, self.int(4))?;
+        Ok(Answer::DONE)
+    }
+
+    pub(super) fn remove_xattr(&mut self, subject: Subject) -> Answered {
+        let name = self.string(1, XATTR_NAME_MAX).map_err(long_name)?;
+        let located = self.subject(subject, XATTR)?;
+        self.still_waiting()?;
+        object::remove_xattr(located.found()?, &name)?;
+        Ok(Answer::DONE)
+    }
+}
+
+fn number(bytes: &[u8], at: usize) -> i64 {
+    i64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes of a fixed buffer"))
+}

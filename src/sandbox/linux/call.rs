@@ -1,0 +1,252 @@
+//! One trapped call: its arguments, the decisions made for it, and its answer.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{FileType, Stat};
+use rustix::io::Errno;
+
+use super::path::display;
+use super::processes::{self, Processes};
+use super::records::{Records, now_unix_s};
+use crate::denial::DecisionRecord;
+use crate::os::linux::memory;
+use crate::os::linux::seccomp::{Listener, Notification};
+use crate::sbpl::{Access, Policy, Target, VnodeType};
+use crate::vocab::{Decision, Operation, RuleRef};
+
+/// What all workers of one supervisor share.
+#[derive(Debug)]
+pub(super) struct Shared<'s> {
+    pub(super) policy: &'s Policy,
+    pub(super) observe: bool,
+    pub(super) listener: &'s Listener,
+    pub(super) processes: &'s Processes,
+    pub(super) records: &'s Records,
+    /// Mounts of procfs elsewhere than at `/proc`: never entered, because their per-process files cannot be told apart.
+    pub(super) foreign_proc: &'s [Vec<u8>],
+}
+
+/// How a call is answered when nothing refuses it.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// This value.
+    Value(i64),
+    /// A copy of this descriptor.
+    Descriptor { fd: OwnedFd, close_on_exec: bool },
+    /// The kernel runs the call itself. Only for decisions on register values, and for exec, which the inner Landlock domain
+    /// bounds.
+    Run,
+}
+
+impl Answer {
+    pub(super) const DONE: Self = Self::Value(0);
+}
+
+pub(super) type Answered = Result<Answer, Errno>;
+
+/// Errno of a refusal by the profile, as on macOS.
+pub(super) const REFUSED: Errno = Errno::PERM;
+
+/// A decision that becomes a record once the call's outcome is known.
+#[derive(Debug)]
+struct Pending {
+    operation: &'static str,
+    target: String,
+    decision: Decision,
+    rule: Option<RuleRef>,
+    undecided: Option<String>,
+}
+
+/// One trapped call in the hands of a worker.
+#[derive(Debug)]
+pub(super) struct Call<'s> {
+    pub(super) shared: &'s Shared<'s>,
+    pub(super) notification: Notification,
+    pub(super) name: &'static str,
+    pending: Vec<Pending>,
+}
+
+impl<'s> Call<'s> {
+    pub(super) fn new(shared: &'s Shared<'s>, notification: Notification, name: &'static str) -> Self {
+        Self { shared, notification, name, pending: Vec::new() }
+    }
+
+    pub(super) fn tid(&self) -> i32 {
+        self.notification.tid
+    }
+
+    /// An argument as the kernel takes it for an `int` or `unsigned int`.
+    #[expect(clippy::cast_possible_truncation, reason = "the kernel drops the upper half in the same way")]
+    pub(super) fn int(&self, index: usize) -> i32 {
+        self.notification.args[index] as i32
+    }
+
+    /// An argument as the kernel takes it for an `unsigned int`.
+    pub(super) fn unsigned(&self, index: usize) -> u32 {
+        self.int(index).cast_unsigned()
+    }
+
+    pub(super) fn word(&self, index: usize) -> u64 {
+        self.notification.args[index]
+    }
+
+    /// A path argument, read once.
+    pub(super) fn path(&self, index: usize) -> Result<Vec<u8>, Errno> {
+        memory::read_string(self.tid(), self.word(index), memory::PATH_MAX)
+    }
+
+    /// A short string argument, read once.
+    pub(super) fn string(&self, index: usize, limit: usize) -> Result<CString, Errno> {
+        CString::new(memory::read_string(self.tid(), self.word(index), limit)?).map_err(|_| Errno::INVAL)
+    }
+
+    pub(super) fn read(&self, index: usize, buffer: &mut [u8]) -> Result<(), Errno> {
+        memory::read_exact(self.tid(), self.word(index), buffer)
+    }
+
+    /// Writes a result into the caller's memory, if it still waits for it.
+    pub(super) fn write(&self, index: usize, bytes: &[u8]) -> Result<(), Errno> {
+        self.still_waiting()?;
+        memory::write_exact(self.tid(), self.word(index), bytes)
+    }
+
+    /// Fails when the caller no longer waits: then its memory and number may be another's. Asked before every side effect.
+    pub(super) fn still_waiting(&self) -> Result<(), Errno> {
+        if self.shared.listener.is_waiting(self.notification.id) { Ok(()) } else { Err(Errno::INTR) }
+    }
+
+    /// Decides one access on a path and notes the decision. `object` tells type and mode if the profile asks for them.
+    pub(super) fn allowed(&mut self, operation: &'static str, path: &[u8], object: Option<BorrowedFd<'_>>) -> bool {
+        let name = Operation::new(operation);
+        let bare = Target::Path { path, vnode_type: None, mode: None };
+        let mut judgement = self.shared.policy.judge(&Access { operation: &name, target: bare });
+        if judgement.decision().is_none()
+            && let Some(stat) = object.and_then(|fd| rustix::fs::fstat(fd).ok())
+        {
+            let (vnode_type, mode) = (vnode_type(&stat), Some(stat.st_mode & 0o7777));
+            let full = Target::Path { path, vnode_type, mode };
+            judgement = self.shared.policy.judge(&Access { operation: &name, target: full });
+        }
+        let (rule, reason) = (judgement.rule().cloned(), judgement.reason());
+        self.note(operation, display(path), judgement.decision(), rule, reason)
+    }
+
+    /// As [`Call::allowed`] for something whose type is known without looking: a link met on the way, or an entry that is
+    /// to be made.
+    pub(super) fn allowed_of_type(&mut self, operation: &'static str, path: &[u8], vnode_type: VnodeType) -> bool {
+        let name = Operation::new(operation);
+        let target = Target::Path { path, vnode_type: Some(vnode_type), mode: None };
+        let judgement = self.shared.policy.judge(&Access { operation: &name, target });
+        let (rule, reason) = (judgement.rule().cloned(), judgement.reason());
+        self.note(operation, display(path), judgement.decision(), rule, reason)
+    }
+
+    /// Decides an access that is not aimed at a path.
+    pub(super) fn allowed_on(&mut self, operation: &'static str, target: Target<'_>, shown: String) -> bool {
+        let name = Operation::new(operation);
+        let judgement = self.shared.policy.judge(&Access { operation: &name, target });
+        let (rule, reason) = (judgement.rule().cloned(), judgement.reason());
+        self.note(operation, shown, judgement.decision(), rule, reason)
+    }
+
+    /// Turns an access down whatever the profile says; recorded as undecided, since the profile was not applied.
+    pub(super) fn turn_down(&mut self, operation: &'static str, path: &[u8], reason: &str) -> Errno {
+        let undecided = Some(reason.to_owned());
+        let decision = Decision::Deny;
+        self.pending.push(Pending { operation, target: display(path), decision, rule: None, undecided });
+        REFUSED
+    }
+
+    fn note(
+        &mut self,
+        operation: &'static str,
+        target: String,
+        decision: Option<Decision>,
+        rule: Option<RuleRef>,
+        undecided: Option<String>,
+    ) -> bool {
+        let decision = decision.unwrap_or(Decision::Deny);
+        self.pending.push(Pending { operation, target, decision, rule, undecided });
+        decision == Decision::Allow || self.shared.observe
+    }
+
+    /// A point to return to when an attempt turns out to be aimed at something else.
+    pub(super) fn mark(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Forgets the decisions since a mark: they were not about what is acted on.
+    pub(super) fn forget_since(&mut self, mark: usize) {
+        self.pending.truncate(mark);
+    }
+
+    /// Forgets permissions noted since a mark and keeps refusals: steps on the way to what was asked for.
+    pub(super) fn forget_permitted_since(&mut self, mark: usize) {
+        let mut index = 0;
+        self.pending.retain(|pending| {
+            index += 1;
+            index <= mark || pending.decision == Decision::Deny
+        });
+    }
+
+    /// Answers the caller and turns the decisions into records.
+    pub(super) fn finish(mut self, answered: Answered) {
+        let listener = self.shared.listener;
+        let id = self.notification.id;
+        // Asked while the caller still waits: afterwards it may be gone, or be another program.
+        let pid = self.shared.processes.recorded_process_of(self.tid());
+        let refused = self.pending.iter().any(|pending| pending.decision == Decision::Deny);
+        let process = if refused { processes::name_of(pid) } else { None };
+        let (sent, errno) = match answered {
+            Ok(Answer::Value(value)) => (listener.answer(id, Ok(value)), None),
+            Ok(Answer::Run) => (listener.run_unchanged(id), None),
+            Ok(Answer::Descriptor { fd, close_on_exec }) => {
+                match listener.answer_with_descriptor(id, fd.as_fd(), close_on_exec) {
+                    Ok(_) => (Ok(()), None),
+                    Err(Errno::NOENT) => (Err(Errno::NOENT), None),
+                    Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
+                }
+            }
+            Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
+        };
+        // A caller that is gone got nothing; what was decided for it is still a decision.
+        let errno = if sent.is_ok() { errno } else { None };
+        self.record(errno, pid, process.as_deref());
+    }
+
+    /// In observe mode a refusal is recorded and not applied, so it carries no errno.
+    fn record(&mut self, errno: Option<Errno>, pid: i32, process: Option<&str>) {
+        for pending in std::mem::take(&mut self.pending) {
+            let deny = pending.decision == Decision::Deny;
+            self.shared.records.add(DecisionRecord {
+                operation: pending.operation.to_owned(),
+                target: pending.target,
+                decision: pending.decision,
+                rule: pending.rule,
+                undecided: pending.undecided,
+                errno: errno.map(Errno::raw_os_error),
+                pid,
+                process: process.filter(|_| deny).map(str::to_owned),
+                syscall: self.name.to_owned(),
+                at_unix_s: now_unix_s(),
+            });
+        }
+    }
+}
+
+/// Type of an object in the words of the `vnode-type` filter.
+pub(super) fn vnode_type(stat: &Stat) -> Option<VnodeType> {
+    Some(match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => VnodeType::RegularFile,
+        FileType::Directory => VnodeType::Directory,
+        FileType::Symlink => VnodeType::Symlink,
+        FileType::Fifo => VnodeType::Fifo,
+        FileType::Socket => VnodeType::Socket,
+        // Majors of terminals: 4 (tty), 5 (tty, console, ptmx), 136 to 143 (pts); admin-guide/devices.txt.
+        FileType::CharacterDevice if matches!(rustix::fs::major(stat.st_rdev), 4 | 5 | 136..=143) => VnodeType::Tty,
+        FileType::CharacterDevice => VnodeType::CharacterDevice,
+        FileType::BlockDevice => VnodeType::BlockDevice,
+        _ => return None,
+    })
+}

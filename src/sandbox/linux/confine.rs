@@ -1,0 +1,361 @@
+//! The order of one confinement, from the first probe to the last record.
+
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::allowances::Allowances;
+use super::call::Shared;
+use super::filter::{self, Free};
+use super::landlock::Domain;
+use super::layers::{CAPABILITIES, LANDLOCK, NEEDED, SECCOMP, SIGNAL_SCOPE};
+use super::processes::Processes;
+use super::records::Records;
+use super::supervise::{Pool, State};
+use super::tree::{Inside, Message, STEP_FORK, Tree};
+use super::{layers, mounts, status};
+use crate::base::cancel::Cancel;
+use crate::os::linux::privilege;
+use crate::os::linux::process::{self, ForkError};
+use crate::os::linux::seccomp::{self, Instruction, Listener};
+use crate::sandbox::lower::{self, Lowered};
+use crate::sandbox::{Command, End, EnforcementReport, Job, SandboxError, Supervised};
+use crate::sbpl::Policy;
+
+/// How often the supervisor looks after its workers and at [`Cancel`].
+const TICK: Duration = Duration::from_millis(10);
+
+/// Steps of the first process, by the number it reports.
+const STEPS: [&str; 8] = [
+    "be forked",
+    "close its descriptors",
+    "keep a descriptor across the exec",
+    "enter its working directory",
+    "enter the inner Landlock domain",
+    "install its filter",
+    "wait for the supervisor",
+    "give up its capabilities",
+];
+const STEP_CLOSE: usize = 1;
+const STEP_KEEP: usize = 2;
+const STEP_DIRECTORY: usize = 3;
+const STEP_DOMAIN: usize = 4;
+const STEP_FILTER: usize = 5;
+
+/// What the first process does once it is confined.
+enum Start<'c, F> {
+    Body(F),
+    Program(&'c Prepared),
+}
+
+/// A command ready for execve(2).
+struct Prepared {
+    program: CString,
+    argv: Vec<CString>,
+    env: Vec<CString>,
+    cwd: CString,
+}
+
+/// What will be enforced, decided before anything is changed.
+struct Plan<'p> {
+    policy: &'p Policy,
+    program: Option<Vec<Instruction>>,
+    lowered: Lowered,
+    domains: Option<(Domain, Domain)>,
+    foreign_proc: Vec<Vec<u8>>,
+}
+
+pub(in crate::sandbox) fn enter(job: &Job<'_>, body: impl FnOnce() -> u8) -> Result<Supervised, SandboxError> {
+    confine(job, Start::Body(body), &Cancel::default())
+}
+
+pub(in crate::sandbox) fn exec(job: &Job<'_>, command: &Command) -> Result<Supervised, SandboxError> {
+    let Some(program) = find(command) else { return Ok(not_executed(Errno::NOENT)) };
+    let prepared = prepare(command, program)?;
+    confine::<fn() -> u8>(job, Start::Program(&prepared), &command.cancel)
+}
+
+fn not_executed(errno: Errno) -> Supervised {
+    Supervised {
+        end: End::Exited(if errno == Errno::NOENT { 127 } else { 126 }),
+        exec_errno: Some(errno.raw_os_error()),
+        cancelled: false,
+        records: Vec::new(),
+        tallies: Vec::new(),
+        records_dropped: 0,
+        report: None,
+    }
+}
+
+/// The program's path: as given if it holds a slash, else the first file of that name in the command's `PATH`.
+fn find(command: &Command) -> Option<std::path::PathBuf> {
+    let program = std::path::Path::new(&command.program);
+    if command.program.as_bytes().contains(&b'/') {
+        return Some(program.to_owned());
+    }
+    let path = command.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
+    let path = path.unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    std::env::split_paths(&path)
+        .map(|directory| command.cwd.join(directory).join(program))
+        .find(|candidate| rustix::fs::access(candidate, rustix::fs::Access::EXEC_OK).is_ok() && candidate.is_file())
+}
+
+fn prepare(command: &Command, program: std::path::PathBuf) -> Result<Prepared, SandboxError> {
+    let text = |bytes: &[u8]| {
+        CString::new(bytes).map_err(|_| SandboxError::SetUp {
+            step: "pass an argument that holds a NUL byte",
+            source: Errno::INVAL.into(),
+        })
+    };
+    let mut env = Vec::new();
+    for (name, value) in &command.env {
+        env.push(text(&[name.as_bytes(), b"=", value.as_bytes()].concat())?);
+    }
+    Ok(Prepared {
+        program: text(program.as_os_str().as_bytes())?,
+        argv: command.argv.iter().map(|arg| text(arg.as_bytes())).collect::<Result<_, _>>()?,
+        env,
+        cwd: text(OsStr::as_bytes(command.cwd.as_os_str()))?,
+    })
+}
+
+fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cancel) -> Result<Supervised, SandboxError> {
+    let threads = process::thread_count().map_err(set_up("count the threads of this process"))?;
+    if threads != 1 {
+        return Err(SandboxError::NotSingleThreaded { threads });
+    }
+    let probed = layers::probe();
+    let offered = probed.clone().without(&job.without_layers);
+    if job.policy.is_some() {
+        let missing: Vec<String> = NEEDED
+            .iter()
+            .filter(|name| !probed.has(name))
+            .map(|name| format!("{name} ({})", probed.layers.get(*name).map_or("", |layer| &layer.detail)))
+            .collect();
+        if !missing.is_empty() {
+            return Err(SandboxError::MissingLayers { missing });
+        }
+    }
+    let plan = job.policy.map(|policy| plan(job, policy, &offered)).transpose()?;
+    let dropped = if offered.has(CAPABILITIES) {
+        privilege::drop_capabilities().map_err(|e| set_up("give up capabilities")(e.into()))?
+    } else {
+        rustix::thread::set_no_new_privs(true).map_err(|e| set_up("set no_new_privs")(e.into()))?;
+        Vec::new()
+    };
+    if let Some((outer, _)) = plan.as_ref().and_then(|plan| plan.domains.as_ref()) {
+        outer.enter().map_err(|e| set_up("enter the outer Landlock domain")(std::io::Error::other(e)))?;
+    }
+    let report = plan.as_ref().map(|plan| report(job, plan, offered, dropped));
+    let mut tree = Tree::grow(|inside| first_process(job, plan.as_ref(), start, inside)).map_err(fork_failed)?;
+    let supervised = supervise(job, plan.as_ref(), &mut tree, cancel);
+    tree.bury();
+    supervised.map(|supervised| Supervised { report, ..supervised })
+}
+
+fn plan<'p>(job: &Job<'_>, policy: &'p Policy, offered: &crate::sandbox::Layers) -> Result<Plan<'p>, SandboxError> {
+    let allowances = Allowances::new(policy, job.trap, job.observe);
+    let lowered = lower::lower(policy, allowances.plain_read(), allowances.write_alone());
+    let program = offered.has(SECCOMP).then(|| filter::program(&allowances));
+    let domains = (offered.has(LANDLOCK) && !job.observe).then(|| {
+        let abi = offered.landlock_abi;
+        let scoped = offered.has(SIGNAL_SCOPE);
+        (Domain::prepare(&lowered.d1, "d1", abi, false), Domain::prepare(&lowered.d2, "d2", abi, scoped))
+    });
+    let foreign_proc = mounts::foreign_proc().map_err(set_up("read the list of mounts"))?;
+    Ok(Plan { policy, program, lowered, domains, foreign_proc })
+}
+
+fn report(
+    job: &Job<'_>,
+    plan: &Plan<'_>,
+    layers: crate::sandbox::Layers,
+    capabilities_dropped: Vec<String>,
+) -> EnforcementReport {
+    let (d1, d2) = match &plan.domains {
+        Some((d1, d2)) => (Some(d1), Some(d2)),
+        None => (None, None),
+    };
+    let operations = status::operations(plan.policy, job.observe, plan.program.is_some(), d2.is_some(), &plan.lowered);
+    EnforcementReport {
+        platform: format!("linux-{}", std::env::consts::ARCH),
+        layers,
+        observe: job.observe,
+        operations,
+        d1_roots: d1.map(|domain| domain.roots.clone()).unwrap_or_default(),
+        d2_roots: d2.map(|domain| domain.roots.clone()).unwrap_or_default(),
+        backstop: if d1.is_none_or(Domain::bounds_nothing) { "none" } else { "landlock" }.to_owned(),
+        skipped_roots: [d1, d2].into_iter().flatten().flat_map(|domain| domain.skipped.clone()).collect(),
+        capabilities_dropped,
+    }
+}
+
+/// The first process of the tree, from its fork to its end.
+fn first_process<F: FnOnce() -> u8>(job: &Job<'_>, plan: Option<&Plan<'_>>, start: Start<'_, F>, inside: Inside) -> u8 {
+    let listener = match set_up_first_process(job, plan, matches!(start, Start::Program(_)), &inside, &start) {
+        Ok(listener) => listener,
+        Err((step, errno)) => {
+            Message::Failed { step, errno: errno.raw_os_error() }.send(inside.messages.as_fd());
+            return 1;
+        }
+    };
+    let number = listener.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+    let pid = rustix::process::getpid().as_raw_nonzero().get();
+    Message::Ready { pid, listener: number }.send(inside.messages.as_fd());
+    let Inside { messages, release } = inside;
+    if File::from(release).read_exact(&mut [0]).is_err() {
+        // The supervisor gave up.
+        return 1;
+    }
+    drop(listener);
+    match start {
+        Start::Body(body) => {
+            drop(messages);
+            catch_unwind(AssertUnwindSafe(body)).unwrap_or(101)
+        }
+        Start::Program(prepared) => {
+            let errno = process::execve(&prepared.program, &prepared.argv, &prepared.env);
+            Message::NotExecuted { errno: errno.raw_os_error() }.send(messages.as_fd());
+            if errno == Errno::NOENT { 127 } else { 126 }
+        }
+    }
+}
+
+/// Everything before the first judged call: each step narrows what is left.
+fn set_up_first_process<F>(
+    job: &Job<'_>,
+    plan: Option<&Plan<'_>>,
+    executes: bool,
+    inside: &Inside,
+    start: &Start<'_, F>,
+) -> Result<Option<OwnedFd>, (usize, Errno)> {
+    let at = |step: usize| move |errno: Errno| (step, errno);
+    if executes {
+        process::restore_pipe_signal();
+        for fd in job.keep {
+            process::keep_across_exec(*fd).map_err(at(STEP_KEEP))?;
+        }
+    }
+    if let Start::Program(prepared) = start {
+        rustix::process::chdir(&prepared.cwd).map_err(at(STEP_DIRECTORY))?;
+    }
+    if let Some((_, inner)) = plan.and_then(|plan| plan.domains.as_ref()) {
+        inner.enter().map_err(|_| (STEP_DOMAIN, Errno::INVAL))?;
+    }
+    let mut keep = vec![0, 1, 2, inside.messages.as_raw_fd(), inside.release.as_raw_fd()];
+    keep.extend(job.keep.iter().map(AsRawFd::as_raw_fd));
+    process::close_all_but(&keep).map_err(at(STEP_CLOSE))?;
+    match plan.and_then(|plan| plan.program.as_ref()) {
+        Some(program) => seccomp::install(program).map(Some).map_err(at(STEP_FILTER)),
+        None => Ok(None),
+    }
+}
+
+/// Takes the listener over, answers the tree's calls until its first process has ended.
+fn supervise(
+    job: &Job<'_>,
+    plan: Option<&Plan<'_>>,
+    tree: &mut Tree,
+    cancel: &Cancel,
+) -> Result<Supervised, SandboxError> {
+    let (pid, number) = match next(tree)? {
+        Message::Ready { pid, listener } => (pid, listener),
+        Message::Failed { step, errno } => return Err(inside_failed(step, errno)),
+        Message::NotExecuted { .. } | Message::Ended(_) => return Err(SandboxError::ReaperDied),
+    };
+    let records = Records::default();
+    let outcome = match (plan, number) {
+        (Some(plan), 0..) => {
+            let target = rustix::process::Pid::from_raw(pid).ok_or(SandboxError::ReaperDied)?;
+            let fd = process::take_descriptor(target, number)
+                .map_err(|e| set_up("take the listener of the process to be confined")(e.into()))?;
+            let listener = Listener::new(fd);
+            let processes = Processes::new(tree.reaper.as_raw_nonzero().get());
+            let shared = Shared {
+                policy: plan.policy,
+                observe: job.observe,
+                listener: &listener,
+                processes: &processes,
+                records: &records,
+                foreign_proc: &plan.foreign_proc,
+            };
+            answer_until_ended(tree, &shared, cancel)?
+        }
+        _ => {
+            tree.release().map_err(set_up("release the process to be confined"))?;
+            wait_until_ended(tree, cancel, || {})?
+        }
+    };
+    let (records, tallies, records_dropped) = records.take();
+    Ok(Supervised { records, tallies, records_dropped, ..outcome })
+}
+
+fn answer_until_ended(tree: &mut Tree, shared: &Shared<'_>, cancel: &Cancel) -> Result<Supervised, SandboxError> {
+    process::allow_interrupts();
+    let state = State::new();
+    std::thread::scope(|scope| {
+        let mut pool = Pool::start(scope, &state, shared).map_err(set_up("start a supervisor thread"))?;
+        let ended = match tree.release() {
+            Ok(()) => wait_until_ended(tree, cancel, || pool.tend()),
+            Err(error) => Err(set_up("release the process to be confined")(error)),
+        };
+        if ended.is_err() {
+            tree.end();
+        }
+        pool.stop();
+        ended
+    })
+}
+
+fn wait_until_ended(tree: &mut Tree, cancel: &Cancel, mut tend: impl FnMut()) -> Result<Supervised, SandboxError> {
+    let mut exec_errno = None;
+    let mut cancelled = false;
+    loop {
+        let tick = Timespec { tv_sec: 0, tv_nsec: TICK.subsec_nanos().into() };
+        let ready = poll(&mut [PollFd::new(&tree.messages, PollFlags::IN)], Some(&tick));
+        tend();
+        if cancel.is_set() && !cancelled {
+            cancelled = true;
+            tree.end();
+        }
+        if !matches!(ready, Ok(count) if count > 0) {
+            continue;
+        }
+        match next(tree)? {
+            Message::NotExecuted { errno } => exec_errno = Some(errno),
+            Message::Ended(end) => {
+                let empty = not_executed(Errno::NOENT);
+                return Ok(Supervised { end, exec_errno, cancelled, ..empty });
+            }
+            Message::Failed { step, errno } => return Err(inside_failed(step, errno)),
+            Message::Ready { .. } => {}
+        }
+    }
+}
+
+fn next(tree: &mut Tree) -> Result<Message, SandboxError> {
+    Message::receive(&mut tree.messages).map_err(set_up("hear from the confined tree"))?.ok_or(SandboxError::ReaperDied)
+}
+
+fn set_up(step: &'static str) -> impl FnOnce(std::io::Error) -> SandboxError {
+    move |source| SandboxError::SetUp { step, source }
+}
+
+fn inside_failed(step: usize, errno: i32) -> SandboxError {
+    let step = STEPS.get(step).copied().unwrap_or(STEPS[STEP_FORK]);
+    SandboxError::InsideSetUp { step, source: std::io::Error::from_raw_os_error(errno) }
+}
+
+fn fork_failed(error: ForkError) -> SandboxError {
+    match error {
+        ForkError::Threads(threads) => SandboxError::NotSingleThreaded { threads },
+        ForkError::System(errno) => SandboxError::SetUp { step: "fork", source: errno.into() },
+    }
+}

@@ -1,0 +1,93 @@
+//! From a trapped call to its handler: which argument is what.
+
+use rustix::io::Errno;
+
+use super::call::{Answered, Call};
+use super::metadata::{At, Subject};
+use super::table::{Class, Handler, Registers, class_of};
+
+const CWD: i32 = libc::AT_FDCWD;
+
+impl Call<'_> {
+    /// Handles the call: decides, performs, and says how to answer.
+    pub(super) fn handle(&mut self) -> Answered {
+        match class_of(self.name) {
+            Some(Class::Trap(handler)) => self.handle_with(handler),
+            Some(Class::Judge(operation)) => self.plain(operation),
+            Some(Class::Registers(Registers::Clone)) => self.fork(),
+            Some(Class::Registers(Registers::ProcessFirst)) => self.steer(self.int(0)),
+            Some(Class::Registers(Registers::Priority)) => self.priority(),
+            // The filter traps nothing else.
+            _ => Err(Errno::NOSYS),
+        }
+    }
+
+    fn handle_with(&mut self, handler: Handler) -> Answered {
+        use Handler as H;
+        match handler {
+            H::Open => self.open(CWD, 0),
+            H::Openat => self.open(self.int(0), 1),
+            H::Openat2 => self.openat2(),
+            H::Creat => self.creat(),
+            H::Stat => self.stat(At::path(0), 1),
+            H::Lstat => self.stat(At::path(0).keeping_link(), 1),
+            H::Newfstatat => self.stat(At::of(self.int(0), 1, self.int(3)), 2),
+            H::Statx => self.statx(),
+            H::Statfs => self.statfs(),
+            H::Access => self.access(At::path(0), self.int(1), 0),
+            H::Faccessat => self.access(At::of(self.int(0), 1, 0), self.int(2), 0),
+            H::Faccessat2 => self.access(At::of(self.int(0), 1, self.int(3)), self.int(2), self.int(3)),
+            H::Readlink => self.readlink(CWD, 0),
+            H::Readlinkat => self.readlink(self.int(0), 1),
+            H::Getxattr | H::Lgetxattr | H::Fgetxattr => self.get_xattr(subject(handler)),
+            H::Listxattr | H::Llistxattr | H::Flistxattr => self.list_xattr(subject(handler)),
+            H::Setxattr | H::Lsetxattr | H::Fsetxattr => self.set_xattr(subject(handler)),
+            H::Removexattr | H::Lremovexattr | H::Fremovexattr => self.remove_xattr(subject(handler)),
+            H::Chmod => self.chmod(Subject::Path(At::path(0)), 1),
+            H::Fchmodat => self.chmod(Subject::Path(At::of(self.int(0), 1, 0)), 2),
+            H::Fchmod => self.chmod(Subject::Descriptor, 1),
+            H::Chown => self.chown(Subject::Path(At::path(0)), 1),
+            H::Lchown => self.chown(Subject::Path(At::path(0).keeping_link()), 1),
+            H::Fchownat => self.chown(Subject::Path(At::of(self.int(0), 1, self.int(4))), 2),
+            H::Fchown => self.chown(Subject::Descriptor, 1),
+            H::Utime => self.set_times_s(),
+            H::Utimes => self.set_times_us(At::path(0), 1),
+            H::Futimesat => self.set_times_us(At::of(self.int(0), 1, 0), 2),
+            H::Utimensat => self.set_times_at(),
+            H::Truncate => self.truncate(),
+            H::Unlink => self.unlink(CWD, 0, 0),
+            H::Rmdir => self.unlink(CWD, 0, libc::AT_REMOVEDIR),
+            H::Unlinkat => self.unlink(self.int(0), 1, self.int(2)),
+            H::Mkdir => self.mkdir(CWD, 0),
+            H::Mkdirat => self.mkdir(self.int(0), 1),
+            H::Symlink => self.symlink(CWD, 1),
+            H::Symlinkat => self.symlink(self.int(1), 2),
+            H::Mknod => self.mknod(CWD, 0),
+            H::Mknodat => self.mknod(self.int(0), 1),
+            H::Rename => self.rename((CWD, 0), (CWD, 1), 0),
+            H::Renameat => self.rename((self.int(0), 1), (self.int(2), 3), 0),
+            H::Renameat2 => self.rename((self.int(0), 1), (self.int(2), 3), self.unsigned(4)),
+            H::Link => self.link((CWD, 0), (CWD, 1), 0),
+            H::Linkat => self.link((self.int(0), 1), (self.int(2), 3), self.int(4)),
+            H::InotifyAddWatch => self.watch(),
+            H::Execve => self.execve(),
+            H::Execveat => self.execveat(),
+            H::Fork => self.fork(),
+            H::Kill => self.kill(),
+            H::Tkill => self.signal_thread(None, 0),
+            H::Tgkill | H::RtTgsigqueueinfo => self.signal_thread(Some(0), 1),
+            H::RtSigqueueinfo => self.signal_process(self.int(0)),
+            H::PidfdOpen => self.steer(self.int(0)),
+        }
+    }
+}
+
+/// The three forms of the attribute calls.
+fn subject(handler: Handler) -> Subject {
+    use Handler as H;
+    match handler {
+        H::Fgetxattr | H::Flistxattr | H::Fsetxattr | H::Fremovexattr => Subject::Descriptor,
+        H::Lgetxattr | H::Llistxattr | H::Lsetxattr | H::Lremovexattr => Subject::Path(At::path(0).keeping_link()),
+        _ => Subject::Path(At::path(0)),
+    }
+}

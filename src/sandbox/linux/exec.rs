@@ -1,0 +1,141 @@
+//! execve and execveat: judged by path, then run by the kernel under the inner Landlock domain.
+//!
+//! Judged are the program (`process-exec*`), every interpreter of a `#!` chain and the ELF interpreter, which the kernel
+//! loads itself (both `process-exec-interpreter`). The kernel reads the path again when it runs the call, so a racing thread
+//! can exchange it; the inner domain bounds what that can win to the trees the profile lets execute anything in.
+//! A program that cannot be read cannot be judged and is refused; a file of no known format gets `ENOEXEC`.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
+use rustix::io::{Errno, pread};
+
+use super::call::{Answer, Answered, Call, REFUSED};
+use super::image::{self, HEAD, HEADER_SIZE, Image, ProgramHeaders};
+use super::resolve::{Last, Located};
+use crate::os::linux::{memory, object};
+
+/// The operation's name in the system's table; profiles may spell it `process-exec`.
+const EXEC: &str = "process-exec*";
+const INTERPRETER: &str = "process-exec-interpreter";
+
+/// Interpreters of interpreters (fs/exec.c allows 5 rewrites).
+const DEEPEST: usize = 5;
+
+impl Call<'_> {
+    pub(super) fn execve(&mut self) -> Answered {
+        let raw = self.path(0)?;
+        let located = self.locate(libc::AT_FDCWD, &raw, Last::Follow)?;
+        self.exec_located(located)
+    }
+
+    pub(super) fn execveat(&mut self) -> Answered {
+        let flags = self.int(4);
+        let raw = self.path(1)?;
+        let last = if flags & libc::AT_SYMLINK_NOFOLLOW != 0 { Last::Keep } else { Last::Follow };
+        let located = self.locate_or_own(self.int(0), &raw, last, flags)?;
+        if located.path.first() != Some(&b'/') || located.path.ends_with(b" (deleted)") {
+            // A program without a path: only a profile that allows any program allows it.
+            if !self.allowed(EXEC, &located.path, located.object()) {
+                return Err(REFUSED);
+            }
+            let everywhere = crate::vocab::Operation::new(EXEC);
+            if self.shared.policy.unconditional(&everywhere) != Some(crate::vocab::Decision::Allow) {
+                return Err(self.turn_down(
+                    EXEC,
+                    &located.path,
+                    "a program without a path needs exec allowed everywhere",
+                ));
+            }
+        }
+        self.exec_located(located)
+    }
+
+    fn exec_located(&mut self, program: Located) -> Answered {
+        let mut located = program;
+        let mut operation = EXEC;
+        for _ in 0..=DEEPEST {
+            if !self.allowed(operation, &located.path, located.object()) {
+                return Err(REFUSED);
+            }
+            let file = self.readable(operation, &located)?;
+            match image::identify(&head_of(file.as_fd())?) {
+                Image::Unknown => return Err(Errno::NOEXEC),
+                Image::Elf(headers) => {
+                    self.judge_loader(file.as_fd(), headers)?;
+                    return Ok(Answer::Run);
+                }
+                Image::Script(interpreter) => {
+                    located = self.locate(libc::AT_FDCWD, &interpreter, Last::Follow)?;
+                    operation = INTERPRETER;
+                }
+            }
+        }
+        Err(Errno::LOOP)
+    }
+
+    fn readable(&mut self, operation: &'static str, located: &Located) -> Result<OwnedFd, Errno> {
+        let object = located.found()?;
+        if FileType::from_raw_mode(fstat(object)?.st_mode) != FileType::RegularFile {
+            return Err(Errno::ACCESS);
+        }
+        // Execution is asked for first: a file without that right is not "unreadable" but refused by its mode.
+        object::access(object, libc::X_OK, libc::AT_EACCESS)?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+        openat(CWD, object::link(object), flags, Mode::empty()).map_err(|errno| {
+            if errno == Errno::ACCESS {
+                self.turn_down(
+                    operation,
+                    &located.path,
+                    "the program cannot be read, so its interpreter cannot be judged",
+                )
+            } else {
+                errno
+            }
+        })
+    }
+
+    fn judge_loader(&mut self, file: BorrowedFd<'_>, headers: ProgramHeaders) -> Result<(), Errno> {
+        let mut table = vec![0; usize::from(headers.count) * HEADER_SIZE];
+        read_at(file, &mut table, headers.offset)?;
+        let Some((offset, size)) = image::interpreter(&table) else { return Ok(()) };
+        let size = usize::try_from(size).ok().filter(|size| (2..=memory::PATH_MAX).contains(size));
+        let mut text = vec![0; size.ok_or(Errno::NOEXEC)?];
+        read_at(file, &mut text, offset)?;
+        if text.pop() != Some(0) {
+            return Err(Errno::NOEXEC);
+        }
+        text.truncate(text.iter().position(|&byte| byte == 0).unwrap_or(text.len()));
+        let loader = self.locate(libc::AT_FDCWD, &text, Last::Follow)?;
+        if !self.allowed(INTERPRETER, &loader.path, loader.object()) {
+            return Err(REFUSED);
+        }
+        loader.found().map(drop)
+    }
+}
+
+fn head_of(file: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    let mut head = vec![0; HEAD];
+    let mut length = 0;
+    while length < HEAD {
+        match pread(file, &mut head[length..], length as u64)? {
+            0 => break,
+            read => length += read,
+        }
+    }
+    head.truncate(length);
+    Ok(head)
+}
+
+/// Fills the buffer; a file that ends early is not a program.
+fn read_at(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Result<(), Errno> {
+    let mut length = 0;
+    while length < buffer.len() {
+        match pread(file, &mut buffer[length..], offset.saturating_add(length as u64)) {
+            Ok(0) | Err(Errno::INVAL) => return Err(Errno::NOEXEC),
+            Ok(read) => length += read,
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}

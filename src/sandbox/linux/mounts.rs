@@ -1,0 +1,51 @@
+//! Mounts that matter to look-ups.
+
+/// Mount points of procfs other than `/proc`.
+pub(super) fn foreign_proc() -> std::io::Result<Vec<Vec<u8>>> {
+    Ok(parse(&std::fs::read("/proc/self/mountinfo")?))
+}
+
+/// proc_pid_mountinfo(5): field 5 is the mount point, the type is the first field after `-`.
+fn parse(mounts: &[u8]) -> Vec<Vec<u8>> {
+    mounts
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| {
+            let mut fields = line.split(|&byte| byte == b' ');
+            let point = fields.nth(4)?;
+            let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
+            (kind == b"proc" && point != b"/proc" && !point.starts_with(b"/proc/")).then(|| unescape(point))
+        })
+        .collect()
+}
+
+/// Space, tab, line end and backslash stand as three octal digits.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let [first, tail @ ..] = rest {
+        let digits = (*first == b'\\').then(|| tail.get(..3)).flatten().and_then(|d| std::str::from_utf8(d).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                plain.push(byte);
+                rest = &tail[3..];
+            }
+            None => {
+                plain.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_further_mounts_of_procfs_are_named() {
+        let text = b"22 1 0:21 / /proc rw - proc proc rw\n23 1 0:21 / /jail\\040a/proc rw shared:1 - proc proc rw\n\
+            24 1 0:22 / /sys rw - sysfs sysfs rw\n25 22 0:30 / /proc/sys/fs/x rw - proc p rw\n";
+        assert_eq!(parse(text), vec![b"/jail a/proc".to_vec()]);
+    }
+}

@@ -1,0 +1,277 @@
+//! open, openat, openat2, creat: the supervisor opens and hands a copy of the descriptor over.
+//!
+//! Which operations an open is:
+//! - reading: `file-read-data` (also for directories); writing, or truncating what exists: `file-write-data`; both for
+//!   read-write;
+//! - a file that the open makes: `file-write-create` only. As on macOS the right to make a file covers what the making
+//!   descriptor writes into it;
+//! - `O_TMPFILE`: `file-write-create` on the directory;
+//! - `O_PATH`: `file-read-metadata`, and `file-read-data` too, because the kernel hands over no `O_PATH` descriptors and one
+//!   for reading takes its place.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
+use rustix::io::Errno;
+
+use super::call::{Answer, Answered, Call, REFUSED};
+use super::entries::Entry;
+use super::path;
+use super::processes;
+use super::resolve::{Last, Located};
+use crate::os::linux::{memory, object};
+use crate::sbpl::VnodeType;
+
+const READ: &str = "file-read-data";
+const WRITE: &str = "file-write-data";
+const CREATE: &str = "file-write-create";
+const METADATA: &str = "file-read-metadata";
+
+/// Attempts when a file appears and disappears between looking and making.
+const MOST_ATTEMPTS: usize = 16;
+/// `O_LARGEFILE` of the kernel; libc calls it 0 where it is implied.
+#[cfg(target_arch = "x86_64")]
+const LARGEFILE: u32 = 0o100_000;
+#[cfg(target_arch = "aarch64")]
+const LARGEFILE: u32 = 0o400_000;
+
+/// What openat2(2) takes in memory (`struct open_how`).
+const OPEN_HOW_SIZE: u64 = 24;
+
+/// One open as asked for.
+#[derive(Debug, Clone, Copy)]
+struct Request {
+    flags: OFlags,
+    mode: u32,
+}
+
+impl Request {
+    /// Open flags as open(2) takes them: unknown bits are ignored, as the kernel does.
+    fn new(flags: u32, mode: u32) -> Self {
+        Self { flags: OFlags::from_bits_truncate(flags & !LARGEFILE), mode: mode & 0o7777 }
+    }
+
+    fn has(self, flag: OFlags) -> bool {
+        self.flags.contains(flag)
+    }
+
+    fn access(self) -> OFlags {
+        self.flags & OFlags::RWMODE
+    }
+
+    fn reads(self) -> bool {
+        self.access() != OFlags::WRONLY
+    }
+
+    /// Access mode 3 is for control requests and checked like reading and writing.
+    fn writes(self) -> bool {
+        self.access() != OFlags::RDONLY || self.has(OFlags::TRUNC)
+    }
+
+    fn close_on_exec(self) -> bool {
+        self.has(OFlags::CLOEXEC)
+    }
+
+    fn last(self) -> Last {
+        if self.has(OFlags::NOFOLLOW) || self.has(OFlags::CREATE | OFlags::EXCL) { Last::Keep } else { Last::Follow }
+    }
+}
+
+impl Call<'_> {
+    /// `flags` and `mode` follow the path argument.
+    pub(super) fn open(&mut self, descriptor: i32, path_at: usize) -> Answered {
+        let request = Request::new(self.unsigned(path_at + 1), self.unsigned(path_at + 2));
+        let raw = self.path(path_at)?;
+        self.open_path_as(descriptor, &raw, request)
+    }
+
+    pub(super) fn creat(&mut self) -> Answered {
+        let flags = (OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC).bits();
+        let request = Request::new(flags, self.unsigned(1));
+        let raw = self.path(0)?;
+        self.open_path_as(libc::AT_FDCWD, &raw, request)
+    }
+
+    pub(super) fn openat2(&mut self) -> Answered {
+        let size = self.word(3);
+        if size < OPEN_HOW_SIZE {
+            return Err(Errno::INVAL);
+        }
+        if size > OPEN_HOW_SIZE {
+            return Err(Errno::TOOBIG);
+        }
+        let mut how = [0_u8; OPEN_HOW_SIZE as usize];
+        self.read(2, &mut how)?;
+        let field = |at: usize| u64::from_le_bytes(how[at..at + 8].try_into().expect("eight bytes"));
+        let (flags, mode, resolve) = (field(0), field(8), field(16));
+        // Restricted look-ups are not offered: programs fall back to walking by themselves.
+        if resolve != 0 {
+            return Err(Errno::NOSYS);
+        }
+        let (Ok(flags), Ok(mode)) = (u32::try_from(flags), u32::try_from(mode)) else { return Err(Errno::INVAL) };
+        let raw = self.path(1)?;
+        self.open_path_as(self.int(0), &raw, Request::new(flags, mode))
+    }
+
+    fn open_path_as(&mut self, descriptor: i32, raw: &[u8], request: Request) -> Answered {
+        if request.has(OFlags::PATH) {
+            return self.open_for_path(descriptor, raw, request);
+        }
+        if request.has(OFlags::TMPFILE) {
+            return self.open_temporary(descriptor, raw, request);
+        }
+        if request.has(OFlags::CREATE) && path::means_directory(raw) {
+            return Err(Errno::ISDIR);
+        }
+        let mark = self.mark();
+        for _ in 0..MOST_ATTEMPTS {
+            self.forget_since(mark);
+            let located = self.locate(descriptor, raw, request.last())?;
+            let makes = request.has(OFlags::CREATE)
+                && match &located.object {
+                    Err(errno) => *errno == Errno::NOENT,
+                    Ok(_) => request.has(OFlags::EXCL),
+                };
+            if !makes {
+                return self.open_existing(&located, request);
+            }
+            match self.open_new(&located, request) {
+                // Somebody else made it first: now it is an existing file.
+                Err(Errno::EXIST) if !request.has(OFlags::EXCL) => {}
+                done => return done,
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+
+    fn open_existing(&mut self, located: &Located, request: Request) -> Answered {
+        let object = located.object();
+        if request.reads() && !self.allowed(READ, &located.path, object) {
+            return Err(REFUSED);
+        }
+        if request.writes() && !self.allowed(WRITE, &located.path, object) {
+            return Err(REFUSED);
+        }
+        let object = located.found()?;
+        let kind = FileType::from_raw_mode(fstat(object)?.st_mode);
+        if kind == FileType::Symlink {
+            return Err(Errno::LOOP);
+        }
+        if located.must_be_directory && kind != FileType::Directory {
+            return Err(Errno::NOTDIR);
+        }
+        if request.has(OFlags::CREATE) && kind == FileType::Directory {
+            return Err(Errno::ISDIR);
+        }
+        self.own_terminal_only(&located.path)?;
+        self.still_waiting()?;
+        let fd = self.reopen(object, request.flags - OFlags::CREATE - OFlags::EXCL)?;
+        Ok(Answer::Descriptor { fd, close_on_exec: request.close_on_exec() })
+    }
+
+    /// Opens the object itself, whatever its path leads to by now.
+    fn reopen(&self, object: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let flags = (flags - OFlags::NOFOLLOW) | OFlags::NOCTTY | OFlags::CLOEXEC;
+        openat(CWD, object::link(object), flags, Mode::empty())
+    }
+
+    fn open_new(&mut self, located: &Located, request: Request) -> Answered {
+        if !self.allowed_of_type(CREATE, &located.path, VnodeType::RegularFile) {
+            return Err(REFUSED);
+        }
+        let entry = Entry::of(&located.path)?;
+        let flags = request.flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let fd = self.with_umask(|| {
+            openat(&entry.parent, &entry.name, flags | OFlags::NOCTTY | OFlags::CLOEXEC, request_mode(request))
+        })?;
+        Ok(Answer::Descriptor { fd, close_on_exec: request.close_on_exec() })
+    }
+
+    fn open_temporary(&mut self, descriptor: i32, raw: &[u8], request: Request) -> Answered {
+        let located = self.locate(descriptor, raw, Last::Follow)?;
+        if !self.allowed(CREATE, &located.path, located.object()) {
+            return Err(REFUSED);
+        }
+        let directory = located.found()?;
+        let fd = self.with_umask(|| {
+            let flags = request.flags | OFlags::NOCTTY | OFlags::CLOEXEC;
+            openat(CWD, object::link(directory), flags - OFlags::NOFOLLOW, request_mode(request))
+        })?;
+        Ok(Answer::Descriptor { fd, close_on_exec: request.close_on_exec() })
+    }
+
+    /// A descriptor for reading stands in for an `O_PATH` one, for directories and regular files.
+    fn open_for_path(&mut self, descriptor: i32, raw: &[u8], request: Request) -> Answered {
+        let last = if request.has(OFlags::NOFOLLOW) { Last::Keep } else { Last::Follow };
+        let located = self.locate(descriptor, raw, last)?;
+        if !self.allowed(METADATA, &located.path, located.object()) {
+            return Err(REFUSED);
+        }
+        let object = located.found()?;
+        let kind = FileType::from_raw_mode(fstat(object)?.st_mode);
+        if (located.must_be_directory || request.has(OFlags::DIRECTORY)) && kind != FileType::Directory {
+            return Err(Errno::NOTDIR);
+        }
+        if kind != FileType::Directory && kind != FileType::RegularFile {
+            return Err(self.turn_down(
+                METADATA,
+                &located.path,
+                "O_PATH descriptors of this type cannot be handed over",
+            ));
+        }
+        if !self.allowed(READ, &located.path, Some(object)) {
+            return Err(REFUSED);
+        }
+        self.still_waiting()?;
+        let fd = self.reopen(object, OFlags::RDONLY)?;
+        Ok(Answer::Descriptor { fd, close_on_exec: request.close_on_exec() })
+    }
+
+    /// Runs `make` with the calling program's umask, if the program still waits. Workers have a umask of their own.
+    pub(super) fn with_umask<T>(&self, make: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+        let umask = processes::umask_of(self.tid())?;
+        self.still_waiting()?;
+        rustix::process::umask(Mode::from_bits_truncate(umask));
+        make()
+    }
+
+    /// `/dev/tty` means the opener's terminal: only a program of the supervisor's session has the same one.
+    fn own_terminal_only(&self, at: &[u8]) -> Result<(), Errno> {
+        if at != b"/dev/tty" {
+            return Ok(());
+        }
+        let theirs = rustix::process::Pid::from_raw(self.tid()).map(|pid| rustix::process::getsid(Some(pid)));
+        if theirs == Some(rustix::process::getsid(None)) { Ok(()) } else { Err(Errno::NXIO) }
+    }
+}
+
+fn request_mode(request: Request) -> Mode {
+    Mode::from_bits_truncate(request.mode)
+}
+
+const _: () = assert!(memory::PATH_MAX > path::LONGEST);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_say_what_is_asked_for() {
+        let request = |flags: i32| Request::new(flags.cast_unsigned(), 0o10_644);
+        for (flags, reads, writes) in [
+            (libc::O_RDONLY, true, false),
+            (libc::O_WRONLY, false, true),
+            (libc::O_RDWR, true, true),
+            (libc::O_ACCMODE, true, true),
+            (libc::O_RDONLY | libc::O_TRUNC, true, true),
+            (libc::O_WRONLY | libc::O_CREAT, false, true),
+        ] {
+            assert_eq!((request(flags).reads(), request(flags).writes()), (reads, writes), "{flags:#o}");
+        }
+        assert_eq!(request(0).mode, 0o644);
+        assert!(!request(libc::O_DIRECTORY).has(OFlags::TMPFILE));
+        assert!(request(libc::O_TMPFILE | libc::O_RDWR).has(OFlags::TMPFILE));
+        assert_eq!(request(libc::O_CREAT | libc::O_EXCL).last(), Last::Keep);
+        assert_eq!(request(libc::O_CREAT).last(), Last::Follow);
+    }
+}

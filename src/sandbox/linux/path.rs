@@ -1,0 +1,133 @@
+//! Paths as bytes: joining, splitting, the shapes that matter under `/proc`. Pure.
+
+use std::collections::VecDeque;
+
+/// Longest path handled, in bytes without a terminator (PATH_MAX).
+pub(super) const LONGEST: usize = 4095;
+
+/// Components that remain to be walked; empty ones and `.` are gone, `..` stays.
+pub(super) fn components(path: &[u8]) -> VecDeque<Vec<u8>> {
+    path.split(|&byte| byte == b'/').filter(|c| !c.is_empty() && *c != b".").map(<[u8]>::to_vec).collect()
+}
+
+/// Whether a path can only mean a directory: it ends in `/`, `/.` or `/..`, or is one of these.
+pub(super) fn means_directory(path: &[u8]) -> bool {
+    matches!(path.rsplit(|&byte| byte == b'/').next(), Some(b"" | b"." | b".."))
+}
+
+/// Whether walking the path upwards is needed to know where it leads.
+pub(super) fn goes_up(path: &[u8]) -> bool {
+    path.split(|&byte| byte == b'/').any(|component| component == b"..")
+}
+
+/// An absolute path from components; the root is `/`.
+pub(super) fn lexical(path: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::with_capacity(path.len() + 1);
+    for component in components(path) {
+        push(&mut whole, &component);
+    }
+    rooted(whole)
+}
+
+/// Appends one component to an absolute path in the making (empty means the root).
+pub(super) fn push(whole: &mut Vec<u8>, component: &[u8]) {
+    if whole.last() != Some(&b'/') {
+        whole.push(b'/');
+    }
+    whole.extend_from_slice(component);
+}
+
+/// Removes the last component; the root stays.
+pub(super) fn pop(whole: &mut Vec<u8>) {
+    let cut = whole.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+    whole.truncate(cut);
+}
+
+/// The root spelt out.
+pub(super) fn rooted(whole: Vec<u8>) -> Vec<u8> {
+    if whole.is_empty() { b"/".to_vec() } else { whole }
+}
+
+/// `directory` followed by a relative path.
+pub(super) fn join(directory: &[u8], relative: &[u8]) -> Vec<u8> {
+    let mut whole = directory.to_vec();
+    whole.push(b'/');
+    whole.extend_from_slice(relative);
+    whole
+}
+
+/// Parent and last component; `None` for the root.
+pub(super) fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let slash = path.iter().rposition(|&byte| byte == b'/')?;
+    let name = &path[slash + 1..];
+    let parent = if slash == 0 { &path[..1] } else { &path[..slash] };
+    (!name.is_empty()).then_some((parent, name))
+}
+
+/// Whether `path` is `tree` or lies beneath it.
+pub(super) fn within(path: &[u8], tree: &[u8]) -> bool {
+    path.strip_prefix(tree).is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || tree == b"/")
+}
+
+/// The process a canonical path below `/proc` belongs to.
+pub(super) fn proc_pid(path: &[u8]) -> Option<i32> {
+    let rest = path.strip_prefix(b"/proc/")?;
+    let name = rest.split(|&byte| byte == b'/').next()?;
+    std::str::from_utf8(name).ok()?.parse().ok().filter(|pid| *pid > 0)
+}
+
+/// A path as text: bytes that are not printable UTF-8 are `\xNN`.
+pub(super) fn display(path: &[u8]) -> String {
+    let mut text = String::with_capacity(path.len());
+    for chunk in path.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() || character == '\\' {
+                let mut bytes = [0; 4];
+                for byte in character.encode_utf8(&mut bytes).bytes() {
+                    text.push_str(&format!("\\x{byte:02x}"));
+                }
+            } else {
+                text.push(character);
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_taken_apart_and_put_together() {
+        assert_eq!(lexical(b"//a/./b//"), b"/a/b");
+        assert_eq!(lexical(b"/"), b"/");
+        assert_eq!(split(b"/a/b"), Some((&b"/a"[..], &b"b"[..])));
+        assert_eq!(split(b"/a"), Some((&b"/"[..], &b"a"[..])));
+        assert_eq!(split(b"/"), None);
+        for (path, directory) in
+            [("a", false), ("a/", true), ("a/.", true), ("..", true), (".", true), ("a/..b", false)]
+        {
+            assert_eq!(means_directory(path.as_bytes()), directory, "{path}");
+        }
+        assert!(goes_up(b"/a/../b") && !goes_up(b"/a/..b"));
+        assert!(within(b"/a/b", b"/a") && within(b"/a", b"/a") && !within(b"/ab", b"/a") && within(b"/x", b"/"));
+    }
+
+    #[test]
+    fn the_process_of_a_proc_path_is_known() {
+        assert_eq!(proc_pid(b"/proc/12/fd/3"), Some(12));
+        assert_eq!(proc_pid(b"/proc/12"), Some(12));
+        assert_eq!(proc_pid(b"/proc/meminfo"), None);
+        assert_eq!(proc_pid(b"/procx/12"), None);
+    }
+
+    #[test]
+    fn any_bytes_become_unambiguous_text() {
+        assert_eq!(display("/a/ä".as_bytes()), "/a/ä");
+        assert_eq!(display(b"/a\n\xff\\"), "/a\\x0a\\xff\\x5c");
+    }
+}

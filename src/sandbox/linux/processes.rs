@@ -1,0 +1,104 @@
+//! What the supervisor knows about the processes of its tree, read from `/proc`.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
+use rustix::io::Errno;
+
+use crate::os::linux::process::parent_of;
+
+/// Longest chain of parents followed.
+const DEEPEST: usize = 4096;
+/// Thread-to-process pairs remembered for records.
+const MOST_REMEMBERED: usize = 4096;
+
+/// The processes of one tree.
+#[derive(Debug)]
+pub(super) struct Processes {
+    /// The process every member of the tree descends from; not a member itself.
+    reaper: i32,
+    remembered: Mutex<HashMap<i32, i32>>,
+}
+
+impl Processes {
+    pub(super) fn new(reaper: i32) -> Self {
+        Self { reaper, remembered: Mutex::default() }
+    }
+
+    /// Whether a process (or thread) belongs to the tree.
+    pub(super) fn is_inside(&self, pid: i32) -> bool {
+        let mut at = pid;
+        for _ in 0..DEEPEST {
+            match parent_of(at) {
+                Some(parent) if parent == self.reaper => return true,
+                Some(parent) if parent > 1 => at = parent,
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// Process of a thread, read now.
+    pub(super) fn process_of(tid: i32) -> Result<i32, Errno> {
+        status_field(tid, "Tgid:").and_then(|text| text.parse().ok()).ok_or(Errno::SRCH)
+    }
+
+    /// Process of a thread for records: remembered, so that a busy thread costs one look-up. A number that the system
+    /// gave out again may name its former process.
+    pub(super) fn recorded_process_of(&self, tid: i32) -> i32 {
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pid) = remembered.get(&tid) {
+            return *pid;
+        }
+        let pid = Self::process_of(tid).unwrap_or(tid);
+        if remembered.len() >= MOST_REMEMBERED {
+            remembered.clear();
+        }
+        remembered.insert(tid, pid);
+        pid
+    }
+}
+
+/// Name of a process, at most 15 bytes.
+pub(super) fn name_of(tid: i32) -> Option<String> {
+    let name = std::fs::read(format!("/proc/{tid}/comm")).ok()?;
+    Some(super::path::display(name.strip_suffix(b"\n").unwrap_or(&name)))
+}
+
+/// The umask a new file of this thread gets.
+pub(super) fn umask_of(tid: i32) -> Result<u32, Errno> {
+    status_field(tid, "Umask:").and_then(|text| u32::from_str_radix(&text, 8).ok()).ok_or(Errno::SRCH)
+}
+
+fn status_field(tid: i32, key: &str) -> Option<String> {
+    let status = std::fs::read(format!("/proc/{tid}/status")).ok()?;
+    // Only the name, the first line, may hold bytes that are not text; it cannot hold a line end.
+    let text = String::from_utf8_lossy(&status);
+    text.lines().skip(1).find_map(|line| line.strip_prefix(key)).map(|value| value.trim().to_owned())
+}
+
+/// Where a thread's working directory or descriptor leads, as the kernel names it.
+pub(super) fn link_of(tid: i32, descriptor: i32) -> Result<Vec<u8>, Errno> {
+    match readlinkat(CWD, link_path(tid, descriptor), Vec::new()) {
+        Ok(text) => Ok(text.into_bytes()),
+        Err(Errno::NOENT) => Err(Errno::BADF),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The object behind a thread's working directory or descriptor.
+pub(super) fn object_of(tid: i32, descriptor: i32) -> Result<OwnedFd, Errno> {
+    match openat(CWD, link_path(tid, descriptor), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+        Err(Errno::NOENT) => Err(Errno::BADF),
+        other => other,
+    }
+}
+
+fn link_path(tid: i32, descriptor: i32) -> String {
+    match descriptor {
+        libc::AT_FDCWD => format!("/proc/{tid}/cwd"),
+        number => format!("/proc/{tid}/fd/{number}"),
+    }
+}

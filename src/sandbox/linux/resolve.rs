@@ -1,0 +1,308 @@
+//! Where a path of a confined program leads: its canonical form and the object there, as that program sees it.
+//!
+//! Invariants: every string is read once, by the caller, and only the copy is used. The object is opened by its canonical
+//! path with `RESOLVE_NO_SYMLINKS`, so the kernel itself proves that the path judged is the path opened; what a racing
+//! process changes in between can change which path is judged, never which of two objects is acted on. Links of
+//! `/proc/<pid>` are steps of their own whose target is judged again. Per-process files of processes outside the tree are
+//! refused whatever the profile says.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
+use rustix::io::Errno;
+
+use super::call::{Call, REFUSED};
+use super::path;
+use super::processes::{self, Processes};
+use crate::sbpl::VnodeType;
+
+/// Links followed in one look-up (the kernel's MAXSYMLINKS).
+const MOST_LINKS: usize = 40;
+/// Attempts when other processes change the tree during the look-up.
+const MOST_ATTEMPTS: usize = 8;
+
+const OUTSIDER: &str = "per-process files of a process outside the sandbox are refused whatever the profile says";
+const FOREIGN_PROC: &str = "a second mount of procfs is refused whatever the profile says";
+
+/// What a path leads to.
+#[derive(Debug)]
+pub(super) struct Located {
+    /// Canonical absolute path.
+    pub(super) path: Vec<u8>,
+    /// The object (`O_PATH`), or why there is none.
+    pub(super) object: Result<OwnedFd, Errno>,
+    /// Whether the path was spelt so that it can only mean a directory.
+    pub(super) must_be_directory: bool,
+}
+
+impl Located {
+    /// The object, if there is one.
+    pub(super) fn object(&self) -> Option<BorrowedFd<'_>> {
+        self.object.as_ref().ok().map(AsFd::as_fd)
+    }
+
+    /// The object or the reason why there is none.
+    pub(super) fn found(&self) -> Result<BorrowedFd<'_>, Errno> {
+        self.object.as_ref().map(AsFd::as_fd).map_err(|errno| *errno)
+    }
+}
+
+/// Whether a link in the last place is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Last {
+    Follow,
+    Keep,
+}
+
+/// Where walking the components ended.
+enum Walked {
+    /// At this path; every component but perhaps the last was seen and is no link.
+    At(Vec<u8>),
+    /// At a link of `/proc/<pid>` to something that has no path.
+    Pathless(Vec<u8>),
+    /// Nothing is there: the path as far as it can be spelt, and why.
+    Nowhere(Vec<u8>, Errno),
+}
+
+impl Call<'_> {
+    /// Finds what `raw`, taken relative to `descriptor`, leads to for the calling program.
+    pub(super) fn locate(&mut self, descriptor: i32, raw: &[u8], last: Last) -> Result<Located, Errno> {
+        if raw.is_empty() {
+            return Err(Errno::NOENT);
+        }
+        let whole = if raw[0] == b'/' { raw.to_vec() } else { path::join(&self.base(descriptor)?, raw) };
+        if whole.len() > path::LONGEST {
+            return Err(Errno::NAMETOOLONG);
+        }
+        let must_be_directory = path::means_directory(raw);
+        let follow = last == Last::Follow || must_be_directory;
+        if !path::goes_up(&whole) {
+            let plain = path::lexical(&whole);
+            if !within_proc(&plain)
+                && let Some(object) = prove(&plain, follow)?
+            {
+                return self.guarded(Located { path: plain, object, must_be_directory });
+            }
+        }
+        for _ in 0..MOST_ATTEMPTS {
+            if let Some(located) = self.walk_and_prove(&whole, follow, must_be_directory)? {
+                return self.guarded(located);
+            }
+        }
+        Err(Errno::LOOP)
+    }
+
+    /// As [`Call::locate`]; an empty path with `AT_EMPTY_PATH` means the descriptor's own object.
+    pub(super) fn locate_or_own(
+        &mut self,
+        descriptor: i32,
+        raw: &[u8],
+        last: Last,
+        flags: i32,
+    ) -> Result<Located, Errno> {
+        if raw.is_empty() && flags & libc::AT_EMPTY_PATH != 0 {
+            return self.own(descriptor);
+        }
+        self.locate(descriptor, raw, last)
+    }
+
+    /// The object behind a descriptor of the calling program, under the name the kernel has for it.
+    pub(super) fn own(&mut self, descriptor: i32) -> Result<Located, Errno> {
+        let object = processes::object_of(self.tid(), descriptor)?;
+        let path = name_of_object(object.as_fd())?;
+        Ok(Located { path, object: Ok(object), must_be_directory: false })
+    }
+
+    /// The directory that relative paths start from.
+    fn base(&self, descriptor: i32) -> Result<Vec<u8>, Errno> {
+        let text = processes::link_of(self.tid(), descriptor)?;
+        match text.first() {
+            Some(b'/') => Ok(text),
+            // `(unreachable)`: a working directory outside the root.
+            Some(b'(') => Err(Errno::NOENT),
+            _ => Err(Errno::NOTDIR),
+        }
+    }
+
+    fn walk_and_prove(
+        &mut self,
+        whole: &[u8],
+        follow: bool,
+        must_be_directory: bool,
+    ) -> Result<Option<Located>, Errno> {
+        let mark = self.mark();
+        let located = match self.walk(whole, follow)? {
+            Walked::Nowhere(path, errno) => Located { path, object: Err(errno), must_be_directory },
+            Walked::Pathless(path) => {
+                let object = pathless(&path);
+                Located { path, object, must_be_directory }
+            }
+            Walked::At(path) => match open_path(&path, false) {
+                // A link took the place of what was seen there: look again.
+                Err(Errno::LOOP) => {
+                    self.forget_since(mark);
+                    return Ok(None);
+                }
+                Ok(object) if follow && is_link(object.as_fd()) => {
+                    self.forget_since(mark);
+                    return Ok(None);
+                }
+                object => Located { path, object, must_be_directory },
+            },
+        };
+        Ok(Some(located))
+    }
+
+    /// Walks component by component, expanding links; each link met needs `file-read-metadata` on itself.
+    fn walk(&mut self, whole: &[u8], follow: bool) -> Result<Walked, Errno> {
+        let mut rest = path::components(whole);
+        let mut at: Vec<u8> = Vec::new();
+        let mut links = 0;
+        while let Some(component) = rest.pop_front() {
+            if component == b".." {
+                open_path(&path::rooted(at.clone()), true)?;
+                path::pop(&mut at);
+                continue;
+            }
+            let mut next = at.clone();
+            path::push(&mut next, &component);
+            if next.len() > path::LONGEST {
+                return Err(Errno::NAMETOOLONG);
+            }
+            let is_last = rest.is_empty();
+            if is_last && !follow {
+                return Ok(Walked::At(next));
+            }
+            match self.link_text(&next)? {
+                Link::No => at = next,
+                Link::Gone(errno) => {
+                    rest.iter().for_each(|component| path::push(&mut next, component));
+                    return Ok(Walked::Nowhere(path::lexical(&next), errno));
+                }
+                Link::Pathless if is_last => return Ok(Walked::Pathless(next)),
+                Link::Pathless => return Err(Errno::NOTDIR),
+                Link::To(text) => {
+                    links += 1;
+                    if links > MOST_LINKS {
+                        return Err(Errno::LOOP);
+                    }
+                    if text.first() == Some(&b'/') {
+                        at.clear();
+                    }
+                    let mut expanded: VecDeque<Vec<u8>> = path::components(&text);
+                    expanded.extend(rest);
+                    rest = expanded;
+                }
+            }
+        }
+        Ok(Walked::At(path::rooted(at)))
+    }
+
+    fn link_text(&mut self, at: &[u8]) -> Result<Link, Errno> {
+        // The caller's own entries, not the supervisor's. They tell a program nothing it does not know.
+        if at == b"/proc/self" {
+            return Ok(Link::To(Processes::process_of(self.tid())?.to_string().into_bytes()));
+        }
+        if at == b"/proc/thread-self" {
+            let process = Processes::process_of(self.tid())?;
+            return Ok(Link::To(format!("{process}/task/{}", self.tid()).into_bytes()));
+        }
+        self.guard(at)?;
+        let text = match readlinkat(CWD, at, Vec::new()) {
+            Ok(text) => text.into_bytes(),
+            Err(Errno::INVAL) => return Ok(Link::No),
+            Err(errno) => return Ok(Link::Gone(errno)),
+        };
+        let mark = self.mark();
+        if !self.allowed_of_type("file-read-metadata", at, VnodeType::Symlink) {
+            return Err(REFUSED);
+        }
+        self.forget_permitted_since(mark);
+        if path::proc_pid(at).is_some() && is_pathless(&text) {
+            return Ok(Link::Pathless);
+        }
+        Ok(Link::To(text))
+    }
+
+    fn guarded(&mut self, located: Located) -> Result<Located, Errno> {
+        self.guard(&located.path)?;
+        Ok(located)
+    }
+
+    /// Refuses per-process files of processes that are not of this tree. Asked after the object was opened: a descriptor
+    /// of such a file stays with its process, so a number given out again meanwhile cannot make it another's.
+    fn guard(&mut self, at: &[u8]) -> Result<(), Errno> {
+        if let Some(pid) = path::proc_pid(at)
+            && !self.shared.processes.is_inside(pid)
+            && std::path::Path::new(&format!("/proc/{pid}")).exists()
+        {
+            return Err(self.turn_down("file-read-metadata", at, OUTSIDER));
+        }
+        if self.shared.foreign_proc.iter().any(|tree| path::within(at, tree)) {
+            return Err(self.turn_down("file-read-metadata", at, FOREIGN_PROC));
+        }
+        Ok(())
+    }
+}
+
+/// What stands at a path, as far as links are concerned.
+enum Link {
+    No,
+    To(Vec<u8>),
+    Pathless,
+    Gone(Errno),
+}
+
+fn within_proc(at: &[u8]) -> bool {
+    path::within(at, b"/proc")
+}
+
+/// Whether the kernel's name for an object is not a path.
+fn is_pathless(text: &[u8]) -> bool {
+    text.first() != Some(&b'/') || text.ends_with(b" (deleted)")
+}
+
+/// Opens `at`; `None` when some component is a link and has to be walked. The kernel goes from left to right, so any other
+/// error says that no component before the one it is about is a link.
+fn prove(at: &[u8], follow: bool) -> Result<Option<Result<OwnedFd, Errno>>, Errno> {
+    match open_path(at, false) {
+        Err(Errno::LOOP) => Ok(None),
+        Ok(object) if follow && is_link(object.as_fd()) => Ok(None),
+        // Shortages of the supervisor say nothing about the path.
+        Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => Err(Errno::NFILE),
+        other => Ok(Some(other)),
+    }
+}
+
+/// Opens a canonical path without following any link.
+pub(super) fn open_path(at: &[u8], directory: bool) -> Result<OwnedFd, Errno> {
+    let mut flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    flags.set(OFlags::DIRECTORY, directory);
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    for _ in 0..MOST_ATTEMPTS {
+        match openat2(CWD, at, flags, Mode::empty(), resolve) {
+            // The kernel could not make sure that nothing was renamed meanwhile.
+            Err(Errno::AGAIN) => {}
+            other => return other,
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
+fn is_link(object: BorrowedFd<'_>) -> bool {
+    fstat(object).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+}
+
+/// The kernel's name of an open object.
+pub(super) fn name_of_object(object: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    Ok(readlinkat(CWD, crate::os::linux::object::link(object), Vec::new())?.into_bytes())
+}
+
+/// Opens what a link of `/proc/<pid>` leads to when that is a pipe or another object without a path. Whatever turns out to
+/// have a path is not handed on: it would have to be judged by that path.
+fn pathless(at: &[u8]) -> Result<OwnedFd, Errno> {
+    let object = openat(CWD, at, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let name = name_of_object(object.as_fd())?;
+    if name.first() == Some(&b'/') { Err(Errno::NOENT) } else { Ok(object) }
+}
