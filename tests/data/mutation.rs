@@ -1,5 +1,4 @@
 //! Mutated documents: whatever the bytes, a reader answers; and what it accepts means what it says.
-#![expect(clippy::disallowed_methods, reason = "tests write their own inputs")]
 
 use runtime::base::json;
 use runtime::plan::{self, fixtures, lint_plan};
