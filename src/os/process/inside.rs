@@ -53,7 +53,8 @@ pub fn fork_and_wait() -> Result<Option<i32>, Errno> {
     match pid {
         // SAFETY: _exit(2) ends the child without running anything else of this process.
         0 => unsafe { libc::_exit(0) },
-        _ => match Pid::from_raw(pid).filter(|_| pid > 0) {
+        // `Pid::from_raw` accepts no negative number.
+        _ => match Pid::from_raw(pid.max(0)) {
             None => Err(last_errno()),
             Some(child) => {
                 let status = waitpid(Some(child), WaitOptions::empty())?;

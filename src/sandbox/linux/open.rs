@@ -9,7 +9,7 @@
 //! - `O_PATH`: `file-read-metadata`, and `file-read-data` too, because the kernel hands over no `O_PATH` descriptors and one
 //!   for reading takes its place.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
