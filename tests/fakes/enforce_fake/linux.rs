@@ -1,14 +1,12 @@
-//! The attacking and the cooperating side of the enforcement tests. One action per run; the answer is one line on stdout.
-#![cfg(target_os = "linux")]
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a test program")]
-#![expect(clippy::disallowed_methods, reason = "a test program acts on files directly")]
+//! The actions on Linux.
+#![expect(clippy::unwrap_used, reason = "a test program")]
 
 use std::ffi::CString;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-fn main() {
+pub(crate) fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
