@@ -138,10 +138,8 @@ fn continues_super(trees: &[TokenTree], at: usize) -> bool {
 /// Follows a path from `depth` modules below the crate root, starting at `trees[at]`.
 fn root_items(trees: &[TokenTree], at: usize, depth: usize, start: &Ident, named: &mut Named) {
     match trees.get(at) {
-        Some(TokenTree::Ident(ident)) if ident == "super" && depth > 0 => {
-            if path_separator(trees, at + 1) {
-                root_items(trees, at + 3, depth - 1, start, named);
-            }
+        Some(TokenTree::Ident(ident)) if ident == "super" && depth > 0 && path_separator(trees, at + 1) => {
+            root_items(trees, at + 3, depth - 1, start, named);
         }
         _ if depth > 0 => {}
         Some(TokenTree::Ident(ident)) => named.root_items.push((start.span().start().line, ident.to_string())),

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::document::Tool;
 use crate::base::digest::Sha256Hex;
-use crate::base::json;
 use crate::base::rel_path::RelPath;
 
 /// What an index says about the run's files. Whether expectations were met is a different matter (`summary.json`).
@@ -65,7 +64,17 @@ pub(super) fn schema_version_of(name: &RelPath, bytes: &[u8]) -> Option<String> 
     } else {
         return None;
     };
-    json::read(document).ok()?.get("schema_version")?.as_str().map(str::to_owned)
+    // A structure would also be read from an array.
+    if document.trim_ascii_start().first() != Some(&b'{') {
+        return None;
+    }
+    serde_json::from_slice::<Tagged>(document).ok()?.schema_version
+}
+
+/// The one member looked at; everything else is skipped without being built.
+#[derive(Deserialize)]
+struct Tagged {
+    schema_version: Option<String>,
 }
 
 #[cfg(test)]

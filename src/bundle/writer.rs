@@ -203,9 +203,7 @@ impl OpenBundle {
         // What the index will name must be what stands there: sizes are compared while the files are opened anyway.
         self.check_written()?;
         let names: Vec<RelPath> = self.written.keys().cloned().collect();
-        self.dir.sync_batch(&names)?;
-        // The run's own directory entry.
-        self.lock.root.sync()?;
+        self.dir.sync_batch(&names, &self.lock.root)?;
         let text = json::to_pretty(&index);
         self.dir.write_synced(&layout::name(ARTIFACT_INDEX), text.as_bytes())?;
         let run_id = self.identity.run_id;

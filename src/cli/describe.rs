@@ -79,7 +79,7 @@ pub(crate) fn plan(args: &PlanArgs, context: &Context) -> CliResult {
         Ok(files) => object["registry"] = json!(files.source),
         Err(error) => {
             object["registry"] = Value::Null;
-            object["registry_error"] = json!(error.to_string());
+            object["registry_error"] = json!(format!("{:#}", anyhow::Error::new(error)));
         }
     }
     print(args.format, &object)

@@ -91,7 +91,9 @@ impl Answer {
                 Severity::Error => "[!]",
                 Severity::Warning => "[~]",
             };
-            print_line(&format!("{mark} {}: {} [{}]", finding.file, finding.message, finding.id))?;
+            let Finding { id, file, message, .. } = finding;
+            let about = if message.contains(file.as_str()) { String::new() } else { format!("{file}: ") };
+            print_line(&format!("{mark} {about}{message} [{id}]"))?;
         }
         if let (Some(run_id), Some((artifacts, bytes))) = (&self.run_id, self.counts) {
             print_line(&format!("    run {run_id}: {artifacts} artifacts, {bytes} bytes hashed"))?;

@@ -9,8 +9,9 @@ use crate::event::{Fault, Observation, ProbeFacts};
 use crate::fixture::{FixtureDir, FixtureSet};
 use crate::host::Host;
 use crate::os::process::{WorkerCommand, WorkerEnd, run_worker};
-use crate::probe::{PolicyText, ProbeAnswer, ProbeJob, SourceText};
+use crate::probe::{PolicyText, ProbeAnswer, ProbeJob};
 use crate::sandbox::EnforcementReport;
+use crate::sbpl::Source;
 use crate::vocab::{FailureKind, FailureStage};
 
 /// The hidden command that makes this executable a worker.
@@ -22,7 +23,7 @@ pub struct Execution<'a> {
     /// The probe; its `resolved_target` is filled in here.
     pub probe: &'a ProbeFacts,
     /// The policy's texts in the scenario lane, `None` in the baseline lane.
-    pub sources: Option<&'a [SourceText]>,
+    pub sources: Option<&'a [Source]>,
     /// What the probe works on.
     pub fixtures: &'a FixtureSet,
     /// Where it is built.

@@ -10,4 +10,4 @@ mod prepare;
 pub use execute::{Execution, execute};
 pub use oracle::oracle_rows;
 pub use preflight::apply_preflight;
-pub use prepare::{PrepareError, Prepared, PreparedProfile, prepare, read_text};
+pub use prepare::{PrepareError, Prepared, PreparedProfile, prepare};

@@ -6,7 +6,7 @@ use crate::base::cancel::Cancel;
 use crate::event::ProbeFacts;
 use crate::fixture::{FixtureDir, FixtureSet};
 use crate::host::Host;
-use crate::probe::SourceText;
+use crate::sbpl::Source;
 use crate::vocab::{Decision, FailureStage};
 
 use super::execute::{Execution, execute};
@@ -26,7 +26,7 @@ pub fn apply_preflight(
     host: &Host,
     cancel: &Cancel,
 ) -> Value {
-    let sources = [SourceText { name: stored_path.to_owned(), text: text.to_owned() }];
+    let sources = [Source::new(stored_path, text)];
     let probe = ProbeFacts {
         profile_id: "apply_preflight_profile".to_owned(),
         name: "apply".to_owned(),

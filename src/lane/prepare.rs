@@ -4,18 +4,13 @@ use std::collections::BTreeSet;
 
 use crate::base::digest::Sha256Hex;
 use crate::event::ProbeFacts;
-use crate::os::input::InputError;
 use crate::plan::{CompiledPlan, CompiledProfile, ProbeRow};
-use crate::probe::SourceText;
-use crate::registry::{Place, ProfileMode};
+use crate::registry::{Place, ProfileMode, TextError, applied_sources, read_profile_text};
 use crate::sbpl::{Diagnostics, NoImports, Params, Policy, Source};
 use crate::vocab::Platform;
 use crate::vocab::driver::driver;
 
 use super::execute::params;
-
-/// The largest profile text that is applied: 16 MiB.
-const MAX_PROFILE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Everything needed to execute a plan.
 #[derive(Debug)]
@@ -34,7 +29,7 @@ pub struct PreparedProfile {
     /// The profile's path as the registry writes it.
     pub stored_path: String,
     /// What is applied, in order: the file's text, then the registry's appended rules when there are any.
-    pub sources: Vec<SourceText>,
+    pub sources: Vec<Source>,
     /// Digest of the file.
     pub base_sha256: Sha256Hex,
     /// Digest of all texts in order.
@@ -46,25 +41,13 @@ pub struct PreparedProfile {
 /// Why a plan cannot be executed.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// The profile's file cannot be read.
-    #[error("cannot read profile {profile} at {place}")]
-    Read {
+    /// The profile's text cannot be read.
+    #[error("cannot use profile {profile}")]
+    Text {
         /// Profile id.
         profile: String,
-        /// Its file.
-        place: Place,
         /// The cause.
-        source: InputError,
-    },
-    /// The profile's text is not UTF-8.
-    #[error("profile {profile} at {place} is not UTF-8 (byte {offset})")]
-    NotText {
-        /// Profile id.
-        profile: String,
-        /// Its file.
-        place: Place,
-        /// First bad byte, from 0.
-        offset: usize,
+        source: TextError,
     },
     /// The profile is not valid SBPL.
     #[error("profile {profile} does not compile\n{}", diagnostics.render(false))]
@@ -106,12 +89,9 @@ fn prepare_profile(profile: &CompiledProfile) -> Result<PreparedProfile, Prepare
     if profile.mode == ProfileMode::Blob {
         return Err(PrepareError::Blob { profile: name() });
     }
-    let (text, base_sha256) = read_text(&profile.id, &profile.path)?;
-    let mut sources = vec![SourceText { name: profile.stored_path.clone(), text }];
-    if !profile.key_specific_rules.is_empty() {
-        let text = profile.key_specific_rules.join("\n") + "\n";
-        sources.push(SourceText { name: format!("{}#key_specific_rules", profile.stored_path), text });
-    }
+    let (text, base_sha256) =
+        read_profile_text(&profile.path).map_err(|source| PrepareError::Text { profile: name(), source })?;
+    let sources = applied_sources(&profile.stored_path, text, &profile.key_specific_rules);
     let all: String = sources.iter().map(|source| source.text.as_str()).collect();
     let prepared = PreparedProfile {
         id: profile.id.clone(),
@@ -127,33 +107,13 @@ fn prepare_profile(profile: &CompiledProfile) -> Result<PreparedProfile, Prepare
     Ok(prepared)
 }
 
-/// Reads a profile's text and its digest; `profile` names it in errors.
-///
-/// # Errors
-/// [`PrepareError::Read`], [`PrepareError::NotText`].
-pub fn read_text(profile: &str, place: &Place) -> Result<(String, Sha256Hex), PrepareError> {
-    let bytes = place.read(MAX_PROFILE_BYTES).map_err(|source| PrepareError::Read {
-        profile: profile.to_owned(),
-        place: place.clone(),
-        source,
-    })?;
-    let digest = Sha256Hex::of(&bytes);
-    let text = String::from_utf8(bytes).map_err(|error| PrepareError::NotText {
-        profile: profile.to_owned(),
-        place: place.clone(),
-        offset: error.utf8_error().valid_up_to(),
-    })?;
-    Ok((text, digest))
-}
-
 impl PreparedProfile {
     /// Compiles the profile with the given parameter values.
     ///
     /// # Errors
     /// [`PrepareError::Compile`].
     pub fn policy(&self, params: &Params) -> Result<Policy, PrepareError> {
-        let sources: Vec<Source> = self.sources.iter().map(|s| Source::new(&s.name, &s.text)).collect();
-        Policy::compile(&sources, params, &NoImports).map_err(|diagnostics| PrepareError::Compile {
+        Policy::compile(&self.sources, params, &NoImports).map_err(|diagnostics| PrepareError::Compile {
             profile: self.id.clone(),
             diagnostics: Box::new(diagnostics),
         })

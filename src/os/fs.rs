@@ -5,7 +5,7 @@
 //! temporary file in the target's own directory and renames it, so a reader sees the old file or the new one, whole.
 //! Nothing is synced unless the function says so: a bundle syncs once, in one batch ([`Dir::sync_batch`]).
 //!
-//! Every operation that changes the file system passes [`fault::point`], which does nothing outside tests.
+//! Every operation that changes the file system passes `fault::point`, which does nothing outside tests.
 
 mod fault;
 mod list;

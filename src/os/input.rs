@@ -99,11 +99,9 @@ mod tests {
         file.set_len(3).unwrap();
         assert_eq!(read(&path, 3).unwrap(), [0, 0, 0]);
         assert!(matches!(read(directory.path(), 1024), Err(InputError::NotAFile)));
-        let fifo = directory.path().join("fifo");
-        #[cfg(target_os = "linux")]
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
-        #[cfg(target_os = "linux")]
-        assert!(matches!(read(&fifo, 1024), Err(InputError::NotAFile)));
+        let parent = File::open(directory.path()).unwrap();
+        crate::os::fifo::make_at(std::os::fd::AsFd::as_fd(&parent), "fifo", 0o600).unwrap();
+        assert!(matches!(read(&directory.path().join("fifo"), 1024), Err(InputError::NotAFile)));
         assert!(matches!(read(&directory.path().join("absent"), 1), Err(InputError::Io(_))));
     }
 }

@@ -106,6 +106,17 @@ pub enum CompileError {
         /// The profile ids.
         profiles: Vec<String>,
     },
+    /// The plan names a profile twice; results are keyed by profile, so one run would hide the other.
+    #[error("the plan names profiles twice: {}", .0.join(", "))]
+    DuplicateProfiles(Vec<String>),
+    /// Two rows of a profile share an expectation, or one probe is referred to twice.
+    #[error("profile {profile:?} has several rows for the expectations {}", .expectations.join(", "))]
+    DuplicateExpectations {
+        /// The profile.
+        profile: String,
+        /// The expectation ids.
+        expectations: Vec<String>,
+    },
     /// A profile refers to probes the registry lacks.
     #[error("profile {profile:?} refers to probes that registry {registry:?} does not have: {}", .probes.join(", "))]
     UnknownProbes {
@@ -159,6 +170,10 @@ pub fn compile(plan: &Plan, registry: &Registry, filters: &Filters) -> Result<Co
     if !profiles.is_empty() {
         return Err(CompileError::UnknownProfiles { registry: registry.id.clone(), profiles });
     }
+    let twice = repeated(plan.profiles.iter().map(String::as_str));
+    if !twice.is_empty() {
+        return Err(CompileError::DuplicateProfiles(twice));
+    }
     let values = absent(&filters.profiles, &|id| plan.profiles.iter().any(|profile| profile == id));
     if !values.is_empty() {
         return Err(CompileError::UnknownFilters { kind: "profile", values });
@@ -203,6 +218,11 @@ fn compile_profile(profile: &Profile, registry: &Registry) -> Result<CompiledPro
         let (registry, profile) = (registry.id.clone(), profile.profile_id.clone());
         return Err(CompileError::UnknownProbes { registry, profile, probes });
     }
+    let rows: Vec<ProbeRow> = profile.probe_refs.iter().map(|id| row(&registry.probes[id.as_str()])).collect();
+    let expectations = repeated(rows.iter().map(|row| row.expectation_id.as_str()));
+    if !expectations.is_empty() {
+        return Err(CompileError::DuplicateExpectations { profile: profile.profile_id.clone(), expectations });
+    }
     Ok(CompiledProfile {
         id: profile.profile_id.clone(),
         stored_path: registry.base.relative(&path),
@@ -211,8 +231,15 @@ fn compile_profile(profile: &Profile, registry: &Registry) -> Result<CompiledPro
         family: profile.family.clone(),
         semantic_group: profile.semantic_group.clone(),
         key_specific_rules: profile.key_specific_rules.clone(),
-        rows: profile.probe_refs.iter().map(|id| row(&registry.probes[id.as_str()])).collect(),
+        rows,
     })
+}
+
+/// What occurs more than once, each once, sorted.
+fn repeated<'a>(values: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let again: BTreeSet<&str> = values.filter(|value| !seen.insert(*value)).collect();
+    again.into_iter().map(str::to_owned).collect()
 }
 
 fn row(probe: &Probe) -> ProbeRow {
@@ -235,5 +262,129 @@ fn row(probe: &Probe) -> ProbeRow {
         supports_lanes: probe.supports_lanes,
         capabilities_required: probe.capabilities_required.clone(),
         controls_supported: probe.controls_supported.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::base::json::to_line;
+    use crate::plan::document;
+    use crate::registry::{self, Document, Files, Lookup, Source};
+
+    fn probe(id: &str, expectation: Option<&str>) -> Value {
+        let mut probe = json!({"probe_id": id, "name": id, "operation": "file-read-data", "target": "/x",
+            "expected": "deny", "supports_lanes": {"oracle": false}, "expected_primary_ops": [], "expected_predicates": [],
+            "capabilities_required": ["loopback_listener"], "controls_supported": []});
+        if let Some(expectation) = expectation {
+            probe["expectation_id"] = json!(expectation);
+        }
+        probe
+    }
+
+    fn profile(id: &str, path: &str, refs: &[&str]) -> Value {
+        json!({"profile_id": id, "profile_path": path, "mode": "sbpl", "probe_refs": refs, "family": null,
+            "semantic_group": "g", "key_specific_rules": ["(allow signal)"], "notes": null})
+    }
+
+    fn registry() -> Registry {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let write = |name: &str, key: &str, entries: Value| {
+            let tag = format!("runtime-tools.{}_registry.v0.2", key.trim_end_matches('s'));
+            let document = json!({"schema_version": tag, "registry_id": "r", "world_id": "linux", key: entries});
+            let file = tempfile::NamedTempFile::new_in(directory.path()).unwrap().persist(path(name)).unwrap();
+            serde_json::to_writer(file, &document).unwrap();
+        };
+        let mut rich = probe("p3", Some(""));
+        rich["driver"] = json!("file_probe");
+        rich["syscall"] = json!("");
+        rich["filter_type"] = json!(0);
+        write("probes.json", "probes", json!({"p1": probe("p1", None), "p2": probe("p2", Some("e2")), "p3": rich}));
+        write(
+            "profiles.json",
+            "profiles",
+            json!({"a": profile("a", "sb/a.sb", &["p2", "p1"]), "b": profile("b", "./b.sb", &["p1", "p3"]),
+                "blob": profile("blob", "sb/a.sb.bin", &["p1"]), "lost": profile("lost", "sb/a.sb", &["p1", "p9"]),
+                "out": profile("out", "../a.sb", &["p1"]), "twice": profile("twice", "a.sb", &["p1", "p1"])}),
+        );
+        let files = Files {
+            probes: Place::Disk(path("probes.json")),
+            profiles: Place::Disk(path("profiles.json")),
+            source: Source::Given("here".to_owned()),
+        };
+        let lookup = Lookup { root: Some(directory.path().to_path_buf()), ..Lookup::default() };
+        registry::load(Some("r"), files, &lookup).unwrap()
+    }
+
+    fn plan(profiles: &[&str]) -> Plan {
+        let value =
+            json!({"schema_version": document::PLAN_TAG, "plan_id": "p", "registry_id": "r", "profiles": profiles});
+        let bytes = serde_json::to_vec(&value).unwrap();
+        document::read(Document::parse(&Place::Disk("/w/plan.json".into()), bytes).unwrap()).0.unwrap()
+    }
+
+    fn ids(compiled: &CompiledPlan) -> Vec<(&str, Vec<&str>)> {
+        compiled
+            .profiles
+            .iter()
+            .map(|profile| (profile.id.as_str(), profile.rows.iter().map(|row| row.expectation_id.as_str()).collect()))
+            .collect()
+    }
+
+    fn filters(profiles: &[&str], scenarios: &[&str]) -> Filters {
+        let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
+        Filters { profiles: owned(profiles), scenarios: owned(scenarios) }
+    }
+
+    #[test]
+    fn rows_stand_in_run_order_and_hold_what_a_matrix_holds() {
+        let compiled = compile(&plan(&["b", "a"]), &registry(), &Filters::default()).unwrap();
+        assert_eq!(ids(&compiled), [("b", vec!["p1", "p3"]), ("a", vec!["e2", "p1"])]);
+        let b = &compiled.profiles[0];
+        assert_eq!((b.stored_path.as_str(), b.key_specific_rules.len()), ("b.sb", 1));
+        assert!(!b.rows[0].supports_lanes.oracle && b.rows[0].supports_lanes.scenario);
+        assert_eq!(b.rows[0].capabilities_required, ["loopback_listener"]);
+        assert_eq!(
+            to_line(&b.rows[1]),
+            r#"{"name":"p3","operation":"file-read-data","target":"/x","expected":"deny","expectation_id":"p3","driver":"file_probe","filter_type":0}"#
+        );
+    }
+
+    #[test]
+    fn filters_of_one_kind_are_alternatives_and_both_kinds_must_hold() {
+        let (plan, registry) = (plan(&["a", "b"]), registry());
+        for (filters, expected) in [
+            (filters(&["b"], &[]), vec![("b", vec!["p1", "p3"])]),
+            (filters(&[], &["p1"]), vec![("a", vec!["p1"]), ("b", vec!["p1"])]),
+            (filters(&[], &["e2", "p3"]), vec![("a", vec!["e2"]), ("b", vec!["p3"])]),
+            (filters(&["a", "b"], &["e2"]), vec![("a", vec!["e2"])]),
+        ] {
+            assert_eq!(ids(&compile(&plan, &registry, &filters).unwrap()), expected, "{filters:?}");
+        }
+        let refused = |filters: &Filters| compile(&plan, &registry, filters).unwrap_err().to_string();
+        assert_eq!(refused(&filters(&["blob", "x"], &[])), "the plan has no profile named blob, x");
+        assert_eq!(refused(&filters(&[], &["p1", "p2"])), "the plan has no scenario named p2");
+        assert_eq!(refused(&filters(&["b"], &["e2"])), "nothing is left to run in plan \"p\"");
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_named() {
+        let registry = registry();
+        let refused = |profiles: &[&str]| compile(&plan(profiles), &registry, &Filters::default()).unwrap_err();
+        assert_eq!(
+            refused(&["a", "x", "y"]),
+            CompileError::UnknownProfiles { registry: "r".into(), profiles: vec!["x".into(), "y".into()] }
+        );
+        assert_eq!(refused(&["a", "b", "a"]), CompileError::DuplicateProfiles(vec!["a".into()]));
+        assert!(
+            matches!(refused(&["twice"]), CompileError::DuplicateExpectations { expectations, .. } if expectations == ["p1"])
+        );
+        assert!(matches!(refused(&["lost"]), CompileError::UnknownProbes { probes, .. } if probes == ["p9"]));
+        assert!(matches!(refused(&["blob"]), CompileError::BlobAsSbpl { .. }));
+        assert!(matches!(refused(&["out"]), CompileError::Path { .. }));
+        assert_eq!(refused(&[]), CompileError::NothingToRun("p".into()));
     }
 }

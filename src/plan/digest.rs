@@ -97,6 +97,18 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_recorded_by_the_earlier_tool() {
+        // From a published bundle, run 39f84aa5-86b4-466d-b5d9-f510299bbd0a of the plan named here.
+        let (_, sha) = digest(json!({
+            "plan_id": "probe-op-structure.runtime.v1", "registry_id": "probe-op-structure",
+            "profiles": ["probe-op-structure:file:v1_file_require_any", "probe-op-structure:mach:v3_mach_global_local",
+                "probe-op-structure:iokit:v5_iokit_class_property"],
+            "lanes": {"baseline": true, "scenario": true, "oracle": true}, "controls": {"baseline": true},
+            "apply_preflight_profile": "book/experiments/hardened-runtime/sb/apply_preflight_allow.sb"}));
+        assert_eq!(sha, "a504f6c1ad3cc9150fa8a427bcfd266e9b2e99ec5e418ea807438a3a59bcc05d");
+    }
+
+    #[test]
     fn empty_values_count_as_absent_where_the_format_says_so() {
         let reference = digest(json!({"plan_id": "p"}));
         for empty in [json!(null), json!(0), json!(0.0), json!(""), json!([]), json!({}), json!(false)] {

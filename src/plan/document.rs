@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::digest;
@@ -53,8 +53,7 @@ pub struct Plan {
 }
 
 /// The lanes of a plan. A lane that is not named is on, for lint and run alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Lanes {
     /// Perform the operation under the policy.
     pub scenario: bool,
@@ -111,65 +110,57 @@ pub fn load_plan(place: &Place) -> Result<Plan, PlanError> {
 /// Checks a document as a plan: the plan when no error stands against it, and every finding.
 #[must_use]
 pub fn read(document: Document) -> (Option<Plan>, Vec<Finding>) {
-    let file = document.place.to_string();
-    let mut sink = Sink::new(&file);
-    check_document(&document.value, &mut sink);
-    let refused = sink.has_error_since(0);
-    let mut findings = sink.into_findings();
-    document.add_positions(&mut findings);
-    if refused {
-        return (None, findings);
-    }
-    let typed = Typed::deserialize(&document.value).expect("the field table admits only what the type can hold");
-    let plan = Plan {
-        plan_id: typed.plan_id,
-        registry_id: typed.registry_id,
-        world_id: typed.world_id.filter(|id| !id.is_empty()),
-        profiles: typed.profiles,
-        lanes: typed.lanes,
-        controls: typed.controls,
-        apply_preflight_profile: typed.apply_preflight_profile.filter(|path| !path.is_empty()),
-        notes: typed.notes,
-        fixtures: typed.fixtures,
-        document,
-    };
-    (Some(plan), findings)
+    let (plan, findings) = read_usable(document);
+    let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
+    (plan.filter(|_| !refused), findings)
 }
 
-fn check_document(value: &Value, sink: &mut Sink<'_>) {
+/// Like [`read`], but gives whatever part of a refused plan is usable, so that a lint can go on and find everything. None
+/// when the document carries another tag. A profile id that is not a string is empty in the result.
+pub(super) fn read_usable(document: Document) -> (Option<Plan>, Vec<Finding>) {
+    let file = document.place.to_string();
+    let mut sink = Sink::new(&file);
+    let tagged = check_document(&document.value, &mut sink);
+    let mut findings = sink.into_findings();
+    document.add_positions(&mut findings);
+    (tagged.then(|| usable(document)), findings)
+}
+
+fn usable(document: Document) -> Plan {
+    let text = |key: &str| document.value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let given = |key: &str| text(key).filter(|text| !text.is_empty());
+    let lane = |name: &str| document.value.get("lanes").and_then(|lanes| lanes.get(name)?.as_bool()).unwrap_or(true);
+    let profiles = document.value.get("profiles").and_then(Value::as_array);
+    Plan {
+        plan_id: text("plan_id").unwrap_or_default(),
+        registry_id: text("registry_id").unwrap_or_default(),
+        world_id: given("world_id"),
+        profiles: profiles.into_iter().flatten().map(|id| id.as_str().unwrap_or_default().to_owned()).collect(),
+        lanes: Lanes { scenario: lane("scenario"), baseline: lane("baseline"), oracle: lane("oracle") },
+        controls: document.value.get("controls").and_then(Value::as_object).cloned().unwrap_or_default(),
+        apply_preflight_profile: given("apply_preflight_profile"),
+        notes: text("notes"),
+        fixtures: text("fixtures"),
+        document,
+    }
+}
+
+/// Whether the document carries the tag of a plan; everything wrong with it goes to `sink`.
+fn check_document(value: &Value, sink: &mut Sink<'_>) -> bool {
     if !check::has_tag(value, PLAN_TAG, sink) {
-        return;
+        return false;
     }
     if value.get("schema_versions").is_some() {
         let finding =
             sink.error("forbidden-key", "/schema_versions", "a plan must not have the key \"schema_versions\"");
         finding.help = Some("remove it; the digest counts it as absent".to_owned());
     }
-    let Some(map) = value.as_object() else { return };
+    let Some(map) = value.as_object() else { return false };
     // The forbidden key has its own finding; it is not reported a second time as unknown.
     let mut rest = map.clone();
     rest.shift_remove("schema_versions");
     check::object(&Value::Object(rest), FIELDS, Severity::Warning, "the plan", "", sink);
-}
-
-/// The document as serde reads it, after the field table has passed it.
-#[derive(Deserialize)]
-struct Typed {
-    plan_id: String,
-    registry_id: String,
-    #[serde(default)]
-    world_id: Option<String>,
-    profiles: Vec<String>,
-    #[serde(default)]
-    lanes: Lanes,
-    #[serde(default)]
-    controls: Map<String, Value>,
-    #[serde(default)]
-    apply_preflight_profile: Option<String>,
-    #[serde(default)]
-    notes: Option<String>,
-    #[serde(default)]
-    fixtures: Option<String>,
+    true
 }
 
 impl Plan {

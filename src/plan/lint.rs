@@ -4,15 +4,19 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde_json::Value;
+
 use super::document::{self, Plan};
 use super::fixtures::{self, FIXTURES_VARIABLE};
 use crate::base::position::escape;
 use crate::base::rel_path::RelPath;
 use crate::fixture::FixtureSet;
-use crate::registry::check::Sink;
-use crate::registry::{self, Base, Document, Lookup, Probe, Profile, Reading, RegistryError, Source};
+use crate::registry::check::{Sink, id_problem};
+use crate::registry::{
+    self, Base, Document, Lookup, Place, Probe, Profile, ProfileMode, Reading, RegistryError, Source,
+};
 use crate::vocab::driver::driver;
-use crate::vocab::{Driver, Finding, Lane, Platform, world_platform, worlds_agree};
+use crate::vocab::{Driver, Finding, Lane, Platform, Severity, world_platform, worlds_agree};
 
 /// What lint says about one plan.
 #[derive(Debug, Clone)]
@@ -32,7 +36,7 @@ const MACH_DRIVER: &str = "sandbox_mach_probe";
 /// Lints the plan in `document`.
 #[must_use]
 pub fn lint_plan(document: Document, lookup: &Lookup) -> PlanReport {
-    let (plan, mut findings) = document::read(document);
+    let (plan, mut findings) = document::read_usable(document);
     let Some(plan) = plan else { return PlanReport { findings, registry: None } };
 
     let file = plan.place().to_string();
@@ -40,16 +44,14 @@ pub fn lint_plan(document: Document, lookup: &Lookup) -> PlanReport {
     check_plan(&plan, &mut sink);
     let fixtures = check_paths(&plan, lookup, &mut sink);
     findings.extend(sink.into_findings());
-    if let Some((_, fixture_findings)) = &fixtures {
-        findings.extend(fixture_findings.iter().cloned());
-    }
+    let fixtures = fixtures.and_then(|place| read_fixtures(&place, &mut findings));
     let mut source = None;
     match read_registry(&plan, lookup) {
-        Err(error) => findings.extend(error.findings(&file, "/registry_id")),
-        Ok(reading) => {
+        None => {}
+        Some(Err(error)) => findings.extend(error.findings(&file, "/registry_id")),
+        Some(Ok(reading)) => {
             source = Some(reading.registry.source.clone());
-            let set = fixtures.as_ref().map(|(set, _)| set);
-            findings.extend(Use::new(&plan, &reading, set).lint());
+            findings.extend(Use::new(&plan, &reading, fixtures.as_ref()).lint());
             for document in &reading.registry.documents {
                 document.add_positions(&mut findings);
             }
@@ -59,18 +61,24 @@ pub fn lint_plan(document: Document, lookup: &Lookup) -> PlanReport {
     PlanReport { findings, registry: source }
 }
 
-fn read_registry(plan: &Plan, lookup: &Lookup) -> Result<Reading, RegistryError> {
-    let files = registry::for_plan(plan.place(), &plan.registry_id, lookup)?;
-    Ok(registry::read(Some(&plan.registry_id), files, lookup)?)
+/// The plan's registry. Without a usable id, which is a finding already, only the one beside the plan can be meant.
+fn read_registry(plan: &Plan, lookup: &Lookup) -> Option<Result<Reading, RegistryError>> {
+    let id = Some(plan.registry_id.as_str()).filter(|id| id_problem(id).is_none());
+    let files = match id {
+        Some(id) => registry::for_plan(plan.place(), id, lookup),
+        None => Ok(registry::sibling(plan.place(), lookup)?),
+    };
+    Some(files.and_then(|files| Ok(registry::read(id, files, lookup)?)))
 }
 
 /// What the plan alone tells.
 fn check_plan(plan: &Plan, sink: &mut Sink<'_>) {
-    if plan.profiles.is_empty() {
+    let listed = plan.document.value.get("profiles").and_then(Value::as_array);
+    if listed.is_some_and(Vec::is_empty) {
         sink.error("plan-without-profiles", "/profiles", "the plan names no profile");
     }
     let mut seen = HashMap::new();
-    for (number, id) in plan.profiles.iter().enumerate() {
+    for (number, id) in usable_ids(plan) {
         if let Some(first) = seen.insert(id, number) {
             let message = format!("profile {id:?} is named twice (first at /profiles/{first})");
             sink.error("duplicate-profile", &format!("/profiles/{number}"), message);
@@ -81,25 +89,37 @@ fn check_plan(plan: &Plan, sink: &mut Sink<'_>) {
     }
 }
 
-/// The files the plan itself names: preflight profile and fixture set.
-fn check_paths(plan: &Plan, lookup: &Lookup, sink: &mut Sink<'_>) -> Option<(FixtureSet, Vec<Finding>)> {
+/// The profile ids that are ids, with their positions; the others have findings of their own.
+fn usable_ids(plan: &Plan) -> impl Iterator<Item = (usize, &str)> {
+    let numbered = plan.profiles.iter().map(String::as_str).enumerate();
+    numbered.filter(|(_, id)| id_problem(id).is_none())
+}
+
+/// The files the plan itself names: preflight profile and fixture set. Gives the place of the latter.
+fn check_paths(plan: &Plan, lookup: &Lookup, sink: &mut Sink<'_>) -> Option<Place> {
     let base = plan.base(lookup.root());
     if let Some(path) = &plan.apply_preflight_profile {
         named_file(&base, path, "apply_preflight_profile", "preflight-file-missing", sink);
     }
     let path = plan.fixtures.as_ref()?;
-    let place = named_file(&base, path, "fixtures", "fixtures-file-missing", sink)?;
-    match Document::read(&place) {
-        Ok(document) => Some(fixtures::read(&document)),
-        Err(error) => Some((empty_set(), vec![error.finding()])),
-    }
+    named_file(&base, path, "fixtures", "fixtures-file-missing", sink)
 }
 
-fn empty_set() -> FixtureSet {
-    FixtureSet { schema_version: crate::fixture::SCHEMA_VERSION.to_owned(), entries: Vec::new() }
+/// The fixture set, when there is nothing wrong with it: what a broken one holds is not known.
+fn read_fixtures(place: &Place, findings: &mut Vec<Finding>) -> Option<FixtureSet> {
+    let (set, found) = match Document::read(place) {
+        Ok(document) => fixtures::read(&document),
+        Err(error) => {
+            findings.push(error.finding());
+            return None;
+        }
+    };
+    let sound = found.iter().all(|finding| finding.severity != Severity::Error);
+    findings.extend(found);
+    sound.then_some(set)
 }
 
-fn named_file(base: &Base, path: &str, key: &str, id: &str, sink: &mut Sink<'_>) -> Option<registry::Place> {
+fn named_file(base: &Base, path: &str, key: &str, id: &str, sink: &mut Sink<'_>) -> Option<Place> {
     let at = format!("/{key}");
     match base.resolve(path) {
         Err(error) => {
@@ -120,6 +140,7 @@ struct Use<'a> {
     reading: &'a Reading,
     plan_file: String,
     probes_file: String,
+    profiles_file: String,
     /// The platform of the plan's world, where the world says so.
     platform: Option<Platform>,
     fixtures: Option<HashSet<&'a str>>,
@@ -132,6 +153,7 @@ impl<'a> Use<'a> {
             reading,
             plan_file: plan.place().to_string(),
             probes_file: reading.registry.documents[0].place.to_string(),
+            profiles_file: reading.registry.documents[1].place.to_string(),
             platform: plan.world_id.as_deref().and_then(world_platform),
             fixtures: fixtures
                 .map(|set| set.entries.iter().flat_map(|entry| with_parents(entry.path.as_str())).collect()),
@@ -148,12 +170,12 @@ impl<'a> Use<'a> {
         }
         let mut used = Vec::new();
         let mut seen = HashSet::new();
-        for (number, id) in self.plan.profiles.iter().enumerate() {
+        for (number, id) in usable_ids(self.plan) {
             if registry.raw_profile(id).is_none() {
                 let message = format!("registry {:?} has no profile {id:?}", registry.id);
                 sink.error("unknown-profile", &format!("/profiles/{number}"), message);
-            } else if seen.insert(id.as_str()) {
-                used.push(id.as_str());
+            } else if seen.insert(id) {
+                used.push(id);
             }
         }
         let mut findings = sink.into_findings();
@@ -164,11 +186,24 @@ impl<'a> Use<'a> {
             if let Some(profile) = registry.profiles.get(id) {
                 let report = registry::lint_profile(registry, profile);
                 findings.extend(report.findings);
+                findings.extend(self.check_mode(profile));
                 let deny_default = report.policy.as_ref().is_some_and(registry::is_deny_default);
                 findings.extend(self.lint_probes(profile, deny_default, &mut probes));
             }
         }
         findings
+    }
+
+    /// A compiled blob can be applied where its compiler runs, and nowhere else.
+    fn check_mode(&self, profile: &Profile) -> Vec<Finding> {
+        let mut sink = Sink::new(&self.profiles_file);
+        if self.platform == Some(Platform::Linux) && profile.mode == ProfileMode::Blob {
+            let id = &profile.profile_id;
+            let message = format!("profile {id:?} is a compiled blob, which cannot be applied on Linux");
+            sink.error("blob-not-applicable", &format!("/profiles/{}/mode", escape(id)), message).help =
+                Some("name the SBPL text instead".to_owned());
+        }
+        sink.into_findings()
     }
 
     /// The probes of one profile. What concerns a probe alone is said once, however many profiles refer to it.
@@ -252,6 +287,10 @@ impl<'a> Use<'a> {
             return;
         };
         let Some(fixtures) = &self.fixtures else {
+            // A set that is named and cannot be read is a finding already.
+            if self.plan.document.value.get("fixtures").is_some_and(|path| !path.is_null()) {
+                return;
+            }
             let message = format!("target of probe {id:?} names {FIXTURES_VARIABLE}, but the plan has no fixtures");
             sink.error("fixtures-undeclared", &at, message);
             return;

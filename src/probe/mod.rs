@@ -8,5 +8,5 @@ mod driver;
 mod protocol;
 mod worker;
 
-pub use protocol::{PolicyText, ProbeAnswer, ProbeJob, SourceText};
+pub use protocol::{PolicyText, ProbeAnswer, ProbeJob};
 pub use worker::{WorkerFailure, serve};

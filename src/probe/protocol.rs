@@ -1,13 +1,12 @@
 //! What the run hands to a worker and what it gets back: one JSON document each way, between two processes of the same
 //! executable. Never stored, so it carries no version.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::denial::DecisionRecord;
 use crate::event::{Effect, Fault};
 use crate::sandbox::EnforcementReport;
+use crate::sbpl::{Params, Source};
 
 /// One job: perform `operation` on `target`, under `policy` or without one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,18 +25,9 @@ pub struct ProbeJob {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyText {
     /// Texts in order of evaluation.
-    pub sources: Vec<SourceText>,
+    pub sources: Vec<Source>,
     /// Values of `(param "KEY")`.
-    pub params: BTreeMap<String, String>,
-}
-
-/// One named text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceText {
-    /// Name that rules are reported under.
-    pub name: String,
-    /// SBPL text.
-    pub text: String,
+    pub params: Params,
 }
 
 /// What came of it.

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use crate::denial::DecisionRecord;
 use crate::event::{Effect, Fault};
 use crate::sandbox::{self, End, Supervised, Trap};
-use crate::sbpl::{NoImports, Params, Policy, Source};
+use crate::sbpl::{NoImports, Policy};
 use crate::vocab::driver::driver;
 use crate::vocab::{Driver, FailureKind, FailureStage, Operation, Platform};
 
@@ -59,10 +59,7 @@ fn run(job: &ProbeJob) -> ProbeAnswer {
 }
 
 fn compile(text: &PolicyText) -> Result<Policy, Fault> {
-    let sources: Vec<Source> =
-        text.sources.iter().map(|s| Source { name: s.name.clone(), text: s.text.clone() }).collect();
-    let params: Params = text.params.clone().into_iter().collect();
-    Policy::compile(&sources, &params, &NoImports).map_err(|diagnostics| {
+    Policy::compile(&text.sources, &text.params, &NoImports).map_err(|diagnostics| {
         fault(FailureStage::Apply, Some(FailureKind::ApplyFailed), "apply", diagnostics.render(false))
     })
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use indexmap::IndexSet;
 use serde_json::{Map, Value, json};
 
 use super::{decision_stage, linux_gate};
@@ -53,6 +54,8 @@ pub enum Reason {
     NotLinux,
     /// The evidence is of a Linux host, so it says nothing about decisions of the macOS kernel.
     NotMacos,
+    /// Decisions were only recorded, nothing was refused.
+    ObserveOnly,
     /// The index was rebuilt after the run.
     Repaired,
     /// A probe gave no result.
@@ -97,6 +100,7 @@ impl Reason {
             Self::NotCleanChannel => "not_clean_channel",
             Self::NotLinux => "not_linux",
             Self::NotMacos => "not_macos",
+            Self::ObserveOnly => "observe_only",
             Self::Repaired => "repaired",
             Self::RowsInError => "rows_in_error",
             Self::RowsUndecided => "rows_undecided",
@@ -115,7 +119,7 @@ const DETAILS_LISTED: usize = 50;
 /// The reasons against one gate, sorted by word, each with what it is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gate {
-    reasons: BTreeMap<&'static str, Vec<String>>,
+    reasons: BTreeMap<&'static str, IndexSet<String>>,
 }
 
 impl Gate {
@@ -142,7 +146,7 @@ impl Gate {
     }
 
     pub(super) fn add_about(&mut self, reason: Reason, about: impl Into<String>) {
-        self.reasons.entry(reason.word()).or_default().push(about.into());
+        self.reasons.entry(reason.word()).or_default().insert(about.into());
     }
 
     pub(super) fn add_if(&mut self, condition: bool, reason: Reason) {

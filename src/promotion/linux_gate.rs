@@ -64,7 +64,14 @@ fn enforcement(bundle: &VerifiedBundle, documents: &UnverifiedBundle, results: O
     malformed(report.run_id != documents.run_id(), "it belongs to another run");
     malformed(bundle.world_id() != Some(report.world_id.as_str()), "it belongs to another world");
     for profile_id in results.and_then(Value::as_object).into_iter().flat_map(|profiles| profiles.keys()) {
-        malformed(!report.profiles.contains_key(profile_id), &format!("profile {profile_id} is not in it"));
+        if !report.profiles.contains_key(profile_id) {
+            gate.add_about(Reason::FactsMissing, format!("{ENFORCEMENT_REPORT}#/profiles: {profile_id}"));
+        }
+    }
+    for (profile_id, profile) in &report.profiles {
+        if profile.get("observe").is_some_and(|observe| observe != &Value::Bool(false)) {
+            gate.add_about(Reason::ObserveOnly, profile_id);
+        }
     }
     gate.add_if(report.platform != "linux", Reason::NotLinux);
     layers(&report, gate);
@@ -88,15 +95,42 @@ fn layers(report: &EnforcementReport, gate: &mut Gate) {
     }
 }
 
+/// Types of listed rows that are no decision at all; the rows themselves say why, under reasons of their own.
+const WITHOUT_DECISION: [&str; 6] = [
+    "op_not_witnessed",
+    "probe_error",
+    "preflight_blocked",
+    "apply_gate",
+    "bootstrap_deny_process_exec",
+    "bootstrap_failed",
+];
+
+/// Whether the rows already shut the gate for lack of a decision.
+fn rows_lack_decisions(gate: &Gate) -> bool {
+    [Reason::RowsInError, Reason::RowsUnobserved, Reason::RowsUndecided, Reason::NoRows]
+        .into_iter()
+        .any(|r| gate.has(r))
+}
+
 fn mismatch_summary(bundle: &VerifiedBundle, gate: &mut Gate) {
     let Some(document) = facts::artifact(bundle, MISMATCH_SUMMARY, gate) else { return };
+    let rows_say_so = rows_lack_decisions(gate);
+    let explained = |kind: &str| rows_say_so && WITHOUT_DECISION.contains(&kind);
     match document.get("mismatches") {
-        Some(Value::Array(mismatches)) => gate.add_if(!mismatches.is_empty(), Reason::Mismatches),
+        Some(Value::Array(mismatches)) => {
+            let text = |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).unwrap_or("?").to_owned();
+            for entry in mismatches.iter().filter(|entry| !explained(&text(entry, "mismatch_type"))) {
+                let row = format!("{} {}", text(entry, "profile_id"), text(entry, "expectation_id"));
+                gate.add_about(Reason::Mismatches, row);
+            }
+        }
         other => facts::unusable(other, MISMATCH_SUMMARY, "mismatches", gate),
     }
     match document.get("counts") {
         Some(Value::Object(counts)) => {
-            gate.add_if(counts.values().any(|count| count.as_u64() != Some(0)), Reason::Mismatches);
+            let counted = counts.iter().filter(|(_, count)| count.as_u64() != Some(0));
+            let unexplained = counted.into_iter().any(|(kind, _)| !explained(kind));
+            gate.add_if(unexplained, Reason::Mismatches);
         }
         other => facts::unusable(other, MISMATCH_SUMMARY, "counts", gate),
     }
@@ -116,11 +150,7 @@ fn summary(bundle: &VerifiedBundle, gate: &mut Gate) {
         Some("dry") => gate.add(Reason::DryRun),
         Some("failed") => gate.add(Reason::BundleFailed),
         // Some expectation was not met; the rows say which. If none of them does, the summary's word stands.
-        Some("partial") => {
-            let rows = [Reason::RowsInError, Reason::RowsUnobserved, Reason::RowsUndecided, Reason::NoRows];
-            let explained = rows.into_iter().any(|reason| gate.has(reason));
-            gate.add_if(!explained, Reason::Mismatches);
-        }
+        Some("partial") => gate.add_if(!rows_lack_decisions(gate), Reason::Mismatches),
         _ => facts::unusable(document.get("status"), SUMMARY_JSON, "status", gate),
     }
 }

@@ -200,10 +200,11 @@ fn check_kind(value: &Value, field: &Field, what: &str, pointer: &str, sink: &mu
         (Kind::TextList | Kind::IdList | Kind::WordList(..), Value::Array(members)) => {
             for (index, member) in members.iter().enumerate() {
                 let at = format!("{pointer}/{index}");
+                let key = format!("member {index} of {}", field.key);
                 match (field.kind, member) {
-                    (Kind::IdList, Value::String(id)) => check_id(id, field.key, what, &at, sink),
+                    (Kind::IdList, Value::String(id)) => check_id(id, &key, what, &at, sink),
                     (Kind::WordList(id, words), Value::String(word)) => {
-                        check_word(word, id, words, field.key, what, &at, sink);
+                        check_word(word, id, words, &key, what, &at, sink);
                     }
                     (_, Value::String(_)) => {}
                     (_, other) => wrong(sink, &at, other, "strings"),

@@ -24,5 +24,6 @@ pub use index::{INDEX_PATH, INDEX_TAG, Index, IndexEntry, Lookup, RegistryListin
 pub use lint::{ProfileReport, lint_files, lint_probe, lint_profile, lint_registry};
 pub use place::{Base, Place, StoredPathError, root_of};
 pub use profile_text::is_deny_default;
+pub use profile_text::{TextError, applied_sources, read_profile_text};
 pub use read::{Files, Reading, Registry, RegistryError, Source, for_plan, indexed, load, read, sibling};
 pub use select::{Selected, select};

@@ -4,6 +4,7 @@ use super::document::DocumentError;
 use super::entry::{Profile, ProfileMode};
 use super::place::Place;
 use super::read::Registry;
+use crate::base::digest::Sha256Hex;
 use crate::base::position::escape;
 use crate::os::input::InputError;
 use crate::sbpl::{Diagnostic, Diagnostics, MAX_SOURCE_BYTES, NoImports, Params, Policy, Source};
@@ -26,18 +27,15 @@ pub(super) fn compile_text(registry: &Registry, profile: &Profile, place: &Place
     }
     let file = place.to_string();
     let refused = |finding| CompiledText { policy: None, findings: vec![finding] };
-    let text = match read(place) {
-        Ok(Ok(text)) => text,
-        Ok(Err(offset)) => {
+    let text = match read_profile_text(place) {
+        Ok((text, _)) => text,
+        Err(TextError::NotText { offset, .. }) => {
             let message = format!("profile {:?}: the text is not UTF-8 at byte {offset}", profile.profile_id);
             return refused(Finding::new("profile-not-text", Severity::Error, &file, message));
         }
-        Err(source) => return refused(DocumentError::Read { place: place.clone(), source }.finding()),
+        Err(TextError::Read { place, source }) => return refused(DocumentError::Read { place, source }.finding()),
     };
-    let mut sources = vec![Source::new(&file, text)];
-    if !profile.key_specific_rules.is_empty() {
-        sources.push(Source::new("key_specific_rules", profile.key_specific_rules.join("\n") + "\n"));
-    }
+    let sources = applied_sources(&file, text, &profile.key_specific_rules);
     let params: Params = [(FIXTURES_PARAMETER.0.to_owned(), FIXTURES_PARAMETER.1.to_owned())].into();
     let (policy, diagnostics) = match Policy::compile(&sources, &params, &NoImports) {
         Ok(policy) => {
@@ -49,10 +47,49 @@ pub(super) fn compile_text(registry: &Registry, profile: &Profile, place: &Place
     CompiledText { policy, findings: findings(registry, profile, &file, &diagnostics) }
 }
 
-/// The text, or the offset of its first byte that is not UTF-8.
-fn read(place: &Place) -> Result<Result<String, usize>, InputError> {
-    let bytes = place.read(MAX_SOURCE_BYTES as u64)?;
-    Ok(String::from_utf8(bytes).map_err(|error| error.utf8_error().valid_up_to()))
+/// Why there is no profile text.
+#[derive(Debug, thiserror::Error)]
+pub enum TextError {
+    /// The file cannot be read, or is larger than a profile may be.
+    #[error("cannot read {place}")]
+    Read {
+        /// The file.
+        place: Place,
+        /// The cause.
+        source: InputError,
+    },
+    /// The text is not UTF-8.
+    #[error("{place} is not UTF-8 (byte {offset})")]
+    NotText {
+        /// The file.
+        place: Place,
+        /// First bad byte, from 0.
+        offset: usize,
+    },
+}
+
+/// Reads a profile's text; returns it with the digest of its bytes.
+///
+/// # Errors
+/// See [`TextError`].
+pub fn read_profile_text(place: &Place) -> Result<(String, Sha256Hex), TextError> {
+    let bytes =
+        place.read(MAX_SOURCE_BYTES as u64).map_err(|source| TextError::Read { place: place.clone(), source })?;
+    let digest = Sha256Hex::of(&bytes);
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok((text, digest)),
+        Err(error) => Err(TextError::NotText { place: place.clone(), offset: error.utf8_error().valid_up_to() }),
+    }
+}
+
+/// What is applied under a profile, in order: its text as `name`, then the registry's appended rules when there are any.
+#[must_use]
+pub fn applied_sources(name: &str, text: String, key_specific_rules: &[String]) -> Vec<Source> {
+    let mut sources = vec![Source::new(name, text)];
+    if !key_specific_rules.is_empty() {
+        sources.push(Source::new("key_specific_rules", key_specific_rules.join("\n") + "\n"));
+    }
+    sources
 }
 
 fn findings(registry: &Registry, profile: &Profile, file: &str, diagnostics: &Diagnostics) -> Vec<Finding> {

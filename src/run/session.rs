@@ -18,10 +18,10 @@ use crate::event::{
 };
 use crate::fixture::{FixtureError, FixtureSet};
 use crate::host::Host;
-use crate::lane::{PrepareError, Prepared, apply_preflight, oracle_rows, prepare, read_text};
+use crate::lane::{PrepareError, Prepared, apply_preflight, oracle_rows, prepare};
 use crate::os::lock::LockMode;
 use crate::plan::{CompiledPlan, Lanes, Plan};
-use crate::registry::Place;
+use crate::registry::{Place, read_profile_text};
 use crate::sandbox::Layers;
 use crate::vocab::world_matches;
 
@@ -166,7 +166,10 @@ pub fn run_plan(
     let world_rebound = check_world(plans, options, host)?;
     let prepared = prepare(plans.compiled)?;
     let preflight_text = match &plans.apply_preflight {
-        Some((place, stored)) if !options.dry => Some(read_text(stored, place)?.0),
+        Some((place, stored)) if !options.dry => {
+            let refused = |source| PrepareError::Text { profile: stored.clone(), source };
+            Some(read_profile_text(place).map_err(refused)?.0)
+        }
         _ => None,
     };
     let runner = runner_info(host, layers)?;

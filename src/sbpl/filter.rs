@@ -3,7 +3,10 @@
 //! Invariant: whatever an evaluator cannot decide from an [`super::Access`] is [`Filter::Opaque`] with its reason; no
 //! variant is ever treated as "false" for want of knowledge.
 
+use std::fmt;
+
 use super::access::{Transport, VnodeType};
+use super::form::write_string;
 use super::pattern::Pattern;
 
 /// One condition of a rule.
@@ -115,4 +118,117 @@ pub enum NameTest {
     Prefix(String),
     /// A match anywhere unless anchored.
     Regex(Pattern),
+}
+
+/// Spellings of the `vnode-type` filter.
+pub(crate) const VNODE_TYPES: [(&str, VnodeType); 8] = [
+    ("REGULAR-FILE", VnodeType::RegularFile),
+    ("DIRECTORY", VnodeType::Directory),
+    ("BLOCK-DEVICE", VnodeType::BlockDevice),
+    ("CHARACTER-DEVICE", VnodeType::CharacterDevice),
+    ("SYMLINK", VnodeType::Symlink),
+    ("SOCKET", VnodeType::Socket),
+    ("FIFO", VnodeType::Fifo),
+    ("TTY", VnodeType::Tty),
+];
+
+/// Spellings of the `target` filter.
+pub(crate) const TARGETS: [(&str, TargetRelation); 5] = [
+    ("self", TargetRelation::Itself),
+    ("pgrp", TargetRelation::ProcessGroup),
+    ("others", TargetRelation::Others),
+    ("children", TargetRelation::Children),
+    ("same-sandbox", TargetRelation::SameSandbox),
+];
+
+/// Protocol names of `local` and `remote`: transport and address family (true: IPv6), where one is asked for.
+pub(crate) const PROTOCOLS: [(&str, Option<Transport>, Option<bool>); 9] = [
+    ("ip", None, None),
+    ("ip4", None, Some(false)),
+    ("ip6", None, Some(true)),
+    ("tcp", Some(Transport::Tcp), None),
+    ("tcp4", Some(Transport::Tcp), Some(false)),
+    ("tcp6", Some(Transport::Tcp), Some(true)),
+    ("udp", Some(Transport::Udp), None),
+    ("udp4", Some(Transport::Udp), Some(false)),
+    ("udp6", Some(Transport::Udp), Some(true)),
+];
+
+fn spelling<T: PartialEq>(known: &[(&'static str, T)], value: &T) -> &'static str {
+    known.iter().find(|(_, own)| own == value).map_or("?", |(name, _)| name)
+}
+
+impl fmt::Display for Filter {
+    /// The filter as a profile spells it, on one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let call = |f: &mut fmt::Formatter<'_>, name: &str, text: &str| {
+            write!(f, "({name} ")?;
+            write_string(text, f)?;
+            f.write_str(")")
+        };
+        let all = |f: &mut fmt::Formatter<'_>, name: &str, inner: &[Filter]| {
+            write!(f, "({name}")?;
+            inner.iter().try_for_each(|filter| write!(f, " {filter}"))?;
+            f.write_str(")")
+        };
+        match self {
+            Self::Literal(path) => call(f, "literal", path),
+            Self::Subpath(path) => call(f, "subpath", path),
+            Self::Prefix(text) => call(f, "prefix", text),
+            Self::PathAncestors(path) => call(f, "path-ancestors", path),
+            Self::Regex(pattern) => write!(f, "(regex {pattern})"),
+            Self::VnodeType(own) => write!(f, "(vnode-type {})", spelling(&VNODE_TYPES, own)),
+            Self::FileMode(mask) => write!(f, "(file-mode #o{mask:04o})"),
+            Self::Target(relation) => write!(f, "(target {})", spelling(&TARGETS, relation)),
+            Self::Network(network) => write!(f, "{network}"),
+            Self::Name(name) => write!(f, "{name}"),
+            Self::RequireAll(inner) => all(f, "require-all", inner),
+            Self::RequireAny(inner) => all(f, "require-any", inner),
+            Self::RequireNot(inner) => write!(f, "(require-not {inner})"),
+            Self::Opaque(opaque) => {
+                let gap = if opaque.arguments.is_empty() { "" } else { " " };
+                write!(f, "({}{gap}{})", opaque.name, opaque.arguments)
+            }
+        }
+    }
+}
+
+impl fmt::Display for NetworkFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.side {
+            Side::Local => "(local ",
+            Side::Remote => "(remote ",
+        })?;
+        match &self.peer {
+            Peer::Unix(None) => f.write_str("unix-socket)"),
+            Peer::Unix(Some(path)) => write!(f, "unix-socket {path})"),
+            Peer::Ip { transport, v6, localhost, port } => {
+                let protocol = PROTOCOLS.iter().find(|(_, own, family)| own == transport && family == v6);
+                f.write_str(protocol.map_or("?", |(name, _, _)| name))?;
+                let host = if *localhost { "localhost" } else { "*" };
+                match port {
+                    None => write!(f, " \"{host}:*\")"),
+                    Some(port) => write!(f, " \"{host}:{port}\")"),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for NameFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.test {
+            NameTest::Exact(text) => {
+                write!(f, "({} ", self.attribute)?;
+                write_string(text, f)?;
+                f.write_str(")")
+            }
+            NameTest::Prefix(text) => {
+                write!(f, "({}-prefix ", self.attribute)?;
+                write_string(text, f)?;
+                f.write_str(")")
+            }
+            NameTest::Regex(pattern) => write!(f, "({}-regex {pattern})", self.attribute),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Parts, from text to answer: `source` (texts, parameters, imports), `lex`, `form` (tree, reader, printer), `eval`
 //! (helpers and parameters to rules), `compile`, `filter` and `rule` (compiled form), `matching` (three-valued
-//! filters), `policy` (deciding rule), `query` (questions as text); beside them `pattern` (expressions), `vocabulary`
+//! filters), `policy` (deciding rule), `query` (questions as text), `near` (near misses); beside them `pattern` (expressions), `vocabulary`
 //! (filter names), `roots` (upper bounds for coarse back-stops), `diagnostic` (problems with excerpts), `limits`.
 //!
 //! Invariants: no input panics or exceeds the bounds of `limits`; what cannot be decided is said to be undecided.
@@ -17,6 +17,7 @@ mod form;
 mod lex;
 mod limits;
 mod matching;
+mod near;
 mod pattern;
 mod policy;
 mod query;
@@ -31,9 +32,10 @@ pub use filter::{Filter, NameFilter, NameTest, NetworkFilter, Opaque, Peer, Side
 pub use form::{Form, FormKind, parse, parse_with_comments};
 pub use lex::QuoteKind;
 pub use limits::MAX_SOURCE_BYTES;
+pub use near::NearMiss;
 pub use pattern::{Pattern, PatternError};
 pub use policy::{Judgement, Matching, Policy};
-pub use query::{Answer, Query, QueryError};
+pub use query::{Answer, Query, QueryError, ShortAnswer};
 pub use roots::{PathRoot, Roots};
 pub use rule::{MissingImport, Modifier, Rule};
 pub use source::{ImportResolver, ImportTexts, Imported, NoImports, Params, Source};

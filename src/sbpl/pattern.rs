@@ -9,6 +9,8 @@ use std::fmt;
 use regex_automata::meta;
 use regex_automata::util::syntax;
 
+use super::form::write_string;
+
 /// The longest expression accepted, in bytes.
 pub(crate) const MAX_PATTERN_BYTES: usize = 8 * 1024;
 /// The deepest nesting of groups accepted.
@@ -194,6 +196,13 @@ impl Pattern {
             }
         }
         (text, false)
+    }
+}
+
+impl fmt::Display for Pattern {
+    /// The expression as a literal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.text.contains('"') { write_string(&self.text, f) } else { write!(f, "#\"{}\"", self.text) }
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use super::access::{Access, Decide, Verdict};
 use super::compile;
 use super::diagnostic::Diagnostics;
+use super::filter::Filter;
 use super::matching::{Reason, Truth, View};
 use super::roots::Roots;
 use super::rule::{MissingImport, Rule};
@@ -170,6 +171,17 @@ impl Policy {
                 }
             }
             matching
+        })
+    }
+
+    /// Whether one filter matches an access; `None` when that is unknown.
+    pub(crate) fn filter_matches(&self, filter: &Filter, access: &Access<'_>) -> Option<bool> {
+        self.with_table(access.operation, |table| {
+            match View::new(access, table.path_fits, table.primary).matches(filter) {
+                Truth::Yes => Some(true),
+                Truth::No => Some(false),
+                Truth::Unknown(_) => None,
+            }
         })
     }
 

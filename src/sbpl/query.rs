@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::Serialize;
 
 use super::access::{Access, Endpoint, Fact, ProcessTarget, Target, Transport, VnodeType};
+use super::filter::VNODE_TYPES;
+use super::near::{self, NearMiss};
 use super::policy::Policy;
 use super::rule::Rule;
 use super::vocabulary;
@@ -88,18 +90,28 @@ impl Query {
     pub fn ask(&self, policy: &Policy) -> Answer {
         self.with_access(|access| {
             let judgement = policy.judge(access);
-            let decision = match judgement.decision() {
-                Some(Decision::Allow) => "allow",
-                Some(Decision::Deny) => "deny",
-                None => "unknown",
-            };
+            let decision = word(judgement.decision());
             let rule = judgement.rule().cloned();
             let matching = policy.matching(access);
             let others = |rules: Vec<&Rule>| -> Vec<RuleRef> {
                 rules.iter().map(|own| own.reference.clone()).filter(|own| Some(own) != rule.as_ref()).collect()
             };
             let (also_matched, may_match) = (others(matching.certain), others(matching.open));
-            Answer { decision, rule, reason: judgement.reason(), also_matched, may_match }
+            let near_misses = near::misses(policy, access, judgement.decision(), rule.as_ref());
+            Answer { decision, rule, reason: judgement.reason(), also_matched, may_match, near_misses }
+        })
+    }
+
+    /// Asks a policy for the decision alone.
+    #[must_use]
+    pub fn decide(&self, policy: &Policy) -> ShortAnswer {
+        self.with_access(|access| {
+            let judgement = policy.judge(access);
+            ShortAnswer {
+                decision: word(judgement.decision()),
+                rule: judgement.rule().cloned(),
+                reason: judgement.reason(),
+            }
         })
     }
 
@@ -139,19 +151,28 @@ pub struct Answer {
     pub also_matched: Vec<RuleRef>,
     /// The other rules of which it is unknown whether they match, in textual order.
     pub may_match: Vec<RuleRef>,
+    /// Rules that narrowly do not match although they would change the answer.
+    pub near_misses: Vec<NearMiss>,
 }
 
-/// Names of vnode types as the filter spells them.
-const VNODE_TYPES: [(&str, VnodeType); 8] = [
-    ("REGULAR-FILE", VnodeType::RegularFile),
-    ("DIRECTORY", VnodeType::Directory),
-    ("BLOCK-DEVICE", VnodeType::BlockDevice),
-    ("CHARACTER-DEVICE", VnodeType::CharacterDevice),
-    ("SYMLINK", VnodeType::Symlink),
-    ("SOCKET", VnodeType::Socket),
-    ("FIFO", VnodeType::Fifo),
-    ("TTY", VnodeType::Tty),
-];
+/// The answer to one question of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShortAnswer {
+    /// `allow`, `deny` or `unknown`.
+    pub decision: &'static str,
+    /// The deciding rule, or the one that leaves the decision open; null when no rule matched.
+    pub rule: Option<RuleRef>,
+    /// Why the decision is unknown.
+    pub reason: Option<String>,
+}
+
+fn word(decision: Option<Decision>) -> &'static str {
+    match decision {
+        Some(Decision::Allow) => "allow",
+        Some(Decision::Deny) => "deny",
+        None => "unknown",
+    }
+}
 
 fn object(operation: &Operation, text: &str) -> Result<Object, QueryError> {
     if Operation::new("network*").covers(operation) {

@@ -170,6 +170,13 @@ fn a_self_check_that_did_not_work_is_said_aloud() {
     assert_eq!(packet["promotability"].get("warnings"), None);
 }
 
+/// Lists one mismatch of `kind`, as a run does.
+fn listed(hand: &mut Hand, kind: &str) {
+    let entry = json!({"profile_id": "demo", "expectation_id": "demo:d", "mismatch_type": kind});
+    hand.set("mismatch_summary.json", "/mismatches", json!([entry]));
+    hand.set("mismatch_summary.json", "/counts", json!({ kind: 1 }));
+}
+
 const REPORT: &str = "enforcement_report.json";
 const RESULTS: &str = "runtime_results.json";
 const ROW: &str = "/demo/probes/1";
@@ -194,7 +201,10 @@ const LINUX_FACTS: &[(&str, Change, &[&str])] = &[
     ("report of another run", |h| h.set(REPORT, "/run_id", json!("x")), &["facts_malformed"]),
     ("report of another world", |h| h.set(REPORT, "/world_id", json!("linux-x")), &["facts_malformed"]),
     ("report of another platform", |h| h.set(REPORT, "/platform", json!("macos")), &["not_linux"]),
-    ("report without the profile", |h| h.set(REPORT, "/profiles", json!({})), &["facts_malformed"]),
+    ("report without the profile", |h| h.set(REPORT, "/profiles", json!({})), &["facts_missing"]),
+    ("observed only", |h| h.set(REPORT, "/profiles/demo/observe", json!(true)), &["observe_only"]),
+    ("observe is false", |h| h.set(REPORT, "/profiles/demo/observe", json!(false)), &[]),
+    ("observe is text", |h| h.set(REPORT, "/profiles/demo/observe", json!("no")), &["observe_only"]),
     ("no layers", |h| h.set(REPORT, "/layers", json!({})), &["linux_layers_missing"]),
     ("a layer absent", |h| h.set(REPORT, "/layers/landlock/present", json!(false)), &["linux_layers_missing"]),
     ("a layer unknown", |h| h.set(REPORT, "/layers/landlock/present", json!("yes")), &["facts_malformed"]),
@@ -220,6 +230,24 @@ const LINUX_FACTS: &[(&str, Change, &[&str])] = &[
     ("mismatches unknown", |h| h.unset("mismatch_summary.json", "/mismatches"), &["facts_missing"]),
     ("mismatches is an object", |h| h.set("mismatch_summary.json", "/mismatches", json!({})), &["facts_malformed"]),
     ("mismatch lane in error", |h| h.set("mismatch_summary.json", "/error", json!("boom")), &["bundle_failed"]),
+    ("an error listed, but no such row", |h| listed(h, "probe_error"), &["mismatches"]),
+    (
+        "an error listed, and such a row",
+        |h| {
+            listed(h, "probe_error");
+            h.set(RESULTS, "/demo/probes/1/error", json!("worker died"));
+            h.set("summary.json", "/status", json!("partial"));
+        },
+        &["rows_in_error"],
+    ),
+    (
+        "effect and decision disagree beside a row in error",
+        |h| {
+            listed(h, "effect_disagreement");
+            h.set(RESULTS, "/demo/probes/1/error", json!("worker died"));
+        },
+        &["mismatches", "rows_in_error"],
+    ),
     ("no mismatch summary", |h| h.remove("mismatch_summary.json"), &["facts_missing"]),
     ("no results", |h| h.remove(RESULTS), &["decision_stage_artifacts_missing", "facts_missing", "no_rows"]),
     ("no events", |h| h.remove("runtime_events.normalized.json"), &["decision_stage_artifacts_missing"]),

@@ -7,11 +7,13 @@
     reason = "tests write files, start the binary directly, and fail by panicking"
 )]
 
+mod concurrent;
 mod crash;
 mod earlier;
 mod emit;
 mod gates;
 mod lock;
+mod random;
 mod support;
 mod validate;
 mod verified;

@@ -152,6 +152,11 @@ fn plan_cases() -> Vec<Case> {
             ],
         ),
         case(
+            "blob",
+            |s| profile_a(s, "mode", json!("blob")),
+            &["blob-not-applicable registry/profiles.json /profiles/demo:a/mode"],
+        ),
+        case(
             "lane support",
             |s| probe_x(s, "supports_lanes", json!({"baseline": true, "scenario": true, "oracle": false})),
             &["lane-not-supported registry/probes.json /probes/demo:a:x/supports_lanes"],
@@ -198,10 +203,7 @@ fn plan_cases() -> Vec<Case> {
         case(
             "fixtures file",
             |s| plan(s, "fixtures", json!("./x.json")),
-            &[
-                "fixtures-file-missing plan.json /fixtures",
-                "fixtures-undeclared registry/probes.json /probes/demo:a:x/target",
-            ],
+            &["fixtures-file-missing plan.json /fixtures"],
         ),
         case(
             "fixture missing",
@@ -216,10 +218,7 @@ fn plan_cases() -> Vec<Case> {
         case(
             "fixtures tag",
             |s| s.change(FIXTURES, |set| set["schema_version"] = json!("x")),
-            &[
-                "schema-tag fixtures.json /schema_version",
-                "fixture-missing registry/probes.json /probes/demo:a:x/target",
-            ],
+            &["schema-tag fixtures.json /schema_version"],
         ),
         case(
             "fixture path",
@@ -650,10 +649,13 @@ fn everything_is_found_at_once() {
     probe_x(&suite, "name", json!(1));
     suite.remove(PROFILE_TEXT);
     fixture(&suite, json!({"path": "/x", "kind": "file"}));
+    plan(&suite, "plan_id", json!(""));
+    plan(&suite, "notes", json!(7));
     let (status, findings) = suite.plan_lint();
     let ids: BTreeSet<&str> = findings.iter().filter_map(|finding| finding["id"].as_str()).collect();
     assert_eq!(status, Some(1));
     for id in [
+        "unusable-id",
         "duplicate-profile",
         "expected-word",
         "fixture-path",

@@ -5,4 +5,5 @@ mod broken;
 mod commands;
 mod expectations;
 mod lints;
+mod mutation;
 mod suite;

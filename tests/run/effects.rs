@@ -5,11 +5,11 @@ use std::process::{Command, Output};
 
 use crate::suite::{Probe, RUNTIME, Suite, expect, text};
 
-/// One file may be read, one directory may be written; what a Linux program needs to start comes from the overlay.
+/// One file may be read, one directory may be written; `/usr/bin/sh` is a link on most systems. What a Linux program needs to start comes from the overlay.
 fn profile(dir: &Path) -> String {
     format!(
         "(version 1)\n(deny default)\n(allow process-exec* process-fork)\n(allow file-read* (literal \"{0}/open.txt\"))\n\
-         (allow file-write* (subpath \"{0}/drop\"))\n(allow file-read-metadata (subpath \"{0}\"))\n",
+         (allow file-write* (subpath \"{0}/drop\"))\n(allow file-read-metadata (subpath \"{0}\") (literal \"/usr/bin/sh\"))\n",
         dir.display()
     )
 }

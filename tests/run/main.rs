@@ -1,6 +1,10 @@
 //! Runs of real plans through the real binary, on the kernel of this machine.
-#![expect(clippy::disallowed_methods, reason = "tests start the binary and prepare files")]
 #![cfg(target_os = "linux")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests start the binary, prepare files and may panic"
+)]
 
 mod effects;
 mod interrupted;

@@ -4,18 +4,18 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 /// A path below `fixtures/sbpl`.
-pub fn fixture(relative: &str) -> PathBuf {
+pub(crate) fn fixture(relative: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/sbpl").join(relative)
 }
 
 /// Runs the binary with arguments.
 #[expect(clippy::disallowed_methods, reason = "a test of the command line runs the command")]
-pub fn runtime(arguments: &[&str]) -> Output {
+pub(crate) fn runtime(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_runtime")).args(arguments).output().expect("the binary starts")
 }
 
 /// The profiles of a fixture directory, by name.
-pub fn profiles(directory: &str) -> Vec<(String, String)> {
+pub(crate) fn profiles(directory: &str) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = std::fs::read_dir(fixture(directory))
         .unwrap()
         .map(|entry| entry.unwrap().path())

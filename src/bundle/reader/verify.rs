@@ -63,7 +63,7 @@ impl Verification {
 
 impl UnverifiedBundle {
     /// Checks everything: documents, identities, every indexed byte, files without entry. `jobs` threads hash (0: one
-    /// per processor; at most [`MAX_JOBS`]).
+    /// per processor; at most 256).
     #[must_use]
     pub fn verify(self, jobs: usize) -> Verification {
         let generation = self.generation();

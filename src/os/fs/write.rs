@@ -53,17 +53,19 @@ impl Dir {
         sync_handle(&self.handle, self.path())
     }
 
-    /// Makes `names` beneath this directory durable, with every directory on the way and this one: one `syncfs(2)`
-    /// where the system has it, else file by file.
+    /// Makes `names` beneath this directory durable, with every directory on the way, this one, and its entry in
+    /// `parent`: one `syncfs(2)` where the system has it (a fresh directory is on its parent's file system), else file
+    /// by file. One flush of the device costs less, and varies less, than one per file.
     ///
     /// # Errors
     /// A file cannot be opened or synced.
-    pub fn sync_batch(&self, names: &[RelPath]) -> Result<(), FsError> {
+    pub fn sync_batch(&self, names: &[RelPath], parent: &Dir) -> Result<(), FsError> {
         fault::point("sync batch in", self.path())?;
         if batch::sync_filesystem(&self.handle).map_err(|e| FsError::io("sync", self.path(), e))? {
             return Ok(());
         }
-        self.sync_each(names)
+        self.sync_each(names)?;
+        parent.sync()
     }
 
     /// Syncs `names` file by file, then every directory on the way, the deepest first, then this one.
@@ -241,7 +243,7 @@ mod tests {
         for name in &names {
             dir.write(name, b"1").unwrap();
         }
-        dir.sync_batch(&names).unwrap();
+        dir.sync_batch(&names, &Dir::open(temp.path().parent().unwrap()).unwrap()).unwrap();
         fault::stop_after(usize::MAX);
         dir.sync_each(&names).unwrap();
         let synced = fault::resume();

@@ -53,8 +53,7 @@ pub fn fork_and_wait() -> Result<Option<i32>, Errno> {
     match pid {
         // SAFETY: _exit(2) ends the child without running anything else of this process.
         0 => unsafe { libc::_exit(0) },
-        // `Pid::from_raw` accepts no negative number.
-        _ => match Pid::from_raw(pid.max(0)) {
+        _ => match u32::try_from(pid).ok().and_then(|_| Pid::from_raw(pid)) {
             None => Err(last_errno()),
             Some(child) => {
                 let status = waitpid(Some(child), WaitOptions::empty())?;

@@ -6,46 +6,13 @@ use super::Evaluator;
 use super::core::{Arguments, shown};
 use super::fault::{Fault, Outcome};
 use super::value::{FilterValue, Value};
-use crate::sbpl::access::{Transport, VnodeType};
-use crate::sbpl::filter::{Filter, NameFilter, NameTest, NetworkFilter, Opaque, Peer, Side, TargetRelation};
+use crate::sbpl::filter::{
+    Filter, NameFilter, NameTest, NetworkFilter, Opaque, PROTOCOLS, Peer, Side, TARGETS, VNODE_TYPES,
+};
 use crate::sbpl::form::{Form, FormKind};
 use crate::sbpl::limits::MAX_NESTING;
 use crate::sbpl::vocabulary::{FilterKind, FilterSpec, PathTest, TextTest};
 use crate::vocab::Span;
-
-/// Names of the `vnode-type` filter.
-const VNODE_TYPES: [(&str, VnodeType); 8] = [
-    ("REGULAR-FILE", VnodeType::RegularFile),
-    ("DIRECTORY", VnodeType::Directory),
-    ("BLOCK-DEVICE", VnodeType::BlockDevice),
-    ("CHARACTER-DEVICE", VnodeType::CharacterDevice),
-    ("SYMLINK", VnodeType::Symlink),
-    ("SOCKET", VnodeType::Socket),
-    ("FIFO", VnodeType::Fifo),
-    ("TTY", VnodeType::Tty),
-];
-
-/// Names of the `target` filter.
-const TARGETS: [(&str, TargetRelation); 5] = [
-    ("self", TargetRelation::Itself),
-    ("pgrp", TargetRelation::ProcessGroup),
-    ("others", TargetRelation::Others),
-    ("children", TargetRelation::Children),
-    ("same-sandbox", TargetRelation::SameSandbox),
-];
-
-/// Protocol names of `local` and `remote`: transport and address family, where one is asked for.
-const PROTOCOLS: [(&str, Option<Transport>, Option<bool>); 9] = [
-    ("ip", None, None),
-    ("ip4", None, Some(false)),
-    ("ip6", None, Some(true)),
-    ("tcp", Some(Transport::Tcp), None),
-    ("tcp4", Some(Transport::Tcp), Some(false)),
-    ("tcp6", Some(Transport::Tcp), Some(true)),
-    ("udp", Some(Transport::Udp), None),
-    ("udp4", Some(Transport::Udp), Some(false)),
-    ("udp6", Some(Transport::Udp), Some(true)),
-];
 
 impl<'f> Evaluator<'f, '_> {
     /// A filter form of the vocabulary.
