@@ -64,7 +64,7 @@ impl<'scope, 'env> Pool<'scope, 'env> {
         let (state, shared) = (self.state, self.shared);
         let worker = std::thread::Builder::new()
             .name("supervisor".to_owned())
-            .stack_size(256 * 1024)
+            .stack_size(1024 * 1024)
             .spawn_scoped(self.scope, move || work(state, shared))?;
         self.workers.push(worker);
         Ok(())
