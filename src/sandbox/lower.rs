@@ -49,8 +49,10 @@ pub struct Bound {
 /// Rights of one root.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RootRights {
-    /// What may be done there and beneath.
+    /// What may be done there, and beneath where `beneath` says so.
     pub rights: Rights,
+    /// Whether everything below a directory is meant too.
+    pub beneath: bool,
     /// Why the root is there when the profile does not name it.
     pub why: Option<&'static str>,
 }
@@ -60,32 +62,20 @@ const FOR_ENTRIES: &str = "entries are made and removed through their directory"
 
 impl Bound {
     /// Adds rights on a path.
-    pub fn add(&mut self, path: &str, rights: Rights, why: Option<&'static str>) {
-        let entry = self.roots.entry(path.to_owned()).or_insert(RootRights { rights: Rights::default(), why });
+    pub fn add(&mut self, path: &str, beneath: bool, rights: Rights, why: Option<&'static str>) {
+        let none = RootRights { rights: Rights::default(), beneath, why };
+        let entry = self.roots.entry(path.to_owned()).or_insert(none);
         entry.rights = entry.rights.or(rights);
+        entry.beneath |= beneath;
         if why.is_none() {
             entry.why = None;
         }
     }
 
-    /// Rights on everything.
-    #[must_use]
-    pub fn everything(&self) -> Rights {
-        self.roots.get("/").map(|root| root.rights).unwrap_or_default()
-    }
-
     fn add_roots(&mut self, roots: &Roots, rights: Rights) {
         match roots {
-            Roots::All => self.add("/", rights, None),
-            Roots::Paths(paths) => {
-                for root in paths {
-                    // A directory named literally bounds a tree: the kernel knows no single directories. Only the root is
-                    // left out of that: a right on it would be a right on everything.
-                    if root.path != "/" || root.beneath {
-                        self.add(&root.path, rights, None);
-                    }
-                }
-            }
+            Roots::All => self.add("/", true, rights, None),
+            Roots::Paths(paths) => paths.iter().for_each(|root| self.add(&root.path, root.beneath, rights, None)),
         }
     }
 
@@ -95,7 +85,7 @@ impl Bound {
         for root in paths {
             if let Some((parent, _)) = root.path.rsplit_once('/') {
                 let parent = if parent.is_empty() { "/" } else { parent };
-                self.add(parent, Rights { write: true, ..Rights::default() }, Some(FOR_ENTRIES));
+                self.add(parent, true, Rights { write: true, ..Rights::default() }, Some(FOR_ENTRIES));
             }
         }
     }
@@ -125,10 +115,10 @@ pub fn lower(policy: &Policy, read_alone: bool, write_alone: bool) -> Lowered {
     let mut d2 = Bound::default();
     d2.add_roots(&exec, execute);
     if read_alone {
-        d2.add("/", Rights { read: true, ..Rights::default() }, None);
+        d2.add("/", true, Rights { read: true, ..Rights::default() }, None);
     }
     if write_alone {
-        d2.add("/", Rights { write: true, read: true, ..Rights::default() }, None);
+        d2.add("/", true, Rights { write: true, read: true, ..Rights::default() }, None);
     }
     let mut d1 = d2.clone();
     d1.add_roots(&roots("file-read-data"), Rights { read: true, ..Rights::default() });
@@ -144,7 +134,7 @@ pub fn lower(policy: &Policy, read_alone: bool, write_alone: bool) -> Lowered {
             root.rights = Rights::ALL;
         }
     }
-    d1.add("/proc", Rights { read: true, ..Rights::default() }, Some("the supervisor looks up its processes"));
+    d1.add("/proc", true, Rights { read: true, ..Rights::default() }, Some("the supervisor looks up its processes"));
     Lowered { d1, d2, exec_is_exact: exec_is_exact(policy) }
 }
 

@@ -18,6 +18,7 @@ use super::landlock::Domain;
 use super::layers::{CAPABILITIES, LANDLOCK, NEEDED, SECCOMP, SIGNAL_SCOPE};
 use super::processes::Processes;
 use super::records::Records;
+use super::status::ExecBound;
 use super::supervise::{Pool, State};
 use super::tree::{Inside, Message, STEP_FORK, Tree};
 use super::{layers, mounts, status};
@@ -183,7 +184,12 @@ fn report(
         Some((d1, d2)) => (Some(d1), Some(d2)),
         None => (None, None),
     };
-    let operations = status::operations(plan.policy, job.observe, plan.program.is_some(), d2.is_some(), &plan.lowered);
+    let exec_bound = match d2 {
+        None => ExecBound::None,
+        Some(d2) if plan.lowered.exec_is_exact && !d2.widened => ExecBound::Exact,
+        Some(_) => ExecBound::Superset,
+    };
+    let operations = status::operations(plan.policy, job.observe, plan.program.is_some(), exec_bound);
     EnforcementReport {
         platform: format!("linux-{}", std::env::consts::ARCH),
         layers,

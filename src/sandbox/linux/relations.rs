@@ -34,6 +34,9 @@ impl Call<'_> {
     pub(super) fn signal_thread(&mut self, process_at: Option<usize>, thread_at: usize) -> Answered {
         let own = Processes::process_of(self.tid())?;
         let thread = self.int(thread_at);
+        if thread <= 0 {
+            return Err(Errno::INVAL);
+        }
         let target = match process_at {
             Some(index) => self.int(index),
             None => Processes::process_of(thread)?,
@@ -43,6 +46,9 @@ impl Call<'_> {
     }
 
     pub(super) fn signal_process(&mut self, pid: i32) -> Answered {
+        if pid <= 0 {
+            return Err(Errno::INVAL);
+        }
         let own = Processes::process_of(self.tid())?;
         let target = if pid == own {
             ProcessTarget::Itself
