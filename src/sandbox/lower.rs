@@ -44,6 +44,9 @@ impl Rights {
 pub struct Bound {
     /// By absolute path.
     pub roots: BTreeMap<String, RootRights>,
+    /// Whether entries directly below `/` would have to be made or removed. The kernel knows no right on one directory alone,
+    /// so that would admit writing everywhere; it is left out instead.
+    pub leaves_out_root_entries: bool,
 }
 
 /// Rights of one root.
@@ -84,8 +87,11 @@ impl Bound {
         let Roots::Paths(paths) = roots else { return };
         for root in paths {
             if let Some((parent, _)) = root.path.rsplit_once('/') {
-                let parent = if parent.is_empty() { "/" } else { parent };
-                self.add(parent, true, Rights { write: true, ..Rights::default() }, Some(FOR_ENTRIES));
+                if parent.is_empty() {
+                    self.leaves_out_root_entries = true;
+                } else {
+                    self.add(parent, true, Rights { write: true, ..Rights::default() }, Some(FOR_ENTRIES));
+                }
             }
         }
     }
@@ -166,5 +172,65 @@ fn is_plain(filter: &crate::sbpl::Filter) -> bool {
         Filter::Literal(_) | Filter::Subpath(_) => true,
         Filter::RequireAny(any) => any.iter().all(is_plain),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sbpl::{NoImports, Params, Source};
+
+    fn lowered(rules: &str) -> Lowered {
+        let text = format!("(version 1)\n(deny default)\n{rules}");
+        let policy = Policy::compile(&[Source::new("p.sb", text)], &Params::new(), &NoImports).unwrap();
+        lower(&policy, false, false)
+    }
+
+    fn shown(bound: &Bound) -> Vec<String> {
+        let text = |(path, root): (&String, &RootRights)| {
+            format!("{path}{} {}", if root.beneath { "/**" } else { "" }, root.rights.words().join("+"))
+        };
+        bound.roots.iter().filter(|(path, _)| *path != "/proc").map(text).collect()
+    }
+
+    #[test]
+    fn the_program_itself_gets_its_programs_and_nothing_else() {
+        let lowered = lowered("(allow process-exec* (subpath \"/b\"))(allow file* (subpath \"/w\"))");
+        assert_eq!(shown(&lowered.d2), ["/b/** execute"]);
+        assert_eq!(shown(&lowered.d1), ["/b/** execute", "/w/** read+write+execute"]);
+        assert!(lowered.d1.leaves_out_root_entries);
+    }
+
+    #[test]
+    fn entries_are_made_in_the_directory_above() {
+        let lowered = lowered("(allow file-write-create (literal \"/a/b/c\"))");
+        assert_eq!(shown(&lowered.d1), ["/a/b/** read+write+execute", "/a/b/c read+write+execute"]);
+        assert!(!lowered.d1.leaves_out_root_entries);
+    }
+
+    #[test]
+    fn a_deny_never_widens_and_an_allow_never_escapes_the_bound() {
+        let lowered = lowered(
+            "(allow file-read-data (subpath \"/a\"))(deny file-read-data (subpath \"/a/b\"))\
+             (allow file-read-data (literal \"/c/d\"))(allow file-read-metadata)",
+        );
+        assert_eq!(shown(&lowered.d1), ["/a/** read", "/c/d read"]);
+        assert_eq!(shown(&lowered.d2), Vec::<String>::new());
+        assert_eq!(shown(&super::tests::lowered("(allow file-read-data)").d1), ["//** read"]);
+    }
+
+    #[test]
+    fn exec_rules_are_exact_only_as_plain_paths_for_programs_and_interpreters_alike() {
+        for (rules, exact) in [
+            ("", true),
+            ("(allow process-exec*)", true),
+            ("(allow process-exec* (subpath \"/b\") (literal \"/c\"))", true),
+            ("(allow process-exec-interpreter (literal \"/l\"))(allow process-exec* (literal \"/c\"))", false),
+            ("(allow process-exec* (subpath \"/b\"))(deny process-exec* (literal \"/b/x\"))", false),
+            ("(allow process-exec* (regex #\"^/b/x\"))", false),
+            ("(allow process-exec* (require-all (subpath \"/b\") (vnode-type REGULAR-FILE)))", false),
+        ] {
+            assert_eq!(lowered(rules).exec_is_exact, exact, "{rules}");
+        }
     }
 }

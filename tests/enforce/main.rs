@@ -12,4 +12,5 @@ mod lifetime;
 mod paths;
 mod processes;
 mod records;
+mod same;
 mod support;

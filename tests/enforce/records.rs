@@ -107,3 +107,18 @@ fn the_end_of_the_confined_process_is_told() {
         assert_eq!(enter(place, "none", "all", "nothing", "").0, "Exited(0)");
     });
 }
+
+#[test]
+fn observing_refuses_nothing_and_records_what_would_be() {
+    each_user(|place| {
+        let place = Place::new(place.user).with(&["--observe"]);
+        let path = place.file("a", "text");
+        let ran = place.run("", &["sh", "-c", "cat a; echo made > new; rm a"]).good();
+        assert_eq!(ran.stdout, "text");
+        assert!(place.exists("new") && !place.exists("a"));
+        assert!(ran.denied("file-read-data", &path), "{ran:#?}");
+        assert!(ran.denied("file-write-create", &place.path("new")) && ran.denied("file-write-unlink", &path));
+        assert_eq!(ran.report["operations"]["file-read-data"]["status"], "not_enforceable");
+        assert_eq!(ran.report["observe"], true);
+    });
+}

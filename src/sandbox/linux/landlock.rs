@@ -28,6 +28,8 @@ pub(super) enum DomainError {
 #[derive(Debug)]
 pub(super) struct Domain {
     rules: Vec<(OwnedFd, BitFlags<AccessFs>)>,
+    /// Whether a root is everything.
+    pub(super) unbounded: bool,
     /// Whether a root had to be replaced by the directory above it.
     pub(super) widened: bool,
     /// What it admits.
@@ -40,6 +42,8 @@ pub(super) struct Domain {
 
 const LINK_ON_THE_WAY: &str = "a link is on the way; rules are compared with canonical paths and never match this one";
 const NOT_THERE: &str = "does not exist, nor does the directory it would be in";
+const ROOT_ENTRIES: &str =
+    "entries directly below the root cannot be made or removed: that would admit writing everywhere";
 const STANDS_IN: &str = "the profile names something in it that does not exist yet";
 
 /// Rights of the kernel that a domain takes charge of. Device requests stay out: a right on the descriptor that the
@@ -69,12 +73,23 @@ impl Domain {
     /// Opens the roots of a bound. `name` is the domain's name in reports; `scoped` adds the signal and abstract socket scopes.
     pub(super) fn prepare(bound: &Bound, name: &str, abi_version: u32, scoped: bool) -> Self {
         let abi = ABI::from(i32::try_from(abi_version).unwrap_or(i32::MAX));
-        let mut domain =
-            Self { rules: Vec::new(), widened: false, roots: Vec::new(), skipped: Vec::new(), abi, scoped };
+        let mut domain = Self {
+            rules: Vec::new(),
+            widened: false,
+            unbounded: false,
+            roots: Vec::new(),
+            skipped: Vec::new(),
+            abi,
+            scoped,
+        };
         for (path, root) in &bound.roots {
             if let Err(reason) = domain.add(path, root) {
                 domain.skipped.push(SkippedRoot { path: path.clone(), domain: name.to_owned(), reason });
             }
+        }
+        if bound.leaves_out_root_entries && !domain.unbounded {
+            let reason = ROOT_ENTRIES.to_owned();
+            domain.skipped.push(SkippedRoot { path: "/".to_owned(), domain: name.to_owned(), reason });
         }
         domain
     }
@@ -104,16 +119,12 @@ impl Domain {
         let directory = kind == Ok(FileType::Directory);
         let rights = kernel_rights(root.rights, self.abi, directory, root.beneath);
         if !rights.is_empty() {
+            self.unbounded |= path == "/" && root.beneath;
             self.rules.push((fd, rights));
             let (path, why) = (path.to_owned(), root.why.map(str::to_owned));
             self.roots.push(Root { path, rights: root.rights.words(), why });
         }
         Ok(())
-    }
-
-    /// Whether the domain admits every access to files.
-    pub(super) fn bounds_nothing(&self) -> bool {
-        self.roots.iter().any(|root| root.path == "/" && root.rights.iter().any(|word| word == "write"))
     }
 
     /// Enters the domain; it cannot be left. The thread must have `no_new_privs`.

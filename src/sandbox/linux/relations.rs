@@ -26,7 +26,12 @@ impl Call<'_> {
             pid if pid > 0 => self.signal_process(pid),
             0 => self.signal(ProcessTarget::ProcessGroup, "group 0".to_owned()),
             -1 => self.signal(ProcessTarget::Others, "every process".to_owned()),
-            group => self.signal(ProcessTarget::SameSandbox, format!("group {}", group.unsigned_abs())),
+            group => {
+                let leader = i32::try_from(group.unsigned_abs()).map_err(|_| Errno::SRCH)?;
+                let inside = self.shared.processes.is_inside(leader);
+                let target = if inside { ProcessTarget::SameSandbox } else { ProcessTarget::Others };
+                self.signal(target, format!("group {leader}"))
+            }
         }
     }
 

@@ -61,7 +61,7 @@ const RACE: &str = "the exec rules cannot be expressed exactly: a racing thread 
                     trees (d2_roots)";
 const NO_LANDLOCK: &str = "without Landlock a racing thread can run any file";
 const SIGNAL: &str = "pidfd_send_signal is refused unless the profile allows signal everywhere; signals between threads of \
-                      one process are not asked about";
+                      one process are not asked about; without landlock_scopes a signal to a group can reach outside";
 const SOCKETS: &str = "never given: other domains than UNIX, INET, INET6 and, when allowed everywhere, NETLINK";
 
 /// How tightly the kernel bounds what a race during exec can run.
