@@ -4,6 +4,8 @@
 
 mod broken;
 mod decisions;
+mod eval;
 mod explain;
+mod lint;
 mod properties;
 mod support;
