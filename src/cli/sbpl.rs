@@ -2,6 +2,7 @@
 
 mod eval;
 mod explain;
+mod fmt;
 mod lint;
 mod profile;
 
@@ -13,6 +14,8 @@ use super::exit::CliResult;
 pub(crate) enum Command {
     /// Look for what is wrong or suspicious in profiles
     Lint(lint::Args),
+    /// Lay profiles out in the one style
+    Fmt(fmt::Args),
     /// Explain which rule decides an access
     Explain(explain::Args),
     /// Decide a stream of accesses, one JSON object per line in and out
@@ -23,6 +26,7 @@ pub(crate) enum Command {
 pub(crate) fn run(command: &Command, json: bool, context: &Context) -> CliResult {
     match command {
         Command::Lint(args) => lint::run(args, json, context),
+        Command::Fmt(args) => fmt::run(args, json, context),
         Command::Explain(args) => explain::run(args, json, context),
         Command::Eval(args) => eval::run(args, json, context),
     }

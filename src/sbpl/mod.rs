@@ -14,6 +14,7 @@ mod diagnostic;
 mod eval;
 mod filter;
 mod form;
+mod format;
 mod implies;
 mod lex;
 mod limits;
@@ -32,6 +33,7 @@ pub use access::{Access, Decide, Endpoint, Fact, ProcessTarget, Target, Transpor
 pub use diagnostic::{Diagnostic, Diagnostics, render_finding};
 pub use filter::{Filter, NameFilter, NameTest, NetworkFilter, Opaque, Peer, Side, TargetRelation};
 pub use form::{Form, FormKind, parse, parse_with_comments};
+pub use format::format;
 pub use lex::QuoteKind;
 pub use limits::MAX_SOURCE_BYTES;
 pub use lint::{LintReport, lint};

@@ -6,6 +6,7 @@ mod broken;
 mod decisions;
 mod eval;
 mod explain;
+mod fmt;
 mod lint;
 mod properties;
 mod support;

@@ -1,7 +1,5 @@
 //! Profiles of the command line: files, parameters, overlays, imports, and how their problems are shown.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -11,6 +9,7 @@ use crate::base::json as document;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliResult, Exit, Failure};
 use crate::cli::print_line;
+use crate::os::fs;
 use crate::sbpl::{Diagnostics, ImportResolver, Imported, MAX_SOURCE_BYTES, Params, Policy, Source};
 
 /// The profile a command is about.
@@ -41,15 +40,11 @@ pub(super) fn compile(args: &ProfileArgs, context: &Context) -> Result<Result<Po
     Ok(Policy::compile(&sources, &params, &resolver))
 }
 
-/// Reads one text, at most a byte more than is accepted.
+/// Reads one text of bounded size.
 pub(super) fn read_source(path: &Path, context: &Context) -> Result<Source, Failure> {
     let name = path.display().to_string();
-    let file = File::open(context.absolute(path)).with_context(|| format!("cannot open {name}"))?;
-    let mut bytes = Vec::new();
-    file.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
-    if bytes.len() > MAX_SOURCE_BYTES {
-        return Err(anyhow::anyhow!("{name} has more than {MAX_SOURCE_BYTES} bytes").into());
-    }
+    let bytes = fs::read_bounded(&context.absolute(path), MAX_SOURCE_BYTES as u64)
+        .with_context(|| format!("cannot read the profile {name}"))?;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Source::new(name, text)),
         Err(error) => {
