@@ -4,6 +4,9 @@
 
 mod broken;
 mod decisions;
+mod eval;
 mod explain;
+mod fmt;
+mod lint;
 mod properties;
 mod support;
