@@ -6,4 +6,5 @@ mod broken;
 mod decisions;
 mod explain;
 mod properties;
+mod rows;
 mod support;
