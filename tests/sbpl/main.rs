@@ -9,4 +9,5 @@ mod explain;
 mod fmt;
 mod lint;
 mod properties;
+mod rows;
 mod support;
