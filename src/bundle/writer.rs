@@ -44,7 +44,7 @@ pub enum BundleError {
     #[error("artifact {0} was changed behind the writer's back")]
     ArtifactChanged(RelPath),
     /// The run is committed and loadable by its directory, but `LATEST` could not be moved to it.
-    #[error("run {run_id} is committed, but LATEST could not be moved to it")]
+    #[error("run {run_id} is committed, but LATEST could not be moved to it durably")]
     Pointer {
         /// The committed run.
         run_id: RunId,

@@ -1,6 +1,6 @@
 //! `run`: a plan under its policies, into a committed bundle.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
@@ -107,11 +107,12 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     progress.finish();
     let bundle = result.map_err(|error| failure(error, args))?;
     let source = registry.source.to_string();
-    show(&bundle, &source, &options, json)?;
+    let typed = args.out.as_ref().unwrap_or(&options.out);
+    show(&bundle, &source, typed, json)?;
     Ok(exit(&bundle, args.fail_on_mismatch))
 }
 
-fn options(args: &Args, context: &Context, plan_path: &std::path::Path) -> Result<RunOptions, Failure> {
+fn options(args: &Args, context: &Context, plan_path: &Path) -> Result<RunOptions, Failure> {
     let beside = || plan_path.parent().unwrap_or(&context.cwd).join("out");
     let run_id = match context.env_text("SANDBOX_LORE_RUN_ID") {
         Some(text) => RunId::try_from(text.to_owned())
@@ -158,13 +159,12 @@ fn failure(error: RunError, args: &Args) -> Failure {
     }
 }
 
-fn show(bundle: &RunBundle, registry: &str, options: &RunOptions, json: bool) -> Result<(), Failure> {
-    let run_dir = bundle.sealed.run_dir.display().to_string();
+fn show(bundle: &RunBundle, registry: &str, out: &Path, json: bool) -> Result<(), Failure> {
     if json {
         return print_line(&document::to_pretty(&json!({
             "status": bundle.summary.status,
             "run_id": bundle.summary.run_id,
-            "bundle_dir": run_dir,
+            "bundle_dir": bundle.sealed.run_dir.display().to_string(),
             "artifact_index_sha256": bundle.sealed.index_sha256,
             "registry": registry,
             "summary": bundle.summary,
@@ -194,8 +194,8 @@ fn show(bundle: &RunBundle, registry: &str, options: &RunOptions, json: bool) ->
         (RunStatusWord::Dry, _) => "nothing was executed (--dry)",
     };
     print_line(&format!("result    {what}"))?;
-    print_line(&format!("[+] wrote {run_dir}"))?;
-    print_line(&format!("[+] updated {}", options.out.join("LATEST").display()))
+    print_line(&format!("[+] wrote {}", out.join(&summary.run_id).display()))?;
+    print_line(&format!("[+] updated {}", out.join("LATEST").display()))
 }
 
 fn counts_line(profiles: usize, scenarios: usize, counts: &Counts) -> String {

@@ -20,7 +20,7 @@ pub(super) fn gate(verification: &Verification, documents: &UnverifiedBundle) ->
     facts::decision_files(verification.verified(), documents, &mut gate);
     match verification.verified() {
         Some(bundle) => facts::index(bundle, &mut gate),
-        None => gate.add(Reason::BundleIntegrityUnverified),
+        None => facts::unproven(verification, &mut gate),
     }
     if documents.is_own() {
         facts::own(documents, &mut gate);

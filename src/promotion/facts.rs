@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::gate::{Gate, Reason};
 use crate::base::rel_path::RelPath;
 use crate::bundle::layout::{self, EXPECTED_MATRIX, REPAIR_LOG, RUN_MANIFEST, RUNTIME_EVENTS, RUNTIME_RESULTS};
-use crate::bundle::{ArtifactError, Document, IndexStatus, UnverifiedBundle, VerifiedBundle};
+use crate::bundle::{ArtifactError, Document, IndexStatus, UnverifiedBundle, Verification, VerifiedBundle};
 use crate::os::fs::FsError;
+use crate::vocab::Severity;
 
 /// The three files without which no decision can be looked at.
 pub(super) const DECISION_FILES: [&str; 3] = [RUNTIME_RESULTS, RUNTIME_EVENTS, EXPECTED_MATRIX];
@@ -35,6 +36,14 @@ pub(super) fn life(documents: &UnverifiedBundle, gate: &mut Gate) {
 pub(super) fn index(bundle: &VerifiedBundle, gate: &mut Gate) {
     gate.add_if(bundle.index_status() == Some(IndexStatus::Failed), Reason::BundleFailed);
     gate.add_if(bundle.has_missing(), Reason::BundleIncomplete);
+}
+
+/// The bytes are not proven; what the reader found says why.
+pub(super) fn unproven(verification: &Verification, gate: &mut Gate) {
+    gate.add(Reason::BundleIntegrityUnverified);
+    for finding in verification.findings.iter().filter(|finding| finding.severity == Severity::Error) {
+        gate.add_about(Reason::BundleIntegrityUnverified, &finding.message);
+    }
 }
 
 /// Results, events and expectations: in our own verified bundles they must be indexed, in others they must stand there.

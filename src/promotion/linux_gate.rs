@@ -24,7 +24,7 @@ pub(super) fn gate(verification: &Verification, documents: &UnverifiedBundle) ->
             gate.add_about(Reason::BundleIntegrityUnverified, why);
         }
         // Nothing inside is believed, so nothing inside is judged.
-        None => gate.add(Reason::BundleIntegrityUnverified),
+        None => facts::unproven(verification, &mut gate),
     }
     gate
 }

@@ -44,13 +44,18 @@ impl Rights {
 pub struct Bound {
     /// By absolute path.
     pub roots: BTreeMap<String, RootRights>,
+    /// Whether entries directly below `/` would have to be made or removed. The kernel knows no right on one directory alone,
+    /// so that would admit writing everywhere; it is left out instead.
+    pub leaves_out_root_entries: bool,
 }
 
 /// Rights of one root.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RootRights {
-    /// What may be done there and beneath.
+    /// What may be done there, and beneath where `beneath` says so.
     pub rights: Rights,
+    /// Whether everything below a directory is meant too.
+    pub beneath: bool,
     /// Why the root is there when the profile does not name it.
     pub why: Option<&'static str>,
 }
@@ -60,32 +65,20 @@ const FOR_ENTRIES: &str = "entries are made and removed through their directory"
 
 impl Bound {
     /// Adds rights on a path.
-    pub fn add(&mut self, path: &str, rights: Rights, why: Option<&'static str>) {
-        let entry = self.roots.entry(path.to_owned()).or_insert(RootRights { rights: Rights::default(), why });
+    pub fn add(&mut self, path: &str, beneath: bool, rights: Rights, why: Option<&'static str>) {
+        let none = RootRights { rights: Rights::default(), beneath, why };
+        let entry = self.roots.entry(path.to_owned()).or_insert(none);
         entry.rights = entry.rights.or(rights);
+        entry.beneath |= beneath;
         if why.is_none() {
             entry.why = None;
         }
     }
 
-    /// Rights on everything.
-    #[must_use]
-    pub fn everything(&self) -> Rights {
-        self.roots.get("/").map(|root| root.rights).unwrap_or_default()
-    }
-
     fn add_roots(&mut self, roots: &Roots, rights: Rights) {
         match roots {
-            Roots::All => self.add("/", rights, None),
-            Roots::Paths(paths) => {
-                for root in paths {
-                    // A directory named literally bounds a tree: the kernel knows no single directories. Only the root is
-                    // left out of that: a right on it would be a right on everything.
-                    if root.path != "/" || root.beneath {
-                        self.add(&root.path, rights, None);
-                    }
-                }
-            }
+            Roots::All => self.add("/", true, rights, None),
+            Roots::Paths(paths) => paths.iter().for_each(|root| self.add(&root.path, root.beneath, rights, None)),
         }
     }
 
@@ -94,8 +87,11 @@ impl Bound {
         let Roots::Paths(paths) = roots else { return };
         for root in paths {
             if let Some((parent, _)) = root.path.rsplit_once('/') {
-                let parent = if parent.is_empty() { "/" } else { parent };
-                self.add(parent, Rights { write: true, ..Rights::default() }, Some(FOR_ENTRIES));
+                if parent.is_empty() {
+                    self.leaves_out_root_entries = true;
+                } else {
+                    self.add(parent, true, Rights { write: true, ..Rights::default() }, Some(FOR_ENTRIES));
+                }
             }
         }
     }
@@ -125,10 +121,10 @@ pub fn lower(policy: &Policy, read_alone: bool, write_alone: bool) -> Lowered {
     let mut d2 = Bound::default();
     d2.add_roots(&exec, execute);
     if read_alone {
-        d2.add("/", Rights { read: true, ..Rights::default() }, None);
+        d2.add("/", true, Rights { read: true, ..Rights::default() }, None);
     }
     if write_alone {
-        d2.add("/", Rights { write: true, read: true, ..Rights::default() }, None);
+        d2.add("/", true, Rights { write: true, read: true, ..Rights::default() }, None);
     }
     let mut d1 = d2.clone();
     d1.add_roots(&roots("file-read-data"), Rights { read: true, ..Rights::default() });
@@ -144,7 +140,7 @@ pub fn lower(policy: &Policy, read_alone: bool, write_alone: bool) -> Lowered {
             root.rights = Rights::ALL;
         }
     }
-    d1.add("/proc", Rights { read: true, ..Rights::default() }, Some("the supervisor looks up its processes"));
+    d1.add("/proc", true, Rights { read: true, ..Rights::default() }, Some("the supervisor looks up its processes"));
     Lowered { d1, d2, exec_is_exact: exec_is_exact(policy) }
 }
 
@@ -176,5 +172,65 @@ fn is_plain(filter: &crate::sbpl::Filter) -> bool {
         Filter::Literal(_) | Filter::Subpath(_) => true,
         Filter::RequireAny(any) => any.iter().all(is_plain),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sbpl::{NoImports, Params, Source};
+
+    fn lowered(rules: &str) -> Lowered {
+        let text = format!("(version 1)\n(deny default)\n{rules}");
+        let policy = Policy::compile(&[Source::new("p.sb", text)], &Params::new(), &NoImports).unwrap();
+        lower(&policy, false, false)
+    }
+
+    fn shown(bound: &Bound) -> Vec<String> {
+        let text = |(path, root): (&String, &RootRights)| {
+            format!("{path}{} {}", if root.beneath { "/**" } else { "" }, root.rights.words().join("+"))
+        };
+        bound.roots.iter().filter(|(path, _)| *path != "/proc").map(text).collect()
+    }
+
+    #[test]
+    fn the_program_itself_gets_its_programs_and_nothing_else() {
+        let lowered = lowered("(allow process-exec* (subpath \"/b\"))(allow file* (subpath \"/w\"))");
+        assert_eq!(shown(&lowered.d2), ["/b/** execute"]);
+        assert_eq!(shown(&lowered.d1), ["/b/** execute", "/w/** read+write+execute"]);
+        assert!(lowered.d1.leaves_out_root_entries);
+    }
+
+    #[test]
+    fn entries_are_made_in_the_directory_above() {
+        let lowered = lowered("(allow file-write-create (literal \"/a/b/c\"))");
+        assert_eq!(shown(&lowered.d1), ["/a/b/** read+write+execute", "/a/b/c read+write+execute"]);
+        assert!(!lowered.d1.leaves_out_root_entries);
+    }
+
+    #[test]
+    fn a_deny_never_widens_and_an_allow_never_escapes_the_bound() {
+        let lowered = lowered(
+            "(allow file-read-data (subpath \"/a\"))(deny file-read-data (subpath \"/a/b\"))\
+             (allow file-read-data (literal \"/c/d\"))(allow file-read-metadata)",
+        );
+        assert_eq!(shown(&lowered.d1), ["/a/** read", "/c/d read"]);
+        assert_eq!(shown(&lowered.d2), Vec::<String>::new());
+        assert_eq!(shown(&super::tests::lowered("(allow file-read-data)").d1), ["//** read"]);
+    }
+
+    #[test]
+    fn exec_rules_are_exact_only_as_plain_paths_for_programs_and_interpreters_alike() {
+        for (rules, exact) in [
+            ("", true),
+            ("(allow process-exec*)", true),
+            ("(allow process-exec* (subpath \"/b\") (literal \"/c\"))", true),
+            ("(allow process-exec-interpreter (literal \"/l\"))(allow process-exec* (literal \"/c\"))", false),
+            ("(allow process-exec* (subpath \"/b\"))(deny process-exec* (literal \"/b/x\"))", false),
+            ("(allow process-exec* (regex #\"^/b/x\"))", false),
+            ("(allow process-exec* (require-all (subpath \"/b\") (vnode-type REGULAR-FILE)))", false),
+        ] {
+            assert_eq!(lowered(rules).exec_is_exact, exact, "{rules}");
+        }
     }
 }

@@ -136,7 +136,7 @@ pub struct EnforcementReport {
     pub d1_roots: Vec<Root>,
     /// What the confined program can reach by itself: the inner Landlock domain.
     pub d2_roots: Vec<Root>,
-    /// `landlock` when the outer domain bounds the supervisor, `none` when it admits everything or is absent.
+    /// `landlock` when the outer domain bounds the supervisor; `none` when it is absent or one of its roots is `/`.
     pub backstop: String,
     /// Roots that could not be admitted.
     pub skipped_roots: Vec<SkippedRoot>,

@@ -59,7 +59,7 @@ fn a_pointer_that_cannot_be_moved_leaves_a_loadable_run() {
     // A directory cannot be replaced by a file.
     std::fs::create_dir_all(root.join("LATEST/x")).unwrap();
     let error = bundle.seal(Outcome::Complete, &[], std::time::UNIX_EPOCH).unwrap_err();
-    assert_eq!(error.to_string(), "run run-1 is committed, but LATEST could not be moved to it");
+    assert_eq!(error.to_string(), "run run-1 is committed, but LATEST could not be moved to it durably");
     assert_eq!(validate(&root.join("run-1")).0, 0);
     let names: Vec<String> =
         std::fs::read_dir(&root).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();

@@ -405,4 +405,13 @@ fn details_name_the_row_and_the_layer() {
     hand.set(REPORT, "/layers/landlock/present", json!(false));
     let (_, details) = reasons(&hand.lay());
     assert_eq!(details[1], json!({"linux_layers_missing": ["landlock"], "rows_in_error": ["demo demo:d"]}));
+
+    let mut hand = Hand::good(LINUX);
+    hand.index = hand.make_index();
+    hand.index["artifacts"][5]["sha256"] = json!("0".repeat(64));
+    let (_, details) = reasons(&hand.lay());
+    for gate in [0, 1] {
+        let about = details[gate]["bundle_integrity_unverified"][0].as_str().unwrap();
+        assert!(about.starts_with("summary.md has the digest "), "{details}");
+    }
 }

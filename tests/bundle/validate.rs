@@ -122,6 +122,14 @@ fn index_cases() -> Vec<Case> {
             index["artifacts"][5].as_object_mut().unwrap().remove("path");
         }),
         case("entry is text", &["entry-malformed"], |_, index| index["artifacts"][5] = json!("summary.md")),
+        case("schema version is a number", &["entry-malformed"], |_, index| {
+            index["artifacts"][5]["schema_version"] = json!(1);
+        }),
+        case("name longer than any file's", &["artifact-unreadable"], |_, index| {
+            let name = "x".repeat(300);
+            index["artifacts"][5]["path"] = json!(format!("out/{RUN}/{name}"));
+            index["artifacts"][5]["name"] = json!(name);
+        }),
         case("index lists itself", &["entry-malformed"], |_, index| {
             index["artifacts"][5]["path"] = json!(format!("out/{RUN}/artifact_index.json"));
             index["artifacts"][5]["name"] = json!("artifact_index.json");

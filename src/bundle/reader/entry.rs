@@ -17,7 +17,6 @@ pub(super) struct Claim {
     pub(super) size_bytes: Option<u64>,
     /// `None`: the entry carries no digest (the earlier tool's reader accepts that).
     pub(super) sha256: Option<Sha256Hex>,
-    pub(super) schema_version: Option<String>,
 }
 
 /// Reads `artifacts` of an index into claims, each name once; everything wrong goes to `problems`.
@@ -104,8 +103,10 @@ fn claim(entry: &Value, run_ids: &[&str]) -> Result<(Claim, Vec<Fault>), Fault> 
     if size_bytes.is_none() {
         notes.push((Kind::EntrySizeMissing, format!("{name} has no size in bytes")));
     }
-    let schema_version = entry.get("schema_version").and_then(Value::as_str).map(str::to_owned);
-    Ok((Claim { name, path: path.clone(), size_bytes, sha256, schema_version }, notes))
+    if !matches!(entry.get("schema_version"), None | Some(Value::Null | Value::String(_))) {
+        return Err((Kind::EntryMalformed, format!("schema_version of {name} is neither text nor null")));
+    }
+    Ok((Claim { name, path: path.clone(), size_bytes, sha256 }, notes))
 }
 
 fn outside(path: &str) -> Fault {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::super::layout::{ARTIFACT_INDEX, RUN_MANIFEST, RUN_STATUS, name};
 use super::problem::Generation;
@@ -167,22 +167,5 @@ impl UnverifiedBundle {
 
     pub(super) fn in_progress(&self) -> bool {
         self.status.text("state").is_some_and(|state| state.trim() == "in_progress")
-    }
-
-    /// What is known without checking anything: a document that says itself that it is unverified.
-    #[must_use]
-    pub fn describe(&self) -> Value {
-        let mut document = json!({
-            "bundle_dir": self.run_dir().to_string_lossy(),
-            "integrity": "unverified",
-            "artifact_index_present": !self.index.is_absent(),
-            "run_status_present": !self.status.is_absent(),
-        });
-        for (key, source) in [("run_status", &self.status), ("artifact_index", &self.index)] {
-            if let Some(members) = source.members() {
-                document[key] = Value::Object(members.clone());
-            }
-        }
-        document
     }
 }

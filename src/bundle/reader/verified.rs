@@ -45,7 +45,6 @@ pub(super) struct VerifiedArtifact {
     pub(super) path: String,
     pub(super) size_bytes: u64,
     pub(super) sha256: Sha256Hex,
-    pub(super) schema_version: Option<String>,
 }
 
 /// A bundle whose bytes are proven to be the ones its index names. Only [`UnverifiedBundle::verify`] makes one.
@@ -143,12 +142,6 @@ impl VerifiedBundle {
             (!dir.is_empty() && self.run_dir().ends_with(dir)).then(|| dir.to_owned())
         });
         recorded.unwrap_or_else(|| self.run_dir().to_string_lossy().into_owned())
-    }
-
-    /// The `schema_version` the index records for an artifact.
-    #[must_use]
-    pub fn schema_version(&self, name: &RelPath) -> Option<&str> {
-        self.artifacts.get(name)?.schema_version.as_deref()
     }
 
     /// Reads an artifact (at most [`json::MAX_DOCUMENT_BYTES`]); `None` when it is not indexed. The bytes handed out are

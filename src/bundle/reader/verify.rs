@@ -87,8 +87,8 @@ impl UnverifiedBundle {
                     .zip(checked)
                     .filter_map(|(claim, hashed)| hashed.map(|(sha256, size_bytes)| (claim, sha256, size_bytes)))
                     .map(|(claim, sha256, size_bytes)| {
-                        let Claim { name, path, schema_version, .. } = claim;
-                        (name, VerifiedArtifact { path, size_bytes, sha256, schema_version })
+                        let Claim { name, path, .. } = claim;
+                        (name, VerifiedArtifact { path, size_bytes, sha256 })
                     })
                     .collect();
                 Checked::Verified(VerifiedBundle::new(self, artifacts, index_sha256))

@@ -44,3 +44,49 @@ pub fn write_durable(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
 pub fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rel_path::RelPath;
+
+    #[test]
+    fn reading_is_bounded_and_takes_regular_files_only() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("new/file");
+        write_durable(&path, b"12345").unwrap();
+        assert_eq!(read_bounded(&path, 5).unwrap(), b"12345");
+        assert!(matches!(read_bounded(&path, 4), Err(FsError::TooLarge { size_bytes: 5, .. })));
+        assert!(matches!(read_bounded(temp.path(), 5), Err(FsError::NotRegular { .. })));
+        assert!(matches!(read_bounded(Path::new("/dev/zero"), 5), Err(FsError::NotRegular { kind: "a device", .. })));
+        // The caller's own path may lead through links.
+        let link = temp.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(read_bounded(&link, 5).unwrap(), b"12345");
+    }
+
+    #[test]
+    fn only_regular_files_are_replaced() {
+        let temp = tempfile::tempdir().unwrap();
+        let (file, link) = (temp.path().join("file"), temp.path().join("link"));
+        write_durable(&file, b"older").unwrap();
+        write_durable(&file, b"newer").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(matches!(write_durable(&link, b"x"), Err(FsError::Link { .. })));
+        assert!(matches!(write_durable(temp.path(), b"x"), Err(FsError::NotRegular { .. })));
+        assert!(write_durable(&temp.path().join(".."), b"x").is_err());
+        assert_eq!(read_bounded(&file, 10).unwrap(), b"newer");
+        assert!(exists(&link) && !exists(&temp.path().join("absent")));
+    }
+
+    #[test]
+    fn removal_is_by_name_beneath_the_directory() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        let name = RelPath::try_from("a/b").unwrap();
+        dir.write(&name, b"x").unwrap();
+        dir.remove_file(&name).unwrap();
+        assert!(dir.read(&name, 1).unwrap_err().is_not_found());
+        assert!(dir.remove_file(&name).unwrap_err().is_not_found());
+    }
+}

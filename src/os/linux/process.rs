@@ -157,8 +157,11 @@ pub fn restore_pipe_signal() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
-/// Prepares [`interrupt`]: the signal it sends does nothing but end a blocking call.
+/// Prepares a supervisor for its work: [`interrupt`] does nothing but end a blocking call, and a file grown past the
+/// caller's own limit is an error (EFBIG), not the end of the supervisor.
 pub fn allow_interrupts() {
+    // SAFETY: ignoring a signal installs no code.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     extern "C" fn nothing(_signal: libc::c_int) {}
     // SAFETY: all-zero bytes are a valid `sigaction`: no flags (so calls are not restarted) and an empty mask. The handler does
     // nothing.

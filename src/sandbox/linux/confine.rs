@@ -18,6 +18,7 @@ use super::landlock::Domain;
 use super::layers::{CAPABILITIES, LANDLOCK, NEEDED, SECCOMP, SIGNAL_SCOPE};
 use super::processes::Processes;
 use super::records::Records;
+use super::status::ExecBound;
 use super::supervise::{Pool, State};
 use super::tree::{Inside, Message, STEP_FORK, Tree};
 use super::{layers, mounts, status};
@@ -33,15 +34,13 @@ use crate::sbpl::Policy;
 const TICK: Duration = Duration::from_millis(10);
 
 /// Steps of the first process, by the number it reports.
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 6] = [
     "be forked",
     "close its descriptors",
     "keep a descriptor across the exec",
     "enter its working directory",
     "enter the inner Landlock domain",
     "install its filter",
-    "wait for the supervisor",
-    "give up its capabilities",
 ];
 const STEP_CLOSE: usize = 1;
 const STEP_KEEP: usize = 2;
@@ -183,7 +182,12 @@ fn report(
         Some((d1, d2)) => (Some(d1), Some(d2)),
         None => (None, None),
     };
-    let operations = status::operations(plan.policy, job.observe, plan.program.is_some(), d2.is_some(), &plan.lowered);
+    let exec_bound = match d2 {
+        None => ExecBound::None,
+        Some(d2) if plan.lowered.exec_is_exact && !d2.widened => ExecBound::Exact,
+        Some(_) => ExecBound::Superset,
+    };
+    let operations = status::operations(plan.policy, job.observe, plan.program.is_some(), exec_bound);
     EnforcementReport {
         platform: format!("linux-{}", std::env::consts::ARCH),
         layers,
@@ -191,7 +195,7 @@ fn report(
         operations,
         d1_roots: d1.map(|domain| domain.roots.clone()).unwrap_or_default(),
         d2_roots: d2.map(|domain| domain.roots.clone()).unwrap_or_default(),
-        backstop: if d1.is_none_or(Domain::bounds_nothing) { "none" } else { "landlock" }.to_owned(),
+        backstop: if d1.is_none_or(|d1| d1.unbounded) { "none" } else { "landlock" }.to_owned(),
         skipped_roots: [d1, d2].into_iter().flatten().flat_map(|domain| domain.skipped.clone()).collect(),
         capabilities_dropped,
     }

@@ -70,6 +70,7 @@ impl Call<'_> {
             H::Link => self.link((CWD, 0), (CWD, 1), 0),
             H::Linkat => self.link((self.int(0), 1), (self.int(2), 3), self.int(4)),
             H::InotifyAddWatch => self.watch(),
+            H::MemfdCreate => self.memfd_create(),
             H::Execve => self.execve(),
             H::Execveat => self.execveat(),
             H::Fork => self.fork(),

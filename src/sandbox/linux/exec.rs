@@ -7,13 +7,14 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
+use rustix::fs::{CWD, FileType, MemfdFlags, Mode, OFlags, fstat, memfd_create, openat};
 use rustix::io::{Errno, pread};
 
 use super::call::{Answer, Answered, Call, REFUSED};
 use super::image::{self, HEAD, HEADER_SIZE, Image, ProgramHeaders};
 use super::resolve::{Last, Located};
 use crate::os::linux::{memory, object};
+use crate::vocab::{Decision, Operation};
 
 /// The operation's name in the system's table; profiles may spell it `process-exec`.
 const EXEC: &str = "process-exec*";
@@ -39,8 +40,7 @@ impl Call<'_> {
             if !self.allowed(EXEC, &located.path, located.object()) {
                 return Err(REFUSED);
             }
-            let everywhere = crate::vocab::Operation::new(EXEC);
-            if self.shared.policy.unconditional(&everywhere) != Some(crate::vocab::Decision::Allow) {
+            if !self.any_program() {
                 return Err(self.turn_down(
                     EXEC,
                     &located.path,
@@ -49,6 +49,24 @@ impl Call<'_> {
             }
         }
         self.exec_located(located)
+    }
+
+    /// Files in memory lie in no tree that Landlock could bound, so a race during exec could run one. Unless any program may
+    /// run, they are made without the right to be executed, for good.
+    pub(super) fn memfd_create(&mut self) -> Answered {
+        // MFD_NAME_MAX_LEN with its NUL.
+        let name =
+            self.string(0, 250).map_err(|errno| if errno == Errno::NAMETOOLONG { Errno::INVAL } else { errno })?;
+        let flags = self.unsigned(1);
+        let flags = if self.any_program() { flags } else { (flags & !libc::MFD_EXEC) | libc::MFD_NOEXEC_SEAL };
+        let wanted = MemfdFlags::from_bits_retain(flags | libc::MFD_CLOEXEC);
+        self.still_waiting()?;
+        let fd = memfd_create(name.as_c_str(), wanted)?;
+        Ok(Answer::Descriptor { fd, close_on_exec: flags & libc::MFD_CLOEXEC != 0 })
+    }
+
+    fn any_program(&self) -> bool {
+        self.shared.policy.unconditional(&Operation::new(EXEC)) == Some(Decision::Allow) || self.shared.observe
     }
 
     fn exec_located(&mut self, program: Located) -> Answered {

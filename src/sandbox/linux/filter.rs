@@ -63,6 +63,11 @@ const TERMINAL_REQUESTS: [u32; 3] = [0x5412, 0x541c, 0x5423];
 /// `FS_IOC_SETFLAGS` in both widths and `FS_IOC_FSSETXATTR` (linux/fs.h).
 const INODE_FLAG_REQUESTS: [u32; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
 
+/// The type byte of a request, and btrfs's (linux/btrfs.h); `FICLONE`, `FICLONERANGE`, `FIDEDUPERANGE` share it.
+const REQUEST_TYPE: u32 = 0xff00;
+const BTRFS_REQUESTS: u32 = 0x9400;
+const CLONE_REQUESTS: [u32; 3] = [0x4004_9409, 0x4020_940d, 0xc018_9436];
+
 /// Open flags that ask for more than reading an existing object.
 const NOT_PLAIN_READ: u32 =
     (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY)) as u32;
@@ -148,6 +153,10 @@ fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
             if !free.operations(&["file-write-flags"]) {
                 INODE_FLAG_REQUESTS.iter().for_each(|request| block.extend(equal(*request, EPERM)));
             }
+            // Requests of btrfs make and remove subvolumes by name, past every path call; cloning works on open files only.
+            CLONE_REQUESTS.iter().for_each(|request| block.extend(equal(*request, ALLOW)));
+            block.push(and(REQUEST_TYPE));
+            block.extend(equal(BTRFS_REQUESTS, EPERM));
             block.push(ret(ALLOW));
             block
         }
@@ -430,6 +439,8 @@ mod tests {
             // The kernel looks at the low half only.
             assert_eq!(act(&nothing(), "ioctl", [0, request | 1 << 32, 0, 0, 0, 0]), EPERM);
         }
+        assert_eq!(act(&nothing(), "ioctl", [0, 0x5000_940e, 0, 0, 0, 0]), EPERM);
+        assert_eq!(act(&nothing(), "ioctl", [0, 0x4004_9409, 0, 0, 0, 0]), ALLOW);
         assert_eq!(act(&nothing(), "ioctl", [0, 0x5401, 0, 0, 0, 0]), ALLOW);
         assert_eq!(act(&names(&["file-write-flags"]), "ioctl", [0, 0x4008_6602, 0, 0, 0, 0]), ALLOW);
         assert_eq!(act(&nothing(), "prctl", [4, 0, 0, 0, 0, 0]), NO_EFFECT);

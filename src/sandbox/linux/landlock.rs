@@ -9,10 +9,11 @@ use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr,
     RulesetError, Scope,
 };
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
+use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 
-use crate::sandbox::lower::{Bound, Rights};
+use super::resolve::open_path;
+use crate::sandbox::lower::{Bound, Rights, RootRights};
 use crate::sandbox::report::{Root, SkippedRoot};
 
 /// Why a domain could not be entered.
@@ -27,6 +28,10 @@ pub(super) enum DomainError {
 #[derive(Debug)]
 pub(super) struct Domain {
     rules: Vec<(OwnedFd, BitFlags<AccessFs>)>,
+    /// Whether a root is everything.
+    pub(super) unbounded: bool,
+    /// Whether a root had to be replaced by the directory above it.
+    pub(super) widened: bool,
     /// What it admits.
     pub(super) roots: Vec<Root>,
     /// What it cannot admit.
@@ -35,18 +40,26 @@ pub(super) struct Domain {
     scoped: bool,
 }
 
+const LINK_ON_THE_WAY: &str = "a link is on the way; rules are compared with canonical paths and never match this one";
+const NOT_THERE: &str = "does not exist, nor does the directory it would be in";
+const ROOT_ENTRIES: &str =
+    "entries directly below the root cannot be made or removed: that would admit writing everywhere";
+const STANDS_IN: &str = "the profile names something in it that does not exist yet";
+
 /// Rights of the kernel that a domain takes charge of. Device requests stay out: a right on the descriptor that the
 /// supervisor opened would bind the program that got it.
 fn handled(abi: ABI) -> BitFlags<AccessFs> {
     AccessFs::from_all(abi) & !(AccessFs::IoctlDev | AccessFs::ResolveUnix)
 }
 
-fn kernel_rights(rights: Rights, abi: ABI, directory: bool) -> BitFlags<AccessFs> {
+/// The kernel knows no single directories: a right on one holds beneath it. Of a directory that is named without what lies
+/// below it, only listing and changing its entries are meant.
+fn kernel_rights(rights: Rights, abi: ABI, directory: bool, beneath: bool) -> BitFlags<AccessFs> {
     let mut all = BitFlags::<AccessFs>::EMPTY;
     if rights.read {
-        all |= AccessFs::ReadFile | AccessFs::ReadDir;
+        all |= if directory && !beneath { AccessFs::ReadDir.into() } else { AccessFs::ReadFile | AccessFs::ReadDir };
     }
-    if rights.execute {
+    if rights.execute && (beneath || !directory) {
         all |= AccessFs::Execute | AccessFs::ReadFile;
     }
     if rights.write {
@@ -60,37 +73,58 @@ impl Domain {
     /// Opens the roots of a bound. `name` is the domain's name in reports; `scoped` adds the signal and abstract socket scopes.
     pub(super) fn prepare(bound: &Bound, name: &str, abi_version: u32, scoped: bool) -> Self {
         let abi = ABI::from(i32::try_from(abi_version).unwrap_or(i32::MAX));
-        let mut domain = Self { rules: Vec::new(), roots: Vec::new(), skipped: Vec::new(), abi, scoped };
+        let mut domain = Self {
+            rules: Vec::new(),
+            widened: false,
+            unbounded: false,
+            roots: Vec::new(),
+            skipped: Vec::new(),
+            abi,
+            scoped,
+        };
         for (path, root) in &bound.roots {
-            match domain.add(path, root.rights) {
-                Ok(()) => domain.roots.push(Root {
-                    path: path.clone(),
-                    rights: root.rights.words(),
-                    why: root.why.map(str::to_owned),
-                }),
-                Err(errno) => domain.skipped.push(SkippedRoot {
-                    path: path.clone(),
-                    domain: name.to_owned(),
-                    reason: std::io::Error::from(errno).to_string(),
-                }),
+            if let Err(reason) = domain.add(path, root) {
+                domain.skipped.push(SkippedRoot { path: path.clone(), domain: name.to_owned(), reason });
             }
+        }
+        if bound.leaves_out_root_entries && !domain.unbounded {
+            let reason = ROOT_ENTRIES.to_owned();
+            domain.skipped.push(SkippedRoot { path: "/".to_owned(), domain: name.to_owned(), reason });
         }
         domain
     }
 
-    fn add(&mut self, path: &str, rights: Rights) -> Result<(), Errno> {
-        let fd = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        let directory = FileType::from_raw_mode(fstat(&fd)?.st_mode) == FileType::Directory;
-        let rights = kernel_rights(rights, self.abi, directory);
-        if !rights.is_empty() {
-            self.rules.push((fd, rights));
+    /// Adds a root, or the directory above one that does not exist yet: what the program makes there must be reachable.
+    fn add(&mut self, path: &str, root: &RootRights) -> Result<(), String> {
+        match open_path(path.as_bytes(), false) {
+            Ok(fd) => self.add_open(path, fd, root),
+            Err(Errno::LOOP) => Err(LINK_ON_THE_WAY.to_owned()),
+            Err(Errno::NOENT) => {
+                let (parent, _) = path.rsplit_once('/').filter(|(parent, _)| !parent.is_empty()).ok_or(NOT_THERE)?;
+                let fd = open_path(parent.as_bytes(), true).map_err(|_| NOT_THERE)?;
+                self.widened |= root.rights.execute;
+                let wider = RootRights { beneath: true, why: Some(STANDS_IN), ..root.clone() };
+                self.add_open(parent, fd, &wider)
+            }
+            Err(errno) => Err(std::io::Error::from(errno).to_string()),
         }
-        Ok(())
     }
 
-    /// Whether the domain admits every access to files.
-    pub(super) fn bounds_nothing(&self) -> bool {
-        self.roots.iter().any(|root| root.path == "/" && root.rights.iter().any(|word| word == "write"))
+    fn add_open(&mut self, path: &str, fd: OwnedFd, root: &RootRights) -> Result<(), String> {
+        let kind = fstat(&fd).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        if kind == Ok(FileType::Symlink) {
+            // Only its metadata can be meant, and that is not bounded.
+            return Ok(());
+        }
+        let directory = kind == Ok(FileType::Directory);
+        let rights = kernel_rights(root.rights, self.abi, directory, root.beneath);
+        if !rights.is_empty() {
+            self.unbounded |= path == "/" && root.beneath;
+            self.rules.push((fd, rights));
+            let (path, why) = (path.to_owned(), root.why.map(str::to_owned));
+            self.roots.push(Root { path, rights: root.rights.words(), why });
+        }
+        Ok(())
     }
 
     /// Enters the domain; it cannot be left. The thread must have `no_new_privs`.

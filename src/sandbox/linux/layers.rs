@@ -13,7 +13,7 @@ pub(super) const SIGNAL_SCOPE: &str = "landlock_scopes";
 pub(super) const CAPABILITIES: &str = "capability_drop";
 
 /// Layers without which nothing can be enforced.
-pub(super) const NEEDED: [&str; 4] = [SECCOMP, "kernel", "process_memory", "procfs"];
+pub(super) const NEEDED: [&str; 6] = [SECCOMP, "kernel", "pidfd_getfd", "process_memory", "procfs", "yama"];
 
 /// Probes the environment of this process.
 pub(in crate::sandbox) fn probe() -> Layers {
@@ -59,7 +59,6 @@ fn seccomp(layers: &mut Layers) {
 }
 
 fn landlock(layers: &mut Layers) {
-    // `LandlockStatus` has no public constructor; the version is asked for as landlock(7) says.
     let version = crate::os::linux::process::landlock_abi();
     layers.landlock_abi = version;
     layers.add(LANDLOCK, version >= 1, format!("ABI {version}"));

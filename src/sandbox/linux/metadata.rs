@@ -81,9 +81,13 @@ impl Call<'_> {
     /// stat(2) of a descriptor the caller holds is not judged: libc spells fstat(2) that way.
     fn stat_target(&mut self, at: At) -> Result<Located, Errno> {
         // A null path means an empty one (Linux 6.11).
-        let by_descriptor =
-            at.flags & libc::AT_EMPTY_PATH != 0 && (self.word(at.path_at) == 0 || self.path(at.path_at)?.is_empty());
-        if by_descriptor { self.own(at.descriptor) } else { self.judged(at, METADATA) }
+        let by_descriptor = at.flags & libc::AT_EMPTY_PATH != 0;
+        let raw = if by_descriptor && self.word(at.path_at) == 0 { Vec::new() } else { self.path(at.path_at)? };
+        if by_descriptor && raw.is_empty() {
+            return self.own(at.descriptor);
+        }
+        let located = self.locate(at.descriptor, &raw, at.last)?;
+        self.judge_located(located, METADATA)
     }
 
     pub(super) fn stat(&mut self, at: At, buffer_at: usize) -> Answered {

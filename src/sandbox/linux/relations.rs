@@ -26,7 +26,12 @@ impl Call<'_> {
             pid if pid > 0 => self.signal_process(pid),
             0 => self.signal(ProcessTarget::ProcessGroup, "group 0".to_owned()),
             -1 => self.signal(ProcessTarget::Others, "every process".to_owned()),
-            group => self.signal(ProcessTarget::SameSandbox, format!("group {}", group.unsigned_abs())),
+            group => {
+                let leader = i32::try_from(group.unsigned_abs()).map_err(|_| Errno::SRCH)?;
+                let inside = self.shared.processes.is_inside(leader);
+                let target = if inside { ProcessTarget::SameSandbox } else { ProcessTarget::Others };
+                self.signal(target, format!("group {leader}"))
+            }
         }
     }
 
@@ -34,6 +39,9 @@ impl Call<'_> {
     pub(super) fn signal_thread(&mut self, process_at: Option<usize>, thread_at: usize) -> Answered {
         let own = Processes::process_of(self.tid())?;
         let thread = self.int(thread_at);
+        if thread <= 0 {
+            return Err(Errno::INVAL);
+        }
         let target = match process_at {
             Some(index) => self.int(index),
             None => Processes::process_of(thread)?,
@@ -43,6 +51,9 @@ impl Call<'_> {
     }
 
     pub(super) fn signal_process(&mut self, pid: i32) -> Answered {
+        if pid <= 0 {
+            return Err(Errno::INVAL);
+        }
         let own = Processes::process_of(self.tid())?;
         let target = if pid == own {
             ProcessTarget::Itself

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::sandbox::lower::Lowered;
 use crate::sandbox::report::{OperationStatus, Status};
 use crate::sbpl::Policy;
 use crate::vocab::{Decision, Operation};
@@ -62,16 +61,26 @@ const RACE: &str = "the exec rules cannot be expressed exactly: a racing thread 
                     trees (d2_roots)";
 const NO_LANDLOCK: &str = "without Landlock a racing thread can run any file";
 const SIGNAL: &str = "pidfd_send_signal is refused unless the profile allows signal everywhere; signals between threads of \
-                      one process are not asked about";
+                      one process are not asked about; without landlock_scopes a signal to a group can reach outside";
 const SOCKETS: &str = "never given: other domains than UNIX, INET, INET6 and, when allowed everywhere, NETLINK";
+
+/// How tightly the kernel bounds what a race during exec can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ExecBound {
+    /// To what the profile allows.
+    Exact,
+    /// To the trees the profile's rules lie in.
+    Superset,
+    /// Not at all.
+    None,
+}
 
 /// The status of every operation this system knows, and of every further one the profile names.
 pub(super) fn operations(
     policy: &Policy,
     observe: bool,
     supervised: bool,
-    bounded: bool,
-    lowered: &Lowered,
+    exec_bound: ExecBound,
 ) -> BTreeMap<String, OperationStatus> {
     let mut all = BTreeMap::new();
     let mut note = |name: &str, status: Status, reason: Option<&str>| {
@@ -79,10 +88,11 @@ pub(super) fn operations(
     };
     for name in DECIDED {
         match name {
-            "process-exec*" | "process-exec-interpreter" if !bounded => note(name, Status::Partly, Some(NO_LANDLOCK)),
-            "process-exec*" | "process-exec-interpreter" if !lowered.exec_is_exact => {
-                note(name, Status::Partly, Some(RACE));
-            }
+            "process-exec*" | "process-exec-interpreter" => match exec_bound {
+                ExecBound::Exact => note(name, Status::Enforced, None),
+                ExecBound::Superset => note(name, Status::Partly, Some(RACE)),
+                ExecBound::None => note(name, Status::Partly, Some(NO_LANDLOCK)),
+            },
             _ => note(name, Status::Enforced, None),
         }
     }

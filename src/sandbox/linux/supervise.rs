@@ -1,6 +1,7 @@
 //! The supervisor's threads: they take trapped calls, one each, and answer them.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -63,7 +64,7 @@ impl<'scope, 'env> Pool<'scope, 'env> {
         let (state, shared) = (self.state, self.shared);
         let worker = std::thread::Builder::new()
             .name("supervisor".to_owned())
-            .stack_size(256 * 1024)
+            .stack_size(1024 * 1024)
             .spawn_scoped(self.scope, move || work(state, shared))?;
         self.workers.push(worker);
         Ok(())
@@ -110,7 +111,8 @@ fn work(state: &State, shared: &Shared<'_>) {
                 let number = notification.number.cast_unsigned();
                 let name = state.names.get(&number).copied().unwrap_or("unknown");
                 let mut call = Call::new(shared, notification, name);
-                let answered = call.handle();
+                // A mistake in a handler costs its caller one call, not the tree.
+                let answered = catch_unwind(AssertUnwindSafe(|| call.handle())).unwrap_or(Err(Errno::IO));
                 call.finish(answered);
                 state.answered.fetch_add(1, Ordering::Relaxed);
             }

@@ -1,0 +1,192 @@
+//! Ways around: entries the filter must refuse, and races. Each bounded to a second or two.
+
+use super::support::{Place, each_user};
+
+const FREE: &str = "(allow file-read* (subpath \"/\"))(allow signal)(allow process-info*)";
+
+fn call(place: &Place, rules: &str, words: &[&str]) -> (i64, i32) {
+    let mut command = vec![place.fake()];
+    command.extend(words.iter().map(|word| (*word).to_owned()));
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    let ran = place.run(rules, &words).good();
+    let mut numbers = ran.stdout.split_whitespace();
+    let result = numbers.next().unwrap().parse().unwrap();
+    (result, numbers.next().map_or(0, |errno| errno.parse().unwrap()))
+}
+
+fn by_name(place: &Place, number: i64, rest: &[&str]) -> (i64, i32) {
+    let number = number.to_string();
+    let mut words = vec!["call", number.as_str()];
+    words.extend(rest);
+    call(place, FREE, &words)
+}
+
+#[test]
+fn what_the_table_does_not_name_does_not_exist() {
+    each_user(|place| {
+        for number in [470, 500, 1023, 4096, 0x4000_0000, 0x4000_0000 + 59] {
+            assert_eq!(by_name(place, number, &[]), (-1, libc::ENOSYS), "{number:#x}");
+        }
+        for number in [libc::SYS_clone3, libc::SYS_landlock_create_ruleset, 463, 464, 465, 466, 468, 469] {
+            assert_eq!(by_name(place, number, &["0", "0", "0", "0", "0"]), (-1, libc::ENOSYS), "{number}");
+        }
+        // The twin: a number the table names.
+        assert!(by_name(place, libc::SYS_getppid, &[]).0 > 0);
+    });
+}
+
+#[test]
+fn calls_that_undermine_the_sandbox_are_refused() {
+    each_user(|place| {
+        for (number, rest) in [
+            (libc::SYS_io_uring_setup, &["4", "0"][..]),
+            (libc::SYS_ptrace, &["16", "1", "0", "0"]),
+            (libc::SYS_process_vm_readv, &["1", "0", "0", "0", "0", "0"]),
+            (libc::SYS_unshare, &["268435456"]),
+            (libc::SYS_setns, &["0", "0"]),
+            (libc::SYS_mount, &["none", "/tmp", "tmpfs", "0", "0"]),
+            (libc::SYS_chroot, &["/tmp"]),
+            (libc::SYS_bpf, &["0", "0", "0"]),
+            (libc::SYS_userfaultfd, &["1"]),
+            (libc::SYS_perf_event_open, &["0", "0", "0", "0", "0"]),
+            (libc::SYS_open_by_handle_at, &["0", "0", "0"]),
+            (libc::SYS_pidfd_getfd, &["0", "0", "0"]),
+            (libc::SYS_keyctl, &["0", "0", "0"]),
+            (libc::SYS_fanotify_init, &["0", "0"]),
+            (libc::SYS_clone, &["268435473", "0", "0", "0", "0"]),
+        ] {
+            assert_eq!(by_name(place, number, rest), (-1, libc::EPERM), "{number}");
+        }
+        let path = place.file("a", "");
+        assert_eq!(call(place, FREE, &["handle", &path]), (-1, libc::EPERM));
+        assert_eq!(call(place, FREE, &["in-root", &place.path(""), "/a"]), (-1, libc::ENOSYS));
+    });
+}
+
+#[test]
+fn the_32_bit_entry_does_not_exist() {
+    if cfg!(not(target_arch = "x86_64")) {
+        println!("skipped: only x86-64 has such an entry");
+        return;
+    }
+    each_user(|place| {
+        let (result, _) = call(place, FREE, &["entry32"]);
+        assert_eq!(result, -i64::from(libc::ENOSYS));
+    });
+}
+
+#[test]
+fn strangers_cannot_be_steered_or_looked_into() {
+    each_user(|place| {
+        let outside = std::process::id().to_string();
+        assert_eq!(by_name(place, libc::SYS_prlimit64, &[&outside, "7", "0", "0"]), (-1, libc::EPERM));
+        assert_eq!(by_name(place, libc::SYS_sched_setaffinity, &[&outside, "0", "0"]), (-1, libc::EPERM));
+        assert_eq!(by_name(place, libc::SYS_pidfd_open, &[&outside, "0"]), (-1, libc::EPERM));
+        assert_eq!(by_name(place, libc::SYS_setpriority, &["0", &outside, "19"]), (-1, libc::EPERM));
+        assert_eq!(by_name(place, libc::SYS_prlimit64, &["0", "7", "0", "0"]), (0, 0));
+        // Answered without effect: the program stays readable for its supervisor.
+        assert_eq!(by_name(place, libc::SYS_prctl, &["4", "0", "0", "0", "0"]), (0, 0));
+        assert_eq!(by_name(place, libc::SYS_prctl, &["3", "0", "0", "0", "0"]), (1, 0));
+    });
+}
+
+#[test]
+fn sockets_are_refused_by_register_unless_allowed_everywhere() {
+    each_user(|place| {
+        assert_eq!(call(place, "", &["call", &libc::SYS_connect.to_string(), "0", "0", "0"]), (-1, libc::EPERM));
+        assert_eq!(call(place, "", &["call", &libc::SYS_socket.to_string(), "2", "2", "0"]), (-1, libc::EPERM));
+        assert_eq!(call(place, "", &["call", &libc::SYS_socket.to_string(), "2", "1", "262"]), (-1, libc::EPERM));
+        assert_eq!(call(place, "", &["call", &libc::SYS_socket.to_string(), "40", "1", "0"]), (-1, libc::EPERM));
+        let open = "(allow network-outbound)";
+        assert_eq!(call(place, open, &["call", &libc::SYS_connect.to_string(), "0", "0", "0"]).1, libc::ENOTSOCK);
+        let ran = place.run("(allow network-outbound (remote ip \"localhost:80\"))", &["true"]).good();
+        assert_eq!(ran.report["operations"]["network-outbound"]["status"], "not_enforceable");
+        assert_eq!(ran.report["operations"]["network-outbound"]["reason"], "not enforceable yet: refused");
+    });
+}
+
+/// Attempts, forbidden successes, allowed successes.
+fn race(place: &Place, rules: &str, words: &[&str]) -> (u64, u64, u64) {
+    let mut command = vec![place.fake()];
+    command.extend(words.iter().map(|word| (*word).to_owned()));
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    let ran = place.run(rules, &words).good();
+    let numbers: Vec<u64> = ran.stdout.split_whitespace().map(|number| number.parse().unwrap()).collect();
+    (numbers[0], numbers[1], numbers[2])
+}
+
+#[test]
+fn a_path_flipped_during_a_call_wins_nothing() {
+    each_user(|place| {
+        let (good, bad) = (place.file("good", "A"), place.file("evil", "FORBIDDEN"));
+        for (action, operation) in [("open", "file-read-data"), ("stat", "file-read-metadata")] {
+            let allow = |name: &str| format!("(allow file-read-data file-read-metadata (literal \"$W/{name}\"))");
+            let rules = format!("{}{}(deny {operation} (literal \"$W/evil\"))", allow("good"), allow("evil"));
+            let (attempts, wins, passes) = race(place, &rules, &["flip", action, &good, &bad, "800"]);
+            println!("{action}: {attempts} attempts, {wins} forbidden, {passes} allowed");
+            assert_eq!(wins, 0, "{action}: {attempts} attempts");
+            assert!(passes > 0, "{action}");
+            // The twin: where the profile allows both, the race is seen.
+            let both = format!("{}{}", allow("good"), allow("evil"));
+            let (_, wins, _) = race(place, &both, &["flip", action, &good, &bad, "800"]);
+            assert!(wins > 0, "{action}: the test cannot see a hole");
+        }
+    });
+}
+
+#[test]
+fn a_descriptor_swapped_during_a_call_wins_nothing() {
+    each_user(|place| {
+        let (good, bad) = (place.directory("good"), place.directory("evil"));
+        place.file("good/file", "A");
+        place.file("evil/file", "F");
+        let see = "(allow file-read-data file-read-metadata (subpath \"$W\"))";
+        let rules = format!("{see}(deny file-read-data (literal \"$W/evil/file\"))");
+        let (attempts, wins, passes) = race(place, &rules, &["swap-descriptor", &good, &bad, "800"]);
+        assert!(wins == 0 && passes > 0, "{wins} of {attempts}, {passes} allowed");
+        let (_, wins, _) = race(place, see, &["swap-descriptor", &good, &bad, "800"]);
+        assert!(wins > 0, "the test cannot see a hole");
+    });
+}
+
+#[test]
+fn a_program_path_flipped_during_exec_stays_within_the_inner_domain() {
+    each_user(|place| {
+        for (name, status) in [("good", 0), ("evil", 42)] {
+            place.directory(name);
+            place.file(&format!("{name}/run"), &format!("#!/usr/bin/sh\nexit {status}\n"));
+            place.mode(&format!("{name}/run"), 0o755);
+        }
+        let (good, bad) = (place.path("good/run"), place.path("evil/run"));
+        let see = "(allow file-read-data file-read-metadata (subpath \"$W\"))";
+        let rules = format!("{see}(allow process-exec (subpath \"$W/good\"))");
+        let (attempts, wins, passes) = race(place, &rules, &["flip-exec", &good, &bad, "1500"]);
+        println!("exec: {attempts} attempts, {wins} forbidden, {passes} allowed");
+        assert!(wins == 0 && passes > 0, "{wins} of {attempts}, {passes} allowed");
+        let both = format!("{rules}(allow process-exec (subpath \"$W/evil\"))");
+        let (_, wins, _) = race(place, &both, &["flip-exec", &good, &bad, "1500"]);
+        assert!(wins > 0, "the test cannot see a hole");
+    });
+}
+
+#[test]
+fn without_its_layer_the_same_race_wins() {
+    each_user(|place| {
+        let place = Place::new(place.user).with(&["--without-layer", "landlock"]);
+        for (name, status) in [("good", 0), ("evil", 42)] {
+            place.directory(name);
+            place.file(&format!("{name}/run"), &format!("#!/usr/bin/sh\nexit {status}\n"));
+            place.mode(&format!("{name}/run"), 0o755);
+        }
+        let (good, bad) = (place.path("good/run"), place.path("evil/run"));
+        let rules =
+            "(allow file-read-data file-read-metadata (subpath \"$W\"))(allow process-exec (subpath \"$W/good\"))";
+        let (attempts, wins, _) = race(&place, rules, &["flip-exec", &good, &bad, "1500"]);
+        println!("exec without Landlock: {wins} forbidden of {attempts}");
+        assert!(wins > 0, "the test cannot see what the layer protects from");
+        let ran = place.run(rules, &["true"]).good();
+        assert!(ran.report["layers"]["missing"].as_array().unwrap().iter().any(|name| name == "landlock"));
+        assert_eq!(ran.report["operations"]["process-exec*"]["status"], "partly");
+        assert_eq!(ran.report["backstop"], "none");
+    });
+}

@@ -1,0 +1,228 @@
+//! The file operations that must be exact, each with its twin.
+
+use super::support::each_user;
+
+const SEE: &str = "(allow file-read-metadata file-test-existence (subpath \"$W\"))";
+
+#[test]
+fn file_read_data() {
+    each_user(|place| {
+        let path = place.file("a", "text");
+        let allowed = place.run(&format!("{SEE}(allow file-read-data (literal \"$W/a\"))"), &["cat", &path]).good();
+        assert_eq!(allowed.stdout, "text");
+        assert!(!allowed.denied("file-read-data", &path));
+        let denied = place.run(SEE, &["cat", &path]).bad();
+        assert_eq!(denied.stdout, "");
+        assert!(denied.stderr.contains("Operation not permitted"), "{denied:#?}");
+        assert!(denied.rule("file-read-data", &path).is_some_and(|rule| rule.ends_with("profile.sb:2")), "{denied:#?}");
+    });
+}
+
+#[test]
+fn file_read_data_of_a_directory() {
+    each_user(|place| {
+        place.directory("d");
+        place.file("d/one", "");
+        let path = place.path("d");
+        let allowed = place.run(&format!("{SEE}(allow file-read-data (literal \"$W/d\"))"), &["ls", &path]).good();
+        assert_eq!(allowed.stdout, "one\n");
+        let denied = place.run(SEE, &["ls", &path]).bad();
+        assert_eq!(denied.stdout, "");
+        assert!(denied.denied("file-read-data", &path), "{denied:#?}");
+    });
+}
+
+#[test]
+fn file_read_metadata() {
+    each_user(|place| {
+        let path = place.file("a", "12345");
+        let allowed = place.run("(allow file-read-metadata (literal \"$W/a\"))", &["stat", "-c", "%s", &path]).good();
+        assert_eq!(allowed.stdout, "5\n");
+        let denied = place.run("", &["stat", "-c", "%s", &path]).bad();
+        assert_eq!(denied.stdout, "");
+        assert!(denied.denied("file-read-metadata", &path), "{denied:#?}");
+    });
+}
+
+#[test]
+fn file_write_create() {
+    each_user(|place| {
+        let path = place.path("new");
+        let denied = place.run(SEE, &["touch", &path]).bad();
+        assert!(!place.exists("new"));
+        assert!(denied.denied("file-write-create", &path), "{denied:#?}");
+        // Making covers writing through the descriptor that made it.
+        let rules = format!("{SEE}(allow file-write-create (literal \"$W/new\"))");
+        place.run(&rules, &["sh", "-c", "echo made > new"]).good();
+        assert_eq!(place.text("new").as_deref(), Some("made\n"));
+        let again = place.run(&rules, &["sh", "-c", "echo more >> new"]).bad();
+        assert!(again.denied("file-write-data", &path), "{again:#?}");
+        assert_eq!(place.text("new").as_deref(), Some("made\n"));
+    });
+}
+
+#[test]
+fn file_write_create_of_directories_links_and_fifos() {
+    each_user(|place| {
+        for (make, name) in [("mkdir d", "d"), ("ln -s to l", "l"), ("mkfifo f", "f")] {
+            let path = place.path(name);
+            let denied = place.run(SEE, &["sh", "-c", make]).bad();
+            assert!(!place.exists(name) && denied.denied("file-write-create", &path), "{denied:#?}");
+            place.run(&format!("{SEE}(allow file-write-create (literal \"$W/{name}\"))"), &["sh", "-c", make]).good();
+            assert!(place.exists(name), "{make}");
+        }
+    });
+}
+
+#[test]
+fn file_write_data() {
+    each_user(|place| {
+        let path = place.file("a", "old");
+        for command in ["echo new > a", "truncate -s 0 a", "echo more >> a"] {
+            let denied = place.run(SEE, &["sh", "-c", command]).bad();
+            assert_eq!(place.text("a").as_deref(), Some("old"), "{command}");
+            assert!(denied.denied("file-write-data", &path), "{denied:#?}");
+        }
+        place.run(&format!("{SEE}(allow file-write-data (literal \"$W/a\"))"), &["sh", "-c", "echo new > a"]).good();
+        assert_eq!(place.text("a").as_deref(), Some("new\n"));
+    });
+}
+
+#[test]
+fn a_read_write_open_needs_both() {
+    each_user(|place| {
+        let path = place.file("a", "old");
+        for (rules, missing) in [
+            ("(allow file-write-data (literal \"$W/a\"))", Some("file-read-data")),
+            ("(allow file-read-data (literal \"$W/a\"))", Some("file-write-data")),
+            ("(allow file-read-data file-write-data (literal \"$W/a\"))", None),
+        ] {
+            let ran = place.run(&format!("{SEE}{rules}"), &["sh", "-c", "exec 3<>a; printf new >&3"]);
+            match missing {
+                Some(operation) => {
+                    assert!(ran.bad().denied(operation, &path), "{rules}");
+                    assert_eq!(place.text("a").as_deref(), Some("old"));
+                }
+                None => {
+                    ran.good();
+                    assert_eq!(place.text("a").as_deref(), Some("new"));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn file_write_unlink() {
+    each_user(|place| {
+        let path = place.file("a", "");
+        let directory = place.directory("d");
+        let denied = place.run(SEE, &["rm", "-f", &path]).bad();
+        assert!(place.exists("a") && denied.denied("file-write-unlink", &path), "{denied:#?}");
+        let denied = place.run(SEE, &["rmdir", &directory]).bad();
+        assert!(place.exists("d") && denied.denied("file-write-unlink", &directory), "{denied:#?}");
+        let rules = format!("{SEE}(allow file-write-unlink (literal \"$W/a\") (literal \"$W/d\"))");
+        place.run(&rules, &["rm", "-f", &path]).good();
+        place.run(&rules, &["rmdir", &directory]).good();
+        assert!(!place.exists("a") && !place.exists("d"));
+    });
+}
+
+#[test]
+fn renaming_takes_the_source_away_and_makes_the_target() {
+    each_user(|place| {
+        let (a, b) = (place.file("a", "a"), place.path("b"));
+        let rule = |operation: &str, name: &str| format!("(allow {operation} (literal \"$W/{name}\"))");
+        let (take, make) = (rule("file-write-unlink", "a"), rule("file-write-create", "b"));
+        let denied = place.run(&format!("{SEE}{take}"), &["mv", "-T", &a, &b]).bad();
+        assert!(place.exists("a") && !place.exists("b") && denied.denied("file-write-create", &b), "{denied:#?}");
+        let denied = place.run(&format!("{SEE}{make}"), &["mv", "-T", &a, &b]).bad();
+        assert!(place.exists("a") && denied.denied("file-write-unlink", &a), "{denied:#?}");
+        // A target that is there is taken away too.
+        place.file("b", "b");
+        let denied = place.run(&format!("{SEE}{take}{make}"), &["mv", "-fT", &a, &b]).bad();
+        assert_eq!(place.text("b").as_deref(), Some("b"));
+        assert!(denied.denied("file-write-unlink", &b), "{denied:#?}");
+        let replace = rule("file-write-unlink", "b");
+        place.run(&format!("{SEE}{take}{make}{replace}"), &["mv", "-fT", &a, &b]).good();
+        assert_eq!((place.exists("a"), place.text("b").as_deref()), (false, Some("a")));
+    });
+}
+
+#[test]
+fn a_hard_link_needs_the_source_and_the_target() {
+    each_user(|place| {
+        let (a, b) = (place.file("a", "a"), place.path("b"));
+        let make = "(allow file-write-create (literal \"$W/b\"))";
+        let denied = place.run(&format!("{SEE}{make}"), &["ln", &a, &b]).bad();
+        assert!(!place.exists("b") && denied.denied("file-link", &a), "{denied:#?}");
+        place.run(&format!("{SEE}{make}(allow file-link (literal \"$W/a\"))"), &["ln", &a, &b]).good();
+        assert_eq!(place.text("b").as_deref(), Some("a"));
+    });
+}
+
+#[test]
+fn attributes_are_judged_by_their_own_operations() {
+    each_user(|place| {
+        let path = place.file("a", "");
+        let owner = if place.user == super::support::User::Nobody { "65534" } else { "0" };
+        let commands =
+            [("file-write-mode", "chmod 600 a".to_owned()), ("file-write-times", "touch -c -d @5 a".to_owned())]
+                .into_iter()
+                .chain(
+                    (owner == "65534" || rustix::process::geteuid().is_root())
+                        .then(|| ("file-write-owner", format!("chown {owner} a"))),
+                );
+        for (operation, command) in commands {
+            let open = format!("{SEE}(allow file-write-data (literal \"$W/a\"))");
+            let denied = place.run(&open, &["sh", "-c", &command]).bad();
+            assert!(denied.denied(operation, &path), "{denied:#?}");
+            place.run(&format!("{open}(allow {operation} (literal \"$W/a\"))"), &["sh", "-c", &command]).good();
+        }
+        let metadata = std::fs::metadata(&path).unwrap();
+        use std::os::unix::fs::MetadataExt;
+        assert_eq!((metadata.mode() & 0o777, metadata.mtime()), (0o600, 5));
+    });
+}
+
+#[test]
+fn file_modes_hold_beside_the_profile() {
+    each_user(|place| {
+        let path = place.file("a", "text");
+        place.mode("a", 0);
+        let ran = place.run(&format!("{SEE}(allow file-read-data (subpath \"$W\"))"), &["cat", &path]).bad();
+        // The profile allows, the mode does not: no refusal of the profile's.
+        assert!(ran.stderr.contains("Permission denied"), "{ran:#?}");
+        assert!(!ran.denied_any("file-read-data"), "{ran:#?}");
+        let ran = place.run(SEE, &["cat", &path]).bad();
+        assert!(ran.stderr.contains("Operation not permitted") && ran.denied("file-read-data", &path), "{ran:#?}");
+    });
+}
+
+#[test]
+fn new_files_get_the_mode_and_umask_of_the_program() {
+    each_user(|place| {
+        let path = place.path("new");
+        let rules = format!("{SEE}(allow file-write-create (subpath \"$W\"))");
+        let ran = place.run(&rules, &[&place.fake(), "mode", "666", &path]).good();
+        assert_eq!(ran.stdout, "640\n");
+    });
+}
+
+#[test]
+fn a_filter_on_the_type_is_decided_by_the_object() {
+    each_user(|place| {
+        let (file, fifo) = (place.file("a", "x"), place.path("f"));
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            fifo.as_str(),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_bits_truncate(0o666),
+            0,
+        )
+        .unwrap();
+        let rules = format!("{SEE}(allow file-read-data (require-all (subpath \"$W\") (vnode-type REGULAR-FILE)))");
+        assert_eq!(place.run(&rules, &["cat", &file]).good().stdout, "x");
+        assert!(place.run(&rules, &["cat", &fifo]).bad().denied("file-read-data", &fifo));
+    });
+}

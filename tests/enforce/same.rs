@@ -1,0 +1,195 @@
+//! A program that is allowed everything it does sees the same system as without a sandbox.
+
+use std::process::Command;
+
+use super::support::{Place, User, each_user};
+
+/// Prints the outcome of many calls; run twice, with and without a sandbox, in equal directories.
+const CALLS: &str = r#"
+import os, sys, stat, errno, mmap, fcntl, time, tempfile
+os.chdir(sys.argv[1])
+os.umask(0o022)
+def show(name, action):
+    try:
+        print(name, repr(action()))
+    except OSError as error:
+        print(name, errno.errorcode[error.errno])
+def write(name, text, flags=os.O_CREAT | os.O_WRONLY, mode=0o666):
+    fd = os.open(name, flags, mode)
+    try:
+        return os.write(fd, text)
+    finally:
+        os.close(fd)
+def read(name, flags=os.O_RDONLY, **more):
+    fd = os.open(name, flags, **more)
+    try:
+        return os.read(fd, 100)
+    finally:
+        os.close(fd)
+def mode(name, **more):
+    s = os.stat(name, **more)
+    return oct(s.st_mode), s.st_size, s.st_nlink, s.st_uid
+show('write', lambda: write('f', b'hello'))
+show('read', lambda: read('f'))
+show('again', lambda: write('f', b'x', os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+show('append', lambda: write('f', b'more', os.O_APPEND | os.O_WRONLY))
+show('size', lambda: mode('f'))
+show('trunc', lambda: write('f', b'', os.O_TRUNC | os.O_WRONLY))
+show('mode', lambda: write('m', b'', mode=0o4751) or mode('m'))
+show('mkdir', lambda: os.mkdir('d', 0o777) or mode('d'))
+show('mkdir/', lambda: os.mkdir('d2/'))
+show('mkdir again', lambda: os.mkdir('d'))
+show('mkdir in missing', lambda: os.mkdir('no/d'))
+show('symlink', lambda: os.symlink('f', 'l'))
+show('symlink again', lambda: os.symlink('f', 'l'))
+show('symlink/', lambda: os.symlink('f', 'new/'))
+show('readlink', lambda: os.readlink('l'))
+show('readlink file', lambda: os.readlink('f'))
+show('lstat', lambda: mode('l', follow_symlinks=False))
+show('nofollow', lambda: read('l', os.O_RDONLY | os.O_NOFOLLOW))
+show('directory', lambda: read('f', os.O_RDONLY | os.O_DIRECTORY))
+show('open directory', lambda: read('d'))
+show('write directory', lambda: write('d', b''))
+show('link', lambda: os.link('f', 'h') or mode('h'))
+show('link again', lambda: os.link('f', 'h'))
+show('link to symlink', lambda: os.link('l', 'hl', follow_symlinks=False) or mode('hl', follow_symlinks=False))
+show('link directory', lambda: os.link('d', 'hd'))
+show('rename', lambda: os.rename('h', 'r'))
+show('rename over', lambda: os.rename('r', 'm') or os.listdir('.').sort())
+show('rename missing', lambda: os.rename('no', 'x'))
+show('rename dir over file', lambda: os.rename('d', 'f'))
+show('rename file over dir', lambda: os.rename('f', 'd'))
+show('rename into itself', lambda: os.rename('d', 'd/x'))
+show('rename same', lambda: os.rename('f', 'f'))
+show('rename dot', lambda: os.rename('d/.', 'x'))
+show('chmod', lambda: os.chmod('f', 0o604) or mode('f'))
+show('chmod link', lambda: os.chmod('l', 0o640) or mode('f'))
+show('fchmod', lambda: os.fchmod(os.open('f', os.O_RDONLY), 0o600) or mode('f'))
+show('chown', lambda: os.chown('f', -1, os.getgid()))
+show('lchown', lambda: os.lchown('l', os.getuid(), -1))
+show('chown other', lambda: os.chown('f', 12345, -1) if os.getuid() else errno.errorcode[1])
+show('utime', lambda: os.utime('f', ns=(5, 7)) or os.stat('f').st_mtime_ns)
+show('utime link', lambda: os.utime('l', ns=(11, 13), follow_symlinks=False) or os.lstat('l').st_mtime_ns)
+show('futime', lambda: os.utime(os.open('f', os.O_RDONLY), ns=(17, 19)) or os.stat('f').st_mtime_ns)
+show('truncate', lambda: os.truncate('f', 3) or mode('f'))
+show('truncate directory', lambda: os.truncate('d', 3))
+show('truncate missing', lambda: os.truncate('no', 3))
+show('access', lambda: [os.access('f', m) for m in (os.F_OK, os.R_OK, os.W_OK, os.X_OK)])
+show('access missing', lambda: os.access('no', os.F_OK))
+show('access effective', lambda: os.access('f', os.R_OK, effective_ids=True))
+show('fifo', lambda: os.mkfifo('p', 0o600) or mode('p'))
+show('mknod', lambda: os.mknod('n', 0o644 | stat.S_IFREG) or mode('n'))
+show('mknod socket', lambda: os.mknod('s', 0o600 | stat.S_IFSOCK) or mode('s'))
+show('open socket', lambda: read('s'))
+show('device', lambda: os.mknod('dev', 0o600 | stat.S_IFCHR, os.makedev(1, 3)))
+show('fifo nonblocking', lambda: os.open('p', os.O_WRONLY | os.O_NONBLOCK))
+show('setxattr', lambda: os.setxattr('f', 'user.a', b'value'))
+show('getxattr', lambda: os.getxattr('f', 'user.a'))
+show('listxattr', lambda: os.listxattr('f'))
+show('getxattr missing', lambda: os.getxattr('f', 'user.b'))
+show('long xattr name', lambda: os.getxattr('f', 'user.' + 'a' * 300))
+show('removexattr', lambda: os.removexattr('f', 'user.a'))
+show('fgetxattr', lambda: os.getxattr(os.open('f', os.O_RDONLY), 'user.a'))
+show('scandir', lambda: sorted(e.name for e in os.scandir('.')))
+show('statvfs', lambda: os.statvfs('.').f_namemax)
+show('tmpfile', lambda: os.fstat(os.open('.', os.O_TMPFILE | os.O_RDWR)).st_nlink)
+show('at', lambda: read('f', dir_fd=os.open('.', os.O_RDONLY)))
+show('at file', lambda: read('f', dir_fd=os.open('f', os.O_RDONLY)))
+show('at bad', lambda: read('f', dir_fd=999))
+show('absolute at bad', lambda: read(os.path.abspath('f'), dir_fd=999))
+show('empty', lambda: read(''))
+show('long', lambda: read('a' * 5000))
+show('long component', lambda: read('a' * 300))
+show('deep', lambda: read('d/' + '../d/' * 50 + '../f'))
+show('dot', lambda: mode('./././d/.'))
+show('slashes', lambda: read('.//f'))
+show('file slash', lambda: read('f/'))
+show('through file', lambda: read('f/x'))
+show('up through file', lambda: read('f/../f'))
+show('up through missing', lambda: read('no/../f'))
+show('self loop', lambda: os.symlink('o', 'o') or read('o'))
+show('chain', lambda: [os.symlink('c%d' % (i + 1), 'c%d' % i) for i in range(39)] and write('c39', b'end') and read('c0'))
+show('long chain', lambda: [os.symlink('k%d' % (i + 1), 'k%d' % i) for i in range(41)] and write('k41', b'end') and read('k0'))
+show('create through link', lambda: os.symlink('made', 'dangling') or write('dangling', b'x') and read('made'))
+show('exclusive through link', lambda: os.symlink('no', 'dang2') or write('dang2', b'x', os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+show('create slash', lambda: write('newfile/', b'x'))
+show('cwd', lambda: os.getcwd() == os.path.realpath('.'))
+show('chdir', lambda: os.chdir('d') or os.path.basename(os.getcwd()))
+show('up', lambda: read('../f'))
+show('deleted cwd', lambda: os.mkdir('../gone') or os.chdir('../gone') or os.rmdir('../gone') or read('x'))
+show('back', lambda: os.chdir(sys.argv[1]))
+show('own pid', lambda: os.readlink('/proc/self') == str(os.getpid()))
+show('own exe', lambda: os.readlink('/proc/self/exe') == os.path.realpath(sys.executable))
+show('own cmdline', lambda: b'python' in read('/proc/self/cmdline'))
+show('own fd', lambda: os.readlink('/proc/self/fd/%d' % os.open('f', os.O_RDONLY)) == os.path.abspath('f'))
+show('reopen', lambda: read('/proc/self/fd/%d' % os.open('f', os.O_RDONLY)))
+show('dev fd', lambda: read('/dev/fd/%d' % os.open('f', os.O_RDONLY)))
+show('null', lambda: write('/dev/null', b'x', os.O_WRONLY))
+show('zero', lambda: read('/dev/zero')[:2])
+show('memfd', lambda: os.write(os.memfd_create('m'), b'abc'))
+show('pipe', lambda: [os.write(w, b'p') for r, w in [os.pipe()]])
+show('lock', lambda: fcntl.flock(os.open('f', os.O_RDONLY), fcntl.LOCK_EX))
+show('mmap', lambda: write('mm', b'abc') and mmap.mmap(os.open('mm', os.O_RDWR), 3)[:3])
+show('rmdir', lambda: os.rmdir('d2'))
+show('rmdir file', lambda: os.rmdir('f'))
+show('rmdir full', lambda: os.mkdir('full') or write('full/x', b'') or os.rmdir('full'))
+show('rmdir dot', lambda: os.rmdir('full/.'))
+show('rmdir dotdot', lambda: os.rmdir('full/..'))
+show('unlink directory', lambda: os.unlink('full'))
+show('unlink link', lambda: os.unlink('l') or os.path.exists('f'))
+show('unlink missing', lambda: os.unlink('l'))
+show('unlink slash', lambda: os.unlink('f/'))
+show('unlink root', lambda: os.rmdir('/'))
+show('no search', lambda: os.mkdir('x', 0) or read('x/f'))
+show('no write', lambda: os.mkdir('w', 0o555) or write('w/f', b''))
+show('no read', lambda: write('u', b'x', mode=0o200) and read('u'))
+show('fork', lambda: os.waitpid(os.fork() or os._exit(3), 0)[1])
+show('spawn', lambda: os.spawnv(os.P_WAIT, '/usr/bin/sh', ['sh', '-c', 'exit 5']))
+show('exec missing', lambda: os.execv('/usr/bin/no-such', ['x']))
+show('exec plain', lambda: os.chmod('f', 0o755) or os.execv('f', ['f']))
+show('exec directory', lambda: os.execv('/usr/bin', ['x']))
+show('kill', lambda: os.kill(os.getpid(), 0))
+show('time', lambda: time.time() > 0)
+"#;
+
+const RULES: &str =
+    "(allow file* (subpath \"$W\") (subpath \"/proc\") (subpath \"/dev\"))(allow process-exec (subpath \"$W\"))
+(allow file-read* (subpath \"/usr\"))(allow file-read-metadata file-test-existence (subpath \"/\"))(allow signal)
+(allow file-write-unlink (literal \"/\"))";
+
+fn outcome(place: &Place, python: &str, rules: Option<&str>) -> Vec<String> {
+    place.file("calls.py", CALLS);
+    place.directory("inside");
+    let (script, inside) = (place.path("calls.py"), place.path("inside"));
+    let command = [python, "-I", &script, &inside];
+    let text = match rules {
+        Some(rules) => {
+            let ran = place.run(rules, &command);
+            assert_eq!(ran.status, 0, "{ran:#?}");
+            ran.stdout
+        }
+        None => place.plainly(&command),
+    };
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn many_calls_have_the_same_outcome_inside_and_outside() {
+    let python = "/usr/bin/python3";
+    if Command::new(python).arg("--version").output().is_err() {
+        println!("skipped: no {python} here");
+        return;
+    }
+    each_user(|place| {
+        if place.user == User::Own && rustix::process::geteuid().is_root() {
+            // Root inside has no capabilities: compare with the baseline, which gave them up too.
+            println!("root is compared in the ordinary user's run only");
+            return;
+        }
+        let outside = outcome(&Place::new(place.user), python, None);
+        let inside = outcome(place, python, Some(RULES));
+        assert!(outside.len() > 120, "{outside:#?}");
+        let differences: Vec<_> = outside.iter().zip(&inside).filter(|(outside, inside)| outside != inside).collect();
+        assert!(differences.is_empty() && outside.len() == inside.len(), "outside, inside: {differences:#?}");
+    });
+}

@@ -1,0 +1,325 @@
+//! The actions on Linux.
+#![expect(clippy::unwrap_used, reason = "a test program")]
+
+use std::ffi::CString;
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+pub(crate) fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["call", number, rest @ ..] => call(number, rest),
+        ["entry32"] => entry32(),
+        ["handle", path] => handle(path),
+        ["in-root", directory, path] => in_root(directory, path),
+        ["flip", action, allowed, forbidden, milliseconds] => flip(action, allowed, forbidden, milliseconds),
+        ["swap-descriptor", allowed, forbidden, milliseconds] => swap_descriptor(allowed, forbidden, milliseconds),
+        ["flip-exec", allowed, forbidden, milliseconds] => flip_exec(allowed, forbidden, milliseconds),
+        ["mode", mode, path] => make(mode, path),
+        ["memfd-exec", program] => memfd_exec(program),
+        ["threads", count, path] => threads(count, path),
+        ["enter", profile, trap, action, path] => enter(profile, trap, action, path),
+        _ => panic!("unknown action {args:?}"),
+    }
+}
+
+fn errno() -> i32 {
+    std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+/// A system call by number; arguments are numbers or strings.
+fn call(number: &str, rest: &[&str]) {
+    let strings: Vec<CString> = rest.iter().map(|word| CString::new(*word).unwrap()).collect();
+    let mut words = [0_i64; 6];
+    for (at, word) in rest.iter().enumerate() {
+        words[at] = word.parse().unwrap_or(strings[at].as_ptr() as i64);
+    }
+    let [a, b, c, d, e, f] = words;
+    // SAFETY: a test of how calls are answered; string arguments are NUL-terminated and outlive the call.
+    let result = unsafe { libc::syscall(number.parse().unwrap(), a, b, c, d, e, f) };
+    println!("{result} {}", if result < 0 { errno() } else { 0 });
+}
+
+/// getpid through the 32-bit entry.
+#[cfg(target_arch = "x86_64")]
+fn entry32() {
+    let result: i64;
+    // SAFETY: number 20 of the 32-bit table is getpid and takes no arguments.
+    unsafe {
+        std::arch::asm!("int 0x80", inlateout("rax") 20_i64 => result, out("r8") _, out("r9") _, out("r10") _, out("r11") _)
+    };
+    println!("{result}");
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn entry32() {
+    println!("-38");
+}
+
+fn handle(path: &str) {
+    let path = CString::new(path).unwrap();
+    let mut handle = [0_u32; 40];
+    handle[0] = 128;
+    let mut mount = 0_i32;
+    // SAFETY: the buffer holds the structure with 128 bytes of room, as its first word says.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_name_to_handle_at,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            handle.as_mut_ptr(),
+            &raw mut mount,
+            0,
+        )
+    };
+    println!("{result} {}", if result < 0 { errno() } else { 0 });
+}
+
+fn in_root(directory: &str, path: &str) {
+    const IN_ROOT: u64 = 0x10;
+    let (directory, path) = (CString::new(directory).unwrap(), CString::new(path).unwrap());
+    // SAFETY: NUL-terminated paths and a full `open_how`.
+    let result = unsafe {
+        let at = libc::open(directory.as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY);
+        let how = [0_u64, 0, IN_ROOT];
+        libc::syscall(libc::SYS_openat2, at, path.as_ptr(), how.as_ptr(), 24)
+    };
+    println!("{result} {}", if result < 0 { errno() } else { 0 });
+}
+
+/// A path string that another thread keeps rewriting between two spellings of the same length.
+struct Flipping {
+    bytes: Box<[u8]>,
+    stop: AtomicBool,
+}
+
+fn flipping(allowed: &str, forbidden: &str, work: impl Fn(*const libc::c_char) + Sync, milliseconds: &str) {
+    assert_eq!(allowed.len(), forbidden.len(), "spell both with the same length");
+    let mut bytes = allowed.as_bytes().to_vec();
+    bytes.push(0);
+    let state = Flipping { bytes: bytes.into_boxed_slice(), stop: AtomicBool::new(false) };
+    let end = Instant::now() + Duration::from_millis(milliseconds.parse().unwrap());
+    let at = state.bytes.as_ptr() as usize;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !state.stop.load(Ordering::Relaxed) {
+                for text in [forbidden, allowed] {
+                    // SAFETY: the buffer outlives the scope and has room for both texts; tearing is the point.
+                    unsafe { std::ptr::copy(text.as_ptr(), at as *mut u8, text.len()) };
+                }
+            }
+        });
+        while Instant::now() < end {
+            work(at as *const libc::c_char);
+        }
+        state.stop.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Flips a path during a call and reports "attempts forbidden allowed".
+fn flip(action: &str, allowed: &str, forbidden: &str, milliseconds: &str) {
+    let [attempts, wins, passes] = [const { std::sync::atomic::AtomicU64::new(0) }; 3];
+    let count = |counter: &std::sync::atomic::AtomicU64| {
+        counter.fetch_add(1, Ordering::Relaxed);
+    };
+    flipping(
+        allowed,
+        forbidden,
+        |path| {
+            count(&attempts);
+            let mark = match action {
+                "open" => open_and_read(path),
+                "stat" => stat_mark(path),
+                _ => panic!("unknown action {action}"),
+            };
+            match mark {
+                Some(b'F') => count(&wins),
+                Some(b'A') => count(&passes),
+                _ => {}
+            }
+        },
+        milliseconds,
+    );
+    let number = |counter: std::sync::atomic::AtomicU64| counter.into_inner();
+    println!("{} {} {}", number(attempts), number(wins), number(passes));
+}
+
+/// First byte of the file: `A` or `F`.
+fn open_and_read(path: *const libc::c_char) -> Option<u8> {
+    let mut byte = 0_u8;
+    // SAFETY: the path is NUL-terminated; the descriptor is closed again.
+    unsafe {
+        let fd = libc::open(path, libc::O_RDONLY);
+        if fd < 0 {
+            return None;
+        }
+        let read = libc::read(fd, (&raw mut byte).cast(), 1);
+        libc::close(fd);
+        (read == 1).then_some(byte)
+    }
+}
+
+/// The forbidden file is longer than one byte, the allowed one is not.
+fn stat_mark(path: *const libc::c_char) -> Option<u8> {
+    // SAFETY: all-zero bytes are a valid `stat`; the path is NUL-terminated.
+    unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        (libc::stat(path, &raw mut stat) == 0).then_some(if stat.st_size > 1 { b'F' } else { b'A' })
+    }
+}
+
+/// Replaces the directory behind a descriptor while another thread opens relative to it.
+fn swap_descriptor(allowed: &str, forbidden: &str, milliseconds: &str) {
+    let open = |path: &str| {
+        let path = CString::new(path).unwrap();
+        // SAFETY: a NUL-terminated path.
+        unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY) }
+    };
+    let (good, bad) = (open(allowed), open(forbidden));
+    assert!(good >= 0 && bad >= 0, "both directories must be listable");
+    // SAFETY: descriptors of this process only.
+    let moving = unsafe { libc::dup(good) };
+    let stop = AtomicBool::new(false);
+    let end = Instant::now() + Duration::from_millis(milliseconds.parse().unwrap());
+    let (mut attempts, mut wins, mut passes) = (0_u64, 0_u64, 0_u64);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                // SAFETY: as above.
+                unsafe {
+                    libc::dup2(bad, moving);
+                    libc::dup2(good, moving);
+                }
+            }
+        });
+        while Instant::now() < end {
+            attempts += 1;
+            let mut byte = 0_u8;
+            // SAFETY: a NUL-terminated name; the descriptor is closed again.
+            unsafe {
+                let fd = libc::openat(moving, c"file".as_ptr(), libc::O_RDONLY);
+                if fd >= 0 {
+                    libc::read(fd, (&raw mut byte).cast(), 1);
+                    libc::close(fd);
+                }
+            }
+            wins += u64::from(byte == b'F');
+            passes += u64::from(byte == b'A');
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    println!("{attempts} {wins} {passes}");
+}
+
+/// Flips a program's path during exec. The programs exit with 0 (allowed) and 42 (forbidden).
+fn flip_exec(allowed: &str, forbidden: &str, milliseconds: &str) {
+    let [attempts, wins, passes] = [const { std::sync::atomic::AtomicU64::new(0) }; 3];
+    flipping(
+        allowed,
+        forbidden,
+        |path| {
+            attempts.fetch_add(1, Ordering::Relaxed);
+            let argv = [path, std::ptr::null()];
+            let env = [std::ptr::null::<libc::c_char>()];
+            let mut status = 0;
+            // SAFETY: a vfork child shares the memory that the other thread flips; it only executes or exits.
+            unsafe {
+                #[expect(deprecated, reason = "sharing memory with the child is what is attacked")]
+                let child = libc::vfork();
+                if child == 0 {
+                    libc::execve(path, argv.as_ptr(), env.as_ptr());
+                    libc::_exit(7);
+                }
+                libc::waitpid(child, &raw mut status, 0);
+            }
+            match libc::WEXITSTATUS(status) {
+                42 => wins.fetch_add(1, Ordering::Relaxed),
+                0 => passes.fetch_add(1, Ordering::Relaxed),
+                _ => 0,
+            };
+        },
+        milliseconds,
+    );
+    println!("{} {} {}", attempts.into_inner(), wins.into_inner(), passes.into_inner());
+}
+
+/// Makes a file under an own umask and tells its mode.
+fn make(mode: &str, path: &str) {
+    let name = CString::new(path).unwrap();
+    // SAFETY: a NUL-terminated path.
+    let fd = unsafe {
+        libc::umask(0o027);
+        libc::open(name.as_ptr(), libc::O_CREAT | libc::O_WRONLY, libc::c_uint::from_str_radix(mode, 8).unwrap())
+    };
+    if fd < 0 {
+        println!("-1 {}", errno());
+    } else {
+        println!("{:o}", std::fs::metadata(path).unwrap().mode() & 0o7777);
+    }
+}
+
+/// Copies a program into memory and executes that.
+fn memfd_exec(program: &str) {
+    let bytes = std::fs::read(program).unwrap();
+    // SAFETY: valid strings and a buffer of the stated length; argv and env end in null.
+    unsafe {
+        let fd = libc::memfd_create(c"image".as_ptr(), 0);
+        libc::write(fd, bytes.as_ptr().cast(), bytes.len());
+        let argv = [c"image".as_ptr(), std::ptr::null()];
+        let env = [std::ptr::null::<libc::c_char>()];
+        libc::syscall(libc::SYS_execveat, fd, c"".as_ptr(), argv.as_ptr(), env.as_ptr(), libc::AT_EMPTY_PATH);
+    }
+    println!("-1 {}", errno());
+}
+
+/// Reads the same file in many threads; tells how many could.
+fn threads(count: &str, path: &str) {
+    let workers: Vec<_> = (0..count.parse::<usize>().unwrap())
+        .map(|_| {
+            let path = path.to_owned();
+            std::thread::spawn(move || (0..50).filter(|_| std::fs::read(&path).is_ok()).count())
+        })
+        .collect();
+    println!("{}", workers.into_iter().map(|worker| worker.join().unwrap()).sum::<usize>());
+}
+
+/// Enters a sandbox of our own and performs one action in it; tells its errno, then the records as JSON.
+fn enter(profile: &str, trap: &str, action: &str, path: &str) {
+    use runtime::sandbox::{self, Job, Trap};
+    use runtime::sbpl::{NoImports, Params, Policy, Source};
+    let policy = (profile != "none").then(|| {
+        let source = Source::new("p.sb", std::fs::read_to_string(profile).unwrap());
+        Policy::compile(&[source], &Params::new(), &NoImports).unwrap()
+    });
+    let trap = if trap == "all" { Trap::All } else { Trap::AsNeeded };
+    let job = Job { trap, ..Job::new(policy.as_ref()) };
+    let (path, action) = (CString::new(path).unwrap(), action.to_owned());
+    let supervised = sandbox::enter(&job, || {
+        // SAFETY: a NUL-terminated path.
+        let result = unsafe {
+            match action.as_str() {
+                "read" => libc::open(path.as_ptr(), libc::O_RDONLY),
+                "write" => libc::open(path.as_ptr(), libc::O_WRONLY),
+                "create" => libc::open(path.as_ptr(), libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY, 0o644),
+                "unlink" => libc::unlink(path.as_ptr()),
+                "stat" => {
+                    let mut stat: libc::stat = std::mem::zeroed();
+                    libc::stat(path.as_ptr(), &raw mut stat)
+                }
+                "fork" => match libc::fork() {
+                    0 => libc::_exit(0),
+                    child => child,
+                },
+                "crash" => libc::raise(libc::SIGKILL),
+                _ => 255,
+            }
+        };
+        if result < 0 { u8::try_from(errno()).unwrap_or(255) } else { 0 }
+    })
+    .unwrap();
+    println!("{:?}", supervised.end);
+    println!("{}", serde_json::to_string(&supervised.records).unwrap());
+    println!("{}", serde_json::to_string(&supervised.report).unwrap());
+}
