@@ -139,6 +139,8 @@ fn signals_stay_inside() {
         // Even a profile that allows every signal does not reach outside: the kernel's scope does not.
         place.run("(allow signal)", &["sh", "-c", &kill]).bad();
         assert!(outside.try_wait().unwrap().is_none());
+        // Nor to the process that keeps the tree together, or the supervisor above it.
+        place.run("(allow signal)", &["sh", "-c", "kill -KILL $PPID && exit 1; exit 0"]).good();
         outside.kill().unwrap();
         outside.wait().unwrap();
         let ran =
