@@ -31,3 +31,36 @@ pub struct DecisionRecord {
     /// When it was decided, in seconds since 1970-01-01T00:00:00Z.
     pub at_unix_s: f64,
 }
+
+/// A path as the text of [`DecisionRecord::target`]: bytes that are not printable UTF-8, and `\\`, are `\\xNN`.
+#[must_use]
+pub fn target_text(path: &[u8]) -> String {
+    let mut text = String::with_capacity(path.len());
+    for chunk in path.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() || character == '\\' {
+                let mut bytes = [0; 4];
+                for byte in character.encode_utf8(&mut bytes).bytes() {
+                    text.push_str(&format!("\\x{byte:02x}"));
+                }
+            } else {
+                text.push(character);
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::target_text;
+
+    #[test]
+    fn any_bytes_become_unambiguous_text() {
+        assert_eq!(target_text("/a/ä".as_bytes()), "/a/ä");
+        assert_eq!(target_text(b"/a\n\xff\\"), "/a\\x0a\\xff\\x5c");
+    }
+}

@@ -12,9 +12,10 @@ use super::observation::Observation;
 use super::row::{ApplyReport, ProbeFacts, ResultRow, RunnerInfo, RuntimeResult};
 
 /// What the records say about one probe.
-struct Judged<'a> {
+#[derive(Default)]
+struct Judged {
     decision: Option<Decision>,
-    witness: Option<&'a DecisionRecord>,
+    witness: Option<usize>,
     undecided: Option<String>,
     not_observed: Option<String>,
 }
@@ -56,6 +57,7 @@ pub fn classify(probe: &ProbeFacts, seen: Observation, runner: &RunnerInfo) -> R
         command: seen.command,
         stderr: seen.stderr,
         decision_records: seen.records,
+        own_record: judged.witness,
         decision_records_dropped: seen.records_dropped,
     }
 }
@@ -63,42 +65,79 @@ pub fn classify(probe: &ProbeFacts, seen: Observation, runner: &RunnerInfo) -> R
 /// EPERM is 1 on Linux and macOS alike.
 const EPERM: i32 = 1;
 
-fn judge<'a>(probe: &ProbeFacts, seen: &'a Observation) -> Judged<'a> {
-    let silent = |not_observed: String| Judged {
-        decision: None,
-        witness: None,
-        undecided: None,
-        not_observed: Some(not_observed),
-    };
+fn judge(probe: &ProbeFacts, seen: &Observation) -> Judged {
+    let silent = |not_observed: String| Judged { not_observed: Some(not_observed), ..Judged::default() };
     if let Some(fault) = &seen.fault {
         return silent(format!("the probe gave no result: {}", fault.word));
     }
     let Some(performed) = &probe.performed else {
         return silent("no driver performs this operation here".to_owned());
     };
-    let performed = Operation::new(performed.as_str());
-    let about = |record: &&DecisionRecord| {
-        let recorded = Operation::new(record.operation.as_str());
-        performed.covers(&recorded) || recorded.covers(&performed)
-    };
-    // The first record about the operation is this call's; a program that was started may have caused later ones. A
-    // record on the very target wins over one the supervisor resolved to another spelling.
-    let exact = seen.records.iter().filter(about).find(|record| record.target == probe.resolved_target);
-    let Some(record) = exact.or_else(|| seen.records.iter().find(about)) else {
+    let Some(own) = own_record(probe, performed, seen) else {
         return silent(match seen.records.iter().rfind(|record| record.decision == Decision::Deny) {
             Some(earlier) => format!("the call was refused earlier, by {} on {}", earlier.operation, earlier.target),
             None => "the enforcement layer recorded no decision about this call".to_owned(),
         });
     };
-    if let Some(reason) = &record.undecided {
-        return Judged {
-            decision: None,
-            witness: Some(record),
-            undecided: Some(reason.clone()),
-            not_observed: Some("the profile could not be evaluated for this access".to_owned()),
-        };
+    let record = &seen.records[own];
+    let not_observed = |text: String, undecided: Option<String>| Judged {
+        decision: None,
+        witness: Some(own),
+        undecided,
+        not_observed: Some(text),
+    };
+    if record.undecided.is_some() {
+        return not_observed("the profile could not be evaluated for this access".into(), record.undecided.clone());
     }
-    Judged { decision: Some(record.decision), witness: Some(record), undecided: None, not_observed: None }
+    match refused_besides(seen, own) {
+        Some(other) => not_observed(
+            format!(
+                "{} was allowed, but the same call was refused by {} on {}",
+                record.operation, other.operation, other.target
+            ),
+            other.undecided.clone(),
+        ),
+        None => Judged { decision: Some(record.decision), witness: Some(own), undecided: None, not_observed: None },
+    }
+}
+
+/// The record about the probe's own call: its operation on the object its target names. A record about a link on the way,
+/// or about what a started program did later, is not one.
+fn own_record(probe: &ProbeFacts, performed: &str, seen: &Observation) -> Option<usize> {
+    let performed = Operation::new(performed);
+    let own = |record: &DecisionRecord| {
+        let recorded = Operation::new(record.operation.as_str());
+        (performed.covers(&recorded) || recorded.covers(&performed)) && is_on_target(probe, record)
+    };
+    match failed(seen) {
+        // The worker goes on after a failed call only to report it, so the last word on the target is this call's.
+        true => seen.records.iter().rposition(own),
+        // An image that was started may repeat what started it.
+        false => seen.records.iter().position(own),
+    }
+}
+
+fn is_on_target(probe: &ProbeFacts, record: &DecisionRecord) -> bool {
+    let Some(intended) = &probe.intended_target else { return true };
+    match intended.strip_prefix("/proc/self") {
+        // The link's text is the number of whoever reads it.
+        Some(rest) => record.target == format!("/proc/{}{rest}", record.pid),
+        None => record.target == *intended,
+    }
+}
+
+/// A refusal of something else in the same call, such as a script's interpreter: the operation was then allowed and yet
+/// not done.
+fn refused_besides(seen: &Observation, own: usize) -> Option<&DecisionRecord> {
+    let record = &seen.records[own];
+    let besides = |other: &&DecisionRecord| {
+        other.decision == Decision::Deny && other.pid == record.pid && other.syscall == record.syscall
+    };
+    seen.records.iter().skip(own + 1).find(besides).filter(|_| failed(seen) && record.decision == Decision::Allow)
+}
+
+fn failed(seen: &Observation) -> bool {
+    seen.effect.as_ref().is_some_and(|effect| effect.errno != 0)
 }
 
 fn runtime_result(
@@ -172,6 +211,7 @@ pub(super) mod tests {
             performed: Some(operation.trim_end_matches('*').into()),
             target: "${FIXTURES}/x".into(),
             resolved_target: "/f/x".into(),
+            intended_target: Some("/f/x".into()),
             expected,
             anchor_ctx_id: None,
         }
@@ -248,6 +288,55 @@ pub(super) mod tests {
             ..Observation::default()
         };
         assert!(row(Decision::Deny, metadata).not_observed.unwrap().contains("file-read-metadata"));
+    }
+
+    #[test]
+    fn a_record_about_another_object_is_not_this_calls() {
+        // A link on the way to the target was refused: the target itself was never decided.
+        let link = DecisionRecord { target: "/f".into(), ..record("file-read-data", Decision::Deny) };
+        let seen = Observation { effect: effect(1), records: vec![link.clone()], ..Observation::default() };
+        let refused = row(Decision::Deny, seen);
+        assert_eq!((refused.actual, refused.own_record), (None, None));
+        assert_eq!(refused.runtime_result.intended_op_witnessed, Some(false));
+        assert_eq!(refused.not_observed.as_deref(), Some("the call was refused earlier, by file-read-data on /f"));
+        // The twin: with a record on the target there is an observation, wherever it stands.
+        let records = vec![link, record("file-read-data", Decision::Allow)];
+        let seen = Observation { effect: effect(0), records, ..Observation::default() };
+        let seen = row(Decision::Allow, seen);
+        assert_eq!((seen.actual, seen.own_record), (Some(Decision::Allow), Some(1)));
+    }
+
+    #[test]
+    fn an_exec_is_judged_by_its_own_call_and_not_by_what_the_image_does() {
+        let exec = |records: Vec<DecisionRecord>, errno: i32| {
+            let probe =
+                ProbeFacts { performed: Some("process-exec*".into()), ..probe("process-exec*", Decision::Allow) };
+            classify(&probe, Observation { effect: effect(errno), records, ..Observation::default() }, &runner())
+        };
+        let allowed = record("process-exec*", Decision::Allow);
+        let later = record("process-exec*", Decision::Deny);
+        let interpreter =
+            DecisionRecord { target: "/bin/sh".into(), ..record("process-exec-interpreter", Decision::Deny) };
+        let unreadable = DecisionRecord { undecided: Some("unreadable".into()), ..later.clone() };
+        assert_eq!(exec(vec![allowed.clone(), later], 0).actual, Some(Decision::Allow));
+        let refused = exec(vec![allowed.clone(), interpreter], 1);
+        assert_eq!((refused.actual, refused.own_record), (None, Some(0)));
+        assert!(refused.not_observed.unwrap().ends_with("refused by process-exec-interpreter on /bin/sh"));
+        let undecided = exec(vec![allowed, unreadable], 1);
+        assert_eq!((undecided.actual, undecided.undecided.as_deref()), (None, Some("unreadable")));
+    }
+
+    #[test]
+    fn the_own_process_directory_is_known_by_the_callers_number() {
+        let facts = ProbeFacts {
+            intended_target: Some("/proc/self/status".into()),
+            ..probe("file-read-data", Decision::Allow)
+        };
+        for (target, actual) in [("/proc/1/status", Some(Decision::Allow)), ("/proc/2/status", None)] {
+            let record = DecisionRecord { target: target.into(), ..record("file-read-data", Decision::Allow) };
+            let seen = Observation { effect: effect(0), records: vec![record], ..Observation::default() };
+            assert_eq!(classify(&facts, seen, &runner()).actual, actual, "{target}");
+        }
     }
 
     #[test]

@@ -123,7 +123,7 @@ fn notes(row: &ResultRow, control: Option<&BaselineRow>) -> String {
     if let Some(text) = row.error.as_ref().or(row.not_observed.as_ref()) {
         return text.clone();
     }
-    let rule = row.decision_records.iter().rev().find(|r| Some(r.decision) == row.actual).and_then(|r| r.rule.as_ref());
+    let rule = row.own_record.and_then(|own| row.decision_records.get(own)).and_then(|record| record.rule.as_ref());
     let decided =
         rule.map_or_else(|| "decided by no rule (implicit deny)".to_owned(), |rule| format!("decided by {rule}"));
     if effect_disagrees(row, control) {

@@ -26,6 +26,9 @@ pub struct ProbeFacts {
     pub target: String,
     /// Target with parameters replaced, as the worker got it.
     pub resolved_target: String,
+    /// The object that target names, as records name it: canonical, `/proc/self` kept. Empty: it leads nowhere; `None`:
+    /// the target is no path.
+    pub intended_target: Option<String>,
     /// Expected decision.
     pub expected: Decision,
     /// Additive keys of the probe carried through.
@@ -126,6 +129,8 @@ pub struct ResultRow {
     pub not_observed: Option<String>,
     /// Every decision of the enforcement layer during this execution.
     pub decision_records: Vec<DecisionRecord>,
+    /// Which of them, from 0, is about this row's own call; null when none is.
+    pub own_record: Option<usize>,
     /// Decisions that were not kept.
     pub decision_records_dropped: u64,
 }

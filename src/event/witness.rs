@@ -73,8 +73,7 @@ pub struct PathWitness {
 
 /// The record of the supervisor about a row's own operation, on the path it resolved.
 pub(super) fn resolved_path(row: &ResultRow) -> Option<&str> {
-    let performed = row.performed_operation.as_deref()?;
-    row.decision_records.iter().find(|record| record.operation == performed).map(|record| record.target.as_str())
+    Some(row.decision_records.get(row.own_record?)?.target.as_str())
 }
 
 /// Collects the witnesses of the scenario lane, in plan order.

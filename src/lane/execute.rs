@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::base::cancel::Cancel;
 use crate::base::time::unix_seconds;
+use crate::denial::target_text;
 use crate::event::{Fault, Observation, ProbeFacts};
 use crate::fixture::{FixtureDir, FixtureSet};
 use crate::host::Host;
@@ -12,7 +13,10 @@ use crate::os::process::{WorkerCommand, WorkerEnd, run_worker};
 use crate::probe::{PolicyText, ProbeAnswer, ProbeJob};
 use crate::sandbox::EnforcementReport;
 use crate::sbpl::Source;
-use crate::vocab::{FailureKind, FailureStage};
+use crate::vocab::driver::driver;
+use crate::vocab::{FailureKind, FailureStage, Operation, Platform};
+
+use super::intended::intended_path;
 
 /// The hidden command that makes this executable a worker.
 const WORKER_COMMAND: &str = "__worker";
@@ -20,7 +24,7 @@ const WORKER_COMMAND: &str = "__worker";
 /// What to execute.
 #[derive(Debug, Clone, Copy)]
 pub struct Execution<'a> {
-    /// The probe; its `resolved_target` is filled in here.
+    /// The probe; its `resolved_target` and `intended_target` are filled in here.
     pub probe: &'a ProbeFacts,
     /// The policy's texts in the scenario lane, `None` in the baseline lane.
     pub sources: Option<&'a [Source]>,
@@ -40,10 +44,11 @@ pub fn execute(
     cancel: &Cancel,
 ) -> (ProbeFacts, Observation, Option<EnforcementReport>) {
     let params = params(what.fixture_dir.path());
-    let probe = ProbeFacts { resolved_target: resolve(&what.probe.target, &params), ..what.probe.clone() };
+    let mut probe = ProbeFacts { resolved_target: resolve(&what.probe.target, &params), ..what.probe.clone() };
     if let Err(error) = what.fixture_dir.rebuild(what.fixtures) {
         return (probe, faulty(FailureStage::Bootstrap, None, "fixture", chain(&error)), None);
     }
+    probe.intended_target = intended_target(&probe, what.fixture_dir.path());
     let job = ProbeJob {
         operation: probe.operation.clone(),
         target: probe.resolved_target.clone(),
@@ -80,6 +85,13 @@ pub(super) fn resolve(text: &str, params: &BTreeMap<String, String>) -> String {
         result = result.replace(&format!("${{{key}}}"), value);
     }
     result
+}
+
+/// What the probe's own call must have been decided on; empty for a path that leads nowhere.
+fn intended_target(probe: &ProbeFacts, cwd: &Path) -> Option<String> {
+    let driver = driver(&Operation::new(probe.operation.as_str()), Platform::of_this_build()?)?;
+    let follow = driver.follows_final_link()?;
+    Some(intended_path(&probe.resolved_target, cwd, follow).map_or_else(String::new, |path| target_text(&path)))
 }
 
 fn observe(end: WorkerEnd, host: &Host) -> (Observation, Option<EnforcementReport>) {

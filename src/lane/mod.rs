@@ -3,6 +3,7 @@
 //! Layer 5. `SPEC.md` section "Lanes".
 
 mod execute;
+mod intended;
 mod oracle;
 mod preflight;
 mod prepare;

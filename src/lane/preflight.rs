@@ -35,6 +35,7 @@ pub fn apply_preflight(
         performed: Some("process-fork".to_owned()),
         target: "self".to_owned(),
         resolved_target: "self".to_owned(),
+        intended_target: None,
         expected: Decision::Allow,
         anchor_ctx_id: None,
     };

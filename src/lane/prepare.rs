@@ -139,6 +139,7 @@ fn facts(profile: &CompiledProfile, row: &ProbeRow) -> Result<ProbeFacts, Prepar
         performed: performed.map(|driver| driver.performs().to_owned()),
         target: row.target.clone(),
         resolved_target: row.target.clone(),
+        intended_target: None,
         expected: row.expected,
         anchor_ctx_id: row.anchor_ctx_id.clone(),
     })

@@ -154,6 +154,14 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The path the access is about, where it has one.
+    pub(crate) fn known_path(&self) -> Option<&'a [u8]> {
+        match self.path() {
+            Known::Yes(path) => Some(path),
+            Known::No | Known::Unknown => None,
+        }
+    }
+
     fn path_test<'p>(&self, test: impl FnOnce(&[u8]) -> bool) -> Truth<'p> {
         match self.path() {
             Known::Yes(path) => Truth::from(test(path)),

@@ -2,7 +2,7 @@
 //!
 //! Parts, from text to answer: `source` (texts, parameters, imports), `lex`, `form` (tree, reader, printer), `eval`
 //! (helpers and parameters to rules), `compile`, `filter` and `rule` (compiled form), `matching` (three-valued
-//! filters), `policy` (deciding rule), `query` (questions as text), `near` (near misses); beside them `pattern` (expressions), `vocabulary`
+//! filters), `index` (rules that can match a path), `policy` (deciding rule), `query` (questions as text), `near` (near misses); beside them `pattern` (expressions), `vocabulary`
 //! (filter names), `roots` (upper bounds for coarse back-stops), `diagnostic` (problems with excerpts), `limits`.
 //!
 //! Invariants: no input panics or exceeds the bounds of `limits`; what cannot be decided is said to be undecided.
@@ -14,8 +14,12 @@ mod diagnostic;
 mod eval;
 mod filter;
 mod form;
+mod format;
+mod implies;
+mod index;
 mod lex;
 mod limits;
+mod lint;
 mod matching;
 mod near;
 mod pattern;
@@ -27,16 +31,18 @@ mod source;
 mod vocabulary;
 
 pub use access::{Access, Decide, Endpoint, Fact, ProcessTarget, Target, Transport, Verdict, VnodeType};
-pub use diagnostic::{Diagnostic, Diagnostics};
+pub use diagnostic::{Diagnostic, Diagnostics, render_finding};
 pub use filter::{Filter, NameFilter, NameTest, NetworkFilter, Opaque, Peer, Side, TargetRelation};
 pub use form::{Form, FormKind, parse, parse_with_comments};
+pub use format::format;
 pub use lex::QuoteKind;
 pub use limits::MAX_SOURCE_BYTES;
+pub use lint::{LintReport, lint};
 pub use near::NearMiss;
 pub use pattern::{Pattern, PatternError};
 pub use policy::{Judgement, Matching, Policy};
 pub use query::{Answer, Query, QueryError, ShortAnswer};
 pub use roots::{PathRoot, Roots};
 pub use rule::{MissingImport, Modifier, Rule};
-pub use source::{ImportResolver, ImportTexts, Imported, NoImports, Params, Source};
+pub use source::{AbsentParams, ImportResolver, ImportTexts, Imported, NoImports, Params, Source};
 pub use vocabulary::{FILTERS, FilterKind, FilterSpec, PathTest, TextTest, primary_attribute};

@@ -170,6 +170,11 @@ impl Pattern {
         self.matcher.is_some()
     }
 
+    /// The parsed expression.
+    pub(crate) fn tree(&self) -> &Node {
+        &self.tree
+    }
+
     /// Heap memory of the automaton in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.text.len() + self.matcher.as_ref().map_or(0, meta::Regex::memory_usage)

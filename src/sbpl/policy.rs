@@ -9,10 +9,11 @@ use super::access::{Access, Decide, Verdict};
 use super::compile;
 use super::diagnostic::Diagnostics;
 use super::filter::Filter;
+use super::index::{self, PathIndex};
 use super::matching::{Reason, Truth, View};
 use super::roots::Roots;
 use super::rule::{MissingImport, Rule};
-use super::source::{ImportResolver, Params, Source};
+use super::source::{AbsentParams, ImportResolver, Params, Source};
 use super::vocabulary;
 use crate::vocab::{Decision, Operation, RuleRef, Verdict3};
 
@@ -30,6 +31,8 @@ pub struct Policy {
 #[derive(Debug)]
 struct Table {
     steps: Vec<Step>,
+    /// The same steps by path; absent where there are few.
+    paths: Option<PathIndex>,
     path_fits: bool,
     primary: Option<&'static str>,
 }
@@ -109,7 +112,20 @@ impl Policy {
     /// # Errors
     /// Every problem found, when any of them is an error.
     pub fn compile(sources: &[Source], params: &Params, imports: &dyn ImportResolver) -> Result<Self, Diagnostics> {
-        compile::compile(sources, params, imports)
+        compile::compile(sources, params, AbsentParams::False, imports)
+    }
+
+    /// Like [`Policy::compile`], with a choice of what a parameter without a value is.
+    ///
+    /// # Errors
+    /// Every problem found, when any of them is an error.
+    pub fn compile_with(
+        sources: &[Source],
+        params: &Params,
+        absent: AbsentParams,
+        imports: &dyn ImportResolver,
+    ) -> Result<Self, Diagnostics> {
+        compile::compile(sources, params, absent, imports)
     }
 
     /// A policy of rules that are compiled already.
@@ -229,9 +245,17 @@ impl Policy {
 
     fn judge_with(&self, table: &Table, access: &Access<'_>) -> Judgement<'_> {
         let view = View::new(access, table.path_fits, table.primary);
+        let index = table.paths.as_ref().zip(view.known_path());
+        match index.and_then(|(index, path)| index.candidates(path)) {
+            Some(candidates) => self.first_match(candidates.map(|number| table.steps[number]), &view),
+            None => self.first_match(table.steps.iter().copied(), &view),
+        }
+    }
+
+    fn first_match(&self, steps: impl Iterator<Item = Step>, view: &View<'_>) -> Judgement<'_> {
         let mut open = Open::default();
-        for step in &table.steps {
-            match *step {
+        for step in steps {
+            match step {
                 Step::Missing(index) => {
                     let missing = &self.missing[index];
                     let reason = Reason::Import(&missing.reason);
@@ -240,7 +264,7 @@ impl Policy {
                 }
                 Step::Rule(index) => {
                     let rule = &self.rules[index];
-                    match self.rule_truth(index, &view) {
+                    match self.rule_truth(index, view) {
                         Truth::No => {}
                         Truth::Yes => return open.close(rule.action, Some(&rule.reference)),
                         Truth::Unknown(reason) => {
@@ -262,9 +286,20 @@ impl Policy {
 
     fn with_table<T>(&self, operation: &Operation, use_table: impl FnOnce(&Table) -> T) -> T {
         match operation.index() {
-            Some(index) => use_table(self.tables[index].get_or_init(|| self.table(operation))),
+            Some(index) => use_table(self.tables[index].get_or_init(|| self.indexed_table(operation))),
             None => use_table(&self.table(operation)),
         }
+    }
+
+    fn indexed_table(&self, operation: &Operation) -> Table {
+        let mut table = self.table(operation);
+        if table.steps.len() >= index::WORTHWHILE {
+            table.paths = Some(PathIndex::new(table.steps.iter().map(|step| match *step {
+                Step::Rule(index) => self.rules[index].filter.as_ref(),
+                Step::Missing(_) => None,
+            })));
+        }
+        table
     }
 
     fn table(&self, operation: &Operation) -> Table {
@@ -284,7 +319,12 @@ impl Policy {
         }
         steps.extend(missing.map(|(number, _)| Step::Missing(number)));
         steps.extend(defaults);
-        Table { steps, path_fits: vocabulary::path_fits(operation), primary: vocabulary::primary_attribute(operation) }
+        Table {
+            steps,
+            paths: None,
+            path_fits: vocabulary::path_fits(operation),
+            primary: vocabulary::primary_attribute(operation),
+        }
     }
 }
 
@@ -319,5 +359,97 @@ impl<'p> Open<'p> {
 impl Decide for Policy {
     fn decide(&self, access: &Access<'_>) -> Verdict {
         self.judge(access).to_verdict()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sbpl::access::{Endpoint, Target};
+    use crate::sbpl::source::NoImports;
+    use proptest::prelude::*;
+
+    const PATHS: [&str; 14] = [
+        "/",
+        "/a",
+        "/a/",
+        "/a/b",
+        "/a/b/c",
+        "/a/bc",
+        "/ab",
+        "/ab/c",
+        "/b",
+        "/b/x.pem",
+        "/a/x.pem",
+        "/a/b/k.lock",
+        "a",
+        "",
+    ];
+
+    fn filter() -> impl Strategy<Value = String> {
+        let path = prop::sample::select(vec!["/", "/a", "/a/b", "/a/b/c", "/ab", "/b"]);
+        let regex = prop::sample::select(vec![
+            r"^/a",
+            r"^/a/b$",
+            r"\.pem$",
+            r"b",
+            r"^/(a|b)/x",
+            r"\.lock$",
+            r"^",
+            r"",
+            r"^/a|^/b",
+            r"\d",
+            r"^/ab*",
+        ]);
+        let leaf = prop_oneof![
+            4 => (prop::sample::select(vec!["literal", "subpath", "prefix", "path-ancestors"]), path)
+                .prop_map(|(name, path)| format!("({name} \"{path}\")")),
+            3 => regex.prop_map(|text| format!("(regex #\"{text}\")")),
+            1 => prop::sample::select(vec!["(extension \"e\")", "(vnode-type FIFO)", "(prefix \"\")", "(remote unix-socket)"])
+                .prop_map(str::to_owned),
+        ];
+        leaf.prop_recursive(3, 12, 3, |inner| {
+            let several = prop::collection::vec(inner.clone(), 1..4);
+            prop_oneof![
+                several.clone().prop_map(|all| format!("(require-all {})", all.join(" "))),
+                several.prop_map(|any| format!("(require-any {})", any.join(" "))),
+                inner.prop_map(|not| format!("(require-not {not})")),
+            ]
+        })
+    }
+
+    fn profile() -> impl Strategy<Value = String> {
+        let rule = (any::<bool>(), prop::collection::vec(filter(), 1..3)).prop_map(|(allow, filters)| {
+            format!("({} file-read-data network-outbound {})", if allow { "allow" } else { "deny" }, filters.join(" "))
+        });
+        prop::collection::vec(rule, index::WORTHWHILE..40)
+            .prop_map(|rules| format!("(version 1)\n{}", rules.join("\n")))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn looking_up_by_path_gives_what_asking_every_rule_gives(text in profile()) {
+            let policy = Policy::compile(&[Source::new("p.sb", &*text)], &Params::new(), &NoImports).unwrap();
+            for (operation, path) in ["file-read-data", "network-outbound"].iter().flat_map(|o| PATHS.map(|p| (o, p))) {
+                let operation = Operation::new(*operation);
+                let target = match operation.as_str() {
+                    "file-read-data" => Target::Path { path: path.as_bytes(), vnode_type: None, mode: None },
+                    _ => Target::Network(Endpoint::Unix(Some(path.as_bytes()))),
+                };
+                let access = Access { operation: &operation, target };
+                policy.with_table(&operation, |table| {
+                    prop_assert!(table.paths.is_some());
+                    let view = View::new(&access, table.path_fits, table.primary);
+                    let all = policy.first_match(table.steps.iter().copied(), &view);
+                    let looked_up = policy.judge(&access);
+                    prop_assert_eq!(looked_up.rule(), all.rule(), "{} {}", operation, path);
+                    prop_assert_eq!(looked_up.decision(), all.decision(), "{} {}", operation, path);
+                    prop_assert_eq!(looked_up.reason(), all.reason(), "{} {}", operation, path);
+                    Ok(())
+                })?;
+            }
+        }
     }
 }

@@ -51,6 +51,18 @@ pub enum Driver {
     Fork,
 }
 
+impl Driver {
+    /// Whether the driver's call follows a symbolic link in the target's last place; `None` when the target is no path.
+    #[must_use]
+    pub fn follows_final_link(self) -> Option<bool> {
+        match self {
+            Self::FileRead | Self::FileWrite | Self::Exec => Some(true),
+            Self::FileStat | Self::FileCreate | Self::FileUnlink => Some(false),
+            Self::Fork => None,
+        }
+    }
+}
+
 /// One row of the table: an operation as written in a plan, its driver, and where the driver exists.
 struct Row {
     operation: &'static str,

@@ -8,6 +8,7 @@
 
 mod effects;
 mod interrupted;
+mod own_record;
 mod random_plan;
 mod shipped_plan;
 mod suite;

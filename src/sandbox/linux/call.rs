@@ -6,10 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
-use super::path::display;
 use super::processes::{self, Processes};
 use super::records::{Records, now_unix_s};
-use crate::denial::DecisionRecord;
+use crate::denial::{DecisionRecord, target_text};
 use crate::os::linux::memory;
 use crate::os::linux::seccomp::{Listener, Notification};
 use crate::sbpl::{Access, Policy, Target, VnodeType};
@@ -129,7 +128,7 @@ impl<'s> Call<'s> {
             judgement = self.shared.policy.judge(&Access { operation: &name, target: full });
         }
         let (rule, reason) = (judgement.rule().cloned(), judgement.reason());
-        self.note(operation, display(path), judgement.decision(), rule, reason)
+        self.note(operation, target_text(path), judgement.decision(), rule, reason)
     }
 
     /// As [`Call::allowed`] for something whose type is known without looking: a link met on the way, or an entry that is
@@ -139,7 +138,7 @@ impl<'s> Call<'s> {
         let target = Target::Path { path, vnode_type: Some(vnode_type), mode: None };
         let judgement = self.shared.policy.judge(&Access { operation: &name, target });
         let (rule, reason) = (judgement.rule().cloned(), judgement.reason());
-        self.note(operation, display(path), judgement.decision(), rule, reason)
+        self.note(operation, target_text(path), judgement.decision(), rule, reason)
     }
 
     /// Decides an access that is not aimed at a path.
@@ -154,7 +153,7 @@ impl<'s> Call<'s> {
     pub(super) fn turn_down(&mut self, operation: &'static str, path: &[u8], reason: &str) -> Errno {
         let undecided = Some(reason.to_owned());
         let decision = Decision::Deny;
-        self.pending.push(Pending { operation, target: display(path), decision, rule: None, undecided });
+        self.pending.push(Pending { operation, target: target_text(path), decision, rule: None, undecided });
         REFUSED
     }
 

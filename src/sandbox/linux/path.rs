@@ -76,27 +76,6 @@ pub(super) fn proc_pid(path: &[u8]) -> Option<i32> {
     std::str::from_utf8(name).ok()?.parse().ok().filter(|pid| *pid > 0)
 }
 
-/// A path as text: bytes that are not printable UTF-8 are `\xNN`.
-pub(super) fn display(path: &[u8]) -> String {
-    let mut text = String::with_capacity(path.len());
-    for chunk in path.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if character.is_control() || character == '\\' {
-                let mut bytes = [0; 4];
-                for byte in character.encode_utf8(&mut bytes).bytes() {
-                    text.push_str(&format!("\\x{byte:02x}"));
-                }
-            } else {
-                text.push(character);
-            }
-        }
-        for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,11 +102,5 @@ mod tests {
         assert_eq!(proc_pid(b"/proc/12"), Some(12));
         assert_eq!(proc_pid(b"/proc/meminfo"), None);
         assert_eq!(proc_pid(b"/procx/12"), None);
-    }
-
-    #[test]
-    fn any_bytes_become_unambiguous_text() {
-        assert_eq!(display("/a/ä".as_bytes()), "/a/ä");
-        assert_eq!(display(b"/a\n\xff\\"), "/a\\x0a\\xff\\x5c");
     }
 }

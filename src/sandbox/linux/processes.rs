@@ -64,7 +64,7 @@ impl Processes {
 /// Name of a process, at most 15 bytes.
 pub(super) fn name_of(tid: i32) -> Option<String> {
     let name = std::fs::read(format!("/proc/{tid}/comm")).ok()?;
-    Some(super::path::display(name.strip_suffix(b"\n").unwrap_or(&name)))
+    Some(crate::denial::target_text(name.strip_suffix(b"\n").unwrap_or(&name)))
 }
 
 /// The umask a new file of this thread gets.
