@@ -164,7 +164,7 @@ pub enum SandboxError {
 
 /// Runs `body` in a forked process confined by the job's policy; the process exits with what `body` returns.
 ///
-/// The calling process becomes the supervisor: it must have one thread, loses capabilities, enters an outer Landlock
+/// The calling process becomes the supervisor, and dies with its own parent: it must have one thread, loses capabilities, enters an outer Landlock
 /// domain and is good for nothing else afterwards than handing on the result over descriptors it has already.
 ///
 /// # Errors

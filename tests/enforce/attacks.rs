@@ -150,6 +150,41 @@ fn a_descriptor_swapped_during_a_call_wins_nothing() {
 }
 
 #[test]
+fn a_link_or_directory_exchanged_from_outside_wins_nothing() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    each_user(|place| {
+        for name in ["good", "evil"] {
+            place.directory(name);
+        }
+        place.file("good/file", "A");
+        place.file("evil/file", "F");
+        place.link("way", "good");
+        let see = "(allow file-read-data file-read-metadata (subpath \"$W\"))";
+        let rules = format!("{see}(deny file-read-data (subpath \"$W/evil\"))");
+        let flipped = |rules: &str| {
+            let stop = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        for to in ["evil", "good"] {
+                            std::os::unix::fs::symlink(to, place.path("next")).unwrap();
+                            std::fs::rename(place.path("next"), place.path("way")).unwrap();
+                        }
+                    }
+                });
+                let outcome = race(place, rules, &["repeat", &place.path("way/file"), "800"]);
+                stop.store(true, Ordering::Relaxed);
+                outcome
+            })
+        };
+        let (attempts, wins, passes) = flipped(&rules);
+        println!("link: {attempts} attempts, {wins} forbidden, {passes} allowed");
+        assert!(wins == 0 && passes > 0, "{wins} of {attempts}, {passes} allowed");
+        assert!(flipped(see).1 > 0, "the test cannot see a hole");
+    });
+}
+
+#[test]
 fn a_program_path_flipped_during_exec_stays_within_the_inner_domain() {
     each_user(|place| {
         for (name, status) in [("good", 0), ("evil", 42)] {

@@ -100,6 +100,16 @@ fn a_program_in_memory_needs_exec_allowed_everywhere() {
 }
 
 #[test]
+fn exec_from_another_thread_is_judged_too() {
+    each_user(|place| {
+        let denied = place.run("", &[&place.fake(), "exec-in-thread", "/usr/sbin/nologin"]).good();
+        assert!(denied.stdout == "-1 1\n" || denied.stdout == "-1 2\n", "{denied:#?}");
+        let allowed = place.run("", &[&place.fake(), "exec-in-thread", "/usr/bin/true"]).good();
+        assert_eq!(allowed.stdout, "");
+    });
+}
+
+#[test]
 fn process_fork() {
     each_user(|place| {
         let denied = place.run("(deny process-fork)", &["sh", "-c", "/usr/bin/true; echo ran"]).bad();
@@ -139,6 +149,8 @@ fn signals_stay_inside() {
         // Even a profile that allows every signal does not reach outside: the kernel's scope does not.
         place.run("(allow signal)", &["sh", "-c", &kill]).bad();
         assert!(outside.try_wait().unwrap().is_none());
+        // Nor to the process that keeps the tree together, or the supervisor above it.
+        place.run("(allow signal)", &["sh", "-c", "kill -KILL $PPID && exit 1; exit 0"]).good();
         outside.kill().unwrap();
         outside.wait().unwrap();
         let ran =

@@ -72,6 +72,9 @@ struct Plan<'p> {
 }
 
 pub(in crate::sandbox) fn enter(job: &Job<'_>, body: impl FnOnce() -> u8) -> Result<Supervised, SandboxError> {
+    // A worker whose parent is gone has nobody to report to. A command under `exec` may outlive the shell that started it.
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .map_err(|e| set_up("ask to be ended with its parent")(e.into()))?;
     confine(job, Start::Body(body), &Cancel::default())
 }
 

@@ -54,8 +54,10 @@ impl<'scope, 'env> Pool<'scope, 'env> {
         shared: &'env Shared<'env>,
     ) -> std::io::Result<Self> {
         let mut pool = Self { scope, state, shared, workers: Vec::new(), answered_before: 0 };
-        for _ in 0..WORKERS {
-            pool.add()?;
+        pool.add()?;
+        for _ in 1..WORKERS {
+            // One is enough to go on with, and could not be stopped if this failed as a whole.
+            let _ = pool.add();
         }
         Ok(pool)
     }

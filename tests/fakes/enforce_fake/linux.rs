@@ -17,6 +17,8 @@ pub(crate) fn main() {
         ["flip", action, allowed, forbidden, milliseconds] => flip(action, allowed, forbidden, milliseconds),
         ["swap-descriptor", allowed, forbidden, milliseconds] => swap_descriptor(allowed, forbidden, milliseconds),
         ["flip-exec", allowed, forbidden, milliseconds] => flip_exec(allowed, forbidden, milliseconds),
+        ["repeat", path, milliseconds] => repeat(path, milliseconds),
+        ["exec-in-thread", program] => exec_in_thread(program),
         ["mode", mode, path] => make(mode, path),
         ["memfd-exec", program] => memfd_exec(program),
         ["threads", count, path] => threads(count, path),
@@ -144,6 +146,31 @@ fn flip(action: &str, allowed: &str, forbidden: &str, milliseconds: &str) {
     );
     let number = |counter: std::sync::atomic::AtomicU64| counter.into_inner();
     println!("{} {} {}", number(attempts), number(wins), number(passes));
+}
+
+/// Opens the same path again and again and reports "attempts forbidden allowed".
+fn repeat(path: &str, milliseconds: &str) {
+    let path = CString::new(path).unwrap();
+    let end = Instant::now() + Duration::from_millis(milliseconds.parse().unwrap());
+    let (mut attempts, mut wins, mut passes) = (0_u64, 0_u64, 0_u64);
+    while Instant::now() < end {
+        attempts += 1;
+        match open_and_read(path.as_ptr()) {
+            Some(b'F') => wins += 1,
+            Some(b'A') => passes += 1,
+            _ => {}
+        }
+    }
+    println!("{attempts} {wins} {passes}");
+}
+
+/// Executes a program from a thread that is not the first.
+fn exec_in_thread(program: &str) {
+    use std::os::unix::process::CommandExt;
+    let program = program.to_owned();
+    #[expect(clippy::disallowed_methods, reason = "a test program executes another directly")]
+    let error = std::thread::spawn(move || std::process::Command::new(program).exec()).join().unwrap();
+    println!("-1 {}", error.raw_os_error().unwrap());
 }
 
 /// First byte of the file: `A` or `F`.
