@@ -5,7 +5,6 @@
 use std::fmt;
 
 use super::access::{Access, Endpoint, Fact, ProcessTarget, Target, Transport};
-use super::expression_set::{ExpressionSet, Matches};
 use super::filter::{Filter, NameFilter, NameTest, NetworkFilter, Opaque, Peer, Side, TargetRelation};
 use super::pattern::Pattern;
 use super::vocabulary;
@@ -99,8 +98,6 @@ pub(crate) struct View<'a> {
     facts: &'a [Fact<'a>],
     path_fits: bool,
     primary: Option<&'static str>,
-    /// All path expressions at once, where a policy has prepared them.
-    expressions: Option<(&'a ExpressionSet, &'a Matches)>,
 }
 
 impl<'a> View<'a> {
@@ -110,20 +107,7 @@ impl<'a> View<'a> {
             Target::Described { target, facts } => (*target, *facts),
             plain => (plain, [].as_slice()),
         };
-        Self { access, target, facts, path_fits, primary, expressions: None }
-    }
-
-    /// The same view with an automaton of all expressions.
-    pub(crate) fn with_expressions(self, set: &'a ExpressionSet, matches: &'a Matches) -> Self {
-        Self { expressions: Some((set, matches)), ..self }
-    }
-
-    /// The path of the object, where it has one.
-    pub(crate) fn known_path(&self) -> Option<&'a [u8]> {
-        match self.path() {
-            Known::Yes(path) => Some(path),
-            Known::No | Known::Unknown => None,
-        }
+        Self { access, target, facts, path_fits, primary }
     }
 
     /// Whether the filter matches.
@@ -136,10 +120,7 @@ impl<'a> View<'a> {
                 Known::No => Truth::No,
                 Known::Unknown => Truth::Unknown(Reason::Attribute("path")),
                 Known::Yes(path) => {
-                    let together = self.expressions.and_then(|(set, matches)| set.is_match(pattern, path, matches));
-                    together
-                        .or_else(|| pattern.is_match(path))
-                        .map_or(Truth::Unknown(Reason::Pattern(pattern)), Truth::from)
+                    pattern.is_match(path).map_or(Truth::Unknown(Reason::Pattern(pattern)), Truth::from)
                 }
             },
             Filter::PathAncestors(path) => {

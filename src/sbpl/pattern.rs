@@ -26,8 +26,6 @@ pub struct Pattern {
     text: String,
     tree: Node,
     matcher: Option<meta::Regex>,
-    /// Its number within one policy, equal for equal expressions.
-    number: Option<u32>,
 }
 
 /// Why an expression is refused.
@@ -151,22 +149,7 @@ impl Pattern {
             return Err(parser.error("unmatched `)`"));
         }
         let matcher = if parser.unsettled { None } else { Some(build(&[&tree])?) };
-        Ok(Self { text: text.to_owned(), tree, matcher, number: None })
-    }
-
-    /// The same expression with its number within one policy.
-    pub(crate) fn numbered(self, number: usize) -> Self {
-        Self { number: u32::try_from(number).ok(), ..self }
-    }
-
-    /// Its number within one policy.
-    pub(crate) fn number(&self) -> Option<u32> {
-        self.number
-    }
-
-    /// The parsed expression.
-    pub(crate) fn tree(&self) -> &Node {
-        &self.tree
+        Ok(Self { text: text.to_owned(), tree, matcher })
     }
 
     /// The expression as written.

@@ -3,16 +3,13 @@
 //! Invariants: `default` is order-free and asked last; nothing matched and no default line is a deny without a rule;
 //! a decision is unknown only where the unknown part can change it. `SPEC.md`, section "SBPL".
 
-use std::cell::OnceCell;
 use std::sync::OnceLock;
 
 use super::access::{Access, Decide, Verdict};
 use super::compile;
 use super::diagnostic::Diagnostics;
-use super::expression_set::ExpressionSet;
 use super::filter::Filter;
 use super::matching::{Reason, Truth, View};
-use super::path_index::PathIndex;
 use super::roots::Roots;
 use super::rule::{MissingImport, Rule};
 use super::source::{AbsentParams, ImportResolver, Params, Source};
@@ -27,14 +24,12 @@ pub struct Policy {
     warnings: Diagnostics,
     /// Per operation of the system's table, built when first asked.
     tables: Box<[OnceLock<Table>]>,
-    expressions: OnceLock<ExpressionSet>,
 }
 
 /// What can decide one operation, in the order of asking.
 #[derive(Debug)]
 struct Table {
     steps: Vec<Step>,
-    index: PathIndex,
     path_fits: bool,
     primary: Option<&'static str>,
 }
@@ -143,7 +138,7 @@ impl Policy {
     #[must_use]
     pub fn from_rules(rules: Vec<Rule>, missing: Vec<MissingImport>, warnings: Diagnostics) -> Self {
         let tables = (0..Operation::COUNT).map(|_| OnceLock::new()).collect();
-        Self { rules, missing, warnings, tables, expressions: OnceLock::new() }
+        Self { rules, missing, warnings, tables }
     }
 
     /// The rules in evaluation order, `default` lines among them.
@@ -266,21 +261,10 @@ impl Policy {
     }
 
     fn judge_with(&self, table: &Table, access: &Access<'_>) -> Judgement<'_> {
-        let expressions = OnceCell::new();
-        let view = View::new(access, table.path_fits, table.primary).with_expressions(self.expressions(), &expressions);
-        match view.known_path() {
-            Some(path) => {
-                let candidates = table.index.candidates(path);
-                self.judge_steps(candidates.iter().map(|&at| table.steps[at as usize]), &view)
-            }
-            None => self.judge_steps(table.steps.iter().copied(), &view),
-        }
-    }
-
-    fn judge_steps(&self, steps: impl Iterator<Item = Step>, view: &View<'_>) -> Judgement<'_> {
+        let view = View::new(access, table.path_fits, table.primary);
         let mut open = Open::default();
-        for step in steps {
-            match step {
+        for step in &table.steps {
+            match *step {
                 Step::Missing(index) => {
                     let missing = &self.missing[index];
                     let reason = Reason::Import(&missing.reason);
@@ -289,7 +273,7 @@ impl Policy {
                 }
                 Step::Rule(index) => {
                     let rule = &self.rules[index];
-                    match self.rule_truth(index, view) {
+                    match self.rule_truth(index, &view) {
                         Truth::No => {}
                         Truth::Yes => return open.close(rule.action, Some(&rule.reference)),
                         Truth::Unknown(reason) => {
@@ -300,14 +284,6 @@ impl Policy {
             }
         }
         open.close(Decision::Deny, None)
-    }
-
-    /// The automaton of all path expressions at once, built when first needed.
-    fn expressions(&self) -> &ExpressionSet {
-        self.expressions.get_or_init(|| {
-            let filters = self.rules.iter().filter_map(|rule| rule.filter.as_ref());
-            ExpressionSet::of(filters)
-        })
     }
 
     fn rule_truth(&self, index: usize, view: &View<'_>) -> Truth<'_> {
@@ -341,16 +317,7 @@ impl Policy {
         }
         steps.extend(missing.map(|(number, _)| Step::Missing(number)));
         steps.extend(defaults);
-        let mut index = PathIndex::default();
-        for (position, step) in steps.iter().enumerate() {
-            let filter = match step {
-                Step::Rule(rule) => self.rules[*rule].filter.as_ref(),
-                Step::Missing(_) => None,
-            };
-            index.add(position, filter);
-        }
-        let (path_fits, primary) = (vocabulary::path_fits(operation), vocabulary::primary_attribute(operation));
-        Table { steps, index, path_fits, primary }
+        Table { steps, path_fits: vocabulary::path_fits(operation), primary: vocabulary::primary_attribute(operation) }
     }
 }
 
@@ -385,46 +352,5 @@ impl<'p> Open<'p> {
 impl Decide for Policy {
     fn decide(&self, access: &Access<'_>) -> Verdict {
         self.judge(access).to_verdict()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::sbpl::{NoImports, Target};
-
-    const RULES: [&str; 14] = [
-        "(allow file* (subpath \"/a\"))",
-        "(deny file* (subpath \"/a/b\"))",
-        "(allow file* (literal \"/a/b/x\") (prefix \"/c/d\"))",
-        "(deny file* (regex #\"x$\"))",
-        "(allow file* (regex #\"^/c/[a-z]+$\"))",
-        "(deny file* (regex #\"^/a/b\") (literal \"/\"))",
-        "(allow file* (require-all (subpath \"/c\") (require-not (regex #\"d\"))))",
-        "(deny file* (require-not (subpath \"/a\")))",
-        "(allow file* (extension \"e\"))",
-        "(deny file* (require-all (subpath \"/a/b\") (uid 1)))",
-        "(allow file* (path-ancestors \"/a/b/x\"))",
-        "(deny file* (regex #\"\\d\"))",
-        "(allow default)",
-        "(import \"x.sb\")",
-    ];
-    const PATHS: [&str; 9] = ["/", "/a", "/a/b", "/a/b/x", "/a/bx", "/c", "/c/d", "/c/dx", "/q"];
-
-    proptest! {
-        #[test]
-        fn the_index_and_the_automaton_change_no_answer(chosen in prop::collection::vec(prop::sample::select(RULES.to_vec()), 0..10)) {
-            let text = format!("(version 1)\n{}", chosen.join("\n"));
-            let policy = Policy::compile(&[Source::new("t.sb", text)], &Params::new(), &NoImports).unwrap();
-            let operation = Operation::new("file-read-data");
-            for path in PATHS {
-                let access = Access { operation: &operation, target: Target::Path { path: path.as_bytes(), vnode_type: None, mode: None } };
-                let table = policy.table(&operation);
-                let plain = policy.judge_steps(table.steps.iter().copied(), &View::new(&access, true, None));
-                prop_assert_eq!(policy.judge(&access).to_verdict(), plain.to_verdict(), "{} {:?}", path, chosen);
-            }
-        }
     }
 }

@@ -62,7 +62,6 @@ impl Roots {
             Filter::Literal(path) => Self::one(path, false),
             Filter::Subpath(path) => Self::one(path, true),
             Filter::Prefix(text) => Self::of_prefix(text),
-            Filter::Regex(pattern) if !pattern.is_settled() => Self::All,
             Filter::Regex(pattern) => {
                 let (start, whole) = pattern.literal_start();
                 match std::str::from_utf8(&start) {

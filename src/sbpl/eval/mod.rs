@@ -248,7 +248,7 @@ impl<'f> Evaluator<'f, '_> {
             return Ok(Ok(pattern.clone()));
         }
         let pattern = match Pattern::new(text) {
-            Ok(pattern) => pattern.numbered(self.patterns.len()),
+            Ok(pattern) => pattern,
             Err(error) => return Ok(Err(error)),
         };
         self.pattern_bytes += pattern.memory_bytes();
