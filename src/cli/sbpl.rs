@@ -1,5 +1,6 @@
 //! The `sbpl` commands: read, check, ask and compare profiles on any system.
 
+mod diff;
 mod eval;
 mod explain;
 mod fmt;
@@ -16,6 +17,8 @@ use super::exit::CliResult;
 pub(crate) enum Command {
     /// Look for what is wrong or suspicious in profiles
     Lint(lint::Args),
+    /// Show what one profile allows that another does not
+    Diff(diff::Args),
     /// Lay profiles out in the one style
     Fmt(fmt::Args),
     /// Explain which rule decides an access
@@ -28,6 +31,7 @@ pub(crate) enum Command {
 pub(crate) fn run(command: &Command, json: bool, context: &Context) -> CliResult {
     match command {
         Command::Lint(args) => lint::run(args, json, context),
+        Command::Diff(args) => diff::run(args, json, context),
         Command::Fmt(args) => fmt::run(args, json, context),
         Command::Explain(args) => explain::run(args, json, context),
         Command::Eval(args) => eval::run(args, json, context),

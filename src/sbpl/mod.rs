@@ -11,6 +11,7 @@
 mod access;
 mod compile;
 mod diagnostic;
+mod diff;
 mod eval;
 mod filter;
 mod form;
@@ -32,6 +33,7 @@ mod vocabulary;
 
 pub use access::{Access, Decide, Endpoint, Fact, ProcessTarget, Target, Transport, Verdict, VnodeType};
 pub use diagnostic::{Diagnostic, Diagnostics, render_finding};
+pub use diff::{Change, OpenChange, ProfileDiff, diff};
 pub use filter::{Filter, NameFilter, NameTest, NetworkFilter, Opaque, Peer, Side, TargetRelation};
 pub use form::{Form, FormKind, parse, parse_with_comments};
 pub use format::format;

@@ -180,6 +180,15 @@ impl Pattern {
         self.text.len() + self.matcher.as_ref().map_or(0, meta::Regex::memory_usage)
     }
 
+    /// A text the expression finds a match in, when one is found by taking the first choice everywhere; printable
+    /// characters are preferred.
+    pub(crate) fn sample(&self) -> Option<String> {
+        let mut text = Vec::new();
+        sample(&self.tree, &mut text);
+        let text = String::from_utf8(text).ok()?;
+        (self.is_match(text.as_bytes()) == Some(true)).then_some(text)
+    }
+
     /// The text every match must begin the haystack with (empty when not anchored), and whether that text is all a
     /// haystack may consist of.
     #[must_use]
@@ -251,6 +260,30 @@ pub(crate) fn build(trees: &[&Node]) -> Result<meta::Regex, PatternError> {
                 None => format!("the expression cannot be compiled: {error}"),
             },
         })
+}
+
+/// The longest text a sample grows to, in bytes.
+const MAX_SAMPLE_BYTES: usize = 4096;
+
+fn sample(node: &Node, text: &mut Vec<u8>) {
+    match node {
+        Node::Empty | Node::Start | Node::End | Node::Unsettled => {}
+        Node::Bytes(set) => {
+            let plain = |byte: &u8| byte.is_ascii_alphanumeric();
+            let shown = |byte: &u8| byte.is_ascii_graphic();
+            text.extend(set.iter().find(plain).or_else(|| set.iter().find(shown)).or_else(|| set.iter().next()));
+        }
+        Node::Concat(parts) => parts.iter().for_each(|part| sample(part, text)),
+        Node::Alternate(arms) => arms.iter().take(1).for_each(|arm| sample(arm, text)),
+        Node::Repeat { inner, min, .. } => {
+            for _ in 0..*min {
+                if text.len() > MAX_SAMPLE_BYTES {
+                    return;
+                }
+                sample(inner, text);
+            }
+        }
+    }
 }
 
 fn write_node(node: &Node, out: &mut String) {

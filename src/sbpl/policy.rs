@@ -44,6 +44,15 @@ enum Step {
     Missing(usize),
 }
 
+/// One thing that can decide an operation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Candidate<'p> {
+    /// A rule.
+    Rule(&'p Rule),
+    /// A place where any rule may stand.
+    Missing(&'p MissingImport),
+}
+
 /// Rules that apply to one access.
 #[derive(Debug, Clone)]
 pub struct Matching<'p> {
@@ -187,6 +196,17 @@ impl Policy {
                 }
             }
             matching
+        })
+    }
+
+    /// What can decide an operation, in the order of asking.
+    pub(crate) fn candidates(&self, operation: &Operation) -> Vec<Candidate<'_>> {
+        self.with_table(operation, |table| {
+            let candidate = |step: &Step| match *step {
+                Step::Rule(index) => Candidate::Rule(&self.rules[index]),
+                Step::Missing(index) => Candidate::Missing(&self.missing[index]),
+            };
+            table.steps.iter().map(candidate).collect()
         })
     }
 

@@ -79,6 +79,39 @@ impl Query {
         Ok(Self { operation, object, facts })
     }
 
+    /// The target as text, with attributes that name it.
+    #[must_use]
+    pub fn target_text(&self) -> String {
+        let mut text = match &self.object {
+            Object::None => String::new(),
+            Object::Path { path, .. } => path.clone(),
+            Object::Name(name) => name.clone(),
+            Object::Process(relation) => {
+                let known = RELATIONS.iter().find(|(_, own)| own == relation);
+                known.map_or_else(String::new, |(name, _)| (*name).to_owned())
+            }
+            Object::Ip { transport, v6, loopback, port } => {
+                let kind = match transport {
+                    Transport::Tcp => "tcp",
+                    Transport::Udp => "udp",
+                    Transport::Other => "ip",
+                };
+                let host = match (v6, loopback) {
+                    (false, true) => "localhost",
+                    (true, true) => "[::1]",
+                    (false, false) => "192.0.2.1",
+                    (true, false) => "[2001:db8::1]",
+                };
+                format!("{kind}:{host}:{port}")
+            }
+            Object::Unix(path) => format!("unix:{}", path.as_deref().unwrap_or_default()),
+        };
+        for (name, value) in &self.facts {
+            text.push_str(&format!(" {name}={value}"));
+        }
+        text
+    }
+
     /// The operation asked about.
     #[must_use]
     pub fn operation(&self) -> &Operation {
@@ -195,15 +228,18 @@ fn canonical(text: &str) -> Result<String, QueryError> {
 }
 
 fn relation(text: &str) -> Result<Object, QueryError> {
-    Ok(Object::Process(match text {
-        "self" => ProcessTarget::Itself,
-        "children" => ProcessTarget::Children,
-        "pgrp" => ProcessTarget::ProcessGroup,
-        "same-sandbox" => ProcessTarget::SameSandbox,
-        "others" => ProcessTarget::Others,
-        other => return Err(QueryError::Process(other.to_owned())),
-    }))
+    let known = RELATIONS.iter().find(|(name, _)| *name == text);
+    known.map(|(_, relation)| Object::Process(*relation)).ok_or_else(|| QueryError::Process(text.to_owned()))
 }
+
+/// Spellings of the relations to a target process.
+const RELATIONS: [(&str, ProcessTarget); 5] = [
+    ("self", ProcessTarget::Itself),
+    ("children", ProcessTarget::Children),
+    ("pgrp", ProcessTarget::ProcessGroup),
+    ("same-sandbox", ProcessTarget::SameSandbox),
+    ("others", ProcessTarget::Others),
+];
 
 fn endpoint(text: &str) -> Result<Object, QueryError> {
     let bad = || QueryError::Endpoint(text.to_owned());

@@ -16,6 +16,11 @@ impl Operation {
     /// How many operations the system's table holds.
     pub const COUNT: usize = OPERATIONS.len();
 
+    /// Every operation of the system's table, in its order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        OPERATIONS.iter().map(|name| Self::new(*name))
+    }
+
     /// Wraps a name as written in a profile or plan.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {

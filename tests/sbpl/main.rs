@@ -4,6 +4,7 @@
 
 mod broken;
 mod decisions;
+mod diff;
 mod eval;
 mod explain;
 mod fmt;

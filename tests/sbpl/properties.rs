@@ -33,8 +33,8 @@ fn any_form() -> impl Strategy<Value = Form> {
     })
 }
 
-const PATHS: [&str; 8] = ["/", "/a", "/a/b", "/a/b/c", "/ab", "/x.pem", "/a/x.pem", "/b"];
-const OPERATIONS: [&str; 6] =
+pub(crate) const PATHS: [&str; 8] = ["/", "/a", "/a/b", "/a/b/c", "/ab", "/x.pem", "/a/x.pem", "/b"];
+pub(crate) const OPERATIONS: [&str; 6] =
     ["file-read-data", "file-read-metadata", "file-write-data", "file-write-create", "process-exec", "process-fork"];
 const RULE_OPERATIONS: [&str; 8] =
     ["file*", "file-read*", "file-read-data", "file-write*", "file-write-data", "process*", "process-exec", "default"];
@@ -61,7 +61,7 @@ fn filter_text() -> impl Strategy<Value = String> {
     })
 }
 
-fn rule_text() -> impl Strategy<Value = String> {
+pub(crate) fn rule_text() -> impl Strategy<Value = String> {
     let operations = prop::collection::vec(prop::sample::select(RULE_OPERATIONS.to_vec()), 1..3);
     let filters = prop::collection::vec(filter_text(), 0..3);
     (any::<bool>(), operations, filters).prop_map(|(allow, operations, filters)| {
@@ -70,7 +70,7 @@ fn rule_text() -> impl Strategy<Value = String> {
     })
 }
 
-fn compile(rules: &[String]) -> Policy {
+pub(crate) fn compile(rules: &[String]) -> Policy {
     let text = format!("(version 1)\n{}\n", rules.join("\n"));
     Policy::compile(&[Source::new("p.sb", text)], &Params::new(), &NoImports).unwrap()
 }

@@ -1,0 +1,222 @@
+//! Decisions under assumptions: filters that a representative cannot settle are free truth values.
+//!
+//! Equal filters get equal values. Values are chosen only when a decision needs them, so filters that other conditions
+//! rule out cost nothing. Bounded in the number of assignments tried.
+
+use crate::sbpl::access::Access;
+use crate::sbpl::filter::{Filter, NameFilter, NameTest, NetworkFilter, Peer};
+use crate::sbpl::policy::{Candidate, Policy};
+use crate::vocab::{Decision, RuleRef};
+
+/// Assignments tried for one representative.
+const MAX_ASSIGNMENTS: usize = 4_000;
+/// Values assumed at once.
+const MAX_ASSUMED: usize = 64;
+/// Differences reported for one representative.
+const MAX_DIFFERENCES: usize = 16;
+
+/// A difference that was met.
+pub(super) enum Difference<'p> {
+    /// The two differ when these assumptions hold.
+    Under { assumptions: String, decision: Decision, a: Option<&'p RuleRef>, b: Option<&'p RuleRef> },
+    /// Not all assignments were tried.
+    GaveUp,
+}
+
+/// Tries assignments on one access.
+pub(super) struct Explorer<'p, 'a> {
+    a: &'p Policy,
+    b: &'p Policy,
+    access: &'a Access<'a>,
+    /// The beginning that the accesses share for which this one stands; `None` when it stands for itself.
+    beginning: Option<&'a str>,
+    assumed: Vec<(String, bool)>,
+    tried: usize,
+    gave_up: bool,
+    found: Vec<Difference<'p>>,
+}
+
+enum Answer<'p> {
+    Decided(Decision, Option<&'p RuleRef>),
+    /// The decision needs the value of this filter.
+    Needs(String),
+}
+
+enum Truth {
+    Yes,
+    No,
+    Needs(String),
+}
+
+impl<'p, 'a> Explorer<'p, 'a> {
+    pub(super) fn new(a: &'p Policy, b: &'p Policy, access: &'a Access<'a>, beginning: Option<&'a str>) -> Self {
+        Self { a, b, access, beginning, assumed: Vec::new(), tried: 0, gave_up: false, found: Vec::new() }
+    }
+
+    /// Every difference met over all assignments that matter.
+    pub(super) fn differences(mut self) -> Vec<Difference<'p>> {
+        self.explore();
+        if self.gave_up {
+            self.found.push(Difference::GaveUp);
+        }
+        self.found
+    }
+
+    fn explore(&mut self) {
+        self.tried += 1;
+        if self.tried > MAX_ASSIGNMENTS || self.assumed.len() > MAX_ASSUMED || self.found.len() >= MAX_DIFFERENCES {
+            self.gave_up = true;
+            return;
+        }
+        let needed = match (self.answer(self.a), self.answer(self.b)) {
+            (Answer::Needs(filter), _) | (_, Answer::Needs(filter)) => filter,
+            (Answer::Decided(one, a), Answer::Decided(two, b)) => {
+                // Without assumptions a difference has been found as a concrete access already.
+                if one != two && !self.assumed.is_empty() {
+                    let assumptions = self.assumptions();
+                    self.found.push(Difference::Under { assumptions, decision: two, a, b });
+                }
+                return;
+            }
+        };
+        for value in [true, false] {
+            self.assumed.push((needed.clone(), value));
+            self.explore();
+            self.assumed.pop();
+        }
+    }
+
+    fn assumptions(&self) -> String {
+        let holds: Vec<&str> = self.assumed.iter().filter(|(_, value)| *value).map(|(name, _)| name.as_str()).collect();
+        if holds.is_empty() { "none of the undecided filters holds".to_owned() } else { holds.join(" and ") }
+    }
+
+    fn answer(&self, policy: &'p Policy) -> Answer<'p> {
+        for candidate in policy.candidates(self.access.operation) {
+            match candidate {
+                Candidate::Missing(missing) => {
+                    for (decision, word) in [(Decision::Allow, "allows"), (Decision::Deny, "denies")] {
+                        let name = format!("{} ({word})", missing.reason);
+                        match self.value(&name) {
+                            Some(true) => return Answer::Decided(decision, Some(&missing.reference)),
+                            Some(false) => {}
+                            None => return Answer::Needs(name),
+                        }
+                    }
+                }
+                Candidate::Rule(rule) => {
+                    let truth = rule.filter.as_ref().map_or(Truth::Yes, |filter| self.truth(policy, filter));
+                    match truth {
+                        Truth::Yes => return Answer::Decided(rule.action, Some(&rule.reference)),
+                        Truth::No => {}
+                        Truth::Needs(name) => return Answer::Needs(name),
+                    }
+                }
+            }
+        }
+        Answer::Decided(Decision::Deny, None)
+    }
+
+    fn value(&self, name: &str) -> Option<bool> {
+        self.assumed.iter().find(|(own, _)| own == name).map(|(_, value)| *value)
+    }
+
+    fn truth(&self, policy: &Policy, filter: &Filter) -> Truth {
+        match filter {
+            Filter::RequireAll(all) => self.combine(policy, all, false),
+            Filter::RequireAny(any) => self.combine(policy, any, true),
+            Filter::RequireNot(inner) => match self.truth(policy, inner) {
+                Truth::Yes => Truth::No,
+                Truth::No => Truth::Yes,
+                needs @ Truth::Needs(_) => needs,
+            },
+            leaf => {
+                let settled =
+                    if is_open(leaf) { self.ruled_out(leaf) } else { policy.filter_matches(leaf, self.access) };
+                match settled {
+                    Some(true) => Truth::Yes,
+                    Some(false) => Truth::No,
+                    None => {
+                        let name = leaf.to_string();
+                        match self.value(&name) {
+                            Some(true) => Truth::Yes,
+                            Some(false) => Truth::No,
+                            None => Truth::Needs(name),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// `RequireAll` (stops at false) or `RequireAny` (stops at true).
+    fn combine(&self, policy: &Policy, filters: &[Filter], stop_at: bool) -> Truth {
+        let mut needs = None;
+        for filter in filters {
+            match self.truth(policy, filter) {
+                Truth::Yes if stop_at => return Truth::Yes,
+                Truth::No if !stop_at => return Truth::No,
+                Truth::Needs(name) if needs.is_none() => needs = Some(name),
+                _ => {}
+            }
+        }
+        match (needs, stop_at) {
+            (Some(name), _) => Truth::Needs(name),
+            (None, true) => Truth::No,
+            (None, false) => Truth::Yes,
+        }
+    }
+
+    /// An expression matches some members of a representative's class and not others; it is false for all of them when
+    /// it must begin differently, or when such accesses have no value it could match.
+    fn ruled_out(&self, leaf: &Filter) -> Option<bool> {
+        let pattern = match leaf {
+            Filter::Regex(pattern) => Some(pattern),
+            Filter::Name(NameFilter { test: NameTest::Regex(pattern), .. }) => Some(pattern),
+            _ => None,
+        };
+        if let (Some(pattern), Some(beginning)) = (pattern, self.beginning) {
+            let (start, _) = pattern.literal_start();
+            let beginning = beginning.as_bytes();
+            if !start.starts_with(beginning) && !beginning.starts_with(&start) {
+                return Some(false);
+            }
+        }
+        match self.a.filter_matches(&any_of_its_kind(leaf), self.access) {
+            Some(false) => Some(false),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a leaf distinguishes accesses that share a representative.
+fn is_open(leaf: &Filter) -> bool {
+    match leaf {
+        Filter::Regex(_) => true,
+        Filter::Name(name) => matches!(name.test, NameTest::Regex(_)),
+        Filter::Network(network) => match &network.peer {
+            Peer::Unix(Some(path)) => contains_open(path),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn contains_open(filter: &Filter) -> bool {
+    match filter {
+        Filter::RequireAll(inner) | Filter::RequireAny(inner) => inner.iter().any(contains_open),
+        Filter::RequireNot(inner) => contains_open(inner),
+        leaf => is_open(leaf),
+    }
+}
+
+/// The filter that matches every value of the attribute a leaf looks at.
+fn any_of_its_kind(leaf: &Filter) -> Filter {
+    match leaf {
+        Filter::Name(name) => {
+            Filter::Name(NameFilter { attribute: name.attribute, test: NameTest::Prefix(String::new()) })
+        }
+        Filter::Network(network) => Filter::Network(NetworkFilter { side: network.side, peer: Peer::Unix(None) }),
+        _ => Filter::Prefix(String::new()),
+    }
+}
