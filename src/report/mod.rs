@@ -1,4 +1,12 @@
-//! Findings and tables as text for people. Pure: returns text, prints nothing. Layer 2.
+//! Findings and tables as text for people and as documents for machines. Pure: returns values, prints nothing. Layer 2.
+
+mod github;
+mod junit;
+mod sarif;
+
+pub use github::github_annotations;
+pub use junit::junit;
+pub use sarif::sarif;
 
 use crate::vocab::{Finding, Severity};
 

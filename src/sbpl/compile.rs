@@ -1,17 +1,18 @@
 //! From texts to a policy: parse all, evaluate, resolve imports as they are met, evaluate again with them.
 
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::eval::{self, Budget, Evaluation, ImportState, Imports};
+use super::eval::{self, Budget, Evaluation, ImportState, Imports, Program};
 use super::form::{self, Form};
 use super::limits::MAX_IMPORTS;
 use super::policy::Policy;
-use super::source::{ImportResolver, Imported, Params, Source};
+use super::source::{AbsentParams, ImportResolver, Imported, Params, Source};
 use crate::vocab::{Severity, Span};
 
-/// See [`Policy::compile`].
+/// See [`Policy::compile`]; `absent` says what a parameter without a value is.
 pub(super) fn compile(
     profiles: &[Source],
     params: &Params,
+    absent: AbsentParams,
     resolver: &dyn ImportResolver,
 ) -> Result<Policy, Diagnostics> {
     let mut sources = profiles.to_vec();
@@ -24,7 +25,9 @@ pub(super) fn compile(
     let mut imports = Imports::new();
     let mut budget = Budget::default();
     loop {
-        match eval::evaluate(&sources, &texts, profiles.len(), params, &imports, &mut budget) {
+        let program =
+            Program { sources: &sources, texts: &texts, profiles: profiles.len(), params, absent, imports: &imports };
+        match eval::evaluate(&program, &mut budget) {
             Evaluation::Done { rules, missing, diagnostics: noticed } => {
                 diagnostics.append(&noticed);
                 return if diagnostics.has_errors() {

@@ -8,7 +8,7 @@ use std::fmt;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
 use super::source::Source;
-use crate::vocab::{Severity, Span};
+use crate::vocab::{Finding, Severity, Span};
 
 /// The most diagnostics kept for one compilation.
 pub(crate) const MAX_DIAGNOSTICS: usize = 100;
@@ -74,28 +74,56 @@ impl Diagnostic {
     /// The problem with its source line and a caret, without a trailing newline.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
-        let level = match self.severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
-        };
-        let line = self.span.line as usize;
-        let title = level.primary_title(self.message.clone()).id(self.id);
-        let snippet = Snippet::source(self.excerpt.text.clone())
-            .line_start(line)
-            .annotation(AnnotationKind::Primary.span(self.excerpt.start..self.excerpt.end));
-        let mut group = if self.excerpt.from_line_start {
-            title.element(snippet.path(self.source.clone()))
-        } else {
-            // The renderer would count the column within the window.
-            let column = self.span.column as usize;
-            title.element(Origin::path(self.source.clone()).line(line).char_column(column)).element(snippet)
-        };
-        if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(help.clone()));
-        }
-        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-        renderer.render(&[group])
+        let place = (self.source.as_str(), self.span.line as usize, self.span.column as usize);
+        show(self.severity, self.id, place, &self.message, self.help.as_deref(), &self.excerpt, colour)
     }
+}
+
+/// A finding about a text with its source line and a caret, without a trailing newline.
+#[must_use]
+pub fn render_finding(finding: &Finding, text: &str, colour: bool) -> String {
+    let (line, column) = (finding.line.unwrap_or(1), finding.column.unwrap_or(1));
+    let line_start = match line.checked_sub(2) {
+        None => 0,
+        Some(newline) => text.match_indices('\n').nth(newline).map_or(text.len(), |(at, _)| at + 1),
+    };
+    let shown = text[line_start..].lines().next().unwrap_or_default();
+    let before: usize = shown.chars().take(column - 1).map(char::len_utf8).sum();
+    let at = |offset: usize| u32::try_from(line_start + offset).unwrap_or(u32::MAX);
+    let span = Span { source: 0, start: at(before), end: at(shown.trim_end().len()), line: 0, column: 0 };
+    let excerpt = Excerpt::of(text, span);
+    let place = (finding.file.as_str(), line, column);
+    show(finding.severity, &finding.id, place, &finding.message, finding.help.as_deref(), &excerpt, colour)
+}
+
+fn show(
+    severity: Severity,
+    id: &str,
+    (file, line, column): (&str, usize, usize),
+    message: &str,
+    help: Option<&str>,
+    excerpt: &Excerpt,
+    colour: bool,
+) -> String {
+    let level = match severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = level.primary_title(message).id(id);
+    let snippet = Snippet::source(excerpt.text.as_str())
+        .line_start(line)
+        .annotation(AnnotationKind::Primary.span(excerpt.start..excerpt.end));
+    let mut group = if excerpt.from_line_start {
+        title.element(snippet.path(file))
+    } else {
+        // The renderer would count the column within the window.
+        title.element(Origin::path(file).line(line).char_column(column)).element(snippet)
+    };
+    if let Some(help) = help {
+        group = group.element(Level::HELP.message(help));
+    }
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    renderer.render(&[group])
 }
 
 impl fmt::Display for Diagnostic {

@@ -13,7 +13,7 @@ use super::index::{self, PathIndex};
 use super::matching::{Reason, Truth, View};
 use super::roots::Roots;
 use super::rule::{MissingImport, Rule};
-use super::source::{ImportResolver, Params, Source};
+use super::source::{AbsentParams, ImportResolver, Params, Source};
 use super::vocabulary;
 use crate::vocab::{Decision, Operation, RuleRef, Verdict3};
 
@@ -112,7 +112,20 @@ impl Policy {
     /// # Errors
     /// Every problem found, when any of them is an error.
     pub fn compile(sources: &[Source], params: &Params, imports: &dyn ImportResolver) -> Result<Self, Diagnostics> {
-        compile::compile(sources, params, imports)
+        compile::compile(sources, params, AbsentParams::False, imports)
+    }
+
+    /// Like [`Policy::compile`], with a choice of what a parameter without a value is.
+    ///
+    /// # Errors
+    /// Every problem found, when any of them is an error.
+    pub fn compile_with(
+        sources: &[Source],
+        params: &Params,
+        absent: AbsentParams,
+        imports: &dyn ImportResolver,
+    ) -> Result<Self, Diagnostics> {
+        compile::compile(sources, params, absent, imports)
     }
 
     /// A policy of rules that are compiled already.

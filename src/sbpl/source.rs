@@ -63,3 +63,13 @@ impl ImportResolver for ImportTexts {
         }
     }
 }
+
+/// What `(param "KEY")` is when no value is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AbsentParams {
+    /// `#f`, as the system does.
+    #[default]
+    False,
+    /// Unknown: what depends on it is undecided. For looking at a profile without its caller.
+    Unknown,
+}

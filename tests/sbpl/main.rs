@@ -4,7 +4,10 @@
 
 mod broken;
 mod decisions;
+mod eval;
 mod explain;
+mod fmt;
+mod lint;
 mod properties;
 mod rows;
 mod support;

@@ -1,7 +1,10 @@
 //! Properties of reading, printing and deciding over generated profiles.
 
 use proptest::prelude::*;
-use runtime::sbpl::{Access, Diagnostics, Form, FormKind, NoImports, Params, Policy, QuoteKind, Source, Target, parse};
+use runtime::sbpl::{
+    Access, Diagnostics, Form, FormKind, NoImports, Params, Policy, QuoteKind, Source, Target, format as lay_out,
+    parse, parse_with_comments,
+};
 use runtime::vocab::{Decision, Operation, Span};
 
 const PLACE: Span = Span { source: 0, start: 0, end: 0, line: 1, column: 1 };
@@ -159,10 +162,62 @@ proptest! {
     }
 
     #[test]
+    fn a_layout_of_a_layout_is_itself_and_says_the_same(
+        forms in prop::collection::vec(any_form(), 0..4),
+        gaps in prop::collection::vec(prop::sample::select(GAPS.to_vec()), 1..24),
+    ) {
+        let mut tokens = Vec::new();
+        forms.iter().for_each(|form| tokens_of(form, &mut tokens));
+        let text: String = tokens.iter().zip(gaps.iter().cycle()).map(|(token, gap)| format!("{token}{gap}")).collect();
+        let source = Source::new("p.sb", text.clone());
+        let once = lay_out(&source).unwrap();
+        let again = Source::new("p.sb", once.clone());
+        prop_assert_eq!(&lay_out(&again).unwrap(), &once, "of {:?}", text);
+        prop_assert_eq!(comments(&source), comments(&again), "{:?}", text);
+        let read = |source: &Source| parse(std::slice::from_ref(source), 0, &mut Diagnostics::new());
+        prop_assert_eq!(read(&source), read(&again), "{:?}", text);
+    }
+
+    #[test]
     fn any_program_of_known_words_ends(words in prop::collection::vec(prop::sample::select(WORDS.to_vec()), 0..60)) {
         let text = format!("(version 1)\n{}", words.join(" "));
         let _ = Policy::compile(&[Source::new("p.sb", text)], &Params::new(), &NoImports);
     }
+}
+
+const GAPS: [&str; 8] = [" ", " ", " ", "\n", "\n\n", "  ", " ; note\n", "\n;; alone\n"];
+
+/// The tokens of a tree in order.
+fn tokens_of(form: &Form, tokens: &mut Vec<String>) {
+    match &form.kind {
+        FormKind::List(items) => {
+            tokens.push("(".to_owned());
+            items.iter().for_each(|item| tokens_of(item, tokens));
+            tokens.push(")".to_owned());
+        }
+        FormKind::Quoted(kind, inner) => {
+            tokens.push(kind.mark().to_owned());
+            tokens_of(inner, tokens);
+        }
+        _ => tokens.push(form.to_string()),
+    }
+}
+
+/// The comments of a text in order.
+fn comments(source: &Source) -> Vec<String> {
+    fn collect(forms: &[Form], found: &mut Vec<String>) {
+        for form in forms {
+            match &form.kind {
+                FormKind::Comment(text) => found.push(text.clone()),
+                FormKind::List(items) => collect(items, found),
+                FormKind::Quoted(_, inner) => collect(std::slice::from_ref(inner), found),
+                _ => {}
+            }
+        }
+    }
+    let mut found = Vec::new();
+    collect(&parse_with_comments(std::slice::from_ref(source), 0, &mut Diagnostics::new()), &mut found);
+    found
 }
 
 const WORDS: [&str; 48] = [

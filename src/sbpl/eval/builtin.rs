@@ -6,6 +6,7 @@ use super::fault::{Fault, Outcome};
 use super::value::Value;
 use crate::sbpl::filter::Side;
 use crate::sbpl::form::Form;
+use crate::sbpl::source::AbsentParams;
 use crate::sbpl::vocabulary::FilterSpec;
 use crate::vocab::Decision;
 
@@ -119,6 +120,9 @@ impl<'f> Evaluator<'f, '_> {
                     Some(value) => {
                         self.allocate(value.len(), arguments.span)?;
                         Ok(Value::text(value))
+                    }
+                    None if self.absent == AbsentParams::Unknown => {
+                        Ok(Value::Unknown(format!("the parameter {} is not given", super::core::shown(&key)).into()))
                     }
                     None => Ok(Value::Bool(false)),
                 }

@@ -23,7 +23,7 @@ use super::form::Form;
 use super::limits::{MAX_PATTERN_TOTAL_BYTES, MAX_STEPS, MAX_VALUE_BYTES};
 use super::pattern::{Pattern, PatternError};
 use super::rule::{MissingImport, Rule};
-use super::source::{Params, Source};
+use super::source::{AbsentParams, Params, Source};
 use crate::vocab::{Severity, Span};
 
 /// What is known about an import that was asked for.
@@ -52,20 +52,27 @@ pub(super) enum Evaluation {
     Wants { name: String, importer: u32, span: Span },
 }
 
+/// What is evaluated.
+#[derive(Clone, Copy)]
+pub(super) struct Program<'f> {
+    pub sources: &'f [Source],
+    /// The forms of each source.
+    pub texts: &'f [Vec<Form>],
+    /// How many sources, from the first on, are evaluated; the others are imports.
+    pub profiles: usize,
+    pub params: &'f Params,
+    pub absent: AbsentParams,
+    pub imports: &'f Imports,
+}
+
 /// Evaluates the texts in order as one profile.
-pub(super) fn evaluate(
-    sources: &[Source],
-    texts: &[Vec<Form>],
-    profiles: usize,
-    params: &Params,
-    imports: &Imports,
-    budget: &mut Budget,
-) -> Evaluation {
+pub(super) fn evaluate(program: &Program<'_>, budget: &mut Budget) -> Evaluation {
     let mut evaluator = Evaluator {
-        sources,
-        texts,
-        params,
-        imports,
+        sources: program.sources,
+        texts: program.texts,
+        params: program.params,
+        absent: program.absent,
+        imports: program.imports,
         budget,
         depth: 0,
         bytes: 0,
@@ -81,7 +88,7 @@ pub(super) fn evaluate(
         missing: Vec::new(),
         diagnostics: Diagnostics::new(),
     };
-    match evaluator.run(profiles) {
+    match evaluator.run(program.profiles) {
         Ok(()) => {
             Evaluation::Done { rules: evaluator.rules, missing: evaluator.missing, diagnostics: evaluator.diagnostics }
         }
@@ -94,6 +101,7 @@ struct Evaluator<'f, 'b> {
     sources: &'f [Source],
     texts: &'f [Vec<Form>],
     params: &'f Params,
+    absent: AbsentParams,
     imports: &'f Imports,
     budget: &'b mut Budget,
     depth: usize,

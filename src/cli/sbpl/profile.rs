@@ -1,0 +1,125 @@
+//! Profiles of the command line: files, parameters, overlays, imports, and how their problems are shown.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use crate::base::json as document;
+use crate::cli::context::Context;
+use crate::cli::exit::{CliResult, Exit, Failure};
+use crate::cli::print_line;
+use crate::os::fs;
+use crate::sbpl::{Diagnostics, ImportResolver, Imported, MAX_SOURCE_BYTES, Params, Policy, Source};
+
+/// The profile a command is about.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProfileArgs {
+    /// Profile to read
+    #[arg(long, value_name = "FILE")]
+    pub profile: PathBuf,
+    /// Value of (param "KEY")
+    #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = key_value)]
+    pub define: Vec<(String, String)>,
+    /// Text appended to the profile; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub overlay: Vec<PathBuf>,
+    /// Directory in which (import "name") is looked up; may be given several times
+    #[arg(long, value_name = "DIR")]
+    pub import_dir: Vec<PathBuf>,
+}
+
+/// Reads and compiles the profile of a command.
+pub(super) fn compile(args: &ProfileArgs, context: &Context) -> Result<Result<Policy, Diagnostics>, Failure> {
+    let mut sources = vec![read_source(&args.profile, context)?];
+    for overlay in &args.overlay {
+        sources.push(read_source(overlay, context)?);
+    }
+    let params: Params = args.define.iter().cloned().collect();
+    let resolver = SearchPath { directories: &args.import_dir, context };
+    Ok(Policy::compile(&sources, &params, &resolver))
+}
+
+/// Reads one text of bounded size.
+pub(super) fn read_source(path: &Path, context: &Context) -> Result<Source, Failure> {
+    let name = path.display().to_string();
+    let bytes = fs::read_bounded(&context.absolute(path), MAX_SOURCE_BYTES as u64)
+        .with_context(|| format!("cannot read the profile {name}"))?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Source::new(name, text)),
+        Err(error) => {
+            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+            let last = before.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
+            let column = 1 + String::from_utf8_lossy(last).chars().count();
+            Err(anyhow::anyhow!("{name}:{line}:{column}: invalid UTF-8; profiles are text").into())
+        }
+    }
+}
+
+/// Imports from directories, first match wins. A name is one path component or a relative path below the directory.
+pub(super) struct SearchPath<'a> {
+    pub directories: &'a [PathBuf],
+    pub context: &'a Context,
+}
+
+impl ImportResolver for SearchPath<'_> {
+    fn resolve(&self, name: &str, _importer: &str) -> Imported {
+        let plain = !name.is_empty() && name.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        let missing = |reason: String| Imported::NotAvailable { reason };
+        if !plain {
+            return missing("only names below a search directory are looked up".to_owned());
+        }
+        if self.directories.is_empty() {
+            return missing("no import search path was given".to_owned());
+        }
+        for directory in self.directories {
+            let path = directory.join(name);
+            if self.context.absolute(&path).is_file() {
+                return match read_source(&path, self.context) {
+                    Ok(source) => Imported::Found(source),
+                    Err(failure) => missing(format!("{:#}", failure.error)),
+                };
+            }
+        }
+        missing("not in the import search path".to_owned())
+    }
+}
+
+/// Shows why a profile is refused: excerpts on stderr, or one object on stdout.
+pub(super) fn show_diagnostics(diagnostics: &Diagnostics, json: bool, context: &Context) -> CliResult {
+    if json {
+        let items: Vec<_> = diagnostics
+            .items()
+            .iter()
+            .map(|item| {
+                json!({
+                    "file": item.source, "line": item.span.line, "column": item.span.column, "id": item.id,
+                    "severity": item.severity, "message": item.message, "help": item.help,
+                })
+            })
+            .collect();
+        let error = json!({"error": {
+            "message": diagnostics.to_string(), "causes": [], "hint": null, "exit_code": Exit::CannotAnswer.code(),
+            "diagnostics": items,
+        }});
+        print_line(&document::to_pretty(&error))?;
+    } else {
+        eprintln!("{}", diagnostics.render(context.colour && context.stderr_is_terminal));
+    }
+    Ok(Exit::CannotAnswer)
+}
+
+/// Shows what the compiler noticed.
+pub(super) fn warn(warnings: &Diagnostics, context: &Context) {
+    if !warnings.is_empty() {
+        eprintln!("{}\n", warnings.render(context.colour && context.stderr_is_terminal));
+    }
+}
+
+pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}

@@ -1,0 +1,81 @@
+//! What is suspicious in a profile that compiles. Ids and their paragraphs stand in `docs/lints-sbpl.md`.
+//!
+//! A lint looks at a profile without its caller: parameters that are not given are unknown, imports that are not
+//! available leave their place open, and nothing is reported that depends on either.
+
+mod order;
+mod rule;
+mod text;
+
+use super::compile;
+use super::diagnostic::{Diagnostic, Diagnostics};
+use super::policy::Policy;
+use super::source::{AbsentParams, ImportResolver, Params, Source};
+use crate::vocab::{Finding, Severity, Span};
+
+/// What a lint found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LintReport {
+    /// The findings, by place.
+    pub findings: Vec<Finding>,
+    /// Whether the profile could be read and evaluated, so that all lints were asked.
+    pub complete: bool,
+}
+
+/// Problems of the compiler that are an answer about the profile, not a failure to read it.
+const ANSWERS: [&str; 2] = ["missing-version", "modifier-on-deny"];
+
+/// Looks at a profile with its appended texts.
+#[must_use]
+pub fn lint(sources: &[Source], params: &Params, imports: &dyn ImportResolver) -> LintReport {
+    let mut findings: Vec<Finding> = sources.iter().flat_map(text::findings).collect();
+    let complete = match compile::compile(sources, params, AbsentParams::Unknown, imports) {
+        Ok(policy) => {
+            findings.extend(of_diagnostics(policy.warnings()));
+            findings.extend(rule::findings(&policy));
+            findings.extend(order::findings(&policy));
+            true
+        }
+        Err(diagnostics) => {
+            findings.extend(of_diagnostics(&diagnostics));
+            diagnostics.dropped() == 0
+                && diagnostics
+                    .items()
+                    .iter()
+                    .all(|item| item.severity == Severity::Warning || ANSWERS.contains(&item.id))
+        }
+    };
+    let position = |finding: &Finding| {
+        let source = sources.iter().position(|source| source.name == finding.file);
+        (source.unwrap_or(usize::MAX), finding.line, finding.column)
+    };
+    findings.sort_by_key(position);
+    findings.dedup();
+    LintReport { findings, complete }
+}
+
+fn of_diagnostics(diagnostics: &Diagnostics) -> impl Iterator<Item = Finding> + '_ {
+    diagnostics.items().iter().map(of_diagnostic)
+}
+
+fn of_diagnostic(item: &Diagnostic) -> Finding {
+    let finding = at(item.id, item.severity, &item.source, item.span, item.message.clone());
+    match &item.help {
+        Some(help) => finding.help(help.clone()),
+        None => finding,
+    }
+}
+
+fn at(id: &str, severity: Severity, file: &str, span: Span, message: impl Into<String>) -> Finding {
+    Finding::new(id, severity, file, message).at_position(span.line as usize, span.column as usize)
+}
+
+/// A warning about one rule.
+fn about(id: &str, rule: &super::rule::Rule, message: impl Into<String>) -> Finding {
+    at(id, Severity::Warning, &rule.reference.file, rule.span, message)
+}
+
+/// Whether everything that matches nothing is refused: the profiles in which an allow widens.
+fn refuses_by_default(policy: &Policy) -> bool {
+    policy.default().0 == crate::vocab::Decision::Deny
+}

@@ -1,0 +1,55 @@
+//! `sbpl fmt` from outside: in place, by check, and not at all when a file cannot be read.
+
+use super::support::{fixture, profiles, runtime};
+
+#[test]
+fn check_changes_nothing_and_fmt_changes_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("p.sb");
+    std::fs::copy(fixture("broken/typo.sb"), &file).unwrap();
+    let odd = fixture("odd-layout.sb");
+    let text = std::fs::read_to_string(&odd).unwrap();
+    std::fs::copy(&odd, &file).unwrap();
+    let name = file.to_str().unwrap();
+    let check = runtime(&["sbpl", "fmt", "--check", name]);
+    assert_eq!(check.status.code(), Some(1));
+    assert_eq!(String::from_utf8(check.stdout).unwrap(), format!("would change {name}\n"));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    let printed = String::from_utf8(runtime(&["sbpl", "fmt", "--stdout", name]).stdout).unwrap();
+    assert_eq!(runtime(&["sbpl", "fmt", name]).status.code(), Some(0));
+    let laid_out = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(laid_out, printed);
+    assert_eq!(laid_out, std::fs::read_to_string(fixture("odd-layout.expected")).unwrap());
+    assert_eq!(runtime(&["sbpl", "fmt", "--check", name]).status.code(), Some(0));
+    assert!(runtime(&["sbpl", "fmt", name]).stdout.is_empty());
+}
+
+#[test]
+fn a_file_that_cannot_be_read_leaves_all_as_they_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let (odd, broken) = (directory.path().join("odd.sb"), directory.path().join("broken.sb"));
+    std::fs::copy(fixture("odd-layout.sb"), &odd).unwrap();
+    std::fs::copy(fixture("broken/unbalanced.sb"), &broken).unwrap();
+    let output = runtime(&["sbpl", "fmt", odd.to_str().unwrap(), broken.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("broken.sb:2:1"));
+    assert_eq!(std::fs::read(&odd).unwrap(), std::fs::read(fixture("odd-layout.sb")).unwrap());
+}
+
+#[test]
+fn layouts_keep_every_decision() {
+    use runtime::sbpl::{NoImports, Params, Policy, Source, format};
+    for (name, text) in profiles("decisions") {
+        let laid_out = format(&Source::new(&name, &text)).unwrap();
+        let params: Params = [("HOME".to_owned(), "/h".to_owned()), ("EMPTY".to_owned(), String::new())].into();
+        let compile = |text: &str| Policy::compile(&[Source::new(&name, text)], &params, &NoImports).unwrap();
+        let rules = |policy: &Policy| -> Vec<String> {
+            policy
+                .rules()
+                .iter()
+                .map(|rule| format!("{} {:?} {:?}", rule.action, rule.operations, rule.filter))
+                .collect()
+        };
+        assert_eq!(rules(&compile(&text)), rules(&compile(&laid_out)), "{name}");
+    }
+}

@@ -1,0 +1,120 @@
+//! `sbpl lint`: every id with a failing and a passing profile and a paragraph; every form of report; the exit status.
+
+use std::collections::BTreeSet;
+
+use runtime::sbpl::{NoImports, Params, Source, lint};
+
+use super::support::{fixture, runtime};
+
+fn ids_of(path: &std::path::Path) -> BTreeSet<String> {
+    let source = Source::new("p.sb", std::fs::read_to_string(path).unwrap());
+    lint(&[source], &Params::new(), &NoImports).findings.into_iter().map(|finding| finding.id).collect()
+}
+
+fn fixture_ids() -> BTreeSet<String> {
+    let directory = std::fs::read_dir(fixture("lint")).unwrap();
+    directory.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn every_lint_fails_and_passes_its_fixtures() {
+    for id in fixture_ids() {
+        let failing = ids_of(&fixture(&format!("lint/{id}/fail.sb")));
+        assert!(failing.contains(&id), "{id}: fail.sb gives {failing:?}");
+        let passing = ids_of(&fixture(&format!("lint/{id}/pass.sb")));
+        assert!(!passing.contains(&id), "{id}: pass.sb gives {passing:?}");
+    }
+}
+
+#[test]
+fn documentation_and_fixtures_name_the_same_ids() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/lints-sbpl.md")).unwrap();
+    let documented: BTreeSet<String> =
+        text.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).map(str::to_owned).collect();
+    assert_eq!(documented, fixture_ids());
+}
+
+#[test]
+fn every_error_of_a_profile_is_documented() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/lints-sbpl.md")).unwrap();
+    for source in [
+        "lex.rs",
+        "form.rs",
+        "compile.rs",
+        "eval/mod.rs",
+        "eval/core.rs",
+        "eval/special.rs",
+        "eval/builtin.rs",
+        "eval/rules.rs",
+        "eval/filters.rs",
+        "eval/lists.rs",
+    ] {
+        let path = format!("{}/src/sbpl/{source}", env!("CARGO_MANIFEST_DIR"));
+        let code = std::fs::read_to_string(path).unwrap();
+        for call in ["Fault::new(\"", "Fault::stop(\"", "self.error(\"", "self.warn(\""] {
+            for (at, _) in code.match_indices(call) {
+                let id = code[at + call.len()..].split('"').next().unwrap();
+                assert!(text.contains(&format!("`{id}`")), "{source}: {id} is not documented");
+            }
+        }
+    }
+}
+
+#[test]
+fn parameters_that_are_not_given_do_not_hide_a_profile() {
+    let text = "(version 1)\n(deny default)\n(allow file-read* (subpath (string-append (param \"HOME\") \"/x\")))\n\
+                (if (param \"NET\") (allow network*) (allow signal))\n(deny sysctl-read)\n(allow sysctl*)\n";
+    let report = lint(&[Source::new("p.sb", text)], &Params::new(), &NoImports);
+    let ids: Vec<&str> = report.findings.iter().map(|finding| finding.id.as_str()).collect();
+    assert!(report.complete);
+    assert_eq!(ids, ["shadowed-rule"]);
+}
+
+fn status(arguments: &[&str]) -> Option<i32> {
+    let mut all = vec!["sbpl", "lint"];
+    all.extend(arguments);
+    runtime(&all).status.code()
+}
+
+#[test]
+fn the_exit_status_says_yes_no_or_could_not_answer() {
+    let path = |relative: &str| fixture(relative).to_str().unwrap().to_owned();
+    let (clean, warned, wrong) =
+        (path("lint/trace/pass.sb"), path("lint/trace/fail.sb"), path("lint/shadowed-rule/fail.sb"));
+    let broken = path("broken/typo.sb");
+    for (arguments, code) in [
+        (vec![clean.as_str()], 0),
+        (vec![&warned], 0),
+        (vec!["--deny", "warnings", &warned], 1),
+        (vec!["--deny", "warnings", &clean], 0),
+        (vec![&wrong], 1),
+        (vec![&clean, &wrong], 1),
+        (vec![&path("lint/missing-version/fail.sb")], 1),
+        (vec![&broken], 3),
+        (vec![&wrong, &broken], 3),
+        (vec!["/nonexistent.sb"], 3),
+        (vec![], 2),
+    ] {
+        assert_eq!(status(&arguments), Some(code), "{arguments:?}");
+    }
+}
+
+#[test]
+fn every_form_of_report_carries_every_finding() {
+    let wrong = fixture("lint/shadowed-rule/fail.sb").to_str().unwrap().to_owned();
+    for (format, needle) in [
+        ("human", "shadowed-rule/fail.sb:3:1"),
+        ("json", "\"line\": 3"),
+        ("sarif", "\"startLine\": 3"),
+        ("github", "line=3,col=1,title=shadowed-rule"),
+        ("junit", "fail.sb:3:1 [shadowed-rule]"),
+    ] {
+        let output = runtime(&["sbpl", "lint", "--format", format, &wrong]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(needle), "{format}: {text}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+    let object: serde_json::Value =
+        serde_json::from_slice(&runtime(&["--json", "sbpl", "lint", &wrong]).stdout).unwrap();
+    assert_eq!((&object["ok"], &object["findings"][0]["id"]), (&false.into(), &"shadowed-rule".into()));
+}
