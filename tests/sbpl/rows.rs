@@ -9,19 +9,19 @@ use std::collections::BTreeMap;
 use runtime::sbpl::{Answer, Params, Query};
 
 /// One expectation.
-pub struct Row {
-    pub line: usize,
-    pub decision: String,
-    pub label: String,
-    pub query: Query,
-    pub reason: Option<String>,
+pub(crate) struct Row {
+    pub(crate) line: usize,
+    pub(crate) decision: String,
+    pub(crate) label: String,
+    pub(crate) query: Query,
+    pub(crate) reason: Option<String>,
 }
 
 /// Rules by label: the file's name and the line of the rule.
-pub type Labels = BTreeMap<String, (String, u32)>;
+pub(crate) type Labels = BTreeMap<String, (String, u32)>;
 
 /// The labels of one profile text.
-pub fn labels(name: &str, text: &str) -> Labels {
+pub(crate) fn labels(name: &str, text: &str) -> Labels {
     let mut labels = Labels::new();
     for (number, line) in (1..).zip(text.lines()) {
         if let Some((_, label)) = line.rsplit_once(";@") {
@@ -34,7 +34,7 @@ pub fn labels(name: &str, text: &str) -> Labels {
 }
 
 /// The rows of one table text.
-pub fn rows(name: &str, text: &str) -> Vec<Row> {
+pub(crate) fn rows(name: &str, text: &str) -> Vec<Row> {
     let mut rows = Vec::new();
     for (line, row) in (1..).zip(text.lines()) {
         let Some(row) = row.strip_prefix(";? ") else { continue };
@@ -59,7 +59,7 @@ pub fn rows(name: &str, text: &str) -> Vec<Row> {
 }
 
 /// The parameters of one table text.
-pub fn params(text: &str) -> Params {
+pub(crate) fn params(text: &str) -> Params {
     text.lines()
         .filter_map(|line| line.strip_prefix(";! "))
         .map(|pair| pair.split_once('=').unwrap())
@@ -69,7 +69,7 @@ pub fn params(text: &str) -> Params {
 
 impl Row {
     /// What is wrong with the answer, if anything.
-    pub fn complaint(&self, name: &str, labels: &Labels, answer: &Answer) -> Option<String> {
+    pub(crate) fn complaint(&self, name: &str, labels: &Labels, answer: &Answer) -> Option<String> {
         let expected = match self.label.as_str() {
             "-" => None,
             label => Some(labels.get(label).unwrap_or_else(|| panic!("{name}:{}: no rule ;@{label}", self.line))),
