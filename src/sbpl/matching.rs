@@ -142,7 +142,10 @@ impl<'a> View<'a> {
             },
             Filter::Target(relation) => match self.target {
                 Target::Process(own) => related(*own, *relation),
-                Target::None => Truth::Unknown(Reason::Attribute("target process")),
+                // Some operations on processes are asked about by another name (`process-codesigning`).
+                Target::None | Target::Name(_) if vocabulary::target_fits(self.access.operation) => {
+                    Truth::Unknown(Reason::Attribute("target process"))
+                }
                 _ => Truth::No,
             },
             Filter::Network(network) => self.network(network),

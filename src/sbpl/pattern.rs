@@ -248,6 +248,9 @@ pub(crate) fn build(trees: &[&Node]) -> Result<meta::Regex, PatternError> {
         .configure(
             meta::Config::new()
                 .utf8_empty(false)
+                // Building whole automata ahead took most of a profile's compilation; states are built as paths need them.
+                .dfa(false)
+                .onepass(false)
                 .nfa_size_limit(Some(MAX_AUTOMATON_BYTES * trees.len().max(1)))
                 .match_kind(regex_automata::MatchKind::All),
         )

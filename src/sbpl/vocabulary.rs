@@ -94,6 +94,11 @@ pub(crate) fn path_fits(operation: &Operation) -> bool {
     PATHS.iter().any(|own| covers(own, operation))
 }
 
+/// Whether accesses of this operation have a target process.
+pub(crate) fn target_fits(operation: &Operation) -> bool {
+    TARGETS.iter().any(|own| covers(own, operation))
+}
+
 fn covers(own: &str, operation: &Operation) -> bool {
     Operation::new(own).covers(operation)
 }

@@ -25,7 +25,7 @@ const REGEXES: [&str; 8] = ["^/a", "\\.pem$", "^/(a|h)/[^/]+$", "b", "[[:alpha:]
 const NAMES: [&str; 4] = ["com.example.a", "kern.osversion", "", "x"];
 
 /// Programs that run into a bound.
-pub const ENDLESS: [&str; 8] = [
+pub(crate) const ENDLESS: [&str; 8] = [
     "(define (f) (f)) (f)",
     "(define (f) (+ 1 (f))) (f)",
     "(define (f s) (f (string-append s s))) (f \"x\")",
@@ -47,7 +47,7 @@ struct Program {
 }
 
 /// A program of up to 24 top-level forms.
-pub fn program(random: &mut Random) -> String {
+pub(crate) fn program(random: &mut Random) -> String {
     let mut program = Program { text: String::from("(version 1)\n"), texts: Vec::new(), filters: Vec::new(), names: 0 };
     for _ in 0..=random.below(24) {
         let form = program.form(random, 3);

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const MAX_TIME: Duration = Duration::from_secs(60);
 
 /// Small, fast, and the same on every machine (xorshift64*, Marsaglia 2003, Vigna 2016).
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     fn new(seed: u64) -> Self {

@@ -53,7 +53,7 @@ const TOKENS: [&str; 44] = [
 ];
 
 /// One text of the corpus after one to eight mutations.
-pub fn mutate(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+pub(crate) fn mutate(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     let mut text = random.pick(corpus).clone();
     // Long texts are cut, so that mutations are dense.
     if text.len() > 2_000 && random.below(4) > 0 {
