@@ -118,12 +118,14 @@ fn print(emission: &Emission, args: &Args) -> Result<(), Failure> {
         Fate::Refused { shut, older_file_stands } => {
             for name in shut {
                 let gate = gate(*name);
-                eprintln!("error: {name}: not promotable: {}", listed(&gate.reasons()));
+                super::note_line(&format!("error: {name}: not promotable: {}", listed(&gate.reasons())));
                 print_details(&gate.details());
             }
-            eprintln!("  nothing was written to {out}");
+            super::note_line(&format!("  nothing was written to {out}"));
             if *older_file_stands {
-                eprintln!("  an older file stands at {out}; it does not come from this bundle's verdict");
+                super::note_line(&format!(
+                    "  an older file stands at {out}; it does not come from this bundle's verdict"
+                ));
             }
             Ok(())
         }
@@ -133,7 +135,7 @@ fn print(emission: &Emission, args: &Args) -> Result<(), Failure> {
 fn print_details(details: &Value) {
     for (word, about) in details.as_object().into_iter().flatten() {
         for text in about.as_array().into_iter().flatten().filter_map(Value::as_str) {
-            eprintln!("  {word}: {text}");
+            super::note_line(&format!("  {word}: {text}"));
         }
     }
 }

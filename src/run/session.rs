@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::Sha256Hex;
+use crate::base::error_chain;
 use crate::base::ids::{RunId, file_stem};
 use crate::base::json;
 use crate::base::rel_path::RelPath;
@@ -19,7 +20,7 @@ use crate::event::{
 use crate::fixture::{FixtureError, FixtureSet};
 use crate::host::Host;
 use crate::lane::{PrepareError, Prepared, apply_preflight, oracle_rows, prepare};
-use crate::os::lock::LockMode;
+use crate::os::lock::{LockError, LockMode};
 use crate::plan::{CompiledPlan, Lanes, Plan};
 use crate::registry::{Place, read_profile_text};
 use crate::sandbox::Layers;
@@ -140,7 +141,8 @@ impl RunError {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::ChannelNotAvailable { .. } | Self::OtherWorld { .. } | Self::Cancelled { .. } => true,
-            Self::Bundle { source, .. } => matches!(source, BundleError::Lock(_) | BundleError::RunExists { .. }),
+            Self::Bundle { source: BundleError::Lock(error), .. } => !matches!(error, LockError::Io { .. }),
+            Self::Bundle { source, .. } => matches!(source, BundleError::RunExists { .. }),
             Self::UnknownChannel(_) | Self::Prepare(_) | Self::Worker { .. } => false,
         }
     }
@@ -310,7 +312,7 @@ impl Session<'_> {
     fn finish(mut self, executed: Result<Executed, FixtureError>) -> Result<RunBundle, BundleError> {
         let (executed, error) = match executed {
             Ok(executed) => (executed, None),
-            Err(error) => (Executed::default(), Some(error.to_string())),
+            Err(error) => (Executed::default(), Some(error_chain(&error))),
         };
         let baseline = executed.baseline;
         let results = self.profile_results(executed.scenario);
@@ -464,7 +466,9 @@ impl Session<'_> {
         counts: Counts,
         failed: bool,
     ) -> Summary {
-        let status = match (failed, self.options.dry, mismatches.mismatches.is_empty()) {
+        // Without the scenario lane no row could have met an expectation.
+        let met = mismatches.mismatches.is_empty() && self.lanes.scenario;
+        let status = match (failed, self.options.dry, met) {
             (true, ..) => RunStatusWord::Failed,
             (_, true, _) => RunStatusWord::Dry,
             (.., true) => RunStatusWord::Ok,
