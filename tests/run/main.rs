@@ -10,6 +10,7 @@ mod determinism;
 mod effects;
 mod hostile;
 mod interrupted;
+mod missing_layer;
 mod ordinary_user;
 mod own_record;
 mod random_plan;
