@@ -12,6 +12,11 @@ use crate::promotion::{Emission, EmitError, EmitRequest, Fate, GateName, emit_pr
 
 /// Arguments of `emit-promotion`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  runtime emit-promotion --bundle out --out packet.json
+  runtime emit-promotion --bundle out --out packet.json --require linux_enforcement
+
+Exit status: 0 the packet is written, 1 a required gate is shut (nothing is written), 2 usage, 3 no packet can be derived.")]
 pub(crate) struct Args {
     /// A bundle root (its LATEST is followed) or one run's directory
     #[arg(long, value_name = "DIR")]
