@@ -44,6 +44,10 @@ pub fn execute(
     host: &Host,
     cancel: &Cancel,
 ) -> (ProbeFacts, Observation, Option<EnforcementReport>) {
+    if what.probe.performed.is_none() {
+        // Nothing is started for an operation that nothing here can perform; the row says so.
+        return (what.probe.clone(), Observation::default(), None);
+    }
     let params = params(what.fixture_dir.path());
     let mut probe = ProbeFacts { resolved_target: resolve(&what.probe.target, &params), ..what.probe.clone() };
     if let Err(error) = what.fixture_dir.rebuild(what.fixtures) {

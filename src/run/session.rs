@@ -15,7 +15,8 @@ use crate::bundle::layout::{self, name};
 use crate::bundle::{ApplyPreflight, BundleError, Identity, OpenBundle, Outcome, RunLock, RunManifest, SealedBundle};
 use crate::event::{
     BASELINE_SCHEMA, BaselineDocument, MismatchSummary, ORACLE_SCHEMA, OracleDocument, OracleRow, ProfileResults,
-    RESULTS_SCHEMA, RunnerInfo, mismatch_packets, mismatch_summary, normalise, path_witnesses,
+    RESULTS_SCHEMA, RunnerInfo, control, meets_expectation, mismatch_packets, mismatch_summary, normalise,
+    path_witnesses,
 };
 use crate::fixture::{FixtureError, FixtureSet};
 use crate::host::Host;
@@ -315,7 +316,7 @@ impl Session<'_> {
             Err(error) => (Executed::default(), Some(error_chain(&error))),
         };
         let baseline = executed.baseline;
-        let results = self.profile_results(executed.scenario);
+        let results = self.profile_results(executed.scenario, &baseline);
         if self.lanes.scenario && error.is_none() {
             self.bundle.write_json(&name(layout::RUNTIME_RESULTS), &results)?;
         }
@@ -381,12 +382,15 @@ impl Session<'_> {
     fn profile_results(
         &self,
         rows: IndexMap<String, Vec<crate::event::ResultRow>>,
+        baseline: &[crate::event::BaselineRow],
     ) -> IndexMap<String, ProfileResults> {
         let mut results = IndexMap::new();
         for (id, probes) in rows {
             let Some(profile) = self.prepared.profiles.iter().find(|profile| profile.id == id) else { continue };
             let blocked = probes.iter().any(|row| row.error.is_some());
-            let status = match (blocked, probes.iter().all(|row| row.matches == Some(true))) {
+            let met =
+                |row: &crate::event::ResultRow| meets_expectation(row, control(baseline, &id, &row.expectation_id));
+            let status = match (blocked, probes.iter().all(met)) {
                 (true, _) => "blocked",
                 (false, true) => "ok",
                 (false, false) => "partial",
