@@ -9,3 +9,10 @@ pub mod json;
 pub mod position;
 pub mod rel_path;
 pub mod time;
+
+/// An error with its causes as one text, outermost first.
+#[must_use]
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

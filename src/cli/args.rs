@@ -4,7 +4,18 @@ use clap::{Parser, Subcommand};
 
 /// Does this sandbox policy really allow and deny what we think? Run it, keep the evidence, gate on it.
 #[derive(Debug, Parser)]
-#[command(name = "runtime", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "runtime",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Examples:
+  runtime status --format table
+  runtime run --plan plans/linux-baseline/plan.json --channel direct --out out
+  runtime emit-promotion --bundle out --out packet.json --require linux_enforcement
+
+Exit status: 0 done or yes, 1 the answer is no, 2 usage, 3 could not answer."
+)]
 pub(crate) struct Cli {
     /// Print one JSON object instead of text (errors too)
     #[arg(long, global = true)]

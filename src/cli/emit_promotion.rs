@@ -12,6 +12,11 @@ use crate::promotion::{Emission, EmitError, EmitRequest, Fate, GateName, emit_pr
 
 /// Arguments of `emit-promotion`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  runtime emit-promotion --bundle out --out packet.json
+  runtime emit-promotion --bundle out --out packet.json --require linux_enforcement
+
+Exit status: 0 the packet is written, 1 a required gate is shut (nothing is written), 2 usage, 3 no packet can be derived.")]
 pub(crate) struct Args {
     /// A bundle root (its LATEST is followed) or one run's directory
     #[arg(long, value_name = "DIR")]
@@ -118,12 +123,14 @@ fn print(emission: &Emission, args: &Args) -> Result<(), Failure> {
         Fate::Refused { shut, older_file_stands } => {
             for name in shut {
                 let gate = gate(*name);
-                eprintln!("error: {name}: not promotable: {}", listed(&gate.reasons()));
+                super::note_line(&format!("error: {name}: not promotable: {}", listed(&gate.reasons())));
                 print_details(&gate.details());
             }
-            eprintln!("  nothing was written to {out}");
+            super::note_line(&format!("  nothing was written to {out}"));
             if *older_file_stands {
-                eprintln!("  an older file stands at {out}; it does not come from this bundle's verdict");
+                super::note_line(&format!(
+                    "  an older file stands at {out}; it does not come from this bundle's verdict"
+                ));
             }
             Ok(())
         }
@@ -133,7 +140,7 @@ fn print(emission: &Emission, args: &Args) -> Result<(), Failure> {
 fn print_details(details: &Value) {
     for (word, about) in details.as_object().into_iter().flatten() {
         for text in about.as_array().into_iter().flatten().filter_map(Value::as_str) {
-            eprintln!("  {word}: {text}");
+            super::note_line(&format!("  {word}: {text}"));
         }
     }
 }

@@ -82,12 +82,12 @@ impl Failure {
             }});
             let _ = super::print_line(&document::to_pretty(&object));
         } else {
-            eprintln!("error: {}", self.error);
+            super::note_line(&format!("error: {}", self.error));
             for cause in causes {
-                eprintln!("  caused by: {cause}");
+                super::note_line(&format!("  caused by: {cause}"));
             }
             if let Some(hint) = &self.hint {
-                eprintln!("  hint: {hint}");
+                super::note_line(&format!("  hint: {hint}"));
             }
         }
         self.exit.into()

@@ -40,6 +40,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // clap knows whether this is --help (stdout, 0) or a usage error (stderr, 2).
+            if error.use_stderr() && wants_json(&context.args) {
+                let text = error.render().to_string();
+                return Failure::usage(text.trim().trim_start_matches("error: ")).report(true);
+            }
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -49,6 +53,11 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) => failure.report(json),
     }
+}
+
+/// Whether the arguments ask for JSON; they need not be valid otherwise. What follows `--` belongs to another command.
+fn wants_json(args: &[std::ffi::OsString]) -> bool {
+    args.iter().skip(1).take_while(|arg| *arg != "--").any(|arg| arg == "--json")
 }
 
 fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
@@ -80,5 +89,34 @@ fn print_line(text: &str) -> Result<(), Failure> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::from(error)),
         _ => Ok(()),
+    }
+}
+
+/// Prints one line on stderr. A stderr that is closed takes nothing away from what the command does, so it is no error.
+fn note_line(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// A text of a document for a terminal: control characters are shown, not obeyed.
+fn printable(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
+    text.chars().map(escaped).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown() {
+        assert_eq!(printable("/a\nb\u{1b}[31m\u{9b}é\\"), "/a\\nb\\u{1b}[31m\\u{9b}é\\");
+    }
+
+    #[test]
+    fn json_is_known_before_the_arguments_are_valid() {
+        let asked = |args: &[&str]| wants_json(&args.iter().map(Into::into).collect::<Vec<_>>());
+        assert!(asked(&["runtime", "run", "--json"]));
+        assert!(!asked(&["runtime", "sandbox", "run", "--", "tool", "--json"]));
     }
 }

@@ -1,5 +1,6 @@
 //! `run`: a plan under its policies, into a committed bundle.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use serde_json::json;
 
 use crate::base::ids::RunId;
 use crate::base::json as document;
+use crate::bundle::BundleError;
 use crate::fixture::FixtureSet;
 use crate::os::lock::LockMode;
 use crate::plan::{self, Filters};
@@ -114,13 +116,15 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
 
 fn options(args: &Args, context: &Context, plan_path: &Path) -> Result<RunOptions, Failure> {
     let beside = || plan_path.parent().unwrap_or(&context.cwd).join("out");
-    let run_id = match context.env_text("SANDBOX_LORE_RUN_ID") {
-        Some(text) => RunId::try_from(text.to_owned())
-            .map_err(|error| Failure::usage(format_args!("SANDBOX_LORE_RUN_ID {text:?} {error}")))?,
+    let run_id = match context.env.get(OsStr::new("SANDBOX_LORE_RUN_ID")).filter(|value| !value.is_empty()) {
+        // An id that was asked for is taken or refused, never replaced.
+        Some(value) => RunId::try_from(value.to_string_lossy().into_owned())
+            .map_err(|error| Failure::usage(format_args!("SANDBOX_LORE_RUN_ID {value:?} {error}")))?,
         None => RunId::random(),
     };
+    let timeout = seconds("--lock-timeout-seconds", args.lock_timeout_seconds)?;
     let lock_mode = match args.lock_mode.as_str() {
-        "wait" => LockMode::Wait { timeout: seconds("--lock-timeout-seconds", args.lock_timeout_seconds)? },
+        "wait" => LockMode::Wait { timeout },
         _ => LockMode::Fail,
     };
     let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -147,7 +151,7 @@ fn failure(error: RunError, args: &Args) -> Failure {
     let hint = match &error {
         RunError::OtherWorld { .. } => Some("--rebind-world runs it all the same; such evidence is never promotable"),
         RunError::ChannelNotAvailable { .. } => Some("on this system use --channel direct"),
-        RunError::Bundle { .. } if refusal && args.lock_mode == "fail" => {
+        RunError::Bundle { source: BundleError::Lock(_), .. } if refusal && args.lock_mode == "fail" => {
             Some("--lock-mode wait waits for the other run to end")
         }
         _ => None,
@@ -169,6 +173,7 @@ fn show(bundle: &RunBundle, registry: &str, out: &Path, json: bool) -> Result<()
             "registry": registry,
             "summary": bundle.summary,
             "mismatches": bundle.mismatches.mismatches,
+            "error": bundle.mismatches.error,
         })));
     }
     let summary = &bundle.summary;
@@ -176,22 +181,28 @@ fn show(bundle: &RunBundle, registry: &str, out: &Path, json: bool) -> Result<()
     print_line(&format!("registry  {registry}"))?;
     print_line(&counts_line(summary.profile_count, summary.scenario_count, &summary.counts))?;
     for mismatch in &bundle.mismatches.mismatches {
+        let text = super::printable;
         let actual = mismatch.actual.map_or_else(|| "not observed".to_owned(), |actual| actual.to_string());
         print_line(&format!(
             "  {}  {}  {} {}: expected {}, {actual} ({})",
             mismatch.mismatch_type,
-            mismatch.profile_id,
-            mismatch.operation,
-            mismatch.path,
+            text(&mismatch.profile_id),
+            text(&mismatch.operation),
+            text(&mismatch.path),
             mismatch.expected,
-            mismatch.notes
+            text(&mismatch.notes)
         ))?;
     }
-    let what = match (summary.status, summary.scenario_count) {
-        (RunStatusWord::Ok, _) => "all expectations met",
-        (RunStatusWord::Partial, _) => "not all expectations met",
-        (RunStatusWord::Failed, _) => "the run failed",
-        (RunStatusWord::Dry, _) => "nothing was executed (--dry)",
+    let what = match (summary.status, &bundle.mismatches.error) {
+        (RunStatusWord::Ok, _) => "all expectations met".to_owned(),
+        (RunStatusWord::Partial, _) if !summary.lanes.scenario => {
+            "no expectation was checked: the plan's scenario lane is off".to_owned()
+        }
+        (RunStatusWord::Partial, _) => "not all expectations met".to_owned(),
+        (RunStatusWord::Failed, error) => {
+            format!("the run failed: {}", super::printable(error.as_deref().unwrap_or("no reason was recorded")))
+        }
+        (RunStatusWord::Dry, _) => "nothing was executed (--dry)".to_owned(),
     };
     print_line(&format!("result    {what}"))?;
     print_line(&format!("[+] wrote {}", out.join(&summary.run_id).display()))?;

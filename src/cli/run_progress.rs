@@ -40,16 +40,16 @@ impl Observer for RunProgress {
         match (progress, self.terminal) {
             (Progress::Started { executions, .. }, true) => self.start(*executions),
             (Progress::Started { run_id, profiles, executions }, false) => {
-                eprintln!("run {run_id}: {profiles} profiles, {executions} executions");
+                super::note_line(&format!("run {run_id}: {profiles} profiles, {executions} executions"));
             }
             (Progress::Executed { profile_id, .. }, true) => {
                 if let Some(bar) = self.bar.get() {
-                    bar.set_message(profile_id.clone());
+                    bar.set_message(super::printable(profile_id));
                     bar.inc(1);
                 }
             }
             (Progress::ProfileDone { profile_id, probes, matches }, false) => {
-                eprintln!("{profile_id}: {matches} of {probes} match");
+                super::note_line(&format!("{}: {matches} of {probes} match", super::printable(profile_id)));
             }
             _ => {}
         }

@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> CliResult {
         file.write_all(text.as_bytes()).context("cannot write the report").map_err(set_up)?;
     }
     if supervised.records_dropped > 0 {
-        eprintln!("warning: {} decisions were not kept", supervised.records_dropped);
+        super::note_line(&format!("warning: {} decisions were not kept", supervised.records_dropped));
     }
     Ok(exit(&supervised, args, signal.load(Ordering::SeqCst)))
 }
@@ -100,11 +100,11 @@ fn exit(supervised: &Supervised, args: &Args, signal: usize) -> Exit {
     }
     if let Some(errno) = supervised.exec_errno {
         let why = std::io::Error::from_raw_os_error(errno);
-        eprintln!("error: cannot execute {}", Path::new(&args.command[0]).display());
-        eprintln!("  caused by: {why}");
+        super::note_line(&format!("error: cannot execute {}", Path::new(&args.command[0]).display()));
+        super::note_line(&format!("  caused by: {why}"));
         if let Some(denied) = supervised.records.iter().find(|record| record.decision == Decision::Deny) {
             let rule = denied.rule.as_ref().map_or("no rule".to_owned(), ToString::to_string);
-            eprintln!("  hint: {} on {} was denied by {rule}", denied.operation, denied.target);
+            super::note_line(&format!("  hint: {} on {} was denied by {rule}", denied.operation, denied.target));
         }
     }
     Exit::OfCommand(match supervised.end {

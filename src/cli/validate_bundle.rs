@@ -13,6 +13,12 @@ use crate::vocab::{Finding, Severity};
 
 /// Arguments of `validate-bundle`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  runtime validate-bundle --bundle out
+  runtime validate-bundle --bundle out/358378bd-74f8-4fad-9b2d-b418f7682f85 --json
+
+Exit status: 0 the bundle is what its index says, 1 it is not (every problem is listed), 2 usage, 3 there is no bundle to
+read.")]
 pub(crate) struct Args {
     /// A bundle root (its LATEST is followed) or one run's directory
     #[arg(long, value_name = "DIR")]

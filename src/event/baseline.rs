@@ -33,6 +33,8 @@ pub struct BaselineRow {
     pub profile_id: String,
     /// Probe name.
     pub probe_name: String,
+    /// Expectation of the scenario row this one is the control of; with the profile it names exactly one row.
+    pub expectation_id: String,
     /// Operation as the plan writes it.
     pub operation: String,
     /// Target as the plan writes it.
@@ -80,6 +82,12 @@ impl BaselineRow {
     }
 }
 
+/// The control of a scenario row: the same probe without a policy. Names need not be unique, expectations are.
+#[must_use]
+pub fn control<'a>(rows: &'a [BaselineRow], profile_id: &str, expectation_id: &str) -> Option<&'a BaselineRow> {
+    rows.iter().find(|row| row.profile_id == profile_id && row.expectation_id == expectation_id)
+}
+
 /// Makes the row of one probe in the baseline lane.
 #[must_use]
 pub fn baseline_row(probe: &ProbeFacts, seen: Observation) -> BaselineRow {
@@ -95,6 +103,7 @@ pub fn baseline_row(probe: &ProbeFacts, seen: Observation) -> BaselineRow {
         name: format!("baseline:{}:{}", probe.profile_id, probe.name),
         profile_id: probe.profile_id.clone(),
         probe_name: probe.name.clone(),
+        expectation_id: probe.expectation_id.clone(),
         operation: probe.operation.clone(),
         target: probe.target.clone(),
         primary_intent: json!({

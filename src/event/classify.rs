@@ -147,13 +147,14 @@ fn runtime_result(
     runner: &RunnerInfo,
 ) -> RuntimeResult {
     let fault = seen.fault.as_ref();
-    let applied = fault.is_none_or(|fault| fault.stage == crate::vocab::FailureStage::Probe && seen.effect.is_some());
+    let applied = seen.effect.is_some();
     let failed_probe = fault.is_none() && errno.is_some();
     RuntimeResult {
         status: match (fault, errno) {
             (Some(_), _) => "blocked",
             (None, Some(_)) => "errno",
-            (None, None) => "success",
+            (None, None) if applied => "success",
+            (None, None) => "blocked",
         },
         errno,
         runtime_result_schema_version: 1,
@@ -337,6 +338,15 @@ pub(super) mod tests {
             let seen = Observation { effect: effect(0), records: vec![record], ..Observation::default() };
             assert_eq!(classify(&facts, seen, &runner()).actual, actual, "{target}");
         }
+    }
+
+    #[test]
+    fn what_nothing_here_can_perform_is_not_observed_and_no_success() {
+        let facts = ProbeFacts { performed: None, ..probe("mach-lookup", Decision::Deny) };
+        let row = classify(&facts, Observation::default(), &runner());
+        assert_eq!((row.actual, row.matches, row.error), (None, None, None));
+        assert_eq!((row.runtime_result.status, row.runtime_result.apply_report), ("blocked", None));
+        assert_eq!(row.not_observed.as_deref(), Some("no driver performs this operation here"));
     }
 
     #[test]

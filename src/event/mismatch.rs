@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::vocab::{Decision, FailureStage};
 
-use super::baseline::BaselineRow;
+use super::baseline::{BaselineRow, control};
 use super::oracle::OracleRow;
 use super::row::{ProfileResults, ResultRow};
 
@@ -61,7 +61,7 @@ pub fn mismatch_summary(
     let mut mismatches = Vec::new();
     for (profile_id, profile) in results {
         for row in &profile.probes {
-            let control = baseline.iter().find(|b| b.profile_id == *profile_id && b.probe_name == row.name);
+            let control = control(baseline, profile_id, &row.expectation_id);
             if let Some(mismatch_type) = mismatch_type(row, control) {
                 mismatches.push(Mismatch {
                     world_id: world_id.to_owned(),
@@ -83,6 +83,12 @@ pub fn mismatch_summary(
         *counts.entry(mismatch.mismatch_type).or_insert(0) += 1;
     }
     MismatchSummary { world_id: world_id.to_owned(), generated_by: "runtime", mismatches, counts, error: None }
+}
+
+/// Whether a row met its expectation, its effect agreeing with the decision.
+#[must_use]
+pub fn meets_expectation(row: &ResultRow, control: Option<&BaselineRow>) -> bool {
+    mismatch_type(row, control).is_none()
 }
 
 /// The type of a row's mismatch, or `None` when the row matches and its effect agrees.
@@ -146,8 +152,7 @@ pub fn mismatch_packets(
             event["profile_id"] == mismatch.profile_id.as_str()
                 && event["expectation_id"] == mismatch.expectation_id.as_str()
         });
-        let probe_name = event.and_then(|event| event["probe_name"].as_str()).unwrap_or_default();
-        let control = baseline.iter().find(|row| row.profile_id == mismatch.profile_id && row.probe_name == probe_name);
+        let control = control(baseline, &mismatch.profile_id, &mismatch.expectation_id);
         let asked = oracle
             .iter()
             .find(|row| row.profile_id == mismatch.profile_id && row.expectation_id == mismatch.expectation_id);

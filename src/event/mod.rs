@@ -13,9 +13,9 @@ mod oracle;
 mod row;
 mod witness;
 
-pub use baseline::{BASELINE_SCHEMA, BaselineDocument, BaselineRow, baseline_row};
+pub use baseline::{BASELINE_SCHEMA, BaselineDocument, BaselineRow, baseline_row, control};
 pub use classify::classify;
-pub use mismatch::{Mismatch, MismatchSummary, mismatch_packets, mismatch_summary};
+pub use mismatch::{Mismatch, MismatchSummary, meets_expectation, mismatch_packets, mismatch_summary};
 pub use normalise::normalise;
 pub use observation::{Effect, Fault, Observation};
 pub use oracle::{ORACLE_SCHEMA, OracleDocument, OracleRow};

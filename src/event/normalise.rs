@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::vocab::{Decision, FailureStage};
 
-use super::baseline::BaselineRow;
+use super::baseline::{BaselineRow, control};
 use super::row::{ProfileResults, ResultRow};
 use super::witness::resolved_path;
 
@@ -22,7 +22,7 @@ pub fn normalise(
     let mut events = Vec::new();
     for (profile_id, profile) in results {
         for row in &profile.probes {
-            let control = baseline.iter().find(|b| b.profile_id == *profile_id && b.probe_name == row.name);
+            let control = control(baseline, profile_id, &row.expectation_id);
             events.push(event(world_id, run_id, profile_id, row, control));
         }
     }

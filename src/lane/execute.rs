@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::base::cancel::Cancel;
+use crate::base::error_chain;
 use crate::base::time::unix_seconds;
 use crate::denial::target_text;
 use crate::event::{Fault, Observation, ProbeFacts};
@@ -43,10 +44,14 @@ pub fn execute(
     host: &Host,
     cancel: &Cancel,
 ) -> (ProbeFacts, Observation, Option<EnforcementReport>) {
+    if what.probe.performed.is_none() {
+        // Nothing is started for an operation that nothing here can perform; the row says so.
+        return (what.probe.clone(), Observation::default(), None);
+    }
     let params = params(what.fixture_dir.path());
     let mut probe = ProbeFacts { resolved_target: resolve(&what.probe.target, &params), ..what.probe.clone() };
     if let Err(error) = what.fixture_dir.rebuild(what.fixtures) {
-        return (probe, faulty(FailureStage::Bootstrap, None, "fixture", chain(&error)), None);
+        return (probe, faulty(FailureStage::Bootstrap, None, "fixture", error_chain(&error)), None);
     }
     probe.intended_target = intended_target(&probe, what.fixture_dir.path());
     let job = ProbeJob {
@@ -66,7 +71,7 @@ pub fn execute(
         Ok(end) => observe(end, host),
         Err(error) => {
             let kind = Some(FailureKind::BootstrapExecFailed);
-            (faulty(FailureStage::Bootstrap, kind, "spawn", chain(&error)), None)
+            (faulty(FailureStage::Bootstrap, kind, "spawn", error_chain(&error)), None)
         }
     };
     observation.command = vec![command.exe.display().to_string(), WORKER_COMMAND.to_owned()];
@@ -138,9 +143,4 @@ fn fault(stage: FailureStage, kind: Option<FailureKind>, word: &str, message: St
 
 fn faulty(stage: FailureStage, kind: Option<FailureKind>, word: &str, message: String) -> Observation {
     Observation { fault: Some(fault(stage, kind, word, message)), ..Observation::default() }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::base::cancel::Cancel;
+use crate::base::error_chain;
 use crate::event::ProbeFacts;
 use crate::fixture::{FixtureDir, FixtureSet};
 use crate::host::Host;
@@ -46,7 +47,7 @@ pub fn apply_preflight(
         "runner": host.worker_exe.display().to_string(), "sandbox_check_self": self_check,
     });
     let outcome = match FixtureDir::create(&host.temp_dir) {
-        Err(error) => json!({"status": "error", "error": error.to_string()}),
+        Err(error) => json!({"status": "error", "error": error_chain(&error)}),
         Ok(fixture_dir) => {
             let fixtures = FixtureSet::empty();
             let what =

@@ -145,7 +145,19 @@ fn facts(profile: &CompiledProfile, row: &ProbeRow) -> Result<ProbeFacts, Prepar
     })
 }
 
-/// Names written as `${NAME}` in a target.
+/// Names written as `${NAME}` in a target; what has no end counts as one, so that it is refused and not taken as it stands.
 fn parameters(target: &str) -> BTreeSet<&str> {
-    target.split("${").skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
+    target.split("${").skip(1).map(|rest| rest.split_once('}').map_or(rest, |(name, _)| name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parameters;
+
+    #[test]
+    fn every_parameter_of_a_target_is_seen() {
+        assert_eq!(parameters("${FIXTURES}/a${B}").into_iter().collect::<Vec<_>>(), ["B", "FIXTURES"]);
+        assert_eq!(parameters("${FIXTURES/a").into_iter().collect::<Vec<_>>(), ["FIXTURES/a"]);
+        assert!(parameters("/a$b{c}").is_empty());
+    }
 }

@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -45,7 +45,7 @@ pub struct WorkerCommand {
     pub args: Vec<OsString>,
     /// The whole environment of the worker.
     pub env: Vec<(OsString, OsString)>,
-    /// Working directory.
+    /// Working directory; files can be made in it.
     pub cwd: PathBuf,
 }
 
@@ -117,7 +117,7 @@ pub fn run_worker(
     cancel: &Cancel,
 ) -> Result<WorkerEnd, WorkerError> {
     let (answer_read, answer_write) = pipe().map_err(WorkerError::Prepare)?;
-    let job_fd = job_file(job).map_err(WorkerError::Prepare)?;
+    let job_fd = job_file(job, &command.cwd).map_err(WorkerError::Prepare)?;
     let started_at = SystemTime::now();
     let start = Instant::now();
     let mut child = spawn(command, job_fd, answer_write)?;
@@ -148,9 +148,9 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read.into(), write.into()))
 }
 
-/// An unlinked file holding the job: unlike a pipe it takes any size without a reader.
-fn job_file(job: &[u8]) -> io::Result<OwnedFd> {
-    let mut file = tempfile::tempfile()?;
+/// An unlinked file in `dir` holding the job: unlike a pipe it takes any size without a reader.
+fn job_file(job: &[u8], dir: &Path) -> io::Result<OwnedFd> {
+    let mut file = tempfile::tempfile_in(dir)?;
     file.write_all(job)?;
     file.rewind()?;
     Ok(file.into())
@@ -282,7 +282,7 @@ mod tests {
             exe: "/bin/sh".into(),
             args: vec!["-c".into(), script.into()],
             env: vec![("PATH".into(), "/usr/bin:/bin".into())],
-            cwd: "/".into(),
+            cwd: "/tmp".into(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
+use crate::base::error_chain;
 use crate::denial::DecisionRecord;
 use crate::event::{Effect, Fault};
 use crate::sandbox::{self, End, Supervised, Trap};
@@ -79,11 +80,8 @@ fn execute(job: &ProbeJob, driver: Driver, policy: Option<&Policy>) -> Result<Pr
         Ok(fd) => perform(driver, &job.target, &mut File::from(fd)),
         Err(_) => 70,
     };
-    let supervised = sandbox::enter(&sandbox_job, body).map_err(|error| {
-        let chain = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source());
-        let text: Vec<String> = chain.map(ToString::to_string).collect();
-        fault(FailureStage::Apply, Some(FailureKind::ApplyFailed), "apply", text.join(": "))
-    })?;
+    let supervised = sandbox::enter(&sandbox_job, body)
+        .map_err(|error| fault(FailureStage::Apply, Some(FailureKind::ApplyFailed), "apply", error_chain(&error)))?;
     // Ours was the last writing end but for descendants of the probe, and those are gone: the end of file is certain.
     drop(report);
     let mut lines = String::new();

@@ -18,7 +18,7 @@ use crate::vocab::Decision;
 pub enum RunStatusWord {
     /// Every row matched.
     Ok,
-    /// Something did not match, was not observed or is in error.
+    /// Something did not match, was not observed or is in error, or no expectation was checked.
     Partial,
     /// The run itself failed.
     Failed,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use indexmap::IndexMap;
 
 use crate::base::cancel::Cancel;
-use crate::event::{BaselineRow, ResultRow, RunnerInfo, baseline_row, classify};
+use crate::event::{BaselineRow, ResultRow, RunnerInfo, baseline_row, classify, meets_expectation};
 use crate::fixture::{FixtureDir, FixtureError, FixtureSet};
 use crate::host::Host;
 use crate::lane::{Execution, Prepared, execute};
@@ -123,9 +123,20 @@ fn announce(task: &Task<'_>, step: Step, open: &[AtomicUsize], rows: &Mutex<Vec<
     task.observer.on(&Progress::Executed { lane, profile_id: prepared.id.clone(), probe: probe_name });
     if open[profile].fetch_sub(1, Ordering::AcqRel) == 1 {
         let rows = rows.lock().expect("no thread panics while it holds the rows");
-        let own = steps.iter().zip(rows.iter()).filter(|(step, _)| step.0 == profile);
-        let matches =
-            own.filter(|(_, row)| matches!(row, Some(Row::Scenario(row, _)) if row.matches == Some(true))).count();
+        // A probe's steps follow each other: the scenario's, then its control's.
+        let first = steps.partition_point(|step| step.0 < profile);
+        let own = rows[first..].iter().enumerate().take_while(|(at, _)| steps[first + at].0 == profile);
+        let matches = own
+            .filter(|(at, row)| {
+                let control = match rows.get(first + at + 1) {
+                    Some(Some(Row::Baseline(control))) if steps[first + at].1 == steps[first + at + 1].1 => {
+                        Some(&**control)
+                    }
+                    _ => None,
+                };
+                matches!(row, Some(Row::Scenario(row, _)) if meets_expectation(row, control))
+            })
+            .count();
         let probes = prepared.probes.len();
         task.observer.on(&Progress::ProfileDone { profile_id: prepared.id.clone(), probes, matches });
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::Sha256Hex;
+use crate::base::error_chain;
 use crate::base::ids::{RunId, file_stem};
 use crate::base::json;
 use crate::base::rel_path::RelPath;
@@ -14,12 +15,13 @@ use crate::bundle::layout::{self, name};
 use crate::bundle::{ApplyPreflight, BundleError, Identity, OpenBundle, Outcome, RunLock, RunManifest, SealedBundle};
 use crate::event::{
     BASELINE_SCHEMA, BaselineDocument, MismatchSummary, ORACLE_SCHEMA, OracleDocument, OracleRow, ProfileResults,
-    RESULTS_SCHEMA, RunnerInfo, mismatch_packets, mismatch_summary, normalise, path_witnesses,
+    RESULTS_SCHEMA, RunnerInfo, control, meets_expectation, mismatch_packets, mismatch_summary, normalise,
+    path_witnesses,
 };
 use crate::fixture::{FixtureError, FixtureSet};
 use crate::host::Host;
 use crate::lane::{PrepareError, Prepared, apply_preflight, oracle_rows, prepare};
-use crate::os::lock::LockMode;
+use crate::os::lock::{LockError, LockMode};
 use crate::plan::{CompiledPlan, Lanes, Plan};
 use crate::registry::{Place, read_profile_text};
 use crate::sandbox::Layers;
@@ -140,7 +142,8 @@ impl RunError {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::ChannelNotAvailable { .. } | Self::OtherWorld { .. } | Self::Cancelled { .. } => true,
-            Self::Bundle { source, .. } => matches!(source, BundleError::Lock(_) | BundleError::RunExists { .. }),
+            Self::Bundle { source: BundleError::Lock(error), .. } => !matches!(error, LockError::Io { .. }),
+            Self::Bundle { source, .. } => matches!(source, BundleError::RunExists { .. }),
             Self::UnknownChannel(_) | Self::Prepare(_) | Self::Worker { .. } => false,
         }
     }
@@ -310,10 +313,10 @@ impl Session<'_> {
     fn finish(mut self, executed: Result<Executed, FixtureError>) -> Result<RunBundle, BundleError> {
         let (executed, error) = match executed {
             Ok(executed) => (executed, None),
-            Err(error) => (Executed::default(), Some(error.to_string())),
+            Err(error) => (Executed::default(), Some(error_chain(&error))),
         };
         let baseline = executed.baseline;
-        let results = self.profile_results(executed.scenario);
+        let results = self.profile_results(executed.scenario, &baseline);
         if self.lanes.scenario && error.is_none() {
             self.bundle.write_json(&name(layout::RUNTIME_RESULTS), &results)?;
         }
@@ -379,12 +382,15 @@ impl Session<'_> {
     fn profile_results(
         &self,
         rows: IndexMap<String, Vec<crate::event::ResultRow>>,
+        baseline: &[crate::event::BaselineRow],
     ) -> IndexMap<String, ProfileResults> {
         let mut results = IndexMap::new();
         for (id, probes) in rows {
             let Some(profile) = self.prepared.profiles.iter().find(|profile| profile.id == id) else { continue };
             let blocked = probes.iter().any(|row| row.error.is_some());
-            let status = match (blocked, probes.iter().all(|row| row.matches == Some(true))) {
+            let met =
+                |row: &crate::event::ResultRow| meets_expectation(row, control(baseline, &id, &row.expectation_id));
+            let status = match (blocked, probes.iter().all(met)) {
                 (true, _) => "blocked",
                 (false, true) => "ok",
                 (false, false) => "partial",
@@ -464,7 +470,9 @@ impl Session<'_> {
         counts: Counts,
         failed: bool,
     ) -> Summary {
-        let status = match (failed, self.options.dry, mismatches.mismatches.is_empty()) {
+        // Without the scenario lane no row could have met an expectation.
+        let met = mismatches.mismatches.is_empty() && self.lanes.scenario;
+        let status = match (failed, self.options.dry, met) {
             (true, ..) => RunStatusWord::Failed,
             (_, true, _) => RunStatusWord::Dry,
             (.., true) => RunStatusWord::Ok,

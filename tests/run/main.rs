@@ -6,8 +6,12 @@
     reason = "tests start the binary, prepare files and may panic"
 )]
 
+mod determinism;
 mod effects;
+mod hostile;
 mod interrupted;
+mod missing_layer;
+mod ordinary_user;
 mod own_record;
 mod random_plan;
 mod shipped_plan;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::suite::{Probe, Suite, expect};
+use crate::suite::{Probe, Suite, expect, runtime};
 
 fn linked(profile: &str, probes: Vec<Probe>) -> Suite {
     Suite::new()
@@ -117,4 +117,58 @@ fn the_named_rule_is_the_one_of_the_own_call() {
     let mismatches = suite.document("mismatch_summary.json");
     let notes = mismatches["mismatches"][0]["notes"].as_str().unwrap();
     assert!(notes.contains("p0.sb:3"), "{notes}");
+}
+
+#[test]
+fn what_cannot_be_performed_here_is_not_observed_and_no_error() {
+    let suite = Suite::new().fixtures(json!([{"path": "x", "kind": "file"}])).profile(
+        "demo:a",
+        "(version 1)\n(deny default)\n",
+        vec![
+            Probe::new("mach", "mach-lookup", "com.example.service", "deny"),
+            Probe::new("read", "file-read-data", "${FIXTURES}/x", "deny"),
+        ],
+    );
+    let output = suite.run(&["--fail-on-mismatch"]);
+    expect(&output, 1);
+    let row = suite.row("demo:a", "mach");
+    assert_eq!((&row["actual"], &row["error"], &row["match"]), (&json!(null), &json!(null), &json!(null)), "{row:#}");
+    assert_eq!(row["runtime_result"]["status"], "blocked");
+    let counts = &suite.document("summary.json")["counts"];
+    assert_eq!((&counts["matches"], &counts["errors"], &counts["not_observed"]), (&json!(1), &json!(0), &json!(1)));
+    let baseline = suite.document("baseline_results.json");
+    assert_eq!(baseline["results"][0]["status"], json!(null), "the control knows nothing either");
+    assert_eq!(baseline["results"][0]["reached_primary_op"], false);
+    let (code, said) = suite.linux_gate();
+    assert!(code == 1 && said.contains("rows_unobserved"), "{said}");
+}
+
+#[test]
+fn probes_that_share_a_name_have_controls_of_their_own() {
+    let suite = Suite::new()
+        .fixtures(json!([
+            {"path": "x", "kind": "file"},
+            {"path": "closed", "kind": "file", "mode": "0000"},
+        ]))
+        .profile(
+            "demo:a",
+            "(version 1)\n(allow default)\n",
+            vec![
+                Probe::new("first", "file-read-data", "${FIXTURES}/x", "allow"),
+                Probe::new("second", "file-read-data", "${FIXTURES}/closed", "allow"),
+            ],
+        );
+    let plan = suite.write();
+    let path = suite.path().join("registry/probes.json");
+    let mut probes: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    probes["probes"]["demo:a:second"]["name"] = json!("first");
+    std::fs::write(&path, probes.to_string()).unwrap();
+    let out = suite.out();
+    expect(
+        &runtime(&["run", "--plan", plan.to_str().unwrap(), "--out", out.to_str().unwrap(), "--fail-on-mismatch"]),
+        0,
+    );
+    let events = suite.document("runtime_events.normalized.json");
+    let attribution = |at: usize| events[at]["policy_layers"]["attribution"].clone();
+    assert_eq!((attribution(0), attribution(1)), (json!("allow"), json!("platform_policy")));
 }

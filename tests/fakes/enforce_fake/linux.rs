@@ -22,6 +22,7 @@ pub(crate) fn main() {
         ["mode", mode, path] => make(mode, path),
         ["memfd-exec", program] => memfd_exec(program),
         ["threads", count, path] => threads(count, path),
+        ["without-landlock", program, rest @ ..] => without_landlock(program, rest),
         ["enter", profile, trap, action, path] => enter(profile, trap, action, path),
         _ => panic!("unknown action {args:?}"),
     }
@@ -42,6 +43,33 @@ fn call(number: &str, rest: &[&str]) {
     // SAFETY: a test of how calls are answered; string arguments are NUL-terminated and outlive the call.
     let result = unsafe { libc::syscall(number.parse().unwrap(), a, b, c, d, e, f) };
     println!("{result} {}", if result < 0 { errno() } else { 0 });
+}
+
+/// Becomes `program` on a kernel that answers ENOSYS to landlock_create_ruleset, as one without Landlock does.
+fn without_landlock(program: &str, rest: &[&str]) {
+    let errno = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned();
+    let number = u32::try_from(libc::SYS_landlock_create_ruleset).unwrap();
+    // Load the call's number (the first field of `seccomp_data`); on the one that is meant, answer; else allow.
+    let step = |code: u32, jt, jf, k| libc::sock_filter { code: u16::try_from(code).unwrap(), jt, jf, k };
+    let mut steps = [
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, number),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, errno),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program_of_filter = libc::sock_fprog { len: u16::try_from(steps.len()).unwrap(), filter: steps.as_mut_ptr() };
+    // SAFETY: PR_SET_NO_NEW_PRIVS takes plain numbers.
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
+    // SAFETY: the filter lives until the call returns; the kernel copies it.
+    let installed =
+        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, std::ptr::from_ref(&program_of_filter)) };
+    assert_eq!(installed, 0, "{}", std::io::Error::last_os_error());
+    let words: Vec<CString> = [&[program], rest].concat().iter().map(|word| CString::new(*word).unwrap()).collect();
+    let mut argv: Vec<_> = words.iter().map(|word| word.as_ptr()).collect();
+    argv.push(std::ptr::null());
+    // SAFETY: the array ends in a null pointer and its strings outlive the call.
+    unsafe { libc::execv(words[0].as_ptr(), argv.as_ptr()) };
+    panic!("cannot execute {program}: {}", std::io::Error::last_os_error());
 }
 
 /// getpid through the 32-bit entry.
