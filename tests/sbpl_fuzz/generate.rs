@@ -55,7 +55,7 @@ pub(crate) fn program(random: &mut Random) -> String {
         program.text.push('\n');
     }
     if random.below(400) == 0 {
-        program.text.push_str(*random.pick(&ENDLESS));
+        program.text.push_str(random.pick(&ENDLESS));
     }
     program.text
 }

@@ -2,6 +2,7 @@
 //! fuzzer below `fuzz/`.
 //!
 //! `SBPL_FUZZ_FACTOR=100 cargo test --release --test sbpl_fuzz -- --nocapture` runs a hundred times as long.
+#![expect(clippy::print_stdout, reason = "the number of executions is the result")]
 
 mod generate;
 mod mutate;
