@@ -55,7 +55,8 @@ pub(crate) fn program(random: &mut Random) -> String {
         program.text.push('\n');
     }
     if random.below(400) == 0 {
-        program.text.push_str(random.pick(&ENDLESS));
+        let endless: &str = random.pick::<&str>(&ENDLESS);
+        program.text.push_str(endless);
     }
     program.text
 }
