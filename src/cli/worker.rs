@@ -9,6 +9,9 @@ pub(crate) fn run() -> CliResult {
     let (job, answer) = process::worker_channel()
         .map_err(|error| anyhow::Error::new(error).context("this command is for workers only"))?;
     process::die_with_parent();
+    if !process::is_awaited(&answer) {
+        return Err(anyhow::anyhow!("whoever started this worker is gone").into());
+    }
     probe::serve(job, answer)?;
     Ok(Exit::Yes)
 }

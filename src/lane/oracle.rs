@@ -2,29 +2,30 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::error_chain;
 use crate::event::{OracleRow, ProbeFacts};
-use crate::sbpl::{Access, Decide, ProcessTarget, Target};
+use crate::sbpl::{Access, Decide, Policy, ProcessTarget, Target, Verdict};
 use crate::vocab::{Operation, Verdict3};
 
 use super::execute::resolve;
-use super::prepare::{PrepareError, PreparedProfile};
+use super::prepare::PreparedProfile;
 
 /// Asks the evaluator about every probe of `profile`, with the given parameter values.
 ///
-/// # Errors
-/// The profile does not compile with these values.
+/// A profile that does not compile with these values answers every question with `error` and the reason.
+#[must_use]
 pub fn oracle_rows(
     profile: &PreparedProfile,
     params: &BTreeMap<String, String>,
     world_id: &str,
     run_id: &str,
-) -> Result<Vec<OracleRow>, PrepareError> {
-    let policy = profile.policy(params)?;
-    Ok(profile.probes.iter().map(|probe| ask(&policy, probe, params, world_id, run_id)).collect())
+) -> Vec<OracleRow> {
+    let policy = profile.policy(params).map_err(|error| error_chain(&error));
+    profile.probes.iter().map(|probe| ask(policy.as_ref(), probe, params, world_id, run_id)).collect()
 }
 
 fn ask(
-    policy: &dyn Decide,
+    policy: Result<&Policy, &String>,
     probe: &ProbeFacts,
     params: &BTreeMap<String, String>,
     world_id: &str,
@@ -38,11 +39,11 @@ fn ask(
         (false, "self") => Target::Process(ProcessTarget::Itself),
         (false, name) => Target::Name(name),
     };
-    let verdict = policy.decide(&Access { operation: &operation, target });
-    let (decision, reason) = match verdict.decision {
-        Verdict3::Allow => ("allow", None),
-        Verdict3::Deny => ("deny", None),
-        Verdict3::Unknown(reason) => ("error", Some(reason)),
+    let (decision, rule, reason) = match policy.map(|policy| policy.decide(&Access { operation: &operation, target })) {
+        Ok(Verdict { decision: Verdict3::Allow, rule }) => ("allow", rule, None),
+        Ok(Verdict { decision: Verdict3::Deny, rule }) => ("deny", rule, None),
+        Ok(Verdict { decision: Verdict3::Unknown(reason), rule }) => ("error", rule, Some(reason)),
+        Err(why) => ("error", None, Some(why.clone())),
     };
     OracleRow {
         world_id: world_id.to_owned(),
@@ -56,7 +57,7 @@ fn ask(
         stage: "evaluator",
         source: "sbpl_evaluator",
         profile_id: probe.profile_id.clone(),
-        rule: verdict.rule,
+        rule,
         reason,
     }
 }

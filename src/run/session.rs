@@ -434,8 +434,7 @@ impl Session<'_> {
             let asked_about = self.host.temp_dir.join("runtime-fixtures-oracle").display().to_string();
             let params = std::collections::BTreeMap::from([("FIXTURES".to_owned(), asked_about)]);
             for profile in &self.prepared.profiles {
-                // It compiled before the run, with a path in place of the parameter.
-                oracle.extend(oracle_rows(profile, &params, self.world(), self.run_id()).unwrap_or_default());
+                oracle.extend(oracle_rows(profile, &params, self.world(), self.run_id()));
             }
             let document = OracleDocument {
                 schema_version: ORACLE_SCHEMA,

@@ -7,6 +7,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
@@ -74,5 +75,28 @@ pub fn die_with_parent() {
     #[cfg(target_os = "linux")]
     {
         let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    }
+}
+
+/// Whether somebody can still read what is written to `answer`, a pipe. False when whoever started this process died
+/// before [`die_with_parent`] could be asked for: then nothing would ever end it.
+#[must_use]
+pub fn is_awaited(answer: &File) -> bool {
+    let mut fds = [PollFd::new(answer, PollFlags::empty())];
+    // POLLERR is reported unasked for a pipe without readers (poll(2)).
+    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok() && !fds[0].revents().contains(PollFlags::ERR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_a_reader_is_not_awaited() {
+        let (reader, writer) = io::pipe().unwrap();
+        let writer = File::from(OwnedFd::from(writer));
+        assert!(is_awaited(&writer));
+        drop(reader);
+        assert!(!is_awaited(&writer));
     }
 }
