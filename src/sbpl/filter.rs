@@ -48,7 +48,7 @@ pub enum Filter {
 pub struct Opaque {
     /// Filter name as written.
     pub name: String,
-    /// Its arguments as written, on one line.
+    /// Its arguments on one line: literals as written, names and calls by their values.
     pub arguments: String,
     /// What it depends on, as a lower-case fragment.
     pub reason: String,

@@ -119,3 +119,18 @@ fn a_changed_answer_is_noticed_in_every_row() {
         }
     }
 }
+
+#[test]
+fn conditions_that_differ_are_told_apart() {
+    use runtime::sbpl::Params;
+    for text in [
+        "(if (entitlement \"e\") (deny signal) (allow signal))",
+        "(cond ((entitlement \"e\") (deny signal)) (#t (allow signal)))",
+        "(define (f class) (allow signal (extension class))) (f \"a\") (f \"b\")",
+    ] {
+        let source = Source::new("t.sb", format!("(version 1)\n{text}"));
+        let policy = Policy::compile(&[source], &Params::new(), &NoImports).unwrap();
+        let [first, second] = policy.rules() else { panic!("{text}") };
+        assert_ne!(first.filter, second.filter, "{text}");
+    }
+}

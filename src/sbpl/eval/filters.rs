@@ -24,13 +24,13 @@ impl<'f> Evaluator<'f, '_> {
     ) -> Outcome<Value<'f>> {
         let name = form.head().unwrap_or(spec.name);
         if let Some(Value::Unknown(reason)) = arguments.values.iter().find(|value| matches!(value, Value::Unknown(_))) {
-            return Ok(self.opaque(name, arguments, reason));
+            return self.opaque(name, arguments, reason);
         }
         if arguments.values.is_empty() && !matches!(spec.kind, FilterKind::State(_)) {
             return Err(Fault::new("wrong-arity", arguments.span, format!("`{name}` takes at least 1 argument")));
         }
         match spec.kind {
-            FilterKind::State(reason) => Ok(self.opaque(name, arguments, reason)),
+            FilterKind::State(reason) => self.opaque(name, arguments, reason),
             FilterKind::Network(side) => self.network(side, name, arguments),
             FilterKind::Path(test) => {
                 self.each(arguments, |this, index| this.path_filter(name, test, arguments, index))
@@ -73,13 +73,24 @@ impl<'f> Evaluator<'f, '_> {
         Ok(Value::Filter(Rc::new(FilterValue { filter, depth, size })))
     }
 
-    fn opaque(&mut self, name: &str, arguments: &Arguments<'f>, reason: &str) -> Value<'f> {
-        let spelled: Vec<String> = match arguments.forms {
-            Some(forms) => forms.iter().map(ToString::to_string).collect(),
-            None => arguments.values.iter().map(ToString::to_string).collect(),
-        };
+    fn opaque(&mut self, name: &str, arguments: &Arguments<'f>, reason: &str) -> Outcome<Value<'f>> {
+        let spelled: Vec<String> = arguments
+            .values
+            .iter()
+            .enumerate()
+            .map(|(index, value)| match (arguments.forms.and_then(|forms| forms.get(index)), value) {
+                // What a name or call stands for tells two uses of one helper apart; a literal is shown as written.
+                (
+                    Some(Form { kind: FormKind::Symbol(_) | FormKind::List(_) | FormKind::Quoted(..), .. }) | None,
+                    Value::String(_) | Value::Symbol(_) | Value::Integer(_) | Value::Bool(_),
+                ) => value.to_string(),
+                (Some(form), _) => form.to_string(),
+                (None, _) => value.to_string(),
+            })
+            .collect();
+        self.allocate(spelled.iter().map(String::len).sum(), arguments.span)?;
         let opaque = Opaque { name: name.to_owned(), arguments: spelled.join(" "), reason: reason.to_owned() };
-        Value::Filter(Rc::new(FilterValue::leaf(Filter::Opaque(opaque))))
+        Ok(Value::Filter(Rc::new(FilterValue::leaf(Filter::Opaque(opaque)))))
     }
 
     fn path_filter(&mut self, name: &str, test: PathTest, arguments: &Arguments<'f>, index: usize) -> Outcome<Filter> {
@@ -199,7 +210,7 @@ impl<'f> Evaluator<'f, '_> {
                     size += filter.size;
                     paths.push(filter.filter.clone());
                 }
-                Value::Unknown(reason) => return Ok(self.opaque("unix-socket", arguments, reason)),
+                Value::Unknown(reason) => return self.opaque("unix-socket", arguments, reason),
                 other => {
                     let message = format!("`unix-socket` takes path filters, not {}", other.describe());
                     let fault = Fault::new("wrong-type", arguments.span_of(index), message);

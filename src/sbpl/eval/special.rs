@@ -260,18 +260,20 @@ impl<'f> Evaluator<'f, '_> {
         bodies: &[&'f [Form]],
         scope: Option<ScopeId>,
     ) -> Outcome<Value<'f>> {
-        let filter = Filter::Opaque(Opaque {
-            name: "if".to_owned(),
-            arguments: condition.to_string(),
-            reason: reason.to_string(),
-        });
-        self.guards.push(Guard { filter, depth: 1, size: 1 });
-        for body in bodies {
+        for (number, body) in bodies.iter().enumerate() {
+            // At most one of the bodies runs: their rules must not look as if they had the same condition.
+            let branch = if number == 0 { String::new() } else { format!(", branch {}", number + 1) };
+            let filter = Filter::Opaque(Opaque {
+                name: "if".to_owned(),
+                arguments: format!("{condition}{branch}"),
+                reason: reason.to_string(),
+            });
+            self.guards.push(Guard { filter, depth: 1, size: 1 });
             for form in *body {
                 self.eval(form, scope)?;
             }
+            self.guards.pop();
         }
-        self.guards.pop();
         Ok(Value::Unknown(Rc::clone(reason)))
     }
 
