@@ -2,7 +2,6 @@
 //!
 //! A command file holds its argument struct and one function; it decides nothing. Contract: `SPEC.md`, section
 //! "Commands and exit codes".
-#![expect(clippy::print_stderr, reason = "the command line is the one place that prints")]
 
 mod args;
 mod context;

@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "direct", value_parser = ["direct", "launchd_clean"])]
     channel: String,
     /// Execute nothing; commit a bundle of the documents that need no execution
-    #[arg(long)]
+    #[arg(long, conflicts_with = "fail_on_mismatch")]
     dry: bool,
     /// Run only this profile (repeatable)
     #[arg(long, value_name = "ID")]
@@ -197,6 +197,10 @@ fn show(bundle: &RunBundle, registry: &str, out: &Path, json: bool) -> Result<()
         (RunStatusWord::Ok, _) => "all expectations met".to_owned(),
         (RunStatusWord::Partial, _) if !summary.lanes.scenario => {
             "no expectation was checked: the plan's scenario lane is off".to_owned()
+        }
+        (RunStatusWord::Partial, _) if summary.counts.not_supported > 0 => {
+            let number = summary.counts.not_supported;
+            format!("not all expectations checked: {number} probes do not support the scenario lane")
         }
         (RunStatusWord::Partial, _) => "not all expectations met".to_owned(),
         (RunStatusWord::Failed, error) => {

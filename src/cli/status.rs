@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::base::json as document;
+use crate::host::detect_world;
 use crate::run::{CHANNEL_DIRECT, CHANNEL_LAUNCHD_CLEAN};
 use crate::sandbox::{self, Layers};
 
@@ -22,10 +23,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> CliResult {
-    let host = super::host::host(context)?;
+    let world = detect_world()?.world_id();
     let layers = sandbox::layers();
     if args.format == "table" {
-        for line in table(&host.world_id, &layers) {
+        for line in table(&world, &layers) {
             print_line(&line)?;
         }
         return Ok(Exit::Yes);
@@ -33,7 +34,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> CliResult {
     let flag = |name: &str| context.env_text(name) == Some("1");
     let object = json!({
         "schema_version": "runtime-tools.status.v0.1",
-        "world_id": host.world_id,
+        "world_id": world,
         "repo_root": ".",
         "channel": context.env_text("SANDBOX_LORE_CHANNEL").unwrap_or(CHANNEL_DIRECT),
         "clean_channel_active": flag("SANDBOX_LORE_LAUNCHD_CLEAN"),

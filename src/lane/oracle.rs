@@ -21,7 +21,13 @@ pub fn oracle_rows(
     run_id: &str,
 ) -> Vec<OracleRow> {
     let policy = profile.policy(params).map_err(|error| error_chain(&error));
-    profile.probes.iter().map(|probe| ask(policy.as_ref(), probe, params, world_id, run_id)).collect()
+    profile
+        .probes
+        .iter()
+        .zip(&profile.supports)
+        .filter(|(_, supports)| supports.oracle)
+        .map(|(probe, _)| ask(policy.as_ref(), probe, params, world_id, run_id))
+        .collect()
 }
 
 fn ask(

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::base::digest::Sha256Hex;
 use crate::event::ProbeFacts;
 use crate::plan::{CompiledPlan, CompiledProfile, ProbeRow};
-use crate::registry::{Place, ProfileMode, TextError, applied_sources, read_profile_text};
+use crate::registry::{LaneSupport, Place, ProfileMode, TextError, applied_sources, read_profile_text};
 use crate::sbpl::{Diagnostics, NoImports, Params, Policy, Source};
 use crate::vocab::Platform;
 use crate::vocab::driver::driver;
@@ -36,6 +36,8 @@ pub struct PreparedProfile {
     pub applied_sha256: Sha256Hex,
     /// Probes in plan order.
     pub probes: Vec<ProbeFacts>,
+    /// Lanes each of them supports, in the same order.
+    pub supports: Vec<LaneSupport>,
 }
 
 /// Why a plan cannot be executed.
@@ -99,6 +101,7 @@ fn prepare_profile(profile: &CompiledProfile) -> Result<PreparedProfile, Prepare
         stored_path: profile.stored_path.clone(),
         base_sha256,
         applied_sha256: Sha256Hex::of(all.as_bytes()),
+        supports: profile.rows.iter().map(|row| row.supports_lanes).collect(),
         probes: profile.rows.iter().map(|row| facts(profile, row)).collect::<Result<_, _>>()?,
         sources,
     };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::check::{Field, Kind, optional, required};
-use crate::vocab::{Decision, Operation};
+use crate::vocab::{Decision, Lane, Operation};
 
 /// Schema tag of a probe registry.
 pub const PROBES_TAG: &str = "runtime-tools.probe_registry.v0.2";
@@ -111,6 +111,18 @@ pub struct LaneSupport {
     pub scenario: bool,
     /// Asked, not observed.
     pub oracle: bool,
+}
+
+impl LaneSupport {
+    /// Whether the probe supports `lane`.
+    #[must_use]
+    pub fn has(self, lane: Lane) -> bool {
+        match lane {
+            Lane::Scenario => self.scenario,
+            Lane::Baseline => self.baseline,
+            Lane::Oracle => self.oracle,
+        }
+    }
 }
 
 impl Default for LaneSupport {

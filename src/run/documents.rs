@@ -37,6 +37,8 @@ pub struct Counts {
     pub errors: usize,
     /// The probe ran, but nothing proves what was decided.
     pub not_observed: usize,
+    /// Probes of the plan that do not support the scenario lane and were not executed in it.
+    pub not_supported: usize,
     /// Probes refused in the baseline lane already (no policy involved).
     pub baseline_refused: usize,
 }

@@ -54,8 +54,9 @@ pub(super) fn execute_lanes(task: &Task<'_>) -> Result<Executed, FixtureError> {
     let steps = steps(task);
     let next = AtomicUsize::new(0);
     let rows: Mutex<Vec<Option<Row>>> = Mutex::new(steps.iter().map(|_| None).collect());
-    let open: Vec<AtomicUsize> =
-        task.prepared.profiles.iter().map(|p| AtomicUsize::new(lane_count(task) * p.probes.len())).collect();
+    let open: Vec<AtomicUsize> = (0..task.prepared.profiles.len())
+        .map(|p| AtomicUsize::new(steps.iter().filter(|s| s.0 == p).count()))
+        .collect();
     let work = |fixture_dir: FixtureDir| {
         while !task.cancel.is_set() {
             let position = next.fetch_add(1, Ordering::Relaxed);
@@ -78,10 +79,6 @@ pub(super) fn execute_lanes(task: &Task<'_>) -> Result<Executed, FixtureError> {
     Ok(collect(task, &steps, rows))
 }
 
-fn lane_count(task: &Task<'_>) -> usize {
-    usize::from(task.lanes.scenario) + usize::from(task.lanes.baseline)
-}
-
 /// Number of executions the task will make.
 pub(super) fn execution_count(task: &Task<'_>) -> usize {
     steps(task).len()
@@ -92,7 +89,7 @@ fn steps(task: &Task<'_>) -> Vec<Step> {
     for (profile, prepared) in task.prepared.profiles.iter().enumerate() {
         for probe in 0..prepared.probes.len() {
             for lane in [Lane::Scenario, Lane::Baseline] {
-                if task.lanes.has(lane) {
+                if task.lanes.has(lane) && prepared.supports[probe].has(lane) {
                     steps.push((profile, probe, lane));
                 }
             }

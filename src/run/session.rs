@@ -20,7 +20,7 @@ use crate::event::{
 };
 use crate::fixture::{FixtureError, FixtureSet};
 use crate::host::Host;
-use crate::lane::{PrepareError, Prepared, apply_preflight, oracle_rows, prepare};
+use crate::lane::{PrepareError, Prepared, PreparedProfile, apply_preflight, oracle_rows, prepare};
 use crate::os::lock::{LockError, LockMode};
 use crate::plan::{CompiledPlan, Lanes, Plan};
 use crate::registry::{Place, read_profile_text};
@@ -357,6 +357,7 @@ impl Session<'_> {
             documents::enforcement_report(self.world(), self.run_id(), host, layers, self.world_rebound, reports);
         self.bundle.write_json(&name(layout::ENFORCEMENT_REPORT), &report)?;
         let mut counts = documents::count(results, &mismatches);
+        counts.not_supported = self.not_supported();
         counts.baseline_refused = documents::baseline_refused(baseline);
         let summary = self.summary(results, &mismatches, counts, error.is_some());
         self.bundle.write_json(&name(layout::SUMMARY_JSON), &summary)?;
@@ -462,6 +463,12 @@ impl Session<'_> {
         })
     }
 
+    /// Probes that the scenario lane would have executed, had they supported it.
+    fn not_supported(&self) -> usize {
+        let unsupported = |profile: &PreparedProfile| profile.supports.iter().filter(|lanes| !lanes.scenario).count();
+        if self.lanes.scenario { self.prepared.profiles.iter().map(unsupported).sum() } else { 0 }
+    }
+
     fn summary(
         &self,
         results: &IndexMap<String, ProfileResults>,
@@ -470,7 +477,7 @@ impl Session<'_> {
         failed: bool,
     ) -> Summary {
         // Without the scenario lane no row could have met an expectation.
-        let met = mismatches.mismatches.is_empty() && self.lanes.scenario;
+        let met = mismatches.mismatches.is_empty() && self.lanes.scenario && counts.not_supported == 0;
         let status = match (failed, self.options.dry, met) {
             (true, ..) => RunStatusWord::Failed,
             (_, true, _) => RunStatusWord::Dry,

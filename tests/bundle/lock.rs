@@ -120,11 +120,10 @@ fn files_unlinked_while_locked_never_make_two_holders() {
     let path = temp.path().join("lock");
     let holders = std::sync::atomic::AtomicUsize::new(0);
     let turns = std::sync::atomic::AtomicUsize::new(0);
-    let ends = Instant::now() + Duration::from_millis(500);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                while Instant::now() < ends {
+                while turns.load(Ordering::SeqCst) < 200 {
                     let Ok(lock) = FileLock::acquire(&path, LockMode::Fail, &|| false) else { continue };
                     assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "two holders");
                     turns.fetch_add(1, Ordering::SeqCst);
@@ -136,5 +135,4 @@ fn files_unlinked_while_locked_never_make_two_holders() {
             });
         }
     });
-    assert!(turns.load(Ordering::SeqCst) > 100, "{turns:?}");
 }

@@ -161,3 +161,26 @@ fn filters_that_match_nothing_are_errors() {
     expect(&suite.run(&["--only-scenario", "demo:reader:read_b"]), 0);
     assert_eq!(suite.rows("demo:reader").len(), 1);
 }
+
+#[test]
+fn a_probe_that_does_not_support_a_lane_is_not_executed_in_it_and_never_counted_as_met() {
+    let suite = reader(READER);
+    let plan = suite.write();
+    let path = suite.path().join("registry/probes.json");
+    let mut registry: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    registry["probes"]["demo:reader:read_b"]["supports_lanes"]["scenario"] = json!(false);
+    registry["probes"]["demo:reader:read_a"]["supports_lanes"]["baseline"] = json!(false);
+    std::fs::write(&path, registry.to_string()).unwrap();
+    let out = suite.out();
+    let args = ["run", "--plan", plan.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    expect(&crate::suite::runtime(&args), 0);
+    let names: Vec<serde_json::Value> = suite.rows("demo:reader").into_iter().map(|row| row["name"].clone()).collect();
+    assert_eq!(names, ["read_a"]);
+    let baseline = suite.document("baseline_results.json");
+    assert_eq!(baseline["results"].as_array().unwrap().len(), 1);
+    assert_eq!(baseline["results"][0]["probe_name"], "read_b");
+    let summary = suite.document("summary.json");
+    assert_eq!((&summary["status"], &summary["counts"]["not_supported"]), (&json!("partial"), &json!(1)));
+    assert_eq!(suite.linux_gate().0, 1);
+    expect(&crate::suite::runtime(&[&args[..], &["--fail-on-mismatch"]].concat()), 1);
+}

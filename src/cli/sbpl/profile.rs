@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::base::json as document;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliResult, Exit, Failure};
-use crate::cli::print_line;
+use crate::cli::{note_line, print_line};
 use crate::os::fs;
 use crate::sandbox::overlay::shipped;
 use crate::sbpl::{Diagnostics, ImportResolver, Imported, MAX_SOURCE_BYTES, Params, Policy, Source};
@@ -109,7 +109,7 @@ pub(crate) fn show_diagnostics(diagnostics: &Diagnostics, json: bool, context: &
         }});
         print_line(&document::to_pretty(&error))?;
     } else {
-        eprintln!("{}", diagnostics.render(context.colour && context.stderr_is_terminal));
+        note_line(&diagnostics.render(context.colour && context.stderr_is_terminal));
     }
     Ok(Exit::CannotAnswer)
 }
@@ -117,7 +117,7 @@ pub(crate) fn show_diagnostics(diagnostics: &Diagnostics, json: bool, context: &
 /// Shows what the compiler noticed.
 pub(crate) fn warn(warnings: &Diagnostics, context: &Context) {
     if !warnings.is_empty() {
-        eprintln!("{}\n", warnings.render(context.colour && context.stderr_is_terminal));
+        note_line(&(warnings.render(context.colour && context.stderr_is_terminal) + "\n"));
     }
 }
 
