@@ -101,7 +101,11 @@ impl fmt::Display for Form {
             FormKind::Integer { text, .. } => f.write_str(text),
             FormKind::Bool(true) => f.write_str("#t"),
             FormKind::Bool(false) => f.write_str("#f"),
-            FormKind::Quoted(kind, inner) => write!(f, "{}{inner}", kind.mark()),
+            FormKind::Quoted(kind, inner) => {
+                // `,` and a name that begins with `@` would read as `,@`.
+                let apart = *kind == QuoteKind::Unquote && inner.as_symbol().is_some_and(|name| name.starts_with('@'));
+                write!(f, "{}{}{inner}", kind.mark(), if apart { " " } else { "" })
+            }
             FormKind::Comment(_) => Ok(()),
         }
     }
@@ -307,6 +311,7 @@ mod tests {
             ("( a '(b ,c ,@d) `e #f #o17)", "(a '(b ,c ,@d) `e #f #o17)"),
             ("(regex #\"\\.pem$\") \"\\x01\\\\\"", "(regex #\"\\.pem$\")\n\"\\x01\\\\\""),
             ("()", "()"),
+            ("(, @a ,@b)", "(, @a ,@b)"),
         ] {
             let (forms, diagnostics) = read(text);
             assert!(diagnostics.is_empty(), "{text}: {diagnostics}");
