@@ -14,7 +14,7 @@ use crate::os::lock::LockMode;
 use crate::plan::{self, Filters};
 use crate::registry::{self, Base, Place};
 use crate::run::{Counts, Plans, RunBundle, RunError, RunOptions, RunStatusWord, run_plan};
-use crate::sandbox;
+use crate::sandbox::{self, Layers};
 
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
@@ -88,9 +88,10 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         None => FixtureSet::empty(),
     };
     let options = options(args, context, &plan_path)?;
+    let layers = sandbox::layers();
     let mut host = super::host::host(context)?;
     host.probe_limit = seconds("--probe-timeout-seconds", args.probe_timeout_seconds)?;
-    host.without_layers.clone_from(&args.without_layer);
+    host.without_layers = known_layers(&args.without_layer, &layers)?;
     let plans = Plans {
         plan: &plan,
         compiled: &compiled,
@@ -102,7 +103,6 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
             None => None,
         },
     };
-    let layers = sandbox::layers();
     let cancel = super::host::cancel_on_signals()?;
     let progress = RunProgress::new(context.stderr_is_terminal, json);
     let result = run_plan(&plans, &options, &host, &layers, &progress, &cancel);
@@ -112,6 +112,17 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let typed = args.out.as_ref().unwrap_or(&options.out);
     show(&bundle, &source, typed, json)?;
     Ok(exit(&bundle, args.fail_on_mismatch))
+}
+
+/// The given names, when each is a layer that this system's probe knows.
+fn known_layers(names: &[String], layers: &Layers) -> Result<Vec<String>, Failure> {
+    match names.iter().find(|name| !layers.layers.contains_key(*name)) {
+        None => Ok(names.to_vec()),
+        Some(unknown) => {
+            let known: Vec<&str> = layers.layers.keys().map(String::as_str).collect();
+            Err(Failure::usage(format_args!("--without-layer {unknown}: no such layer (known: {})", known.join(", "))))
+        }
+    }
 }
 
 fn options(args: &Args, context: &Context, plan_path: &Path) -> Result<RunOptions, Failure> {
