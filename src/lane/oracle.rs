@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::error_chain;
 use crate::event::{OracleRow, ProbeFacts};
 use crate::sbpl::{Access, Decide, Policy, ProcessTarget, Target, Verdict};
-use crate::vocab::{Operation, Verdict3};
+use crate::vocab::{CompiledFilter, Operation, Verdict3};
 
 use super::execute::resolve;
 use super::prepare::PreparedProfile;
@@ -56,8 +56,8 @@ fn ask(
         run_id: run_id.to_owned(),
         expectation_id: probe.expectation_id.clone(),
         operation: operation.as_str().to_owned(),
-        filter_type: has_path.then_some(0),
-        filter_type_name: has_path.then_some("path"),
+        filter_type: has_path.then(|| CompiledFilter::PATH.number()),
+        filter_type_name: has_path.then(|| CompiledFilter::PATH.name()),
         argument,
         decision,
         stage: "evaluator",

@@ -23,7 +23,8 @@ pub struct Policy {
     rules: Vec<Rule>,
     missing: Vec<MissingImport>,
     warnings: Diagnostics,
-    /// Per operation of the system's table, built when first asked.
+    /// Per operation of the system's table, built when first asked. An alias shares the table of its canonical name,
+    /// since what covers the one covers the other.
     tables: Box<[OnceLock<Table>]>,
 }
 
@@ -305,7 +306,7 @@ impl Policy {
     }
 
     fn with_table<T>(&self, operation: &Operation, use_table: impl FnOnce(&Table) -> T) -> T {
-        match operation.index() {
+        match operation.canonical_index() {
             Some(index) => use_table(self.tables[index].get_or_init(|| self.indexed_table(operation))),
             None => use_table(&self.table(operation)),
         }
@@ -388,6 +389,32 @@ mod tests {
     use crate::sbpl::access::{Endpoint, Target};
     use crate::sbpl::source::NoImports;
     use proptest::prelude::*;
+
+    #[test]
+    fn an_alias_shares_the_table_of_its_canonical_name() {
+        let rules: String = (0..index::WORTHWHILE)
+            .map(|number| {
+                format!("(allow {} (subpath \"/p{number}\"))\n", ["process-exec", "process-exec*"][number % 2])
+            })
+            .collect();
+        let text = format!("(version 1)\n(deny default)\n{rules}(deny process* (literal \"/p1/no\"))\n");
+        for names in [["process-exec", "process-exec*"], ["process-exec*", "process-exec"]] {
+            let policy = Policy::compile(&[Source::new("p.sb", &*text)], &Params::new(), &NoImports).unwrap();
+            let (one, two) = (Operation::new(names[0]), Operation::new(names[1]));
+            policy.with_table(&one, |first| policy.with_table(&two, |second| assert!(std::ptr::eq(first, second))));
+            for (path, decision) in [
+                ("/p0/x", Decision::Allow),
+                ("/p1/x", Decision::Allow),
+                ("/p1/no", Decision::Deny),
+                ("/q", Decision::Deny),
+            ] {
+                let target = Target::Path { path: path.as_bytes(), vnode_type: None, mode: None };
+                let [left, right] = [&one, &two].map(|operation| policy.judge(&Access { operation, target }));
+                assert_eq!((left.decision(), left.rule()), (right.decision(), right.rule()), "{path}");
+                assert_eq!(left.decision(), Some(decision), "{path}");
+            }
+        }
+    }
 
     const PATHS: [&str; 14] = [
         "/",

@@ -4,6 +4,7 @@
 
 mod decision;
 pub mod driver;
+mod filter_numbers;
 mod finding;
 mod lane;
 mod operation;
@@ -12,6 +13,7 @@ mod world;
 
 pub use decision::{Decision, FailureKind, FailureStage, Verdict3};
 pub use driver::{Driver, Platform};
+pub use filter_numbers::{CheckFilter, CompiledFilter};
 pub use finding::{Finding, Severity};
 pub use lane::Lane;
 pub use operation::Operation;

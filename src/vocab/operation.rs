@@ -36,8 +36,13 @@ impl Operation {
     /// The operation's index in the system's table (0 to 195), or `None` for aliases and names outside the table.
     #[must_use]
     pub fn index(&self) -> Option<usize> {
-        let sorted = sorted_indices();
-        sorted.binary_search_by(|&index| OPERATIONS[index].cmp(self.0.as_str())).ok().map(|at| sorted[at])
+        index_of(&self.0)
+    }
+
+    /// The index of the name, or of the table's spelling where the name is an alias of one.
+    #[must_use]
+    pub fn canonical_index(&self) -> Option<usize> {
+        self.index().or_else(|| index_of(self.canonical()))
     }
 
     /// Whether the name is in the system's table or among the names profiles use besides it.
@@ -79,6 +84,11 @@ impl Operation {
             None => &self.0,
         }
     }
+}
+
+fn index_of(name: &str) -> Option<usize> {
+    let sorted = sorted_indices();
+    sorted.binary_search_by(|&index| OPERATIONS[index].cmp(name)).ok().map(|at| sorted[at])
 }
 
 /// Table indices in the order of their names, for look-ups by name.
@@ -346,6 +356,17 @@ mod tests {
         assert_eq!(distinct.len(), 196);
         assert_eq!(OPERATIONS.iter().filter(|name| name.ends_with('*')).count(), 34);
         assert_eq!(Operation::new("file-write-unlink").index(), Some(39));
+    }
+
+    #[test]
+    fn an_alias_has_the_index_of_its_canonical_name() {
+        for (alias, name) in SPELLINGS {
+            let (alias, name) = (Operation::new(*alias), Operation::new(*name));
+            assert!(alias.index().is_none() && name.index().is_some(), "{alias} {name}");
+            assert_eq!(alias.canonical_index(), name.index(), "{alias}");
+        }
+        assert_eq!(Operation::new("file-write-unlink").canonical_index(), Some(39));
+        assert_eq!(Operation::new("mach-per-user-lookup").canonical_index(), None);
     }
 
     #[test]

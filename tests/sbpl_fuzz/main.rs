@@ -113,6 +113,74 @@ fn evaluating_programs_without_end() {
     }
 }
 
+/// Two programs that have something in common half of the time, as versions of one profile have.
+fn pair(random: &mut Random) -> String {
+    let left = generate::program(random);
+    let right = match random.below(4) {
+        0 => format!("{left}{}", generate::program(random).replacen("(version 1)", "", 1)),
+        1 => {
+            let lines: Vec<&str> = left.lines().collect();
+            let gone = 1 + random.below(lines.len() - 1);
+            [&lines[..gone], &lines[gone + 1..]].concat().join("\n")
+        }
+        _ => generate::program(random),
+    };
+    format!("{left}{}{right}", targets::PARTING)
+}
+
+#[test]
+fn comparing_generated_programs() {
+    run("comparison of generated programs", 150, targets::diffing, pair);
+}
+
+#[test]
+fn comparing_mutated_texts() {
+    let corpus = corpus();
+    let mut mutate = mutated(&corpus);
+    run("comparison of mutated texts", 400, targets::diffing, |random| {
+        let left = mutate(random);
+        // Two mutated texts seldom compile both.
+        let right = match random.below(3) {
+            0 => mutate(random),
+            _ => String::from_utf8_lossy(random.pick::<Vec<u8>>(&corpus)).into_owned(),
+        };
+        format!("{left}{}{right}", targets::PARTING)
+    });
+}
+
+#[test]
+fn a_wrong_witness_would_be_noticed() {
+    use runtime::sbpl::{NoImports, Params, Policy, Source, diff};
+    use runtime::vocab::Decision::{Allow, Deny};
+    let policy = |text: &str| Policy::compile(&[Source::new("g.sb", text)], &Params::new(), &NoImports).unwrap();
+    let (a, b) = (policy("(version 1)"), policy("(version 1) (allow file-read-data (subpath \"/a\"))"));
+    let right = diff(&a, &b).wider.remove(0);
+    let noticed = |change: &runtime::sbpl::Change| {
+        catch_unwind(AssertUnwindSafe(|| targets::check_change(&a, &b, change, Deny, Allow, ""))).is_err()
+    };
+    assert!(!noticed(&right), "{right:?}");
+    for wrong in ["file-read-data /b", "file-read-data", "file-read-metadata /a"] {
+        assert!(noticed(&runtime::sbpl::Change { witness: wrong.to_owned(), ..right.clone() }), "{wrong}");
+    }
+    assert!(noticed(&runtime::sbpl::Change { b: None, ..right.clone() }));
+}
+
+#[test]
+fn many_pairs_of_programs_are_compared() {
+    // A comparison of texts that do not compile, or do not differ, would show nothing.
+    use runtime::sbpl::{NoImports, Params, Policy, Source, diff};
+    let policy = |text: &str| Policy::compile(&[Source::new("g.sb", text)], &Params::new(), &NoImports).ok();
+    let differing = (1..=60)
+        .map(|seed| pair(&mut Random::new(seed)))
+        .filter_map(|text| {
+            let (left, right) = text.split_once(targets::PARTING)?;
+            Some(diff(&policy(left)?, &policy(right)?))
+        })
+        .filter(|result| !result.wider.is_empty() || !result.narrower.is_empty())
+        .count();
+    assert!(differing >= 10, "{differing} of 60 pairs differ by an access");
+}
+
 #[test]
 fn most_generated_programs_compile() {
     // A generator whose programs are all refused would test nothing but refusals.

@@ -2,8 +2,8 @@
 //! coverage-guided targets below `fuzz/`.
 
 use runtime::sbpl::{
-    Access, Diagnostics, Form, FormKind, ImportResolver, Imported, Params, Policy, Query, Source, Target, parse,
-    parse_with_comments,
+    Access, Change, Diagnostics, Form, FormKind, ImportResolver, Imported, Params, Policy, Query, Source, Target, diff,
+    parse, parse_with_comments,
 };
 use runtime::vocab::{Decision, Operation, Severity};
 
@@ -165,4 +165,73 @@ pub(crate) fn evaluating(text: &str) {
         let judgement = wider.judge(&Access { operation: &operation, target }).decision();
         assert_eq!(judgement, Some(Decision::Allow), "{text}");
     }
+}
+
+/// Stands between the two profiles of a comparison; a text without it is compared with one that refuses everything.
+pub(crate) const PARTING: char = '\u{c}';
+
+/// Comparison: total and bounded, nothing differs from itself, what is reported is so, and what is so is reported.
+pub(crate) fn diffing(text: &str) {
+    let (left, right) = text.split_once(PARTING).unwrap_or((text, "(version 1)(deny default)"));
+    let (Ok(a), Ok(b), Ok(again)) = (compile(&[left]), compile(&[right]), compile(&[left])) else { return };
+    for same in [&a, &again] {
+        let result = diff(&a, same);
+        assert!(result.is_empty(), "{left}\ndiffers from itself: {result:?}");
+    }
+    let result = diff(&a, &b);
+    for change in &result.wider {
+        check_change(&a, &b, change, Decision::Deny, Decision::Allow, text);
+    }
+    for change in &result.narrower {
+        check_change(&a, &b, change, Decision::Allow, Decision::Deny, text);
+    }
+    for (operation, target) in ACCESSES {
+        let query = Query::new(operation, target, &[]).expect("the accesses are well spelled");
+        let decisions = query.with_access(|access| (a.judge(access).decision(), b.judge(access).decision()));
+        let noticed = match decisions {
+            (Some(Decision::Deny), Some(Decision::Allow)) => !result.wider.is_empty() || result.may_widen(),
+            (Some(Decision::Allow), Some(Decision::Deny)) => {
+                !result.narrower.is_empty() || !result.undecided.is_empty()
+            }
+            _ => true,
+        };
+        assert!(noticed, "{operation} {target:?} is decided {decisions:?}, but the comparison is {result:?} of {text}");
+    }
+}
+
+/// The access shown is decided as the change says, by the rules it names.
+pub(crate) fn check_change(a: &Policy, b: &Policy, change: &Change, of_a: Decision, of_b: Decision, text: &str) {
+    let (operation, queries) = readings(&change.witness);
+    assert_eq!(change.operations.first().map(String::as_str), Some(operation), "{change:?}");
+    let shows = |query: &Query| {
+        query.with_access(|access| {
+            let (left, right) = (a.judge(access), b.judge(access));
+            (left.decision(), right.decision()) == (Some(of_a), Some(of_b))
+                && (left.rule(), right.rule()) == (change.a.as_ref(), change.b.as_ref())
+        })
+    };
+    assert!(queries.iter().any(shows), "no reading of the witness shows {change:?} of {text}");
+}
+
+/// The operation of a witness, and what its text can mean: a target, the empty name or none, or a target with an
+/// attribute of the same value.
+fn readings(witness: &str) -> (&str, Vec<Query>) {
+    let (operation, target) = match witness.split_once(' ') {
+        Some((operation, target)) => (operation, Some(target)),
+        None => (witness, None),
+    };
+    let mut queries: Vec<Query> = Query::new(operation, target, &[]).into_iter().collect();
+    match target {
+        None => queries.extend(Query::new(operation, Some(""), &[])),
+        Some(target) => {
+            for (space, _) in target.match_indices(' ') {
+                if let Some((name, value)) = target[space + 1..].split_once('=')
+                    && value == &target[..space]
+                {
+                    queries.extend(Query::new(operation, Some(value), &[(name.to_owned(), value.to_owned())]));
+                }
+            }
+        }
+    }
+    (operation, queries)
 }

@@ -219,9 +219,8 @@ impl Collector {
             Decision::Allow => &mut self.wider,
             Decision::Deny => &mut self.narrower,
         };
-        let entry = changes
-            .entry(pair)
-            .or_insert_with(|| (Vec::new(), format!("{} {witness}", group[0]).trim_end().to_owned()));
+        let shown = if witness.is_empty() { group[0].to_string() } else { format!("{} {witness}", group[0]) };
+        let entry = changes.entry(pair).or_insert_with(|| (Vec::new(), shown));
         add(&mut entry.0, group);
     }
 

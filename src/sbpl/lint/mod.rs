@@ -18,7 +18,8 @@ use crate::vocab::{Finding, Severity, Span};
 pub struct LintReport {
     /// The findings, by place.
     pub findings: Vec<Finding>,
-    /// Whether the profile could be read and evaluated, so that all lints were asked.
+    /// Whether the profile could be read and evaluated, so that the lints were asked. Lints that were left out because
+    /// of its length are named by a finding of their own.
     pub complete: bool,
 }
 
