@@ -181,6 +181,7 @@ const ANY: &[&str] = &["default"];
 const TARGETS: &[&str] = &["signal", "process-info*", "mach-task*", "mach-priv-task-port", "process-codesigning"];
 const SERVICES: &[&str] = &["mach-lookup", "mach-register", "mach-cross-domain-lookup", "mach-per-user-lookup"];
 const EXTENSIONS: &[&str] = &[
+    "device*",
     "file*",
     "mach-lookup",
     "mach-register",

@@ -130,8 +130,13 @@ fn the_exit_status_answers_whether_it_is_wider() {
     assert!(runtime(&["sbpl", "diff", &closed, &closed]).stdout.is_empty());
 }
 
+/// Comparing costs more than deciding: half of the usual number, or as many as `PROPTEST_CASES` asks for.
+fn diff_cases() -> u32 {
+    ProptestConfig::default().cases / 2
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: diff_cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_profile_equals_itself_and_no_real_difference_is_missed(

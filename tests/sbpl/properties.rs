@@ -89,7 +89,7 @@ fn decisions(policy: &Policy) -> Vec<Option<Decision>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(512), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn printing_and_reading_give_the_same_tree(forms in prop::collection::vec(any_form(), 0..4)) {
