@@ -1,7 +1,7 @@
 //! JSON as the documents need it: strict bounded reading, byte-exact writing.
 //!
 //! Reading refuses what makes two readers disagree: invalid UTF-8, duplicate keys, numbers that do not fit, excessive
-//! depth or size. Writing follows the stored formats: two-space indent, insertion order, ASCII only (`\uXXXX` in
+//! depth or size. Writing follows the stored formats: two-space indent, insertion order, ASCII only (`\u` and four digits in
 //! lower-case hex, surrogate pairs beyond the BMP), no trailing newline. `SPEC.md` section "JSON" is the contract.
 
 use std::io;

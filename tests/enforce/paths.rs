@@ -24,7 +24,7 @@ fn spellings_of_a_denied_file_are_all_denied() {
                 format!("cat ./{name}"),
                 format!("cat {root}//{name}"),
                 format!("cat d/../{name}"),
-                format!("cat {root}/../work/{name}"),
+                format!("cat {root}/../area/{name}"),
                 format!("cat to-{name}"),
                 format!("cat here/{name}"),
                 format!("cat here/here/to-{name}"),

@@ -91,7 +91,7 @@ impl Place {
 
     /// The directory the tested programs work in.
     pub(crate) fn root(&self) -> PathBuf {
-        self.directory.path().canonicalize().unwrap().join("work")
+        self.directory.path().canonicalize().unwrap().join("area")
     }
 
     pub(crate) fn path(&self, name: &str) -> String {
