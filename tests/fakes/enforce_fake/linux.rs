@@ -29,11 +29,12 @@ pub(crate) fn main() {
         ["threads", count, path] => threads(count, path),
         ["without-landlock", program, rest @ ..] => without_landlock(program, rest),
         ["enter", profile, trap, action, path] => enter(profile, trap, action, path),
+        ["rows"] => super::rows::run(),
         _ => panic!("unknown action {args:?}"),
     }
 }
 
-fn errno() -> i32 {
+pub(crate) fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 

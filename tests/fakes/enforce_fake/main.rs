@@ -5,6 +5,8 @@
 mod elsewhere;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+mod rows;
 
 #[cfg(not(target_os = "linux"))]
 use elsewhere as platform;
