@@ -24,6 +24,7 @@ pub(crate) fn main() {
         ["threads", count, path] => threads(count, path),
         ["without-landlock", program, rest @ ..] => without_landlock(program, rest),
         ["enter", profile, trap, action, path] => enter(profile, trap, action, path),
+        ["bench-call", action, count, path] => super::bench::call(action, count, path),
         _ => panic!("unknown action {args:?}"),
     }
 }
