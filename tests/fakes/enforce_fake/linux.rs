@@ -30,6 +30,7 @@ pub(crate) fn main() {
         ["without-landlock", program, rest @ ..] => without_landlock(program, rest),
         ["enter", profile, trap, action, path] => enter(profile, trap, action, path),
         ["rows"] => super::rows::run(),
+        ["bench-call", action, count, path] => super::bench::call(action, count, path),
         _ => panic!("unknown action {args:?}"),
     }
 }
