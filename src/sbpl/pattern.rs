@@ -265,6 +265,22 @@ pub(crate) fn build(trees: &[&Node]) -> Result<meta::Regex, PatternError> {
         })
 }
 
+/// An expression in the engine's syntax that matches a whole text exactly when the given one finds a match in it.
+pub(crate) fn whole_text(tree: &Node) -> String {
+    let anchored = match tree {
+        Node::Concat(parts) => matches!(parts.first(), Some(Node::Start)),
+        single => matches!(single, Node::Start),
+    };
+    let mut text = String::from("\\A");
+    if !anchored {
+        text.push_str("[\\x00-\\xff]*");
+    }
+    text.push_str("(?:");
+    write_node(tree, &mut text);
+    text.push_str(")[\\x00-\\xff]*\\z");
+    text
+}
+
 /// The longest text a sample grows to, in bytes.
 const MAX_SAMPLE_BYTES: usize = 4096;
 
