@@ -3,6 +3,8 @@
 //! A state reached by a text knows exactly the expressions that match the text. Bounded in memory: every step may answer
 //! `None`, "too large", after which nothing is known.
 
+use std::collections::HashMap;
+
 use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson;
@@ -12,17 +14,27 @@ use regex_automata::{Anchored, MatchKind};
 use super::pattern::{self, Pattern};
 
 /// The largest automaton before states are built, in bytes.
-const MAX_NFA_BYTES: usize = 1 << 20;
+const MAX_NFA_BYTES: usize = 4 << 20;
 /// The most memory for states, in bytes.
-const MAX_STATE_BYTES: usize = 4 << 20;
+const MAX_STATE_BYTES: usize = 8 << 20;
 
-/// A state of the automaton.
-pub(crate) type State = LazyStateID;
+/// Where a text leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct State {
+    at: LazyStateID,
+    /// The expressions that found a match so far: a place in `Language::sets`.
+    found: usize,
+}
 
 /// The automaton of several expressions.
 pub(crate) struct Language {
     automaton: DFA,
     cache: Cache,
+    /// Ascending numbers of expressions; the first set is empty.
+    sets: Vec<Vec<usize>>,
+    places: HashMap<Vec<usize>, usize>,
+    /// Sets with what a state adds to them.
+    unions: HashMap<(usize, LazyStateID), usize>,
 }
 
 impl Language {
@@ -32,7 +44,7 @@ impl Language {
         if patterns.iter().any(|pattern| !pattern.is_settled()) {
             return None;
         }
-        let texts: Vec<String> = patterns.iter().map(|own| pattern::whole_text(own.tree())).collect();
+        let texts: Vec<String> = patterns.iter().map(|own| pattern::engine_text(own.tree())).collect();
         let automaton = DFA::builder()
             .configure(
                 DFA::config()
@@ -46,36 +58,55 @@ impl Language {
             .build_many(&texts)
             .ok()?;
         let cache = automaton.create_cache();
-        Some(Self { automaton, cache })
+        let empty = Vec::new();
+        Some(Self { automaton, cache, places: [(empty.clone(), 0)].into(), sets: vec![empty], unions: HashMap::new() })
     }
 
     /// The state of the empty text.
     pub(crate) fn start(&mut self) -> Option<State> {
-        let from = start::Config::new().anchored(Anchored::Yes);
-        self.automaton.start_state(&mut self.cache, &from).ok()
+        let from = start::Config::new().anchored(Anchored::No);
+        let at = self.automaton.start_state(&mut self.cache, &from).ok()?;
+        Some(State { at, found: self.with_matches(0, at) })
     }
 
     /// The state after one more byte.
     pub(crate) fn next(&mut self, state: State, byte: u8) -> Option<State> {
-        self.automaton.next_state(&mut self.cache, state, byte).ok()
+        let at = self.automaton.next_state(&mut self.cache, state.at, byte).ok()?;
+        Some(State { at, found: self.with_matches(state.found, at) })
     }
 
     /// The expressions that match the text which leads to this state, ascending.
-    pub(crate) fn matched(&mut self, state: State) -> Option<Vec<usize>> {
-        let end = self.automaton.next_eoi_state(&mut self.cache, state).ok()?;
-        if !end.is_match() {
-            return Some(Vec::new());
-        }
-        let count = self.automaton.match_len(&self.cache, end);
-        let mut matched: Vec<usize> =
-            (0..count).map(|at| self.automaton.match_pattern(&self.cache, end, at).as_usize()).collect();
-        matched.sort_unstable();
-        Some(matched)
+    pub(crate) fn matched(&mut self, state: State) -> Option<&[usize]> {
+        let end = self.automaton.next_eoi_state(&mut self.cache, state.at).ok()?;
+        let set = self.with_matches(state.found, end);
+        self.sets.get(set).map(Vec::as_slice)
     }
 
     /// Bytes of the same class are the same to every expression.
     pub(crate) fn class(&self, byte: u8) -> u8 {
         self.automaton.byte_classes().get(byte)
+    }
+
+    /// A set with the expressions whose match ends just before this state.
+    fn with_matches(&mut self, found: usize, at: LazyStateID) -> usize {
+        if !at.is_match() {
+            return found;
+        }
+        if let Some(known) = self.unions.get(&(found, at)) {
+            return *known;
+        }
+        let count = self.automaton.match_len(&self.cache, at);
+        let mut all = self.sets[found].clone();
+        all.extend((0..count).map(|index| self.automaton.match_pattern(&self.cache, at, index).as_usize()));
+        all.sort_unstable();
+        all.dedup();
+        let fresh = self.sets.len();
+        let set = *self.places.entry(all.clone()).or_insert(fresh);
+        if set == fresh {
+            self.sets.push(all);
+        }
+        self.unions.insert((found, at), set);
+        set
     }
 }
 
@@ -105,7 +136,7 @@ mod tests {
         let mut language = Language::new(&[]).unwrap();
         let start = language.start().unwrap();
         let next = language.next(start, b'a').unwrap();
-        assert_eq!(language.matched(next), Some(Vec::new()));
+        assert_eq!(language.matched(next), Some([].as_slice()));
         assert!(Language::new(&[&Pattern::new(r"\d").unwrap()]).is_none());
     }
 }

@@ -236,14 +236,7 @@ impl fmt::Debug for Pattern {
 
 /// Builds one automaton for several expressions; pattern numbers are positions in the list.
 pub(crate) fn build(trees: &[&Node]) -> Result<meta::Regex, PatternError> {
-    let texts: Vec<String> = trees
-        .iter()
-        .map(|tree| {
-            let mut text = String::new();
-            write_node(tree, &mut text);
-            text
-        })
-        .collect();
+    let texts: Vec<String> = trees.iter().map(|tree| engine_text(tree)).collect();
     meta::Builder::new()
         .configure(
             meta::Config::new()
@@ -265,19 +258,10 @@ pub(crate) fn build(trees: &[&Node]) -> Result<meta::Regex, PatternError> {
         })
 }
 
-/// An expression in the engine's syntax that matches a whole text exactly when the given one finds a match in it.
-pub(crate) fn whole_text(tree: &Node) -> String {
-    let anchored = match tree {
-        Node::Concat(parts) => matches!(parts.first(), Some(Node::Start)),
-        single => matches!(single, Node::Start),
-    };
-    let mut text = String::from("\\A");
-    if !anchored {
-        text.push_str("[\\x00-\\xff]*");
-    }
-    text.push_str("(?:");
+/// An expression in the engine's syntax.
+pub(crate) fn engine_text(tree: &Node) -> String {
+    let mut text = String::new();
     write_node(tree, &mut text);
-    text.push_str(")[\\x00-\\xff]*\\z");
     text
 }
 

@@ -238,7 +238,7 @@ impl Walk {
         if !ends {
             return Some(None);
         }
-        self.language.as_mut()?.matched(place.state).map(Some)
+        self.language.as_mut()?.matched(place.state).map(|set| Some(set.to_vec()))
     }
 }
 
