@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::access::{Access, Endpoint, Fact, ProcessTarget, Target, Transport};
 use super::filter::{Filter, NameFilter, NameTest, NetworkFilter, Opaque, Peer, Side, TargetRelation};
+use super::holdings;
 use super::pattern::Pattern;
 use super::vocabulary;
 use crate::vocab::Operation;
@@ -154,7 +155,9 @@ impl<'a> View<'a> {
             Filter::RequireAll(all) => Truth::all(all.iter().map(|inner| self.matches(inner))),
             Filter::RequireAny(any) => Truth::any(any.iter().map(|inner| self.matches(inner))),
             Filter::RequireNot(inner) => self.matches(inner).not(),
-            Filter::Opaque(opaque) => Truth::Unknown(Reason::Opaque(opaque)),
+            Filter::Opaque(opaque) => {
+                holdings::truth(opaque, self.facts).map_or(Truth::Unknown(Reason::Opaque(opaque)), Truth::from)
+            }
         }
     }
 
