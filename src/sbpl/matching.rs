@@ -7,7 +7,7 @@ use std::fmt;
 use super::access::{Access, Endpoint, Fact, ProcessTarget, Target, Transport};
 use super::filter::{Filter, NameFilter, NameTest, NetworkFilter, Opaque, Peer, Side, TargetRelation};
 use super::pattern::Pattern;
-use super::vocabulary;
+use super::vocabulary::{self, FilterSpec};
 
 /// Kleene's three values, the third with its reason.
 #[derive(Debug, Clone, Copy)]
@@ -126,6 +126,8 @@ impl<'a> View<'a> {
             Filter::PathAncestors(path) => {
                 self.path_test(|own| own.len() < path.len() && is_beneath(path.as_bytes(), own))
             }
+            Filter::VnodeType(_) if !self.fits("vnode-type") => Truth::No,
+            Filter::FileMode(_) if !self.fits("file-mode") => Truth::No,
             Filter::VnodeType(wanted) => match self.file() {
                 Known::No => Truth::No,
                 Known::Yes((Some(own), _)) => Truth::from(own == *wanted),
@@ -155,6 +157,11 @@ impl<'a> View<'a> {
             Filter::RequireNot(inner) => self.matches(inner).not(),
             Filter::Opaque(opaque) => Truth::Unknown(Reason::Opaque(opaque)),
         }
+    }
+
+    /// Whether accesses of this operation have what a filter asks for.
+    fn fits(&self, filter: &str) -> bool {
+        FilterSpec::find(filter).is_some_and(|spec| spec.fits_exactly(self.access.operation))
     }
 
     /// The path the access is about, where it has one.

@@ -82,7 +82,7 @@ impl<'f> Evaluator<'f, '_> {
                 // What a name or call stands for tells two uses of one helper apart; a literal is shown as written.
                 (
                     Some(Form { kind: FormKind::Symbol(_) | FormKind::List(_) | FormKind::Quoted(..), .. }) | None,
-                    Value::String(_) | Value::Symbol(_) | Value::Integer(_) | Value::Bool(_),
+                    Value::String(_) | Value::Symbol(_) | Value::Integer(_) | Value::Bool(_) | Value::Absent(_),
                 ) => value.to_string(),
                 (Some(form), _) => form.to_string(),
                 (None, _) => value.to_string(),
@@ -294,18 +294,10 @@ impl<'f> Evaluator<'f, '_> {
     }
 }
 
-/// Text where a filter wants it; a missing parameter gets its own advice.
+/// Text where a filter wants it.
 fn text(name: &str, value: &Value<'_>, span: Span) -> Outcome<Rc<str>> {
     match value {
         Value::String(text) => Ok(Rc::clone(text)),
-        Value::Bool(false) => Err(Fault::new(
-            "wrong-type",
-            span,
-            format!("`{name}` wants a string, not a truth value (#f)"),
-        )
-        .help(
-            "a parameter that is not given is #f: pass it with -D KEY=value, or test it with (if (param \"KEY\") …)",
-        )),
         Value::Symbol(word) => {
             let message = format!("`{name}` wants a string, and `{}` is not defined", shown(word));
             Err(Fault::new("wrong-type", span, message))
