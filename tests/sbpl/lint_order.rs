@@ -55,7 +55,7 @@ fn values_that_one_rule_covers_are_one_finding() {
     let all = findings(&made("(allow mach-lookup)"));
     assert_eq!(all.len(), 1, "{all:?}");
     assert!(all[0].starts_with("subsumed-rule 3 each of the 3 rules this form makes is subsumed by"), "{all:?}");
-    assert!(all[0].ends_with("| remove the form"), "{all:?}");
+    assert!(all[0].ends_with("| remove this form"), "{all:?}");
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn rules_that_several_later_ones_cover_together_are_found() {
             "(allow file-read-data file-write-data (literal \"/a\"))\n(allow file-read* (literal \"/a\"))\n\
              (allow file-write* (literal \"/a\"))",
             Some("subsumed-rule 3 this rule is subsumed"),
-            "| remove the rule",
+            "| remove this rule",
         ),
         // Not all of it.
         (

@@ -187,7 +187,7 @@ impl Covered<'_> {
     }
 
     fn help(&self, made: usize, whole: bool) -> String {
-        let object = if made == 1 { "the rule" } else { "the form" };
+        let object = if made == 1 { "this rule" } else { "this form" };
         if !whole {
             let rest = made - self.count;
             let them = if self.count == 1 { "it" } else { "them" };
@@ -198,7 +198,7 @@ impl Covered<'_> {
         match self.how {
             How::Repeated if made == 1 => "keep one of the two".to_owned(),
             How::Repeated | How::Subsumed | How::AddsNothing => format!("remove {object}"),
-            How::Shadowed => format!("let {object} come after {later}, or remove {object}"),
+            How::Shadowed => format!("let {object} come after {later}, or remove it"),
             How::Silenced => format!("give {later} (with report) too, or remove {object}"),
         }
     }
