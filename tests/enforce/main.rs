@@ -14,4 +14,5 @@ mod paths;
 mod processes;
 mod records;
 mod same;
+mod signals;
 mod support;
