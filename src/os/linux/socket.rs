@@ -51,10 +51,9 @@ pub fn name(socket: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
 pub fn option(socket: BorrowedFd<'_>, level: i32, option: i32) -> Result<i32, Errno> {
     let mut value = 0_i32;
     let mut length = length(&[0; size_of::<i32>()])?;
+    let to = (&raw mut value).cast();
     // SAFETY: the kernel writes at most `length` bytes, which is the size of `value`.
-    checked(
-        unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, (&raw mut value).cast(), &raw mut length) }.into(),
-    )?;
+    checked(unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, to, &raw mut length) }.into())?;
     Ok(value)
 }
 
