@@ -1,7 +1,8 @@
 //! Questions about accesses as text, and their answers as values: what `explain` and `eval` share.
 //!
 //! A target is spelled by its operation: an absolute path, `tcp:HOST:PORT`, `udp:HOST:PORT`, `ip:HOST:PORT`,
-//! `unix:PATH`, a relation to the target process (`self`, `children`, …), or a name. Paths are compared as written.
+//! `unix:PATH` (`unix:@NAME` for an abstract one, `unix:` without a name), a relation to the target process (`self`,
+//! `children`, …), or a name. Paths are compared as written.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -251,7 +252,7 @@ fn endpoint(text: &str) -> Result<Object, QueryError> {
         "tcp" => Transport::Tcp,
         "udp" => Transport::Udp,
         "ip" => Transport::Other,
-        "unix" if rest.is_empty() => return Ok(Object::Unix(None)),
+        "unix" if rest.is_empty() || rest.starts_with('@') => return Ok(Object::Unix(None)),
         "unix" => return Ok(Object::Unix(Some(canonical(rest)?))),
         _ => return Err(bad()),
     };
