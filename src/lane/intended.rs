@@ -6,12 +6,14 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::denial::target_text;
 use crate::event::{MADE_PROCESS, ProbeFacts, SELF_PROCESS};
-use crate::sbpl::{Endpoint as Asked, ProcessTarget, Target, Transport};
+use crate::sandbox::endpoint::{SocketAddress, destination};
+use crate::sbpl::{Access, Fact, ProcessTarget, Target, Transport};
 use crate::vocab::driver::driver;
 use crate::vocab::target::{self, Endpoint, Relation};
 use crate::vocab::{Driver, Operation, Platform};
@@ -27,7 +29,7 @@ pub(super) enum Intended {
     /// A file, by canonical path; empty for one that leads nowhere.
     Path(Vec<u8>),
     /// A socket address to connect to or to take; a unix socket by canonical path.
-    Endpoint { endpoint: Endpoint, connects: bool },
+    Socket { address: SocketAddress, connects: bool },
     /// A process.
     Process(Relation),
     /// A name that is compared as written.
@@ -44,14 +46,18 @@ pub(super) fn intended(probe: &ProbeFacts, cwd: &Path) -> Option<Intended> {
     match driver {
         Driver::Connect | Driver::Bind => {
             let connects = driver == Driver::Connect;
-            let endpoint = match target::endpoint(text).ok()? {
+            let address = match target::endpoint(text).ok()? {
                 // connect(2) follows a link in the last place, bind(2) does not.
                 Endpoint::Unix(path) => {
-                    Endpoint::Unix(target_text(&intended_path(&path, cwd, connects).unwrap_or_default()))
+                    SocketAddress::UnixPath(intended_path(&path, cwd, connects).unwrap_or_default())
                 }
-                tcp @ Endpoint::Tcp(_) => tcp,
+                Endpoint::Tcp(address) => {
+                    // To connect to no address in particular is to connect to this host.
+                    let ip = if connects { destination(address.ip()) } else { address.ip() };
+                    SocketAddress::ip(Transport::Tcp, SocketAddr::new(ip, address.port()))
+                }
             };
-            Some(Intended::Endpoint { endpoint, connects })
+            Some(Intended::Socket { address, connects })
         }
         Driver::Signal => target::relation(text).ok().map(Intended::Process),
         Driver::SysctlRead => Some(Intended::Name(text.to_owned())),
@@ -64,8 +70,7 @@ impl Intended {
     pub(super) fn text(&self) -> String {
         match self {
             Self::Path(path) => target_text(path),
-            Self::Endpoint { endpoint: Endpoint::Tcp(address), .. } => format!("tcp:{address}"),
-            Self::Endpoint { endpoint: Endpoint::Unix(path), .. } => format!("unix:{path}"),
+            Self::Socket { address, .. } => address.target_text(),
             Self::Process(Relation::Itself) => SELF_PROCESS.to_owned(),
             Self::Process(Relation::Children | Relation::SameSandbox) => MADE_PROCESS.to_owned(),
             Self::Process(Relation::Others) => format!("process {}", std::process::id()),
@@ -76,32 +81,40 @@ impl Intended {
     /// The address a connection is made to.
     pub(super) fn connects_to(&self) -> Option<Endpoint> {
         match self {
-            Self::Endpoint { endpoint, connects: true } => Some(endpoint.clone()),
+            Self::Socket { address: SocketAddress::Ip { address, .. }, connects: true } => {
+                Some(Endpoint::Tcp(*address))
+            }
+            Self::Socket { address: SocketAddress::UnixPath(path), connects: true } => {
+                Some(Endpoint::Unix(String::from_utf8_lossy(path).into_owned()))
+            }
             _ => None,
         }
     }
 
-    /// The object as the evaluator is asked about it.
-    pub(super) fn asked(&self) -> Target<'_> {
-        match self {
+    /// Hands a function the access of `operation` on this object.
+    pub(super) fn access<T>(&self, operation: &Operation, use_access: impl FnOnce(&Access<'_>) -> T) -> T {
+        let target = match self {
+            Self::Socket { address, .. } => return address.access(operation, Some("SOCK_STREAM"), use_access),
             Self::Path(path) => Target::Path { path, vnode_type: None, mode: None },
-            Self::Endpoint { endpoint: Endpoint::Tcp(address), .. } => Target::Network(Asked::Ip {
-                transport: Transport::Tcp,
-                v6: address.is_ipv6(),
-                loopback: address.ip().is_loopback(),
-                port: address.port(),
-            }),
-            Self::Endpoint { endpoint: Endpoint::Unix(path), .. } => {
-                Target::Network(Asked::Unix(Some(path.as_bytes())))
+            Self::Process(relation) => {
+                let (strongest, held) = relations(*relation);
+                let facts: Vec<Fact<'_>> = held.iter().map(|value| Fact { filter: "target", value }).collect();
+                let target = Target::Described { target: &Target::Process(strongest), facts: &facts };
+                return use_access(&Access { operation, target });
             }
-            Self::Process(relation) => Target::Process(match relation {
-                Relation::Itself => ProcessTarget::Itself,
-                Relation::Children => ProcessTarget::Children,
-                Relation::SameSandbox => ProcessTarget::SameSandbox,
-                Relation::Others => ProcessTarget::Others,
-            }),
             Self::Name(name) => Target::Name(name),
-        }
+        };
+        use_access(&Access { operation, target })
+    }
+}
+
+/// The strongest relation to a process that a probe signals, and all that hold: a child stays in its maker's group.
+fn relations(relation: Relation) -> (ProcessTarget, &'static [&'static str]) {
+    match relation {
+        Relation::Itself => (ProcessTarget::Itself, &["self", "pgrp", "same-sandbox"]),
+        Relation::Children => (ProcessTarget::Children, &["children", "pgrp", "same-sandbox", "others"]),
+        Relation::SameSandbox => (ProcessTarget::SameSandbox, &["same-sandbox", "others"]),
+        Relation::Others => (ProcessTarget::Others, &["others"]),
     }
 }
 

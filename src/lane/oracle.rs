@@ -45,13 +45,15 @@ pub fn oracle_rows(
 fn ask(policy: Result<&Policy, &String>, probe: &ProbeFacts, cwd: &Path, world_id: &str, run_id: &str) -> OracleRow {
     let operation = Operation::new(probe.performed.as_deref().unwrap_or(&probe.operation));
     let object = intended(probe, cwd);
-    let target = match &object {
-        Some(object) => object.asked(),
+    let ask = |policy: &Policy| match &object {
+        Some(object) => object.access(&operation, |access| policy.decide(access)),
         // Without a driver the target's form is not known; a name is what most other operations take.
-        None if probe.performed.is_none() => Target::Name(&probe.resolved_target),
-        None => Target::None,
+        None if probe.performed.is_none() => {
+            policy.decide(&Access { operation: &operation, target: Target::Name(&probe.resolved_target) })
+        }
+        None => policy.decide(&Access { operation: &operation, target: Target::None }),
     };
-    let (decision, rule, reason) = match policy.map(|policy| policy.decide(&Access { operation: &operation, target })) {
+    let (decision, rule, reason) = match policy.map(ask) {
         Ok(Verdict { decision: Verdict3::Allow, rule }) => ("allow", rule, None),
         Ok(Verdict { decision: Verdict3::Deny, rule }) => ("deny", rule, None),
         Ok(Verdict { decision: Verdict3::Unknown(reason), rule }) => ("error", rule, Some(reason)),
