@@ -129,6 +129,16 @@ fn differences_have_their_direction() {
             (true, false, false),
         ),
         ("(import \"x.sb\")", "", (false, false, true)),
+        ("(import \"x.sb\")", "(import \"y.sb\")", (false, false, true)),
+        // One text whose value differs.
+        ("(import \"x.sb\")(g \"a\")", "(import \"x.sb\")(g \"a\")", (false, false, false)),
+        ("(import \"x.sb\")(g \"a\")", "(import \"x.sb\")(g \"b\")", (false, false, true)),
+        ("(import \"x.sb\")(define p \"/a\")(g p)", "(import \"x.sb\")(define p \"/b\")(g p)", (false, false, true)),
+        (
+            "(import \"x.sb\")(define p \"/a\")(allow file-read* (require-not (g p)))",
+            "(import \"x.sb\")(define p \"/b\")(allow file-read* (require-not (g p)))",
+            (false, false, true),
+        ),
         (
             "(import \"x.sb\")(deny signal)",
             "(import \"x.sb\")(deny signal (target others))(deny signal)",
