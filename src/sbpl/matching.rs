@@ -186,6 +186,14 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The value of a named attribute, where it is known and not a number or a constant's name.
+    pub(crate) fn known_word(&self, attribute: &str) -> Option<&'a str> {
+        match self.attribute(attribute) {
+            Known::Yes(value) if is_word(value) => Some(value),
+            _ => None,
+        }
+    }
+
     fn path_test<'p>(&self, test: impl FnOnce(&[u8]) -> bool) -> Truth<'p> {
         match self.path() {
             Known::Yes(path) => Truth::from(test(path)),
@@ -353,6 +361,11 @@ const CONSTANTS: &[(&str, i64)] = &[
     ("SOCK_RDM", 4),
     ("SOCK_SEQPACKET", 5),
 ];
+
+/// Whether a name equals only its own text.
+pub(super) fn is_word(text: &str) -> bool {
+    matches!(constant(text), Constant::Text(_))
+}
 
 #[derive(PartialEq, Eq)]
 enum Constant<'a> {

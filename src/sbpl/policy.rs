@@ -10,7 +10,7 @@ use super::access::{Access, Decide, Verdict};
 use super::compile;
 use super::diagnostic::Diagnostics;
 use super::filter::Filter;
-use super::index::{self, PathIndex};
+use super::index::{self, Candidates, Expressions, NameIndex, PathIndex};
 use super::matching::{Reason, Truth, View, named_side};
 use super::reach::Reach;
 use super::roots::Roots;
@@ -41,6 +41,10 @@ struct Table {
     steps: Vec<Step>,
     /// The same steps by path; absent where there are few.
     paths: Option<PathIndex>,
+    /// The same with expressions left open, built when first asked for; a comparison of profiles does.
+    classes: OnceLock<PathIndex>,
+    /// The same by the object's name, where it has one and there are not few.
+    names: Option<NameIndex>,
     path_fits: bool,
     primary: Option<&'static str>,
 }
@@ -218,6 +222,19 @@ impl Policy {
         })
     }
 
+    /// Places among [`Policy::candidates`] of all that may match an access, ascending. With `class` the access stands for
+    /// others that differ from it in what expressions say.
+    pub(crate) fn possible(&self, access: &Access<'_>, class: bool) -> Vec<usize> {
+        self.with_table(access.operation, |table| {
+            let view = View::new(access, table.path_fits, table.primary);
+            let found = self.look_up(table, &view, class);
+            let Some(found) = found else { return (0..table.steps.len()).collect() };
+            let mut places: Vec<usize> = found.collect();
+            places.dedup();
+            places
+        })
+    }
+
     /// Whether one filter matches an access; `None` when that is unknown.
     pub(crate) fn filter_matches(&self, filter: &Filter, access: &Access<'_>) -> Option<bool> {
         self.with_table(access.operation, |table| {
@@ -294,10 +311,22 @@ impl Policy {
 
     fn judge_with(&self, table: &Table, access: &Access<'_>) -> Judgement<'_> {
         let view = View::new(access, table.path_fits, table.primary);
-        let index = table.paths.as_ref().zip(view.known_path());
-        match index.and_then(|(index, path)| index.candidates(path)) {
+        match self.look_up(table, &view, false) {
             Some(candidates) => self.first_match(candidates.map(|number| table.steps[number]), &view),
             None => self.first_match(table.steps.iter().copied(), &view),
+        }
+    }
+
+    /// Numbers of the steps that may match, ascending; `None` when looking would not pay.
+    fn look_up<'t>(&self, table: &'t Table, view: &View<'_>, class: bool) -> Option<Candidates<'t>> {
+        let paths = table.paths.as_ref()?;
+        match (view.known_path(), &table.names, table.primary) {
+            (Some(path), ..) if class => {
+                table.classes.get_or_init(|| self.path_index(table, Expressions::LeftOpen)).candidates(path)
+            }
+            (Some(path), ..) => paths.candidates(path),
+            (None, Some(names), Some(primary)) => names.candidates(view.known_word(primary)?),
+            _ => None,
         }
     }
 
@@ -360,12 +389,22 @@ impl Policy {
     fn indexed_table(&self, operation: &Operation) -> Table {
         let mut table = self.table(operation);
         if table.steps.len() >= index::WORTHWHILE {
-            table.paths = Some(PathIndex::new(table.steps.iter().map(|step| match *step {
-                Step::Rule(index) => self.rules[index].filter.as_ref(),
-                Step::Missing(_) => None,
-            })));
+            table.paths = Some(self.path_index(&table, Expressions::Asked));
+            table.names = table.primary.map(|primary| NameIndex::new(self.filters(&table), primary));
         }
         table
+    }
+
+    fn path_index(&self, table: &Table, expressions: Expressions) -> PathIndex {
+        PathIndex::new(self.filters(table), expressions)
+    }
+
+    /// The conditions of the steps; `None` is what may always match.
+    fn filters<'t>(&'t self, table: &'t Table) -> impl Iterator<Item = Option<&'t Filter>> {
+        table.steps.iter().map(|step| match *step {
+            Step::Rule(index) => self.rules[index].filter.as_ref(),
+            Step::Missing(_) => None,
+        })
     }
 
     fn table(&self, operation: &Operation) -> Table {
@@ -388,6 +427,8 @@ impl Policy {
         Table {
             steps,
             paths: None,
+            classes: OnceLock::new(),
+            names: None,
             path_fits: vocabulary::path_fits(operation),
             primary: vocabulary::primary_attribute(operation),
         }

@@ -1,11 +1,13 @@
 //! `sbpl diff`: what it finds is real, what is real it finds, and nothing differs from itself.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use runtime::sbpl::{Access, NoImports, Params, Policy, ProfileDiff, Query, Source, Target, diff};
 use runtime::vocab::{Decision, Operation};
 
 use super::properties::{OPERATIONS, PATHS, compile, rule_text};
-use super::support::{fixture, profiles, runtime};
+use super::support::{fixture, profiles, runtime, write};
 
 fn policy(text: &str) -> Policy {
     Policy::compile(&[Source::new("t.sb", format!("(version 1)\n{text}"))], &Params::new(), &NoImports).unwrap()
@@ -240,6 +242,58 @@ fn too_many_expressions_are_said_to_be_undecided() {
     assert!(found.may_widen() || !found.wider.is_empty(), "{found:#?}");
     assert!(found.narrower.is_empty(), "{found:#?}");
     assert!(diff(&a, &a).is_empty());
+    // The only path of one more rule is too long for the walk to get to it.
+    let b =
+        policy(&format!("(allow file-read* (require-any {letters}))(allow file-read* (regex #\"^/0123456789/z$\"))"));
+    let found = diff(&a, &b);
+    assert!(found.wider.is_empty() && found.narrower.is_empty() && found.may_widen(), "{found:#?}");
+    let reasons: Vec<&str> = found.undecided.iter().map(|open| open.reason.as_str()).collect();
+    let expected = "(regex #\"^/0123456789/z$\") (the bound on values that expressions tell apart was met)";
+    assert!(reasons.contains(&expected), "{reasons:#?}");
+    // What is open for another reason than a bound does not speak of one.
+    let found = diff(&policy("(deny default)"), &policy("(allow file-read* (csr 1))"));
+    assert!(found.undecided.iter().all(|open| !open.reason.contains("bound")), "{found:#?}");
+}
+
+/// Runs the comparison of `(deny default)` with these rules added and reads its result.
+fn compared(rules: &str) -> (serde_json::Value, Option<i32>) {
+    let directory = tempfile::tempdir().unwrap();
+    let one = write(&directory, "a.sb", "(version 1)\n(deny default)\n");
+    let two = write(&directory, "b.sb", &format!("(version 1)\n(deny default)\n{rules}"));
+    let output = runtime(&["--json", "sbpl", "diff", "--fail-if-wider", &one, &two]);
+    (serde_json::from_slice(&output.stdout).unwrap(), output.status.code())
+}
+
+#[test]
+fn thousands_of_rules_are_each_a_difference() {
+    const COUNT: u64 = 3_375;
+    for rule in ["(allow file-read* (literal \"/a/N\"))", "(allow mach-lookup (global-name \"a.N\"))"] {
+        let rules: String = (0..COUNT).map(|number| rule.replace('N', &number.to_string()) + "\n").collect();
+        let (found, code) = compared(&rules);
+        assert_eq!(code, Some(1), "{rule}");
+        assert_eq!(found["narrower"], serde_json::json!([]), "{rule}");
+        assert_eq!(found["undecided"], serde_json::json!([]), "{rule}");
+        // Every line is shown by its own name.
+        let wider = found["wider"].as_array().unwrap();
+        let lines: BTreeSet<u64> = wider.iter().map(|change| change["b"]["line"].as_u64().unwrap()).collect();
+        assert_eq!(lines, (3..COUNT + 3).collect(), "{rule}");
+        for change in wider {
+            let own = change["b"]["text"].as_str().unwrap().split('"').nth(1).unwrap();
+            assert_eq!(change["witness"].as_str().unwrap().split(' ').nth(1), Some(own), "{rule}");
+        }
+    }
+}
+
+#[test]
+fn what_lies_beyond_a_bound_is_undecided() {
+    // As many texts as bytes.
+    let deep = "/a".repeat(15_000);
+    let (found, code) = compared(&format!("(allow file-read* (path-ancestors \"{deep}\"))"));
+    assert_eq!(code, Some(3));
+    assert_eq!(found["wider"], serde_json::json!([]));
+    let reason = found["undecided"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("bound on texts in rules was met"), "{reason}");
+    assert_eq!(found["undecided"][0]["b"], serde_json::Value::Null);
 }
 
 #[test]
@@ -275,9 +329,9 @@ fn still_open(found: &ProfileDiff) -> Vec<&runtime::sbpl::OpenChange> {
     found.undecided.iter().filter(|open| !about_sockets(open)).collect()
 }
 
-/// Comparing costs more than deciding: half of the usual number, or as many as `PROPTEST_CASES` asks for.
+/// Comparing costs more than deciding: an eighth of the usual number, or of what `PROPTEST_CASES` asks for.
 fn diff_cases() -> u32 {
-    ProptestConfig::default().cases / 2
+    ProptestConfig::default().cases / 8
 }
 
 proptest! {

@@ -86,6 +86,10 @@ fn lines(found: &ProfileDiff) -> Vec<String> {
         let direction = if open.may_widen { "wider" } else { "narrower" };
         lines.push(format!("undecided, perhaps {direction} {}", open.operations.join(" ")));
         lines.push(format!("  if {}", open.reason));
+        // Beyond a bound no rules are known.
+        if open.a.is_none() && open.b.is_none() {
+            continue;
+        }
         lines.push(format!("  A {}", place(open.a.as_ref())));
         lines.push(format!("  B {}", place(open.b.as_ref())));
     }

@@ -5,10 +5,12 @@
 
 use std::fmt;
 
+use super::lists::{Budget, Lists, Possible};
 use super::settle;
 use crate::sbpl::access::Access;
 use crate::sbpl::filter::{Filter, NameFilter, NameTest, NetworkFilter, Peer};
-use crate::sbpl::policy::{Candidate, Policy};
+use crate::sbpl::matching::{self, View};
+use crate::sbpl::policy::Candidate;
 use crate::sbpl::rule::MissingImport;
 use crate::vocab::{Decision, RuleRef};
 
@@ -21,12 +23,18 @@ const MAX_DIFFERENCES: usize = 64;
 /// Differences between the same two rules reported for one representative.
 const MAX_OF_PAIR: usize = 4;
 
+/// Reasons to give up, as conditions under which there is a further difference.
+const TOO_MANY_ASSIGNMENTS: &str =
+    "a combination of undecided filters that was not tried tells them apart: the bound on combinations was met";
+pub(super) const TOO_MANY_TESTS: &str =
+    "an access that was not looked at tells them apart: the bound on tests of conditions was met";
+
 /// A difference that was met.
 pub(super) enum Difference<'p> {
     /// The two differ when these assumptions hold.
     Under { assumed: Vec<Assumption<'p>>, decision: Decision, a: Option<&'p RuleRef>, b: Option<&'p RuleRef> },
-    /// Not all assignments were tried.
-    GaveUp,
+    /// Not all assignments were tried, for this reason.
+    GaveUp(&'static str),
 }
 
 /// Something a representative cannot settle.
@@ -88,14 +96,16 @@ pub(super) fn words(assumed: &[Assumption<'_>]) -> String {
 
 /// Tries assignments on one access.
 pub(super) struct Explorer<'p, 'a> {
-    a: &'p Policy,
-    b: &'p Policy,
-    access: &'a Access<'a>,
+    /// What may decide the access, in the order of asking.
+    of_a: Vec<Possible<'p>>,
+    of_b: Vec<Possible<'p>>,
+    view: View<'a>,
     /// The beginning that the accesses share for which this one stands; `None` when it stands for itself.
     beginning: Option<&'a str>,
     assumed: Vec<Assumption<'p>>,
     tried: usize,
-    gave_up: bool,
+    budget: &'a Budget,
+    gave_up: Option<&'static str>,
     found: Vec<Difference<'p>>,
 }
 
@@ -112,15 +122,31 @@ enum Truth<'p> {
 }
 
 impl<'p, 'a> Explorer<'p, 'a> {
-    pub(super) fn new(a: &'p Policy, b: &'p Policy, access: &'a Access<'a>, beginning: Option<&'a str>) -> Self {
-        Self { a, b, access, beginning, assumed: Vec::new(), tried: 0, gave_up: false, found: Vec::new() }
+    pub(super) fn new(
+        lists: &Lists<'p>,
+        access: &'a Access<'a>,
+        beginning: Option<&'a str>,
+        budget: &'a Budget,
+    ) -> Self {
+        let class = beginning.is_some();
+        Self {
+            of_a: lists.a.at(access, class),
+            of_b: lists.b.at(access, class),
+            view: View::new(access, lists.path_fits, lists.primary),
+            beginning,
+            assumed: Vec::new(),
+            tried: 0,
+            budget,
+            gave_up: None,
+            found: Vec::new(),
+        }
     }
 
     /// Every difference met over all assignments that matter.
     pub(super) fn differences(mut self) -> Vec<Difference<'p>> {
         self.explore();
-        if self.gave_up {
-            self.found.push(Difference::GaveUp);
+        if let Some(reason) = self.gave_up {
+            self.found.push(Difference::GaveUp(reason));
         }
         self.found
     }
@@ -128,10 +154,14 @@ impl<'p, 'a> Explorer<'p, 'a> {
     fn explore(&mut self) {
         self.tried += 1;
         if self.tried > MAX_ASSIGNMENTS || self.assumed.len() > MAX_ASSUMED || self.found.len() >= MAX_DIFFERENCES {
-            self.gave_up = true;
+            self.gave_up = Some(TOO_MANY_ASSIGNMENTS);
             return;
         }
-        let subject = match (self.answer(self.a), self.answer(self.b)) {
+        let subject = match (self.answer(&self.of_a), self.answer(&self.of_b)) {
+            _ if self.budget.is_spent() => {
+                self.gave_up = Some(TOO_MANY_TESTS);
+                return;
+            }
             (Answer::Needs(subject), _) | (_, Answer::Needs(subject)) => subject,
             (Answer::Decided(one, a), Answer::Decided(two, b)) => {
                 // Without assumptions a difference has been found as a concrete access already.
@@ -157,19 +187,26 @@ impl<'p, 'a> Explorer<'p, 'a> {
             Difference::Under { decision: other, a: left, b: right, .. } => {
                 *other == decision && *left == a && *right == b
             }
-            Difference::GaveUp => false,
+            Difference::GaveUp(_) => false,
         };
         self.found.iter().filter(same).count()
     }
 
-    /// Whether a condition can hold of an access that the representative stands for.
-    pub(super) fn may_match(&self, policy: &Policy, filter: Option<&'p Filter>) -> bool {
-        filter.is_none_or(|filter| !matches!(self.truth(policy, filter), Truth::No))
+    /// Whether something that differs between the profiles can match an access that the representative stands for. Where
+    /// nothing does, both say the same.
+    pub(super) fn may_decide(&self) -> bool {
+        let may = |own: &&Possible<'p>| match own.candidate {
+            Candidate::Missing(_) => true,
+            Candidate::Rule(rule) => rule.filter.as_ref().is_none_or(|filter| !matches!(self.truth(filter), Truth::No)),
+        };
+        let mut changed = self.of_a.iter().chain(&self.of_b).filter(|own| own.changed);
+        changed.any(|own| may(&own)) || self.budget.is_spent()
     }
 
-    fn answer(&self, policy: &'p Policy) -> Answer<'p> {
-        for candidate in policy.candidates(self.access.operation) {
-            match candidate {
+    /// The decision under what is assumed. Of no meaning once the budget is spent.
+    fn answer(&self, possible: &[Possible<'p>]) -> Answer<'p> {
+        for own in possible {
+            match own.candidate {
                 Candidate::Missing(missing) => {
                     for decision in [Decision::Allow, Decision::Deny] {
                         let subject = Subject::Missing(missing, decision);
@@ -181,7 +218,7 @@ impl<'p, 'a> Explorer<'p, 'a> {
                     }
                 }
                 Candidate::Rule(rule) => {
-                    let truth = rule.filter.as_ref().map_or(Truth::Yes, |filter| self.truth(policy, filter));
+                    let truth = rule.filter.as_ref().map_or(Truth::Yes, |filter| self.truth(filter));
                     match truth {
                         Truth::Yes => return Answer::Decided(rule.action, Some(&rule.reference)),
                         Truth::No => {}
@@ -197,18 +234,22 @@ impl<'p, 'a> Explorer<'p, 'a> {
         self.assumed.iter().find(|own| own.subject.same(subject)).map(|own| own.value)
     }
 
-    fn truth(&self, policy: &Policy, filter: &'p Filter) -> Truth<'p> {
+    fn truth(&self, filter: &'p Filter) -> Truth<'p> {
         match filter {
-            Filter::RequireAll(all) => self.combine(policy, all, false),
-            Filter::RequireAny(any) => self.combine(policy, any, true),
-            Filter::RequireNot(inner) => match self.truth(policy, inner) {
+            Filter::RequireAll(all) => self.combine(all, false),
+            Filter::RequireAny(any) => self.combine(any, true),
+            Filter::RequireNot(inner) => match self.truth(inner) {
                 Truth::Yes => Truth::No,
                 Truth::No => Truth::Yes,
                 needs @ Truth::Needs(_) => needs,
             },
             leaf => {
+                // Assumptions are gone through as well.
+                if !self.budget.spend(1 + self.assumed.len() as u64 / 8) {
+                    return Truth::No;
+                }
                 let shared = self.beginning.is_some() && is_open(leaf);
-                let settled = if shared { self.ruled_out(leaf) } else { policy.filter_matches(leaf, self.access) };
+                let settled = if shared { self.ruled_out(leaf) } else { self.settled(leaf) };
                 match settled {
                     Some(true) => Truth::Yes,
                     Some(false) => Truth::No,
@@ -222,11 +263,20 @@ impl<'p, 'a> Explorer<'p, 'a> {
         }
     }
 
+    /// Whether a leaf matches the access itself; `None` when that is unknown.
+    fn settled(&self, leaf: &Filter) -> Option<bool> {
+        match self.view.matches(leaf) {
+            matching::Truth::Yes => Some(true),
+            matching::Truth::No => Some(false),
+            matching::Truth::Unknown(_) => None,
+        }
+    }
+
     /// `RequireAll` (stops at false) or `RequireAny` (stops at true).
-    fn combine(&self, policy: &Policy, filters: &'p [Filter], stop_at: bool) -> Truth<'p> {
+    fn combine(&self, filters: &'p [Filter], stop_at: bool) -> Truth<'p> {
         let mut needs = None;
         for filter in filters {
-            match self.truth(policy, filter) {
+            match self.truth(filter) {
                 Truth::Yes if stop_at => return Truth::Yes,
                 Truth::No if !stop_at => return Truth::No,
                 Truth::Needs(leaf) if needs.is_none() => needs = Some(leaf),
@@ -255,7 +305,7 @@ impl<'p, 'a> Explorer<'p, 'a> {
                 return Some(false);
             }
         }
-        match self.a.filter_matches(&any_of_its_kind(leaf), self.access) {
+        match self.settled(&any_of_its_kind(leaf)) {
             Some(false) => Some(false),
             _ => None,
         }

@@ -9,11 +9,12 @@
 //! equality.
 
 mod assignment;
+mod lists;
 mod settle;
 mod walk;
 mod witness;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -22,7 +23,8 @@ use super::query::Query;
 use super::rule::DEFAULT;
 use super::vocabulary;
 use crate::vocab::{Decision, Operation, RuleRef};
-use assignment::{Difference, Explorer};
+use assignment::{Difference, Explorer, TOO_MANY_TESTS};
+use lists::{Budget, Lists, same};
 use witness::Representative;
 
 /// The comparison of two profiles, from the first to the second.
@@ -55,7 +57,7 @@ pub struct Change {
     pub query: Query,
 }
 
-/// A difference that depends on something unknown.
+/// A difference that depends on something unknown. Without any rule: what lies beyond a bound, in either direction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OpenChange {
     /// Operations it concerns.
@@ -101,18 +103,14 @@ pub fn diff(a: &Policy, b: &Policy) -> ProfileDiff {
         }
     }
     let mut result = Collector::default();
-    for group in groups.values() {
-        compare(a, b, group, &mut result);
+    let budget = Budget::new();
+    // In an order of its own: what a bound cuts off is then the same every time.
+    let mut groups: Vec<Vec<Operation>> = groups.into_values().collect();
+    groups.sort_by(|one, two| one[0].as_str().cmp(two[0].as_str()));
+    for group in &groups {
+        compare(a, b, group, &budget, &mut result);
     }
     result.finish()
-}
-
-fn same(one: &Candidate<'_>, two: &Candidate<'_>) -> bool {
-    match (one, two) {
-        (Candidate::Rule(one), Candidate::Rule(two)) => one.action == two.action && one.filter == two.filter,
-        (Candidate::Missing(one), Candidate::Missing(two)) => assignment::same_missing(one, two),
-        _ => false,
-    }
 }
 
 /// What makes two operations interchangeable: the same rules, and targets of the same kind.
@@ -146,58 +144,75 @@ impl Signature {
     }
 }
 
+/// Beyond this bound an operation is not compared.
+const TOO_MANY_TEXTS: &str = "an access tells them apart; none was looked at: the bound on texts in rules was met";
+
 /// The name under which the `default` lines are compared.
 const ANY_OTHER: &str = "any-other-operation";
 
 /// Every operation an access can have: the table's without wildcards, the names of rules, and one that nobody names.
 fn operations(a: &Policy, b: &Policy) -> Vec<Operation> {
-    let mut names: Vec<String> =
+    let mut names: BTreeSet<String> =
         Operation::all().filter(|operation| !operation.is_wildcard()).map(|o| o.to_string()).collect();
-    names.push("process-exec".to_owned());
+    names.insert("process-exec".to_owned());
     let written = a.rules().iter().chain(b.rules()).flat_map(|rule| &rule.operations);
     for operation in written {
-        if !operation.is_wildcard()
-            && operation.as_str() != DEFAULT
-            && !names.iter().any(|name| name == operation.canonical())
-        {
-            names.push(operation.to_string());
+        if !operation.is_wildcard() && operation.as_str() != DEFAULT && !names.contains(operation.canonical()) {
+            names.insert(operation.to_string());
         }
     }
-    names.push(ANY_OTHER.to_owned());
-    names.sort();
-    names.dedup();
+    names.insert(ANY_OTHER.to_owned());
     names.into_iter().map(Operation::new).collect()
 }
 
-fn compare(a: &Policy, b: &Policy, group: &[Operation], result: &mut Collector) {
+fn compare(a: &Policy, b: &Policy, group: &[Operation], budget: &Budget, result: &mut Collector) {
     let operation = &group[0];
-    let changed = Changed::new(a, b, operation);
-    let relevant = |query: &Query, beginning: Option<&str>| changed.may_decide(query, beginning);
-    for own in witness::representatives(a, b, operation, &relevant) {
-        let Representative { query, beginning, made_up } = &own;
-        if !changed.may_decide(query, beginning.as_deref()) {
-            continue;
-        }
-        ask(a, b, query, *made_up, group, result);
-        query.with_access(|access| {
-            for difference in Explorer::new(a, b, access, beginning.as_deref()).differences() {
-                collect(a, b, &own, difference, group, result);
+    let lists = Lists::new(a, b, operation);
+    let relevant = |query: &Query, beginning: Option<&str>| {
+        query.with_access(|access| Explorer::new(&lists, access, beginning, budget).may_decide())
+    };
+    let Some(representatives) = witness::representatives(&lists, operation, &relevant) else {
+        return result.bound_met(group, TOO_MANY_TEXTS);
+    };
+    for own in representatives {
+        own.query.with_access(|access| {
+            if !budget.spend(lists.cost(access)) {
+                return;
+            }
+            let differ = ask(a, b, &own.query, own.made_up, group, result);
+            // A decision that is known is the same under every assumption.
+            if differ == Some(false) && own.beginning.is_none() {
+                return;
+            }
+            let explorer = Explorer::new(&lists, access, own.beginning.as_deref(), budget);
+            if differ == Some(true) || explorer.may_decide() {
+                for difference in explorer.differences() {
+                    collect(a, b, &own, difference, group, result);
+                }
             }
         });
+        if budget.is_spent() {
+            return result.bound_met(group, TOO_MANY_TESTS);
+        }
     }
 }
 
-/// Reports a difference that one access shows; whether it does.
-fn ask(a: &Policy, b: &Policy, query: &Query, made_up: bool, group: &[Operation], result: &mut Collector) -> bool {
+/// Reports a difference that one access shows. Whether the answers differ; `None` when one of them is not known.
+fn ask(
+    a: &Policy,
+    b: &Policy,
+    query: &Query,
+    made_up: bool,
+    group: &[Operation],
+    result: &mut Collector,
+) -> Option<bool> {
     query.with_access(|access| {
         let (left, right) = (a.judge(access), b.judge(access));
-        match (left.decision(), right.decision()) {
-            (Some(one), Some(two)) if one != two => {
-                result.found(two, group, query, made_up, (left.rule().map(key), right.rule().map(key)));
-                true
-            }
-            _ => false,
+        let (one, two) = (left.decision()?, right.decision()?);
+        if one != two {
+            result.found(two, group, query, made_up, (left.rule().map(key), right.rule().map(key)));
         }
+        Some(one != two)
     })
 }
 
@@ -209,51 +224,20 @@ fn collect(
     group: &[Operation],
     result: &mut Collector,
 ) {
-    let Difference::Under { assumed, decision, a: left, b: right } = difference else {
-        let reason = "too many combinations of undecided filters to try".to_owned();
-        return result.open(Decision::Allow, group, reason, (None, None));
+    let (assumed, decision, left, right) = match difference {
+        Difference::Under { assumed, decision, a, b } => (assumed, decision, a, b),
+        Difference::GaveUp(reason) => return result.bound_met(group, reason),
     };
     // An assumption about an expression is about no access in particular.
     let described = if own.beginning.is_none() { settle::access(&own.query, &assumed) } else { None };
     let shown = described.is_some_and(|query| {
         let made_up = own.made_up || settle::is_made_up(&assumed, &query);
-        ask(a, b, &query, made_up, group, result)
+        ask(a, b, &query, made_up, group, result) == Some(true)
     });
     if !shown {
-        result.open(decision, group, assignment::words(&assumed), (left.map(key), right.map(key)));
-    }
-}
-
-/// The rules between the first and the last that differ: where none of them can match, both profiles say the same.
-struct Changed<'p> {
-    a: &'p Policy,
-    b: &'p Policy,
-    of_a: Vec<Candidate<'p>>,
-    of_b: Vec<Candidate<'p>>,
-}
-
-impl<'p> Changed<'p> {
-    fn new(a: &'p Policy, b: &'p Policy, operation: &Operation) -> Self {
-        let (mut of_a, mut of_b) = (a.candidates(operation), b.candidates(operation));
-        let before = of_a.iter().zip(&of_b).take_while(|(one, two)| same(one, two)).count();
-        of_a.drain(..before);
-        of_b.drain(..before);
-        let after = of_a.iter().rev().zip(of_b.iter().rev()).take_while(|(one, two)| same(one, two)).count();
-        of_a.truncate(of_a.len() - after);
-        of_b.truncate(of_b.len() - after);
-        Self { a, b, of_a, of_b }
-    }
-
-    /// Whether one of them can match an access, or with a beginning one of those that it stands for.
-    fn may_decide(&self, query: &Query, beginning: Option<&str>) -> bool {
-        query.with_access(|access| {
-            let explorer = Explorer::new(self.a, self.b, access, beginning);
-            let may = |policy: &Policy, candidate: &Candidate<'p>| match candidate {
-                Candidate::Missing(_) => true,
-                Candidate::Rule(rule) => explorer.may_match(policy, rule.filter.as_ref()),
-            };
-            self.of_a.iter().any(|own| may(self.a, own)) || self.of_b.iter().any(|own| may(self.b, own))
-        })
+        let words = assignment::words(&assumed);
+        let reason = own.bound.map_or_else(|| words.clone(), |bound| format!("{words} ({bound})"));
+        result.open(decision, group, reason, (left.map(key), right.map(key)));
     }
 }
 
@@ -300,6 +284,11 @@ impl Collector {
     fn open(&mut self, decision_of_b: Decision, group: &[Operation], reason: String, pair: Pair) {
         let entry = self.open.entry((decision_of_b == Decision::Allow, pair)).or_insert_with(|| (Vec::new(), reason));
         add(&mut entry.0, group);
+    }
+
+    /// Leaves open what lies beyond a bound, to the side that matters more.
+    fn bound_met(&mut self, group: &[Operation], reason: &str) {
+        self.open(Decision::Allow, group, reason.to_owned(), (None, None));
     }
 
     fn finish(self) -> ProfileDiff {

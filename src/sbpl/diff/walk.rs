@@ -19,7 +19,18 @@ pub(super) struct Members {
     /// One readable value for each set of expressions.
     pub values: Vec<String>,
     /// Whether every set is among them.
-    pub complete: bool,
+    pub rest: Rest,
+}
+
+/// Why a set of expressions may be without a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// None is.
+    Nothing,
+    /// Its values cannot be shown.
+    Unreadable,
+    /// The walk was given up.
+    BoundMet,
 }
 
 /// The fixed texts and expressions of one operation.
@@ -144,11 +155,16 @@ impl Walk {
     /// The values of a class.
     pub(super) fn members(&mut self, beginning: &str) -> Members {
         let mut found = BTreeMap::new();
-        let complete = self.search(beginning, &mut found).unwrap_or(false);
+        let searched = self.search(beginning, &mut found);
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok().filter(|text| !text.chars().any(char::is_control));
         let count = found.len();
         let values: Vec<String> = found.into_values().filter_map(text).collect();
-        Members { complete: complete && values.len() == count, values }
+        let rest = match searched {
+            None => Rest::BoundMet,
+            Some(true) if values.len() == count => Rest::Nothing,
+            Some(_) => Rest::Unreadable,
+        };
+        Members { values, rest }
     }
 
     /// Fills in one readable value for each set; whether all sets have one, or `None` when a bound is met.
@@ -303,12 +319,13 @@ fn rank(byte: u8) -> u8 {
 mod tests {
     use super::*;
 
-    fn members(beginning: &str, points: &[&str], beginnings: &[&str], patterns: &[&str]) -> (Vec<String>, bool) {
+    fn members(beginning: &str, points: &[&str], beginnings: &[&str], patterns: &[&str]) -> (Vec<String>, Rest) {
         let set = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<BTreeSet<_>>();
         let patterns: Vec<Pattern> = patterns.iter().map(|text| Pattern::new(text).unwrap()).collect();
         let mut walk = Walk::new(true, &set(points), &set(beginnings), &patterns.iter().collect::<Vec<_>>());
-        let found = walk.members(beginning);
-        (found.values, found.complete)
+        let mut found = walk.members(beginning);
+        found.values.sort();
+        (found.values, found.rest)
     }
 
     #[test]
@@ -325,20 +342,20 @@ mod tests {
             ("a/", vec![], vec!["a/"], vec!["x"], vec![]),
             ("/", vec![], vec!["/"], vec!["b", "[bc]"], vec!["/b", "/c", "/example"]),
         ] {
-            let (mut values, complete) = members(beginning, &points, &beginnings, &patterns);
-            values.sort();
-            assert!(complete, "{beginning} {patterns:?}");
+            let (values, rest) = members(beginning, &points, &beginnings, &patterns);
+            assert_eq!(rest, Rest::Nothing, "{beginning} {patterns:?}");
             assert_eq!(values, expected, "{beginning} {patterns:?}");
         }
     }
 
     #[test]
     fn a_set_that_no_readable_value_has_is_not_passed_over() {
-        assert!(!members("/", &[], &["/"], &["\u{7}"]).1);
-        assert_eq!(members("/", &[], &["/"], &["é"]), (vec!["/é".to_owned(), "/example".to_owned()], true));
-        assert!(!members("/", &[], &["/"], &[r"\d"]).1);
+        assert_eq!(members("/", &[], &["/"], &["\u{7}"]).1, Rest::Unreadable);
+        assert_eq!(members("/", &[], &["/"], &["é"]), (vec!["/example".to_owned(), "/é".to_owned()], Rest::Nothing));
+        assert_eq!(members("/", &[], &["/"], &[r"\d"]).1, Rest::BoundMet);
         // So many sets that the bound is met.
         let many: Vec<String> = (b'a'..=b'v').map(|letter| (letter as char).to_string()).collect();
-        assert!(!members("/", &[], &["/"], &many.iter().map(String::as_str).collect::<Vec<_>>()).1);
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(members("/", &[], &["/"], &many).1, Rest::BoundMet);
     }
 }

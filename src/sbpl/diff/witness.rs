@@ -6,20 +6,28 @@
 
 use std::collections::BTreeSet;
 
-use super::walk::Walk;
+use super::lists::Lists;
+use super::walk::{Rest, Walk};
 use crate::sbpl::filter::{Filter, NameFilter, NameTest, Peer};
 use crate::sbpl::pattern::Pattern;
-use crate::sbpl::policy::{Candidate, Policy};
+use crate::sbpl::policy::Candidate;
 use crate::sbpl::query::Query;
 use crate::sbpl::roots::ancestors;
 use crate::sbpl::vocabulary;
 use crate::vocab::Operation;
+
+/// Bytes of fixed texts of one operation.
+const MAX_TEXT_BYTES: usize = 2 << 20;
+/// What to say of a class that was not walked to its end.
+const WALK_GIVEN_UP: &str = "the bound on values that expressions tell apart was met";
 
 /// An access and the accesses it stands for.
 pub(super) struct Representative {
     pub query: Query,
     /// The beginning that all of them share, where expressions may tell them apart; `None` when none can.
     pub beginning: Option<String>,
+    /// The bound that kept those accesses from being looked at one by one, where one did.
+    pub bound: Option<&'static str>,
     /// Whether the target is one that no rule mentions.
     pub made_up: bool,
 }
@@ -31,6 +39,8 @@ struct Texts<'p> {
     points: BTreeSet<String>,
     /// Beginnings.
     beginnings: BTreeSet<String>,
+    /// Bytes of the two; beyond the bound nothing is added.
+    bytes: usize,
     patterns: Vec<&'p Pattern>,
     names: Vec<&'p NameFilter>,
     ports: BTreeSet<u16>,
@@ -41,17 +51,37 @@ struct Texts<'p> {
 /// Whether something that differs can match an access, or one of those that share a beginning with it.
 type Relevant<'r> = &'r dyn Fn(&Query, Option<&str>) -> bool;
 
-/// One access for every combination of tests that something that differs can match.
+impl Texts<'_> {
+    fn point(&mut self, text: &str) {
+        self.bytes += text.len();
+        if self.bytes <= MAX_TEXT_BYTES {
+            self.points.insert(text.to_owned());
+        }
+    }
+
+    fn beginning(&mut self, text: String) {
+        self.bytes += text.len();
+        if self.bytes <= MAX_TEXT_BYTES {
+            self.beginnings.insert(text);
+        }
+    }
+}
+
+/// One access for every combination of tests that something that differs can match; `None` when the rules compare with
+/// too many fixed texts.
 pub(super) fn representatives(
-    a: &Policy,
-    b: &Policy,
+    lists: &Lists<'_>,
     operation: &Operation,
     relevant: Relevant<'_>,
-) -> Vec<Representative> {
-    let texts = texts(a, b, operation);
+) -> Option<Vec<Representative>> {
+    let texts = texts(lists);
+    (texts.bytes <= MAX_TEXT_BYTES).then(|| of_texts(&texts, operation, relevant))
+}
+
+fn of_texts(texts: &Texts<'_>, operation: &Operation, relevant: Relevant<'_>) -> Vec<Representative> {
     let ask = |target: Option<&str>, made_up: bool| {
         let query = Query::new(operation.as_str(), target, &[]).ok()?;
-        Some(Representative { query, beginning: None, made_up })
+        Some(Representative { query, beginning: None, bound: None, made_up })
     };
     if vocabulary::path_fits(operation) {
         let prefix = if is_network(operation) { "unix:" } else { "" };
@@ -61,7 +91,7 @@ pub(super) fn representatives(
         beginnings.insert("/".to_owned());
         let paths = values(true, &points, &beginnings, &texts.patterns, &query, relevant);
         if is_network(operation) {
-            return endpoints(&texts).iter().filter_map(|target| ask(Some(target), false)).chain(paths).collect();
+            return endpoints(texts).iter().filter_map(|target| ask(Some(target), false)).chain(paths).collect();
         }
         return paths;
     }
@@ -70,7 +100,7 @@ pub(super) fn representatives(
         return relations.iter().filter_map(|relation| ask(Some(relation), false)).collect();
     }
     match vocabulary::primary_attribute(operation) {
-        Some(primary) => names(&texts, operation, primary, relevant),
+        Some(primary) => names(texts, operation, primary, relevant),
         None => ask(None, false).into_iter().collect(),
     }
 }
@@ -84,22 +114,23 @@ fn values(
     query: &dyn Fn(&str) -> Option<Query>,
     relevant: Relevant<'_>,
 ) -> Vec<Representative> {
-    let fixed: Vec<&String> = points.iter().chain(beginnings).collect();
     let settled: Vec<&Pattern> = patterns.iter().copied().filter(|pattern| pattern.is_settled()).collect();
     let mut walk = None;
     let named = points.iter().filter_map(|point| query(point));
-    let mut found: Vec<_> = named.map(|query| Representative { query, beginning: None, made_up: false }).collect();
+    let member = |query, made_up| Representative { query, beginning: None, bound: None, made_up };
+    let mut found: Vec<_> = named.map(|query| member(query, false)).collect();
     for beginning in beginnings {
-        let Some(stand_in) = query(&fresh(beginning, &fixed)) else { continue };
+        let Some(stand_in) = query(&fresh(beginning, points, beginnings)) else { continue };
         if !relevant(&stand_in, Some(beginning)) {
             continue;
         }
         let walk = walk.get_or_insert_with(|| Walk::new(paths, points, beginnings, &settled));
         let members = walk.members(beginning);
-        let member = |query| Representative { query, beginning: None, made_up: true };
-        found.extend(members.values.iter().filter_map(|value| query(value)).map(member));
-        if !members.complete {
-            found.push(Representative { query: stand_in, beginning: Some(beginning.clone()), made_up: true });
+        found.extend(members.values.iter().filter_map(|value| query(value)).map(|query| member(query, true)));
+        if members.rest != Rest::Nothing {
+            let bound = (members.rest == Rest::BoundMet).then_some(WALK_GIVEN_UP);
+            let beginning = Some(beginning.clone());
+            found.push(Representative { query: stand_in, beginning, bound, made_up: true });
         }
     }
     found
@@ -109,9 +140,9 @@ fn is_network(operation: &Operation) -> bool {
     Operation::new("network*").covers(operation)
 }
 
-fn texts<'p>(a: &'p Policy, b: &'p Policy, operation: &Operation) -> Texts<'p> {
+fn texts<'p>(lists: &Lists<'p>) -> Texts<'p> {
     let mut texts = Texts::default();
-    for candidate in a.candidates(operation).into_iter().chain(b.candidates(operation)) {
+    for candidate in lists.a.candidates.iter().chain(&lists.b.candidates) {
         if let Candidate::Rule(rule) = candidate
             && let Some(filter) = &rule.filter
         {
@@ -123,23 +154,26 @@ fn texts<'p>(a: &'p Policy, b: &'p Policy, operation: &Operation) -> Texts<'p> {
 
 fn collect<'p>(filter: &'p Filter, texts: &mut Texts<'p>) {
     match filter {
-        Filter::Literal(path) => {
-            texts.points.insert(path.clone());
-        }
+        Filter::Literal(path) => texts.point(path),
         Filter::Subpath(path) => {
-            texts.points.insert(path.clone());
-            texts.beginnings.insert(if path == "/" { path.clone() } else { format!("{path}/") });
+            texts.point(path);
+            texts.beginning(if path == "/" { path.clone() } else { format!("{path}/") });
         }
         Filter::Prefix(text) => {
-            texts.points.insert(text.clone());
-            texts.beginnings.insert(text.clone());
+            texts.point(text);
+            texts.beginning(text.clone());
         }
         Filter::PathAncestors(path) => {
-            texts.points.extend(ancestors(path).map(str::to_owned));
-            texts.points.insert(path.clone());
+            ancestors(path).for_each(|above| texts.point(above));
+            texts.point(path);
         }
         Filter::Regex(pattern) => texts.patterns.push(pattern),
-        Filter::Name(name) => texts.names.push(name),
+        Filter::Name(name) => {
+            if let NameTest::Exact(text) | NameTest::Prefix(text) = &name.test {
+                texts.bytes += text.len();
+            }
+            texts.names.push(name);
+        }
         Filter::Network(network) => {
             texts.endpoints = true;
             match &network.peer {
@@ -155,11 +189,14 @@ fn collect<'p>(filter: &'p Filter, texts: &mut Texts<'p>) {
 }
 
 /// A continuation that no fixed text shares.
-fn fresh(beginning: &str, fixed: &[&String]) -> String {
+fn fresh(beginning: &str, points: &BTreeSet<String>, beginnings: &BTreeSet<String>) -> String {
     let taken = |c: char| {
         let mut continued = beginning.to_owned();
         continued.push(c);
-        fixed.iter().any(|text| text.starts_with(&continued))
+        // Texts that begin so come right behind it.
+        [points, beginnings]
+            .iter()
+            .any(|texts| texts.range(continued.clone()..).next().is_some_and(|text| text.starts_with(&continued)))
     };
     let first = ('a'..='z').chain('0'..='9').chain('A'..='Z').chain('\u{a1}'..='\u{9fff}').find(|c| !taken(*c));
     format!("{beginning}{}-example", first.unwrap_or('_'))
@@ -177,7 +214,10 @@ fn names(
     if !texts.endpoints && !texts.names.iter().any(|name| attributes.contains(name.attribute)) {
         // No rule asks for the name.
         let query = Query::new(operation.as_str(), None, &[]).ok();
-        return query.map(|query| Representative { query, beginning: None, made_up: false }).into_iter().collect();
+        return query
+            .map(|query| Representative { query, beginning: None, bound: None, made_up: false })
+            .into_iter()
+            .collect();
     }
     let mut found = Vec::new();
     for attribute in attributes {
