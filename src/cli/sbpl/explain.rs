@@ -20,7 +20,9 @@ pub(crate) struct Args {
     /// What it is attempted on; spelled by the operation, see below
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
-    /// What else is known about the access, for example vnode-type=DIRECTORY or file-mode=0644
+    /// What else is known about the access, for example vnode-type=DIRECTORY or file-mode=0644; extension=CLASS and
+    /// entitlement=NAME are what the process holds (may be given several times), extension=none and entitlement=none
+    /// that it holds none
     #[arg(long, value_name = "NAME=VALUE", value_parser = key_value)]
     attr: Vec<(String, String)>,
 }
