@@ -329,9 +329,9 @@ fn still_open(found: &ProfileDiff) -> Vec<&runtime::sbpl::OpenChange> {
     found.undecided.iter().filter(|open| !about_sockets(open)).collect()
 }
 
-/// Comparing costs more than deciding: an eighth of the usual number, or of what `PROPTEST_CASES` asks for.
+/// Comparing costs more than deciding: a quarter of the usual number, or of what `PROPTEST_CASES` asks for.
 fn diff_cases() -> u32 {
-    ProptestConfig::default().cases / 8
+    ProptestConfig::default().cases / 4
 }
 
 proptest! {
