@@ -261,7 +261,8 @@ struct Shown {
 struct Collector {
     wider: BTreeMap<Pair, Shown>,
     narrower: BTreeMap<Pair, Shown>,
-    open: BTreeMap<(bool, Pair), (Vec<String>, String)>,
+    /// By direction, rules and, where no rules are known, reason.
+    open: BTreeMap<(bool, Pair, Option<String>), (Vec<String>, String)>,
 }
 
 impl Collector {
@@ -282,7 +283,9 @@ impl Collector {
     }
 
     fn open(&mut self, decision_of_b: Decision, group: &[Operation], reason: String, pair: Pair) {
-        let entry = self.open.entry((decision_of_b == Decision::Allow, pair)).or_insert_with(|| (Vec::new(), reason));
+        let bound = (pair == (None, None)).then(|| reason.clone());
+        let key = (decision_of_b == Decision::Allow, pair, bound);
+        let entry = self.open.entry(key).or_insert_with(|| (Vec::new(), reason));
         add(&mut entry.0, group);
     }
 
@@ -293,7 +296,7 @@ impl Collector {
 
     fn finish(self) -> ProfileDiff {
         let mut undecided = Vec::new();
-        for ((may_widen, pair), (mut operations, reason)) in self.open {
+        for ((may_widen, pair, _), (mut operations, reason)) in self.open {
             // What an access shows is not open.
             if let Some(shown) = if may_widen { &self.wider } else { &self.narrower }.get(&pair) {
                 operations.retain(|name| !shown.operations.contains(name));
