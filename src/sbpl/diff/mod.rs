@@ -88,6 +88,9 @@ impl ProfileDiff {
 
 type Pair = (Option<RuleRefKey>, Option<RuleRefKey>);
 
+/// Whether the second profile may allow more, the rules and, where none are known, the reason.
+type OpenKey = (bool, Pair, Option<String>);
+
 /// A rule reference that can be sorted.
 type RuleRefKey = (String, u32, String);
 
@@ -261,8 +264,7 @@ struct Shown {
 struct Collector {
     wider: BTreeMap<Pair, Shown>,
     narrower: BTreeMap<Pair, Shown>,
-    /// By direction, rules and, where no rules are known, reason.
-    open: BTreeMap<(bool, Pair, Option<String>), (Vec<String>, String)>,
+    open: BTreeMap<OpenKey, (Vec<String>, String)>,
 }
 
 impl Collector {
