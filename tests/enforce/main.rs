@@ -9,6 +9,7 @@
 mod attacks;
 mod files;
 mod lifetime;
+mod network;
 mod paths;
 mod processes;
 mod records;

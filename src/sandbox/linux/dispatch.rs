@@ -17,6 +17,10 @@ impl Call<'_> {
             Some(Class::Registers(Registers::Clone)) => self.fork(),
             Some(Class::Registers(Registers::ProcessFirst)) => self.steer(self.int(0)),
             Some(Class::Registers(Registers::Priority)) => self.priority(),
+            Some(Class::Registers(Registers::Socket | Registers::Socketpair)) => self.new_socket(),
+            Some(Class::Registers(Registers::Sendto)) => self.sendto(),
+            Some(Class::Registers(Registers::Sendmsg)) => self.sendmsg(),
+            Some(Class::Registers(Registers::Sendmmsg)) => self.sendmmsg(),
             // The filter traps nothing else.
             _ => Err(Errno::NOSYS),
         }
@@ -79,6 +83,10 @@ impl Call<'_> {
             H::Tgkill | H::RtTgsigqueueinfo => self.signal_thread(Some(0), 1),
             H::RtSigqueueinfo => self.signal_process(self.int(0)),
             H::PidfdOpen => self.steer(self.int(0)),
+            H::Connect => self.connect(),
+            H::Bind => self.bind(),
+            H::Listen => self.listen(),
+            H::Getsockname => self.getsockname(),
         }
     }
 }

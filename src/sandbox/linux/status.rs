@@ -7,7 +7,7 @@ use crate::sbpl::Policy;
 use crate::vocab::{Decision, Operation};
 
 /// Decided one by one, and the decision applied.
-const DECIDED: [&str; 19] = [
+const DECIDED: [&str; 21] = [
     "file-link",
     "file-mknod",
     "file-read-data",
@@ -24,21 +24,20 @@ const DECIDED: [&str; 19] = [
     "ipc-sysv-msg",
     "ipc-sysv-sem",
     "ipc-sysv-shm",
+    "network-bind",
+    "network-outbound",
     "process-exec*",
     "process-exec-interpreter",
     "process-fork",
 ];
 
 /// Run when the profile allows them everywhere, refused otherwise.
-const ALL_OR_NOTHING: [&str; 8] = [
+const ALL_OR_NOTHING: [&str; 5] = [
     "file-write-flags",
     "ipc-posix-shm-read-data",
     "ipc-posix-shm-write-create",
     "ipc-posix-shm-write-data",
     "ipc-posix-shm-write-unlink",
-    "network-bind",
-    "network-inbound",
-    "network-outbound",
 ];
 
 /// Refused whatever the profile says.
@@ -62,7 +61,9 @@ const RACE: &str = "the exec rules cannot be expressed exactly: a racing thread 
 const NO_LANDLOCK: &str = "without Landlock a racing thread can run any file";
 const SIGNAL: &str = "pidfd_send_signal is refused unless the profile allows signal everywhere; signals between threads of \
                       one process are not asked about; without landlock_scopes a signal to a group can reach outside";
-const SOCKETS: &str = "never given: other domains than UNIX, INET, INET6 and, when allowed everywhere, NETLINK";
+const SOCKETS: &str = "never given: other domains than UNIX, INET, INET6 and NETLINK; raw sockets; MPTCP, SCTP and other \
+                       stream protocols than TCP";
+const INBOUND: &str = "decided when a socket listens; datagrams that arrive at a bound socket are not asked about";
 
 /// How tightly the kernel bounds what a race during exec can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +109,7 @@ pub(super) fn operations(
     }
     note("signal", Status::Partly, Some(SIGNAL));
     note("system-socket", Status::Partly, Some(SOCKETS));
+    note("network-inbound", Status::Partly, Some(INBOUND));
     for name in ["file-ioctl", "file-lock", "file-map-executable"] {
         note(name, Status::NotEnforceable, Some("not decided: works on descriptors the program holds, and runs"));
     }

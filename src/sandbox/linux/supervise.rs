@@ -74,6 +74,7 @@ impl<'scope, 'env> Pool<'scope, 'env> {
 
     /// Called regularly: when every worker is stuck and none has answered since the last time, adds one.
     pub(super) fn tend(&mut self) {
+        self.shared.waits.wake_abandoned(self.shared.listener);
         let answered = self.state.answered.load(Ordering::Relaxed);
         let stuck = self.state.idle.load(Ordering::Relaxed) == 0 && answered == self.answered_before;
         self.answered_before = answered;

@@ -23,12 +23,13 @@ pub(crate) fn main() {
         ["memfd-exec", program] => memfd_exec(program),
         ["threads", count, path] => threads(count, path),
         ["without-landlock", program, rest @ ..] => without_landlock(program, rest),
+        ["net", rest @ ..] => crate::network::main(rest),
         ["enter", profile, trap, action, path] => enter(profile, trap, action, path),
         _ => panic!("unknown action {args:?}"),
     }
 }
 
-fn errno() -> i32 {
+pub(crate) fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 

@@ -5,6 +5,8 @@
 mod elsewhere;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+mod network;
 
 #[cfg(not(target_os = "linux"))]
 use elsewhere as platform;
