@@ -361,15 +361,27 @@ fn a_connection_that_does_not_wait_and_one_that_is_undone() {
     });
 }
 
+/// A listener with a backlog of one that nobody takes from: further connections wait.
+fn full_listener() -> (std::os::fd::OwnedFd, u16) {
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    rustix::net::listen(&socket, 1).unwrap();
+    let port = SocketAddr::try_from(rustix::net::getsockname(&socket).unwrap()).unwrap().port();
+    (socket, port)
+}
+
+fn start_connecting(port: u16) -> std::os::fd::OwnedFd {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType};
+    let socket =
+        rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::NONBLOCK, None).unwrap();
+    let _ = rustix::net::connect(&socket, &SocketAddr::from(([127, 0, 0, 1], port)));
+    socket
+}
+
 #[test]
 fn a_connection_that_has_to_wait_holds_nobody_up() {
     each_user(|place| {
-        // A backlog of one that nobody takes from: further connections wait.
-        let socket =
-            rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
-        rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        rustix::net::listen(&socket, 1).unwrap();
-        let port = SocketAddr::try_from(rustix::net::getsockname(&socket).unwrap()).unwrap().port();
+        let (_full, port) = full_listener();
         let file = place.file("a", "x");
         let rules = format!(
             "(allow file-read-data file-read-metadata (subpath \"$W\")){}",
@@ -380,6 +392,59 @@ fn a_connection_that_has_to_wait_holds_nobody_up() {
         assert_eq!(answer(&ran), (0, "200"), "{ran:#?}");
         // The program ended while connections still waited, and so did the supervisor.
         assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    });
+}
+
+/// Local TCP connections to this port that wait for an answer (proc_pid_net(5): state 2 is SYN_SENT).
+fn waiting_for(port: u16) -> usize {
+    let remote = format!("0100007F:{port:04X}");
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let waits = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(2);
+        fields.next() == Some(remote.as_str()) && fields.next() == Some("02")
+    };
+    table.lines().filter(waits).count()
+}
+
+#[test]
+fn a_connection_whose_program_died_is_given_up() {
+    each_user(|place| {
+        let (full, port) = full_listener();
+        let outside: Vec<_> = (0..3).map(|_| start_connecting(port)).collect();
+        let rules = format!("(allow signal){}", outbound(&format!("(remote tcp \"localhost:{port}\")")));
+        let script = format!("{} net connect tcp:127.0.0.1:{port} & sleep 2; kill -9 $!; sleep 3", place.fake());
+        let before = waiting_for(port);
+        let mut ran = place.command(&rules, &["sh", "-c", &script]).spawn().unwrap();
+        let seen = |wanted: usize| {
+            (0..150).any(|_| {
+                std::thread::sleep(Duration::from_millis(20));
+                waiting_for(port) == wanted
+            })
+        };
+        assert!(seen(before + 1), "the connection never began to wait");
+        assert!(seen(before), "the connection outlives its program");
+        assert!(ran.try_wait().unwrap().is_none(), "it ended with the whole tree only");
+        ran.wait().unwrap();
+        drop((full, outside));
+    });
+}
+
+#[test]
+fn sending_to_somebody_gone_raises_the_signal_it_should() {
+    each_user(|place| {
+        let path = place.path("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
+        std::thread::spawn(move || listener.incoming().for_each(drop));
+        let peer = format!("unix:{path}");
+        for (how, status) in [("default", 128 + libc::SIGPIPE), ("ignored", 0)] {
+            // Both where the kernel sends and where the supervisor does.
+            for rules in ["(allow network-outbound)", "(allow network-outbound (subpath \"$W\"))"] {
+                let ran = place.run(rules, &[&place.fake(), "net", "gone", &peer, how]);
+                assert_eq!(ran.status, status, "{rules} {how} {ran:#?}");
+                assert!(status != 0 || answer(&ran).0 == libc::EPIPE, "{ran:#?}");
+            }
+        }
     });
 }
 
@@ -560,7 +625,7 @@ fn foreign_clients_and_servers_work_where_they_may() {
             s=socket.create_server(('127.0.0.1',0)); p=s.getsockname()[1]\n\
             t=threading.Thread(target=lambda: s.accept()[0].sendall(b'hello'), daemon=True)\n\
             t.start()\n\
-            print(socket.create_connection(('localhost',p),5)";
+            print(socket.create_connection(('localhost',p),5).recv(9).decode()); t.join(9)";
         let file = place.file("both.py", script);
         let run = |rules: &str| {
             let rules = format!("{libraries}(allow file-read* (subpath \"$W\")){rules}");

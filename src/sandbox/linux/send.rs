@@ -211,7 +211,12 @@ impl Call<'_> {
                     control = Control::default();
                 }
                 Err(_) if sent > 0 => return Ok(sent),
-                Err(errno) => return Err(errno),
+                Err(errno) => {
+                    if errno == Errno::PIPE && stream && flags & libc::MSG_NOSIGNAL == 0 {
+                        process::raise_pipe_signal(self.tid());
+                    }
+                    return Err(errno);
+                }
             }
         }
     }

@@ -35,6 +35,7 @@ pub(crate) fn main(words: &[&str]) {
         ["fastopen", peer] => datagram(peer, Way::FastOpen),
         ["rights", peer, path] => rights(peer, path),
         ["long", peer, length] => long(peer, length),
+        ["gone", peer, how] => gone(peer, how),
         ["option", level, option] => set_option(level, option),
         ["flip", allowed, forbidden, milliseconds] => flip(allowed, forbidden, milliseconds),
         ["swap", allowed, forbidden, to, milliseconds] => swap(allowed, forbidden, to, milliseconds),
@@ -220,6 +221,21 @@ fn long(peer: &str, length: &str) -> Result<String, Errno> {
     let sent = sendmsg(&socket, &[IoSlice::new(&data)], &mut SendAncillaryBuffer::default(), SendFlags::empty())?;
     rustix::net::shutdown(&socket, rustix::net::Shutdown::Write)?;
     Ok(format!("{sent} {}", answer(&socket)?))
+}
+
+/// Sends messages to a peer that has gone, with the signal for that ignored or not.
+fn gone(peer: &str, how: &str) -> Result<String, Errno> {
+    if how == "default" {
+        // SAFETY: the default action installs no code.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    }
+    let (socket, address) = make(peer)?;
+    connect(&socket, &address)?;
+    for _ in 0..100 {
+        std::thread::sleep(Duration::from_millis(10));
+        sendmsg(&socket, &[IoSlice::new(b"q")], &mut SendAncillaryBuffer::default(), SendFlags::empty())?;
+    }
+    Ok("nobody minded".to_owned())
 }
 
 fn set_option(level: &str, option: &str) -> Result<String, Errno> {
