@@ -7,6 +7,8 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 mod attacks;
+mod command_line;
+mod exec_stop;
 mod files;
 mod lifetime;
 mod network;
@@ -14,4 +16,5 @@ mod paths;
 mod processes;
 mod records;
 mod same;
+mod signals;
 mod support;

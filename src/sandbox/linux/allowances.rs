@@ -1,5 +1,6 @@
 //! What the profile allows everywhere, and therefore need not be brought before the supervisor.
 
+use std::cell::OnceCell;
 use std::os::fd::BorrowedFd;
 
 use rustix::net::SocketType;
@@ -38,12 +39,14 @@ pub(super) struct Allowances<'p> {
     observe: bool,
     /// Whether a descriptor that the program is handed is a datagram socket.
     handed_datagrams: bool,
+    /// Asked for by several calls' treatments.
+    network: OnceCell<Network>,
 }
 
 impl<'p> Allowances<'p> {
     pub(super) fn new(policy: &'p Policy, trap: Trap, observe: bool, handed: &[BorrowedFd<'_>]) -> Self {
         let datagrams = |fd: &BorrowedFd<'_>| rustix::net::sockopt::socket_type(fd) == Ok(SocketType::DGRAM);
-        Self { policy, trap, observe, handed_datagrams: handed.iter().any(datagrams) }
+        Self { policy, trap, observe, handed_datagrams: handed.iter().any(datagrams), network: OnceCell::new() }
     }
 
     fn everywhere(&self, name: &str) -> bool {
@@ -83,6 +86,12 @@ impl Free for Allowances<'_> {
     }
 
     fn network(&self) -> Network {
+        *self.network.get_or_init(|| self.find_network())
+    }
+}
+
+impl Allowances<'_> {
+    fn find_network(&self) -> Network {
         let outbound = self.handler(Handler::Connect);
         let reach = self.policy.allow_reach(&Operation::new(OUTBOUND));
         let all = self.trap == Trap::All || self.observe;

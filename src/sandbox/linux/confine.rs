@@ -16,7 +16,7 @@ use super::allowances::Allowances;
 use super::call::Shared;
 use super::filter::{self, Free};
 use super::landlock::Domain;
-use super::layers::{CAPABILITIES, LANDLOCK, NEEDED, SECCOMP, SIGNAL_SCOPE};
+use super::layers::{CAPABILITIES, EXEC_STOP, LANDLOCK, NEEDED, SECCOMP, SIGNAL_SCOPE};
 use super::network::BoundPaths;
 use super::processes::Processes;
 use super::records::Records;
@@ -30,8 +30,8 @@ use crate::base::cancel::Cancel;
 use crate::os::linux::privilege;
 use crate::os::linux::process::{self, ForkError};
 use crate::os::linux::seccomp::{self, Instruction, Listener};
-use crate::sandbox::lower::{self, LeftAlone, Lowered};
-use crate::sandbox::{Command, End, EnforcementReport, Job, SandboxError, Supervised};
+use crate::sandbox::lower::{self, LeftAlone};
+use crate::sandbox::{Command, End, EnforcementReport, Job, SandboxError, Supervised, Trap};
 use crate::sbpl::Policy;
 
 /// How often the supervisor looks after its workers and at [`Cancel`].
@@ -70,8 +70,9 @@ struct Prepared {
 struct Plan<'p> {
     policy: &'p Policy,
     program: Option<Vec<Instruction>>,
-    lowered: Lowered,
     domains: Option<(Domain, Domain)>,
+    exec_bound: ExecBound,
+    signals_are_scoped: bool,
     foreign_proc: Vec<Vec<u8>>,
 }
 
@@ -191,8 +192,16 @@ fn plan<'p>(job: &Job<'_>, policy: &'p Policy, offered: &crate::sandbox::Layers)
         let outer = Domain::prepare(&lowered.d1, "d1", abi, BitFlags::EMPTY);
         (outer, Domain::prepare(&lowered.d2, "d2", abi, scopes))
     });
+    let exec_bound = match &domains {
+        _ if lowered.exec_is_unconditional => ExecBound::Exact,
+        Some((_, d2)) if lowered.exec_is_exact && !d2.widened => ExecBound::Exact,
+        _ if offered.has(EXEC_STOP) => ExecBound::Stopped,
+        Some(_) => ExecBound::Superset,
+        None => ExecBound::None,
+    };
     let foreign_proc = mounts::foreign_proc().map_err(set_up("read the list of mounts"))?;
-    Ok(Plan { policy, program, lowered, domains, foreign_proc })
+    let signals_are_scoped = domains.is_some() && offered.has(SIGNAL_SCOPE);
+    Ok(Plan { policy, program, domains, exec_bound, signals_are_scoped, foreign_proc })
 }
 
 fn report(
@@ -205,12 +214,8 @@ fn report(
         Some((d1, d2)) => (Some(d1), Some(d2)),
         None => (None, None),
     };
-    let exec_bound = match d2 {
-        None => ExecBound::None,
-        Some(d2) if plan.lowered.exec_is_exact && !d2.widened => ExecBound::Exact,
-        Some(_) => ExecBound::Superset,
-    };
-    let operations = status::operations(plan.policy, job.observe, plan.program.is_some(), exec_bound);
+    let operations =
+        status::operations(plan.policy, job.observe, plan.program.is_some(), plan.exec_bound, plan.signals_are_scoped);
     EnforcementReport {
         platform: format!("linux-{}", std::env::consts::ARCH),
         layers,
@@ -309,12 +314,16 @@ fn supervise(
             let shared = Shared {
                 policy: plan.policy,
                 observe: job.observe,
+                records_permitted: job.trap == Trap::All,
                 listener: &listener,
                 processes: &processes,
                 records: &records,
+                processors: std::thread::available_parallelism().map_or(1, usize::from),
                 foreign_proc: &plan.foreign_proc,
                 bound: &bound,
                 waits: &waits,
+                signals_are_scoped: plan.signals_are_scoped,
+                watch_exec: plan.exec_bound == ExecBound::Stopped,
             };
             answer_until_ended(tree, &shared, cancel)?
         }
