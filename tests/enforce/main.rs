@@ -9,6 +9,7 @@
 mod attacks;
 mod exec_stop;
 mod files;
+mod ipc;
 mod lifetime;
 mod paths;
 mod processes;
@@ -16,3 +17,4 @@ mod records;
 mod same;
 mod signals;
 mod support;
+mod sysctl;

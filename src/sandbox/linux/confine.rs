@@ -18,7 +18,7 @@ use super::landlock::Domain;
 use super::layers::{CAPABILITIES, EXEC_STOP, LANDLOCK, NEEDED, SECCOMP, SIGNAL_SCOPE};
 use super::processes::Processes;
 use super::records::Records;
-use super::status::ExecBound;
+use super::status::{Alone, ExecBound};
 use super::supervise::{Pool, State};
 use super::tree::{Inside, Message, STEP_FORK, Tree};
 use super::{layers, mounts, status};
@@ -69,6 +69,7 @@ struct Plan<'p> {
     domains: Option<(Domain, Domain)>,
     exec_bound: ExecBound,
     signals_are_scoped: bool,
+    alone: Alone,
     foreign_proc: Vec<Vec<u8>>,
 }
 
@@ -165,7 +166,8 @@ fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cance
 
 fn plan<'p>(job: &Job<'_>, policy: &'p Policy, offered: &crate::sandbox::Layers) -> Result<Plan<'p>, SandboxError> {
     let allowances = Allowances::new(policy, job.trap, job.observe);
-    let lowered = lower::lower(policy, allowances.plain_read(), allowances.write_alone());
+    let alone = Alone { reading: allowances.plain_read(), writing: allowances.write_alone() };
+    let lowered = lower::lower(policy, alone.reading, alone.writing);
     let program = offered.has(SECCOMP).then(|| filter::program(&allowances));
     let domains = (offered.has(LANDLOCK) && !job.observe).then(|| {
         let abi = offered.landlock_abi;
@@ -181,7 +183,7 @@ fn plan<'p>(job: &Job<'_>, policy: &'p Policy, offered: &crate::sandbox::Layers)
     };
     let foreign_proc = mounts::foreign_proc().map_err(set_up("read the list of mounts"))?;
     let signals_are_scoped = domains.is_some() && offered.has(SIGNAL_SCOPE);
-    Ok(Plan { policy, program, domains, exec_bound, signals_are_scoped, foreign_proc })
+    Ok(Plan { policy, program, domains, exec_bound, signals_are_scoped, alone, foreign_proc })
 }
 
 fn report(
@@ -194,8 +196,14 @@ fn report(
         Some((d1, d2)) => (Some(d1), Some(d2)),
         None => (None, None),
     };
-    let operations =
-        status::operations(plan.policy, job.observe, plan.program.is_some(), plan.exec_bound, plan.signals_are_scoped);
+    let operations = status::operations(
+        plan.policy,
+        job.observe,
+        plan.program.is_some(),
+        plan.exec_bound,
+        plan.signals_are_scoped,
+        plan.alone,
+    );
     EnforcementReport {
         platform: format!("linux-{}", std::env::consts::ARCH),
         layers,

@@ -80,7 +80,7 @@ impl Call<'_> {
             H::Tgkill | H::RtTgsigqueueinfo => self.signal_thread(Some(0), 1),
             H::RtSigqueueinfo => self.signal_process(self.int(0)),
             H::PidfdSendSignal => self.signal_pidfd(),
-            H::PidfdOpen => self.steer(self.int(0)),
+            H::PidfdOpen => self.open_pidfd(),
         }
     }
 }

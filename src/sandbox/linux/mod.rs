@@ -25,6 +25,7 @@ mod landlock;
 mod layers;
 mod metadata;
 mod mounts;
+mod named;
 mod open;
 mod path;
 mod processes;

@@ -62,12 +62,30 @@ impl Call<'_> {
         self.allowed_on(operation, Target::Described { target: &target, facts: &relation.facts }, shown)
     }
 
-    /// Steering another process: only inside the tree, whatever the profile says.
+    /// Steering another process or asking about it: only inside the tree, whatever the profile says.
     pub(super) fn steer(&mut self, pid: i32) -> Answered {
-        if pid <= 0 {
+        let changes = self.name != "prlimit64" || self.word(2) != 0;
+        if pid <= 0 || !self.shared.processes.is_inside(pid) {
             return Err(Errno::PERM);
         }
-        if self.shared.processes.is_inside(pid) { Ok(Answer::Run) } else { Err(Errno::PERM) }
+        let own = self.own_process()?;
+        let process = Processes::process_of(pid)?;
+        if process == own {
+            return Ok(Answer::Run);
+        }
+        let relation = self.relation(own, process);
+        let operation = if changes { "process-info-setcontrol" } else { "process-info-pidinfo" };
+        if self.allowed_on_process(operation, &relation, format!("process {process}")) {
+            Ok(Answer::Run)
+        } else {
+            Err(REFUSED)
+        }
+    }
+
+    /// pidfd_open(2): what is done with the descriptor is judged when it is done.
+    pub(super) fn open_pidfd(&mut self) -> Answered {
+        let pid = self.int(0);
+        if pid > 0 && self.shared.processes.is_inside(pid) { Ok(Answer::Run) } else { Err(Errno::PERM) }
     }
 
     /// setpriority(2) and ioprio_set(2): groups and users are refused, single processes as in [`Call::steer`].

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::sandbox::lower::POSIX_IPC;
 use crate::sandbox::report::{OperationStatus, Status};
 use crate::sbpl::Policy;
 use crate::vocab::{Decision, Operation};
@@ -30,16 +31,7 @@ const DECIDED: [&str; 19] = [
 ];
 
 /// Run when the profile allows them everywhere, refused otherwise.
-const ALL_OR_NOTHING: [&str; 8] = [
-    "file-write-flags",
-    "ipc-posix-shm-read-data",
-    "ipc-posix-shm-write-create",
-    "ipc-posix-shm-write-data",
-    "ipc-posix-shm-write-unlink",
-    "network-bind",
-    "network-inbound",
-    "network-outbound",
-];
+const ALL_OR_NOTHING: [&str; 4] = ["file-write-flags", "network-bind", "network-inbound", "network-outbound"];
 
 /// Refused whatever the profile says.
 const NEVER: [&str; 12] = [
@@ -63,6 +55,19 @@ const NO_LANDLOCK: &str = "without Landlock a racing thread can run any file";
 const SIGNAL: &str = "a signal to a group is refused as a whole when one member is refused; who joins the group meanwhile, or \
                       gets a number given out again, is not asked about; nor are signals between threads of one process";
 const UNSCOPED: &str = "without landlock_scopes a process that gets a number given out again may be outside";
+const SCRATCH: &str = "the C library makes a semaphore under a scratch name of six letters or digits first: names of that form \
+                       can be made, linked and removed by a program that may make any";
+const SYSCTL: &str =
+    "decided for the files below /proc/sys, beside the file operation; uname and sysinfo are not asked about";
+const PID_INFO: &str = "decided for the files below /proc of other processes inside, beside the file operation, and for \
+                        their limits; group, session, priority and scheduling of any process can be asked; the files of \
+                        processes outside are refused whatever the profile says";
+const SET_CONTROL: &str = "decided for limits and scheduling of other processes inside; those outside are refused \
+                           whatever the profile says";
+const READ_ALONE: &str = "opening files for reading is left to the kernel, because the profile allows it everywhere: not \
+                          decided for what is only read";
+const WRITE_ALONE: &str =
+    "all file operations are left to the kernel, because the profile allows them everywhere: not decided";
 const SOCKETS: &str = "never given: other domains than UNIX, INET, INET6 and, when allowed everywhere, NETLINK";
 
 /// How tightly what a race during exec can run is bounded.
@@ -78,6 +83,13 @@ pub(super) enum ExecBound {
     None,
 }
 
+/// Which file operations are left to the kernel, and with them what files stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Alone {
+    pub(super) reading: bool,
+    pub(super) writing: bool,
+}
+
 /// The status of every operation this system knows, and of every further one the profile names.
 pub(super) fn operations(
     policy: &Policy,
@@ -85,8 +97,14 @@ pub(super) fn operations(
     supervised: bool,
     exec_bound: ExecBound,
     signals_are_scoped: bool,
+    alone: Alone,
 ) -> BTreeMap<String, OperationStatus> {
     let mut all = BTreeMap::new();
+    let left_alone = match alone {
+        Alone { writing: true, .. } => Some(WRITE_ALONE),
+        Alone { reading: true, .. } => Some(READ_ALONE),
+        _ => None,
+    };
     let mut note = |name: &str, status: Status, reason: Option<&str>| {
         all.insert(name.to_owned(), OperationStatus { status, reason: reason.map(str::to_owned) });
     };
@@ -116,9 +134,22 @@ pub(super) fn operations(
     for name in ["file-ioctl", "file-lock", "file-map-executable"] {
         note(name, Status::NotEnforceable, Some("not decided: works on descriptors the program holds, and runs"));
     }
-    for name in ["sysctl-read", "sysctl-write", "process-info-pidinfo"] {
-        note(name, Status::NotEnforceable, Some("decided as file operations on the files below /proc"));
+    for name in POSIX_IPC {
+        match left_alone {
+            None if matches!(name, "ipc-posix-sem-create" | "ipc-posix-sem-unlink") => {
+                note(name, Status::Partly, Some(SCRATCH))
+            }
+            None => note(name, Status::Enforced, None),
+            reason => note(name, Status::Partly, reason),
+        }
     }
+    for name in ["ipc-posix-sem-post", "ipc-posix-sem-wait"] {
+        note(name, Status::NotEnforceable, Some("not decided: works on memory the program has mapped"));
+    }
+    for (name, reason) in [("sysctl-read", SYSCTL), ("sysctl-write", SYSCTL), ("process-info-pidinfo", PID_INFO)] {
+        note(name, Status::Partly, Some(left_alone.unwrap_or(reason)));
+    }
+    note("process-info-setcontrol", Status::Partly, Some(SET_CONTROL));
     for rule in policy.rules().iter().filter(|rule| !rule.is_default()) {
         for name in rule.operations.iter().map(Operation::canonical) {
             if !name.ends_with('*') && !all.contains_key(name) {
