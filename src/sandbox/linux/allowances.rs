@@ -38,10 +38,6 @@ impl<'p> Allowances<'p> {
         Self { policy, trap, observe }
     }
 
-    fn everywhere(&self, name: &str) -> bool {
-        self.policy.unconditional(&Operation::new(name)) == Some(Decision::Allow)
-    }
-
     fn untrapped(&self) -> bool {
         self.trap == Trap::AsNeeded
     }
@@ -53,6 +49,10 @@ impl<'p> Allowances<'p> {
 }
 
 impl Free for Allowances<'_> {
+    fn everywhere(&self, operation: &str) -> bool {
+        self.policy.unconditional(&Operation::new(operation)) == Some(Decision::Allow)
+    }
+
     fn handler(&self, handler: Handler) -> bool {
         let operations = handler.operations();
         self.untrapped()

@@ -15,6 +15,7 @@ mod allowances;
 mod attributes;
 mod call;
 mod confine;
+mod descriptors;
 mod dispatch;
 mod entries;
 mod exec;

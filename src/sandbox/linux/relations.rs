@@ -7,6 +7,8 @@ use super::processes::Processes;
 use crate::os::linux::process::ids_of;
 use crate::sbpl::{Fact, ProcessTarget, Target};
 
+const NEVER: &str = "refused whatever the profile says";
+
 /// Every relation of the `target` filter that holds between the calling process and another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Relation {
@@ -40,6 +42,14 @@ impl Call<'_> {
     /// A decision without an object.
     pub(super) fn plain(&mut self, operation: &'static str) -> Answered {
         if self.allowed_on(operation, Target::None, String::new()) { Ok(Answer::Run) } else { Err(REFUSED) }
+    }
+
+    /// A call that is refused whatever the profile says; the record names the rule where the profile refuses too.
+    pub(super) fn refuse(&mut self, operation: &'static str) -> Answered {
+        if self.allowed_on(operation, Target::None, String::new()) {
+            return Err(self.turn_down(operation, b"", NEVER));
+        }
+        Err(REFUSED)
     }
 
     /// Process of the calling thread.

@@ -8,7 +8,7 @@ use crate::sbpl::Policy;
 use crate::vocab::{Decision, Operation};
 
 /// Decided one by one, and the decision applied.
-const DECIDED: [&str; 19] = [
+const DECIDED: [&str; 20] = [
     "file-link",
     "file-mknod",
     "file-read-data",
@@ -17,6 +17,7 @@ const DECIDED: [&str; 19] = [
     "file-test-existence",
     "file-write-create",
     "file-write-data",
+    "file-write-flags",
     "file-write-mode",
     "file-write-owner",
     "file-write-times",
@@ -31,7 +32,7 @@ const DECIDED: [&str; 19] = [
 ];
 
 /// Run when the profile allows them everywhere, refused otherwise.
-const ALL_OR_NOTHING: [&str; 4] = ["file-write-flags", "network-bind", "network-inbound", "network-outbound"];
+const ALL_OR_NOTHING: [&str; 3] = ["network-bind", "network-inbound", "network-outbound"];
 
 /// Refused whatever the profile says.
 const NEVER: [&str; 12] = [
@@ -55,6 +56,10 @@ const NO_LANDLOCK: &str = "without Landlock a racing thread can run any file";
 const SIGNAL: &str = "a signal to a group is refused as a whole when one member is refused; who joins the group meanwhile, or \
                       gets a number given out again, is not asked about; nor are signals between threads of one process";
 const UNSCOPED: &str = "without landlock_scopes a process that gets a number given out again may be outside";
+const IOCTL: &str = "advisory: a racing thread can exchange the descriptor; everyday requests on terminals and descriptors are \
+                     not asked about; ioctl-command is the number of this system";
+const MAP: &str = "advisory: a racing thread can exchange the descriptor, and a program can read a file and make the memory \
+                   executable";
 const SCRATCH: &str = "the C library makes a semaphore under a scratch name of six letters or digits first: names of that form \
                        can be made, linked and removed by a program that may make any";
 const SYSCTL: &str =
@@ -126,14 +131,15 @@ pub(super) fn operations(
         }
     }
     for name in NEVER {
-        note(name, Status::Partly, Some("refused whatever the profile says"));
+        let recorded = if name.starts_with("fs-quota") { "without a record" } else { "with a record" };
+        note(name, Status::Partly, Some(&format!("refused whatever the profile says, {recorded}")));
     }
     let signal = if signals_are_scoped { SIGNAL.to_owned() } else { format!("{SIGNAL}; {UNSCOPED}") };
     note("signal", Status::Partly, Some(&signal));
     note("system-socket", Status::Partly, Some(SOCKETS));
-    for name in ["file-ioctl", "file-lock", "file-map-executable"] {
-        note(name, Status::NotEnforceable, Some("not decided: works on descriptors the program holds, and runs"));
-    }
+    note("file-lock", Status::NotEnforceable, Some("not decided: works on descriptors the program holds, and runs"));
+    note("file-ioctl", Status::Partly, Some(IOCTL));
+    note("file-map-executable", Status::Partly, Some(MAP));
     for name in POSIX_IPC {
         match left_alone {
             None if matches!(name, "ipc-posix-sem-create" | "ipc-posix-sem-unlink") => {

@@ -22,6 +22,8 @@ pub(crate) fn main() {
         [] => std::process::exit(if executed_as().ends_with("evil/run") { 42 } else { 0 }),
         ["exec-in-thread", program] => exec_in_thread(program),
         ["exec-in-threads", count, program] => exec_in_threads(count, program),
+        ["map-executable", path] => map_executable(path),
+        ["set-flags", path] => set_flags(path),
         ["posix-ipc", action, name] => posix_ipc(action, name),
         ["pidfd-kill", pid, signal] => pidfd_kill(pid, signal),
         ["swap-pidfd", milliseconds] => swap_pidfd(milliseconds),
@@ -266,6 +268,30 @@ fn exec_too_big(count: &str) {
         answers
     };
     println!("{answers} {}", SIGNALS.load(Ordering::Relaxed) > 0);
+}
+
+/// Maps a file as executable; tells result and errno.
+fn map_executable(path: &str) {
+    let path = CString::new(path).unwrap();
+    // SAFETY: a NUL-terminated path; the mapping stays unused.
+    let at = unsafe {
+        let fd = libc::open(path.as_ptr(), libc::O_RDONLY);
+        assert!(fd >= 0, "{}", std::io::Error::last_os_error());
+        libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ | libc::PROT_EXEC, libc::MAP_PRIVATE, fd, 0)
+    };
+    if at == libc::MAP_FAILED { println!("-1 {}", errno()) } else { println!("0 0") }
+}
+
+/// Sets the flag that forbids to dump a file (chattr +d); tells result and errno.
+fn set_flags(path: &str) {
+    let flags: libc::c_int = 0x40;
+    let path = CString::new(path).unwrap();
+    // SAFETY: a NUL-terminated path; the request reads one int.
+    let result = unsafe {
+        let fd = libc::open(path.as_ptr(), libc::O_RDONLY);
+        libc::ioctl(fd, 0x4008_6602, &raw const flags)
+    };
+    println!("{result} {}", if result < 0 { errno() } else { 0 });
 }
 
 /// Shared memory and semaphores through the C library; tells result and errno.
