@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 mod attacks;
+mod command_line;
 mod descriptors;
 mod exec_stop;
 mod files;

@@ -34,11 +34,13 @@ pub(crate) fn main() {
         ["threads", count, path] => threads(count, path),
         ["without-landlock", program, rest @ ..] => without_landlock(program, rest),
         ["enter", profile, trap, action, path] => enter(profile, trap, action, path),
+        ["rows"] => super::rows::run(),
+        ["bench-call", action, count, path] => super::bench::call(action, count, path),
         _ => panic!("unknown action {args:?}"),
     }
 }
 
-fn errno() -> i32 {
+pub(crate) fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 
