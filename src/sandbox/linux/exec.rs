@@ -14,6 +14,7 @@ use super::call::{Answer, Answered, Call, REFUSED};
 use super::image::{self, HEAD, HEADER_SIZE, Image, ProgramHeaders};
 use super::resolve::{Last, Located};
 use crate::os::linux::{memory, object};
+use crate::sandbox::weaken::{Protection, off};
 use crate::vocab::{Decision, Operation};
 
 /// The operation's name in the system's table; profiles may spell it `process-exec`.
@@ -40,7 +41,7 @@ impl Call<'_> {
             if !self.allowed(EXEC, &located.path, located.object()) {
                 return Err(REFUSED);
             }
-            if !self.any_program() {
+            if !self.any_program() && !off(Protection::ProgramsWithoutPath) {
                 return Err(self.turn_down(
                     EXEC,
                     &located.path,
@@ -58,7 +59,8 @@ impl Call<'_> {
         let name =
             self.string(0, 250).map_err(|errno| if errno == Errno::NAMETOOLONG { Errno::INVAL } else { errno })?;
         let flags = self.unsigned(1);
-        let flags = if self.any_program() { flags } else { (flags & !libc::MFD_EXEC) | libc::MFD_NOEXEC_SEAL };
+        let as_asked = self.any_program() || off(Protection::MemoryFilesNotExecutable);
+        let flags = if as_asked { flags } else { (flags & !libc::MFD_EXEC) | libc::MFD_NOEXEC_SEAL };
         let wanted = MemfdFlags::from_bits_retain(flags | libc::MFD_CLOEXEC);
         self.still_waiting()?;
         let fd = memfd_create(name.as_c_str(), wanted)?;
@@ -77,6 +79,9 @@ impl Call<'_> {
                 return Err(REFUSED);
             }
             let file = self.readable(operation, &located)?;
+            if off(Protection::Interpreters) {
+                return Ok(Answer::Run);
+            }
             match image::identify(&head_of(file.as_fd())?) {
                 Image::Unknown => return Err(Errno::NOEXEC),
                 Image::Elf(headers) => {

@@ -12,6 +12,7 @@ use rustix::process::Pid;
 use super::call::{Call, Shared};
 use super::table;
 use crate::os::linux::process;
+use crate::sandbox::weaken::{Protection, off};
 
 /// Workers at the start: more only help when calls block (one runs while the other waits on the scheduler).
 const WORKERS: usize = 2;
@@ -75,7 +76,9 @@ impl<'scope, 'env> Pool<'scope, 'env> {
     /// Called regularly: when every worker is stuck and none has answered since the last time, adds one.
     pub(super) fn tend(&mut self) {
         let answered = self.state.answered.load(Ordering::Relaxed);
-        let stuck = self.state.idle.load(Ordering::Relaxed) == 0 && answered == self.answered_before;
+        let stuck = !off(Protection::MoreWorkers)
+            && self.state.idle.load(Ordering::Relaxed) == 0
+            && answered == self.answered_before;
         self.answered_before = answered;
         if stuck && self.workers.len() < MOST_WORKERS {
             // Without another thread the programs that wait go on waiting; nothing is let through.
