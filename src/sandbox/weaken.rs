@@ -34,6 +34,8 @@ pub(super) enum Protection {
     ProgramsWithoutPath,
     /// Interpreters are judged. Off: programs only.
     Interpreters,
+    /// What was executed is judged again before its first instruction.
+    ExecStop,
     /// What is left of the tree is ended with its first process, and with the supervisor.
     EndOfTree,
     /// Files are made under the caller's umask. Off: under the worker's.

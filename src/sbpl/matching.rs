@@ -6,8 +6,10 @@ use std::fmt;
 
 use super::access::{Access, Endpoint, Fact, ProcessTarget, Target, Transport};
 use super::filter::{Filter, NameFilter, NameTest, NetworkFilter, Opaque, Peer, Side, TargetRelation};
+use super::holdings;
 use super::pattern::Pattern;
 use super::vocabulary;
+use crate::vocab::Operation;
 
 /// Kleene's three values, the third with its reason.
 #[derive(Debug, Clone, Copy)]
@@ -153,7 +155,9 @@ impl<'a> View<'a> {
             Filter::RequireAll(all) => Truth::all(all.iter().map(|inner| self.matches(inner))),
             Filter::RequireAny(any) => Truth::any(any.iter().map(|inner| self.matches(inner))),
             Filter::RequireNot(inner) => self.matches(inner).not(),
-            Filter::Opaque(opaque) => Truth::Unknown(Reason::Opaque(opaque)),
+            Filter::Opaque(opaque) => {
+                holdings::truth(opaque, self.facts).map_or(Truth::Unknown(Reason::Opaque(opaque)), Truth::from)
+            }
         }
     }
 
@@ -227,12 +231,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The end that an access of this operation names: the peer of an outgoing connection, otherwise the own end.
     fn side(&self) -> Side {
-        match self.access.operation.as_str() {
-            "network-bind" | "network-inbound" => Side::Local,
-            _ => Side::Remote,
-        }
+        named_side(self.access.operation)
     }
 
     fn name<'p>(&self, filter: &'p NameFilter) -> Truth<'p> {
@@ -265,6 +265,14 @@ impl<'a> View<'a> {
             (Target::Network(endpoint), _) => derived(*endpoint, attribute),
             _ => Known::Unknown,
         }
+    }
+}
+
+/// The end that an access of this operation names: the peer of an outgoing connection, otherwise the own end.
+pub(crate) fn named_side(operation: &Operation) -> Side {
+    match operation.as_str() {
+        "network-bind" | "network-inbound" => Side::Local,
+        _ => Side::Remote,
     }
 }
 

@@ -10,7 +10,8 @@ use super::compile;
 use super::diagnostic::Diagnostics;
 use super::filter::Filter;
 use super::index::{self, PathIndex};
-use super::matching::{Reason, Truth, View};
+use super::matching::{Reason, Truth, View, named_side};
+use super::reach::Reach;
 use super::roots::Roots;
 use super::rule::{MissingImport, Rule};
 use super::source::{AbsentParams, ImportResolver, Params, Source};
@@ -241,6 +242,27 @@ impl Policy {
                 Some(Decision::Allow) => None,
                 _ => Some(Decision::Deny),
             }
+        })
+    }
+
+    /// A superset of the endpoints the profile could ever allow a network operation on.
+    #[must_use]
+    pub fn allow_reach(&self, operation: &Operation) -> Reach {
+        let side = named_side(operation);
+        self.with_table(operation, |table| {
+            let mut reach = Reach::none();
+            for step in &table.steps {
+                let Step::Rule(index) = step else { return Reach::ALL };
+                let rule = &self.rules[*index];
+                reach = match (rule.action, &rule.filter) {
+                    (Decision::Allow, None) => return Reach::ALL,
+                    (Decision::Allow, Some(filter)) => reach.or(Reach::of_filter(filter, side)),
+                    // An unconditional rule hides everything before it.
+                    (Decision::Deny, None) => return reach,
+                    (Decision::Deny, Some(_)) => reach,
+                };
+            }
+            reach
         })
     }
 

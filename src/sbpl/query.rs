@@ -1,7 +1,8 @@
 //! Questions about accesses as text, and their answers as values: what `explain` and `eval` share.
 //!
 //! A target is spelled by its operation: an absolute path, `tcp:HOST:PORT`, `udp:HOST:PORT`, `ip:HOST:PORT`,
-//! `unix:PATH`, a relation to the target process (`self`, `children`, …), or a name. Paths are compared as written.
+//! `unix:PATH` (`unix:@NAME` for an abstract one, `unix:` without a name), a relation to the target process (`self`,
+//! `children`, …), or a name. Paths are compared as written.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -58,25 +59,32 @@ impl Query {
     /// The target or an attribute does not suit the operation.
     pub fn new(operation: &str, target: Option<&str>, attributes: &[(String, String)]) -> Result<Self, QueryError> {
         let operation = Operation::new(operation);
-        let mut object = match target {
+        let object = match target {
             None => Object::None,
             Some(text) => object(&operation, text)?,
         };
-        let mut facts = Vec::new();
+        Self { operation, object, facts: Vec::new() }.described(attributes)
+    }
+
+    /// The same question with more attributes.
+    ///
+    /// # Errors
+    /// An attribute does not suit the target.
+    pub(crate) fn described(mut self, attributes: &[(String, String)]) -> Result<Self, QueryError> {
         for (name, value) in attributes {
-            match (name.as_str(), &mut object) {
+            match (name.as_str(), &mut self.object) {
                 ("vnode-type", Object::Path { vnode_type, .. }) => {
                     let known = VNODE_TYPES.iter().find(|(own, _)| *own == value);
                     *vnode_type = Some(known.ok_or_else(|| QueryError::VnodeType(value.clone()))?.1);
                 }
                 ("file-mode", Object::Path { mode, .. }) => *mode = Some(octal(value)?),
                 ("vnode-type" | "file-mode", _) => {
-                    return Err(QueryError::NoSuchAttribute(operation.to_string(), name.clone()));
+                    return Err(QueryError::NoSuchAttribute(self.operation.to_string(), name.clone()));
                 }
-                _ => facts.push((name.clone(), value.clone())),
+                _ => self.facts.push((name.clone(), value.clone())),
             }
         }
-        Ok(Self { operation, object, facts })
+        Ok(self)
     }
 
     /// The target as text, with attributes that name it.
@@ -84,7 +92,12 @@ impl Query {
     pub fn target_text(&self) -> String {
         let mut text = match &self.object {
             Object::None => String::new(),
-            Object::Path { path, .. } => path.clone(),
+            Object::Path { path, vnode_type, mode } => {
+                let vnode_type = vnode_type.and_then(|own| VNODE_TYPES.iter().find(|(_, known)| *known == own));
+                let vnode_type = vnode_type.map_or_else(String::new, |(name, _)| format!(" vnode-type={name}"));
+                let mode = mode.map_or_else(String::new, |mode| format!(" file-mode={mode:04o}"));
+                format!("{path}{vnode_type}{mode}")
+            }
             Object::Name(name) => name.clone(),
             Object::Process(relation) => {
                 let known = RELATIONS.iter().find(|(_, own)| own == relation);
@@ -107,9 +120,24 @@ impl Query {
             Object::Unix(path) => format!("unix:{}", path.as_deref().unwrap_or_default()),
         };
         for (name, value) in &self.facts {
-            text.push_str(&format!(" {name}={value}"));
+            let gap = if text.is_empty() { "" } else { " " };
+            text.push_str(&format!("{gap}{name}={value}"));
         }
         text
+    }
+
+    /// How many attributes are given.
+    pub(crate) fn attributes(&self) -> usize {
+        let of_object = match &self.object {
+            Object::Path { vnode_type, mode, .. } => usize::from(vnode_type.is_some()) + usize::from(mode.is_some()),
+            _ => 0,
+        };
+        of_object + self.facts.len()
+    }
+
+    /// Whether an attribute is given with this value.
+    pub(crate) fn has(&self, attribute: &str, value: &str) -> bool {
+        self.facts.iter().any(|(name, own)| name == attribute && own == value)
     }
 
     /// The operation asked about.
@@ -251,7 +279,7 @@ fn endpoint(text: &str) -> Result<Object, QueryError> {
         "tcp" => Transport::Tcp,
         "udp" => Transport::Udp,
         "ip" => Transport::Other,
-        "unix" if rest.is_empty() => return Ok(Object::Unix(None)),
+        "unix" if rest.is_empty() || rest.starts_with('@') => return Ok(Object::Unix(None)),
         "unix" => return Ok(Object::Unix(Some(canonical(rest)?))),
         _ => return Err(bad()),
     };

@@ -1,5 +1,7 @@
 //! One line of the attack table.
 
+use std::time::Duration;
+
 use crate::beside::Outside;
 
 /// For whom an attack makes sense.
@@ -37,8 +39,8 @@ pub(crate) struct Row {
     pub(crate) who: Who,
     pub(crate) outside: Outside,
     pub(crate) expected: Expected,
-    /// Whether it runs against the clock.
-    pub(crate) race: bool,
+    /// How long it races in the sandbox; none for what happens once.
+    pub(crate) race: Option<Duration>,
 }
 
 impl Row {
@@ -50,7 +52,7 @@ impl Row {
             who: Who::Everyone,
             outside: Outside::Nobody,
             expected: Expected::Blocked,
-            race: false,
+            race: None,
         }
     }
 
@@ -101,7 +103,11 @@ pub(crate) fn trapped(name: &'static str, calls: &[&str]) -> Row {
 
 /// Held back by the supervisor performing the call itself, and by Landlock where that knows the right.
 pub(crate) fn raced(name: &'static str) -> Row {
-    Row { race: true, who: Who::Either, ..Row::new(name).off(&["emulation"]).without(&["landlock"]) }
+    Row {
+        race: Some(Duration::from_millis(600)),
+        who: Who::Either,
+        ..Row::new(name).off(&["emulation"]).without(&["landlock"])
+    }
 }
 
 /// Held back by something else.

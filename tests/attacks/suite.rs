@@ -17,8 +17,6 @@ use crate::table;
 const LEAST: usize = 60;
 /// At the same time. More than cores: most attacks wait for each other's processes.
 const PARALLEL: usize = 8;
-/// A race in the sandbox.
-const RACE: Duration = Duration::from_millis(600);
 /// A race that must be won: this often for this long.
 const TRY: Duration = Duration::from_millis(500);
 const TRIES: usize = 10;
@@ -129,7 +127,7 @@ fn jobs(wanted: &[String]) -> Vec<(Row, User)> {
             }
         }
     }
-    jobs.sort_by_key(|(row, _)| !row.race);
+    jobs.sort_by_key(|(row, _)| std::cmp::Reverse(row.race));
     jobs
 }
 
@@ -147,7 +145,7 @@ fn judge(row: &Row, user: User, family: &str) -> Outcome {
     };
     let by_kernel = row.expected == Expected::RefusedByKernel || row.who == Who::Root && user != User::Root;
     if by_kernel {
-        let ran = once(row, user, None, RACE, NO_EFFECT);
+        let ran = once(row, user, None, TRY, NO_EFFECT);
         "refused by the kernel".clone_into(&mut outcome.result);
         if let Some(why) = ran.void {
             outcome.fault = Some(format!("{why}\n{}", ran.output));
@@ -163,8 +161,8 @@ fn judge(row: &Row, user: User, family: &str) -> Outcome {
 }
 
 fn judge_in_sandbox(row: &Row, user: User, outcome: &mut Outcome) {
-    let mut real = once(row, user, Some(&[]), RACE, NO_EFFECT);
-    for _ in 1..if row.race && row.expected != Expected::Blocked { TRIES } else { 1 } {
+    let mut real = once(row, user, Some(&[]), row.race.unwrap_or(TRY), NO_EFFECT);
+    for _ in 1..if row.race.is_some() && row.expected != Expected::Blocked { TRIES } else { 1 } {
         if real.effect.is_some() {
             break;
         }
@@ -191,14 +189,14 @@ fn judge_in_sandbox(row: &Row, user: User, outcome: &mut Outcome) {
         }
         (_, None) => {}
     }
-    let (tries, time) = if row.race { (TRIES, TRY) } else { (1, TRY) };
+    let (tries, time) = if row.race.is_some() { (TRIES, TRY) } else { (1, TRY) };
     let mut last = String::new();
     for at in 1..=tries {
         let twin = once(row, user, Some(&row.weakened), time, AN_EFFECT);
         last = twin.output;
         if let Some(effect) = twin.effect {
             outcome.result = format!("blocked; weakened: {effect}");
-            if row.race {
+            if row.race.is_some() {
                 outcome.attempts += &format!(" / {}, try {at}", attempts(&last));
             }
             return;

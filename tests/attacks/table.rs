@@ -1,5 +1,7 @@
 //! The attacks, what holds each of them back, and what they need beside them.
 
+use std::time::Duration;
+
 use crate::beside::{Ipc, Outside};
 use crate::row::{Row, Who, held, raced, refused, spelt, spelt_for_itself, trapped};
 
@@ -150,7 +152,11 @@ fn races() -> Vec<Row> {
     ]
     .map(raced)
     .into();
-    let exchanged = |name| Row { race: true, ..held(name) }.off(&["no_link_proof"]).outside(Outside::ExchangedLink);
+    let exchanged = |name| {
+        Row { race: Some(Duration::from_millis(600)), ..held(name) }
+            .off(&["no_link_proof"])
+            .outside(Outside::ExchangedLink)
+    };
     rows.extend(["exchange-link-outside", "exchange-link-mkdir", "exchange-link-unlink"].map(exchanged));
     rows
 }
@@ -288,13 +294,19 @@ fn programs() -> Vec<Row> {
             .without(&["seccomp_notify", "landlock", "capability_drop"])
             .who(Who::Ordinary)
             .outside(Outside::Private),
-        Row { race: true, who: Who::Either, ..held("flip-exec") }.without(&["landlock"]),
-        Row { race: true, who: Who::Either, ..held("flip-exec-to-loader") }.known(
-            "a race during exec can win the ELF loader, which the kernel must be able to load, and with it any program",
-        ),
-        Row { race: true, who: Who::Either, ..held("exchange-program-link") }.without(&["landlock"]),
-        Row { race: true, who: Who::Either, ..held("exchange-interpreter-line") }.without(&["landlock"]),
+        // The inner domain admits neither tool; the loader it must admit.
+        watched("flip-exec").without(&["landlock"]),
+        watched("flip-exec-from-threads").without(&["landlock"]),
+        watched("flip-exec-to-loader"),
+        watched("exchange-program-link").without(&["landlock"]),
+        watched("exchange-interpreter-line").without(&["landlock"]),
     ]
+}
+
+/// A race during exec, held back by a second judgement of what was executed.
+fn watched(name: &'static str) -> Row {
+    // Few fit into a second.
+    Row { race: Some(Duration::from_secs(2)), who: Who::Either, ..held(name) }.off(&["exec_stop"])
 }
 
 fn sockets() -> Vec<Row> {

@@ -5,6 +5,7 @@
 mod broken;
 mod decisions;
 mod diff;
+mod diff_profiles;
 mod eval;
 mod explain;
 mod fmt;

@@ -112,11 +112,23 @@ pub fn take_descriptor(of: Pid, number: RawFd) -> Result<OwnedFd, Errno> {
 pub fn take_descriptor_of_thread(tid: i32, number: RawFd) -> Result<OwnedFd, Errno> {
     const PIDFD_THREAD: libc::c_long = libc::O_EXCL as libc::c_long;
     // SAFETY: takes its arguments by value.
-    let fd = checked(unsafe { libc::syscall(libc::SYS_pidfd_open, tid, PIDFD_THREAD) })?;
+    let opened = checked(unsafe { libc::syscall(libc::SYS_pidfd_open, tid, PIDFD_THREAD) });
+    let fd = match opened {
+        Err(Errno::INVAL) => return take_descriptor(leader_of(tid)?, number),
+        other => other?,
+    };
     let fd = RawFd::try_from(fd).map_err(|_| Errno::BADF)?;
     // SAFETY: the call succeeded, so `fd` is a new descriptor that nobody else owns.
     let thread = unsafe { OwnedFd::from_raw_fd(fd) };
     rustix::process::pidfd_getfd(&thread, number, rustix::process::PidfdGetfdFlags::empty())
+}
+
+/// The first thread of a thread's process.
+fn leader_of(tid: i32) -> Result<Pid, Errno> {
+    let status = std::fs::read(format!("/proc/{tid}/status")).map_err(|_| Errno::SRCH)?;
+    let status = String::from_utf8_lossy(&status);
+    let field = status.lines().skip(1).find_map(|line| line.strip_prefix("Tgid:"));
+    field.and_then(|text| text.trim().parse().ok()).and_then(Pid::from_raw).ok_or(Errno::SRCH)
 }
 
 /// Gives the calling thread its own umask and working directory (unshare(2) with `CLONE_FS`).

@@ -165,3 +165,22 @@ pub(crate) fn exec_words(path: &CString, words: &[CString]) {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
+
+/// Memory that a forked process shares.
+pub(crate) fn shared_page() -> *mut u8 {
+    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    sys!(SYS_mmap, 0, 4096, protection, flags, -1, 0).unwrap() as *mut u8
+}
+
+/// Starts a process that rewrites the word at `at` between `closed` and `opened` until `end`.
+pub(crate) fn flipping(at: *mut u8, end: std::time::Instant) -> i32 {
+    fork(|| {
+        while std::time::Instant::now() < end {
+            for name in ["closed", "opened"] {
+                // SAFETY: callers give a shared page.
+                unsafe { std::ptr::copy(name.as_ptr(), at, name.len()) };
+            }
+        }
+        0
+    })
+}

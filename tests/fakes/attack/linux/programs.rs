@@ -44,6 +44,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
         };
         race(run, at, disturb);
     }),
+    ("flip-exec-from-threads", flip_exec_from_threads),
     ("flip-exec-to-loader", |run| {
         // The loader is allowed as an interpreter; as a program it runs whatever can be read.
         let mut path = [0_u8; 64];
@@ -140,5 +141,34 @@ fn race(run: &Run, at: usize, disturb: impl Fn() + Sync) {
         }
         stop.store(true, Ordering::Relaxed);
     });
+    println!("attempts={attempts}");
+}
+
+/// Threads of one process execute at once, while another process flips the path in memory shared with them.
+fn flip_exec_from_threads(run: &Run) {
+    let path = c"opened/tool";
+    let at = super::help::shared_page();
+    // SAFETY: a fresh page of 4096 bytes.
+    unsafe { std::ptr::copy(path.as_ptr(), at.cast(), path.count_bytes() + 1) };
+    let end = Instant::now() + run.time;
+    let flipping = super::help::flipping(at, end);
+    let at = at as usize;
+    let mut attempts = 0;
+    while Instant::now() < end {
+        attempts += 1;
+        let child = super::help::fork(move || {
+            let exec = move || {
+                let argv = [c"tool".as_ptr(), c"ran".as_ptr(), std::ptr::null()];
+                let env = [std::ptr::null::<libc::c_char>()];
+                let _ = sys!(SYS_execve, at, argv.as_ptr(), env.as_ptr());
+            };
+            let others = [std::thread::spawn(exec), std::thread::spawn(exec)];
+            exec();
+            others.into_iter().for_each(|other| drop(other.join()));
+            7
+        });
+        super::help::wait(child);
+    }
+    super::help::wait(flipping);
     println!("attempts={attempts}");
 }

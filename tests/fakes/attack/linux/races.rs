@@ -316,20 +316,10 @@ fn flip_empty_path(run: &Run) {
 
 /// The path lies in memory shared with another process.
 fn flip_from_other_process(run: &Run) {
-    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
-    let at = sys!(SYS_mmap, 0, 4096, protection, flags, -1, 0).unwrap() as *mut u8;
+    let at = super::help::shared_page();
     // SAFETY: a fresh page of 4096 bytes.
     unsafe { std::ptr::copy(PATH.as_ptr(), at, PATH.len()) };
-    let end = Instant::now() + run.time;
-    let other = super::help::fork(|| {
-        while Instant::now() < end {
-            for name in ["closed", "opened"] {
-                // SAFETY: as above; the page is shared.
-                unsafe { std::ptr::copy(name.as_ptr(), at, name.len()) };
-            }
-        }
-        0
-    });
+    let other = super::help::flipping(at, Instant::now() + run.time);
     repeat(run, || read(sys!(SYS_openat, CWD, at, 0)));
     super::help::wait(other);
 }
