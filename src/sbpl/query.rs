@@ -159,7 +159,8 @@ impl Query {
             };
             let (also_matched, may_match) = (others(matching.certain), others(matching.open));
             let near_misses = near::misses(policy, access, judgement.decision(), rule.as_ref());
-            Answer { decision, rule, reason: judgement.reason(), also_matched, may_match, near_misses }
+            let (reason, note) = (judgement.reason(), self.note());
+            Answer { decision, rule, reason, also_matched, may_match, near_misses, note }
         })
     }
 
@@ -172,8 +173,14 @@ impl Query {
                 decision: word(judgement.decision()),
                 rule: judgement.rule().cloned(),
                 reason: judgement.reason(),
+                note: self.note(),
             }
         })
+    }
+
+    /// What a reader should know about the question itself.
+    fn note(&self) -> Option<&'static str> {
+        (!self.operation.is_known()).then_some("the operation is not in the system's table")
     }
 
     /// Hands the question to a function as an access.
@@ -214,6 +221,8 @@ pub struct Answer {
     pub may_match: Vec<RuleRef>,
     /// Rules that narrowly do not match although they would change the answer.
     pub near_misses: Vec<NearMiss>,
+    /// What to know about the question: its operation is not in the system's table.
+    pub note: Option<&'static str>,
 }
 
 /// The answer to one question of a stream.
@@ -225,6 +234,8 @@ pub struct ShortAnswer {
     pub rule: Option<RuleRef>,
     /// Why the decision is unknown.
     pub reason: Option<String>,
+    /// What to know about the question: its operation is not in the system's table.
+    pub note: Option<&'static str>,
 }
 
 fn word(decision: Option<Decision>) -> &'static str {

@@ -10,6 +10,8 @@ mod eval;
 mod explain;
 mod fmt;
 mod lint;
+mod lint_order;
+mod lint_report;
 mod properties;
 mod rows;
 mod support;

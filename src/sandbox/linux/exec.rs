@@ -105,6 +105,9 @@ impl Call<'_> {
         let mut located = program;
         let mut operation = EXEC;
         for _ in 0..=DEEPEST {
+            if matches!(located.object, Err(Errno::NOENT)) && self.may_see(&located.path) {
+                return Err(Errno::NOENT);
+            }
             let unjudged = operation == INTERPRETER && off(Protection::Interpreters);
             if !unjudged && !self.allowed(operation, &located.path, located.object()) {
                 return Err(REFUSED);

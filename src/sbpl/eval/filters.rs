@@ -298,25 +298,17 @@ fn spelled(arguments: &Arguments<'_>, index: usize) -> String {
     match (arguments.forms.and_then(|forms| forms.get(index)), value) {
         (
             Some(Form { kind: FormKind::Symbol(_) | FormKind::List(_) | FormKind::Quoted(..), .. }) | None,
-            Value::String(_) | Value::Symbol(_) | Value::Integer(_) | Value::Bool(_),
+            Value::String(_) | Value::Symbol(_) | Value::Integer(_) | Value::Bool(_) | Value::Absent(_),
         ) => value.to_string(),
         (Some(form), _) => form.to_string(),
         (None, _) => value.to_string(),
     }
 }
 
-/// Text where a filter wants it; a missing parameter gets its own advice.
+/// Text where a filter wants it.
 fn text(name: &str, value: &Value<'_>, span: Span) -> Outcome<Rc<str>> {
     match value {
         Value::String(text) => Ok(Rc::clone(text)),
-        Value::Bool(false) => Err(Fault::new(
-            "wrong-type",
-            span,
-            format!("`{name}` wants a string, not a truth value (#f)"),
-        )
-        .help(
-            "a parameter that is not given is #f: pass it with -D KEY=value, or test it with (if (param \"KEY\") …)",
-        )),
         Value::Symbol(word) => {
             let message = format!("`{name}` wants a string, and `{}` is not defined", shown(word));
             Err(Fault::new("wrong-type", span, message))
