@@ -221,7 +221,7 @@ fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
         }
         Registers::Priority => {
             // `PRIO_PROCESS` is 0 and `IOPRIO_WHO_PROCESS` is 1; who 0 is the caller.
-            let process = u32::from(name == "ioprio_set");
+            let process = u32::from(name.starts_with("ioprio"));
             vec![
                 load(low(0)),
                 skip_next_if_equal(process),

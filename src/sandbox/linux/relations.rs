@@ -70,9 +70,10 @@ impl Call<'_> {
         if self.shared.processes.is_inside(pid) { Ok(Answer::Run) } else { Err(Errno::PERM) }
     }
 
-    /// setpriority(2) and ioprio_set(2): groups and users are refused, single processes as in [`Call::steer`].
+    /// setpriority(2), ioprio_set(2) and the calls that read what these set: groups and users are refused, single
+    /// processes as in [`Call::steer`].
     pub(super) fn priority(&mut self) -> Answered {
-        let process = i32::from(self.name == "ioprio_set");
+        let process = i32::from(self.name.starts_with("ioprio"));
         if self.int(0) != process {
             return Err(Errno::PERM);
         }
