@@ -51,6 +51,8 @@ pub(crate) enum Outside {
     Datagram,
     /// Hands an open descriptor to whoever connects.
     Giver,
+    /// Somebody made a hard link of the secret where the attack may read.
+    HardLink,
     /// See [`Arena::add_image`].
     Image,
     /// See [`Arena::add_other_loader`].
@@ -156,6 +158,7 @@ impl Beside {
                     }
                 });
             }
+            Outside::HardLink => fs::hard_link(arena.path("closed/secret"), arena.path("opened/hard")).unwrap(),
             Outside::Image => arena.add_image(),
             Outside::OtherLoader => arena.add_other_loader(),
             Outside::Private => arena.add_private(),

@@ -11,6 +11,8 @@ pub(crate) enum Who {
     Everyone,
     /// Root; the kernel refuses it to everyone else by itself.
     Root,
+    /// Root only: nobody else can make its surroundings.
+    RootAlone,
     /// An ordinary user only.
     Ordinary,
     /// Whichever of the two is at hand: the outcome does not depend on it.

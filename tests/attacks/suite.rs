@@ -124,6 +124,7 @@ fn jobs(wanted: &[String]) -> Vec<(Row, User)> {
         for user in User::all() {
             let makes_sense = match row.who {
                 Who::Everyone | Who::Root => true,
+                Who::RootAlone => user == User::Root,
                 Who::Ordinary | Who::Either => user == User::Ordinary,
             };
             if makes_sense {

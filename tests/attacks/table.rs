@@ -47,8 +47,13 @@ fn routes() -> Vec<Row> {
         trapped("openat2-in-root", &["openat2"]),
         trapped("openat2-beneath", &["openat2"]),
         trapped("path-descriptor", &["openat"]),
+        held("hard-link-from-outside").outside(Outside::HardLink).known(BY_NAME),
+        held("bind-mount-from-outside").who(Who::RootAlone).outside(Outside::Started(BIND_MOUNT)).known(BY_NAME),
     ]
 }
+
+const BY_NAME: &str = "a file is judged by the name used, and somebody outside gave it another one";
+const BIND_MOUNT: &[&str] = &["unshare", "-m", "sh", "-c", "mount --bind closed opened/directory && exec \"$@\"", "sh"];
 
 const IMAGE: &str = "(deny file-read-data (literal \"$W/opened/image\"))";
 
@@ -249,6 +254,8 @@ fn processes() -> Vec<Row> {
         trapped("outsider-limits", &["prlimit64"]).without(&["capability_drop"]).outside(outsider),
         trapped("outsider-priority", &["setpriority"]).without(&["capability_drop"]).outside(outsider),
         trapped("outsider-affinity", &["sched_setaffinity"]).without(&["capability_drop"]).outside(outsider),
+        trapped("outsider-existence", &["getpgid", "getsid"]).outside(outsider),
+        trapped("outsider-scheduling", &["getpriority", "sched_getaffinity"]).outside(outsider),
         held("outlive-first-process").off(&["end_of_tree"]).outside(Outside::Watched),
         held("outlive-supervisor").off(&["end_of_tree"]).outside(Outside::KilledAndWatched),
         held("work-on-without-supervisor")

@@ -83,6 +83,16 @@ pub(crate) const ATTACKS: &[Attack] = &[
         let first = [1_u64];
         note("setaffinity", &sys!(SYS_sched_setaffinity, run.number(0), 8, first.as_ptr()));
     }),
+    ("outsider-existence", |run| {
+        let (group, session) = (sys!(SYS_getpgid, run.number(0)), sys!(SYS_getsid, run.number(0)));
+        won_if(group.is_ok() || session.is_ok(), format!("it exists, in group {group:?} of session {session:?}"));
+    }),
+    ("outsider-scheduling", |run| {
+        let mut mask = [0_u64; 16];
+        let nice = sys!(SYS_getpriority, 0, run.number(0));
+        let affinity = sys!(SYS_sched_getaffinity, run.number(0), 128, mask.as_mut_ptr());
+        won_if(nice.is_ok() || affinity.is_ok(), format!("its nice value is {nice:?}, its affinity {:x}", mask[0]));
+    }),
     ("signal-outsider", |run| note("kill", &sys!(SYS_kill, run.number(0), libc::SIGKILL))),
     ("signal-outsider-thread", |run| {
         note("tgkill", &sys!(SYS_tgkill, run.number(0), run.number(0), libc::SIGKILL));

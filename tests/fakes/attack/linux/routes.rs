@@ -50,6 +50,8 @@ pub(crate) const ATTACKS: &[Attack] = &[
     ("openat2", |_| show(openat2("opened/../closed/secret", 0))),
     ("openat2-in-root", |_| show(openat2("/closed/secret", libc::RESOLVE_IN_ROOT))),
     ("openat2-beneath", |_| show(openat2("opened/../closed/secret", libc::RESOLVE_BENEATH))),
+    ("hard-link-from-outside", |_| show_path("opened/hard")),
+    ("bind-mount-from-outside", |_| show_path("opened/directory/secret")),
     ("path-descriptor", |_| {
         let fd = open_at(CWD, "closed/secret", libc::O_PATH);
         show_path(&format!("/proc/self/fd/{}", fd.unwrap_or(-1)));
