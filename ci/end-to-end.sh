@@ -51,6 +51,12 @@ sys.exit(0 if eval(sys.argv[2], {"d": d}) is True else 1)
 P
 }
 
+# The switch that lets tests leave protections out is in no build but theirs.
+cargo build --quiet --release
+expect 2 "$runtime" sandbox run --weaken emulation --profile "$work/none.sb" -- true
+says "unexpected argument '--weaken'"
+if grep -q canonical_paths "$runtime"; then fail 'the release build knows how to switch protections off'; fi
+
 # The run that everything else looks at.
 expect 0 cargo run --quiet --release -- run --plan "$PLAN" --channel direct --out "$out"
 if [ ! -s "$out/LATEST" ]; then

@@ -31,6 +31,7 @@ use crate::os::linux::privilege;
 use crate::os::linux::process::{self, ForkError};
 use crate::os::linux::seccomp::{self, Instruction, Listener};
 use crate::sandbox::lower::{self, LeftAlone};
+use crate::sandbox::weaken::{Protection, off};
 use crate::sandbox::{Command, End, EnforcementReport, Job, SandboxError, Supervised, Trap};
 use crate::sbpl::Policy;
 
@@ -141,6 +142,8 @@ fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cance
     }
     let probed = layers::probe();
     let offered = probed.clone().without(&job.without_layers);
+    #[cfg(feature = "test-fakes")]
+    let offered = offered.without(&crate::sandbox::weaken::names());
     if job.policy.is_some() {
         let missing: Vec<String> = NEEDED
             .iter()
@@ -154,11 +157,15 @@ fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cance
     let plan = job.policy.map(|policy| plan(job, policy, &offered)).transpose()?;
     let dropped = if offered.has(CAPABILITIES) {
         privilege::drop_capabilities().map_err(|e| set_up("give up capabilities")(e.into()))?
+    } else if off(Protection::NoNewPrivs) {
+        Vec::new()
     } else {
         rustix::thread::set_no_new_privs(true).map_err(|e| set_up("set no_new_privs")(e.into()))?;
         Vec::new()
     };
-    if let Some((outer, _)) = plan.as_ref().and_then(|plan| plan.domains.as_ref()) {
+    if let Some((outer, _)) = plan.as_ref().and_then(|plan| plan.domains.as_ref())
+        && !off(Protection::OuterDomain)
+    {
         outer.enter().map_err(|e| set_up("enter the outer Landlock domain")(std::io::Error::other(e)))?;
     }
     let report = plan.as_ref().map(|plan| report(job, plan, offered, dropped));
@@ -285,12 +292,16 @@ fn set_up_first_process<F>(
     if let Start::Program(prepared) = start {
         rustix::process::chdir(&prepared.cwd).map_err(at(STEP_DIRECTORY))?;
     }
-    if let Some((_, inner)) = plan.and_then(|plan| plan.domains.as_ref()) {
+    if let Some((_, inner)) = plan.and_then(|plan| plan.domains.as_ref())
+        && !off(Protection::InnerDomain)
+    {
         inner.enter().map_err(|_| (STEP_DOMAIN, Errno::INVAL))?;
     }
     let mut keep = vec![0, 1, 2, inside.messages.as_raw_fd(), inside.release.as_raw_fd()];
     keep.extend(job.keep.iter().map(AsRawFd::as_raw_fd));
-    process::close_all_but(&keep).map_err(at(STEP_CLOSE))?;
+    if !off(Protection::ClosedDescriptors) {
+        process::close_all_but(&keep).map_err(at(STEP_CLOSE))?;
+    }
     match plan.and_then(|plan| plan.program.as_ref()) {
         Some(program) => seccomp::install(program).map(Some).map_err(at(STEP_FILTER)),
         None => Ok(None),

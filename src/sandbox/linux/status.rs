@@ -67,7 +67,7 @@ const SCRATCH: &str = "the C library makes a semaphore under a scratch name of s
 const SYSCTL: &str =
     "decided for the files below /proc/sys, beside the file operation; uname and sysinfo are not asked about";
 const PID_INFO: &str = "decided for the files below /proc of other processes inside, beside the file operation, and for \
-                        their limits; group, session, priority and scheduling of any process can be asked; the files of \
+                        their limits; group, session, priority and scheduling of processes inside can be asked; the files of \
                         processes outside are refused whatever the profile says";
 const SET_CONTROL: &str = "decided for limits and scheduling of other processes inside; those outside are refused \
                            whatever the profile says";
