@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::place::Place;
 use crate::base::json::{self, JsonError, MAX_DOCUMENT_BYTES};
 use crate::base::position;
-use crate::os::input::InputError;
+use crate::os::fs::FsError;
 use crate::vocab::{Finding, Severity};
 
 /// A parsed document. The text is kept so that findings can name line and column.
@@ -28,7 +28,7 @@ pub enum DocumentError {
         /// The file.
         place: Place,
         /// The cause.
-        source: InputError,
+        source: FsError,
     },
     /// The text is not an acceptable JSON document.
     #[error("{place} is not a JSON document")]

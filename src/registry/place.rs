@@ -6,7 +6,8 @@
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-use crate::os::input::{self, InputError};
+use crate::os::fs::{self, FsError};
+use crate::os::input;
 
 /// A file on disk, or one of the shipped files held inside the binary.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,13 +31,15 @@ impl Place {
     /// Reads the whole file, at most `limit_bytes` long.
     ///
     /// # Errors
-    /// See [`InputError`].
-    pub fn read(&self, limit_bytes: u64) -> Result<Vec<u8>, InputError> {
+    /// See [`FsError`].
+    pub fn read(&self, limit_bytes: u64) -> Result<Vec<u8>, FsError> {
         match self {
-            Self::Disk(path) => input::read(path, limit_bytes),
+            Self::Disk(path) => fs::read_bounded(path, limit_bytes),
             Self::Embedded(path) => match super::embedded::file(path) {
                 Some(text) => Ok(text.as_bytes().to_vec()),
-                None => Err(InputError::Io(std::io::ErrorKind::NotFound.into())),
+                None => {
+                    Err(FsError::Io { action: "open", path: path.into(), source: std::io::ErrorKind::NotFound.into() })
+                }
             },
         }
     }
@@ -176,7 +179,7 @@ impl Base {
 pub fn root_of(directory: &Path) -> PathBuf {
     directory
         .ancestors()
-        .find(|ancestor| input::exists(&ancestor.join(".git")) || input::is_file(&ancestor.join("AGENTS.md")))
+        .find(|ancestor| fs::exists(&ancestor.join(".git")) || input::is_file(&ancestor.join("AGENTS.md")))
         .unwrap_or(directory)
         .to_path_buf()
 }

@@ -6,7 +6,7 @@ use super::place::Place;
 use super::read::Registry;
 use crate::base::digest::Sha256Hex;
 use crate::base::position::escape;
-use crate::os::input::InputError;
+use crate::os::fs::FsError;
 use crate::sbpl::{Diagnostic, Diagnostics, MAX_SOURCE_BYTES, NoImports, Params, Policy, Source};
 use crate::vocab::{Decision, Finding, Severity};
 
@@ -56,7 +56,7 @@ pub enum TextError {
         /// The file.
         place: Place,
         /// The cause.
-        source: InputError,
+        source: FsError,
     },
     /// The text is not UTF-8.
     #[error("{place} is not UTF-8 (byte {offset})")]

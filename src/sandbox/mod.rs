@@ -3,9 +3,10 @@
 //! Layer 3. Two entries, both of them one-way: [`enter`] confines this program's own code, [`exec`] a command. Each
 //! forks the tree to confine, supervises it until its first process has ended, and ends what remains of it.
 //!
-//! Parts: [`lower`] (profile to what a kernel can express, pure), [`report`] (what was enforced), `overlay` (the
-//! shipped overlay for Linux programs), `linux` (the supervisor). `SPEC.md`, section "Enforcement", owns the words of
-//! the report; `docs/linux-enforcement.md` holds the threat model.
+//! Parts: [`lower`] (profile to what a kernel can express, pure), [`endpoint`] (socket addresses as profiles and records
+//! see them, pure), [`report`] (what was enforced), `overlay` (the shipped overlay for Linux programs), `linux` (the
+//! supervisor). `SPEC.md`, section "Enforcement", owns the words of the report; `docs/linux-enforcement.md` holds the
+//! threat model.
 //!
 //! Invariants: nothing that is not enforced is reported as enforced; a layer that is missing is named; a verdict that
 //! is unknown is applied as deny; when the supervisor dies the tree dies and whatever it still asks for fails.
@@ -20,6 +21,7 @@ use crate::sbpl::Policy;
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
+pub mod endpoint;
 #[cfg(target_os = "linux")]
 mod linux;
 pub mod lower;

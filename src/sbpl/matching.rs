@@ -5,9 +5,11 @@
 use std::fmt;
 
 use super::access::{Access, Endpoint, Fact, ProcessTarget, Target, Transport};
-use super::filter::{Filter, NameFilter, NameTest, NetworkFilter, Opaque, Peer, Side, TargetRelation};
+use super::filter::{Filter, NameFilter, NameTest, NetworkFilter, Opaque, Peer, Side, TARGETS, TargetRelation};
+use super::holdings;
 use super::pattern::Pattern;
-use super::vocabulary;
+use super::vocabulary::{self, FilterSpec};
+use crate::vocab::Operation;
 
 /// Kleene's three values, the third with its reason.
 #[derive(Debug, Clone, Copy)]
@@ -126,6 +128,8 @@ impl<'a> View<'a> {
             Filter::PathAncestors(path) => {
                 self.path_test(|own| own.len() < path.len() && is_beneath(path.as_bytes(), own))
             }
+            Filter::VnodeType(_) if !self.fits("vnode-type") => Truth::No,
+            Filter::FileMode(_) if !self.fits("file-mode") => Truth::No,
             Filter::VnodeType(wanted) => match self.file() {
                 Known::No => Truth::No,
                 Known::Yes((Some(own), _)) => Truth::from(own == *wanted),
@@ -141,7 +145,7 @@ impl<'a> View<'a> {
                 _ => Truth::Unknown(Reason::Attribute("file mode")),
             },
             Filter::Target(relation) => match self.target {
-                Target::Process(own) => related(*own, *relation),
+                Target::Process(own) => self.related(*own, *relation),
                 // Some operations on processes are asked about by another name (`process-codesigning`).
                 Target::None | Target::Name(_) if vocabulary::target_fits(self.access.operation) => {
                     Truth::Unknown(Reason::Attribute("target process"))
@@ -153,8 +157,25 @@ impl<'a> View<'a> {
             Filter::RequireAll(all) => Truth::all(all.iter().map(|inner| self.matches(inner))),
             Filter::RequireAny(any) => Truth::any(any.iter().map(|inner| self.matches(inner))),
             Filter::RequireNot(inner) => self.matches(inner).not(),
-            Filter::Opaque(opaque) => Truth::Unknown(Reason::Opaque(opaque)),
+            Filter::Opaque(opaque) => {
+                holdings::truth(opaque, self.facts).map_or(Truth::Unknown(Reason::Opaque(opaque)), Truth::from)
+            }
         }
+    }
+
+    /// Whether accesses of this operation have what a filter asks for.
+    fn fits(&self, filter: &str) -> bool {
+        FilterSpec::find(filter).is_some_and(|spec| spec.fits_exactly(self.access.operation))
+    }
+
+    /// Listed relations are all that hold; otherwise what the strongest one says.
+    fn related<'p>(&self, own: ProcessTarget, wanted: TargetRelation) -> Truth<'p> {
+        let mut listed = self.facts.iter().filter(|fact| fact.filter == "target").peekable();
+        if listed.peek().is_none() {
+            return related(own, wanted);
+        }
+        let name = TARGETS.iter().find(|(_, known)| *known == wanted).map(|(name, _)| *name);
+        Truth::from(listed.any(|fact| Some(fact.value) == name))
     }
 
     /// The path the access is about, where it has one.
@@ -227,12 +248,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The end that an access of this operation names: the peer of an outgoing connection, otherwise the own end.
     fn side(&self) -> Side {
-        match self.access.operation.as_str() {
-            "network-bind" | "network-inbound" => Side::Local,
-            _ => Side::Remote,
-        }
+        named_side(self.access.operation)
     }
 
     fn name<'p>(&self, filter: &'p NameFilter) -> Truth<'p> {
@@ -265,6 +282,14 @@ impl<'a> View<'a> {
             (Target::Network(endpoint), _) => derived(*endpoint, attribute),
             _ => Known::Unknown,
         }
+    }
+}
+
+/// The end that an access of this operation names: the peer of an outgoing connection, otherwise the own end.
+pub(crate) fn named_side(operation: &Operation) -> Side {
+    match operation.as_str() {
+        "network-bind" | "network-inbound" => Side::Local,
+        _ => Side::Remote,
     }
 }
 

@@ -8,10 +8,12 @@
 
 mod attacks;
 mod command_line;
+mod exec_stop;
 mod files;
 mod lifetime;
 mod paths;
 mod processes;
 mod records;
 mod same;
+mod signals;
 mod support;

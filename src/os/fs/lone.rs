@@ -59,6 +59,14 @@ mod tests {
         assert!(matches!(read_bounded(&path, 4), Err(FsError::TooLarge { size_bytes: 5, .. })));
         assert!(matches!(read_bounded(temp.path(), 5), Err(FsError::NotRegular { .. })));
         assert!(matches!(read_bounded(Path::new("/dev/zero"), 5), Err(FsError::NotRegular { kind: "a device", .. })));
+        let parent = std::fs::File::open(temp.path()).unwrap();
+        crate::os::fifo::make_at(std::os::fd::AsFd::as_fd(&parent), "fifo", 0o600).unwrap();
+        assert!(matches!(read_bounded(&temp.path().join("fifo"), 5), Err(FsError::NotRegular { .. })));
+        // Refused by its size alone: nothing of it is read.
+        let sparse = tempfile::NamedTempFile::new_in(temp.path()).unwrap();
+        sparse.as_file().set_len(200 * 1024 * 1024).unwrap();
+        assert!(matches!(read_bounded(sparse.path(), 1024), Err(FsError::TooLarge { size_bytes: 209_715_200, .. })));
+        assert!(read_bounded(&temp.path().join("absent"), 5).unwrap_err().is_not_found());
         // The caller's own path may lead through links.
         let link = temp.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();

@@ -8,6 +8,8 @@ pub mod object;
 pub mod privilege;
 pub mod process;
 pub mod seccomp;
+pub mod socket;
+pub mod trace;
 
 use std::io;
 
