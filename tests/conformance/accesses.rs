@@ -17,8 +17,17 @@ pub(crate) struct Question {
 #[derive(Debug)]
 pub(crate) enum Object {
     None,
-    Path { path: String, kind: Option<VnodeType>, mode: Option<u32>, xattr: Option<String> },
-    Process { relation: ProcessTarget, shown: String },
+    Path {
+        path: String,
+        kind: Option<VnodeType>,
+        mode: Option<u32>,
+        xattr: Option<String>,
+    },
+    /// Every relation that holds, the strongest first.
+    Process {
+        relations: &'static [&'static str],
+        shown: String,
+    },
 }
 
 /// The evaluator's answer, with the deciding rule as records show it.
@@ -39,7 +48,11 @@ impl Question {
         };
         match &self.object {
             Object::None => judge(Target::None),
-            Object::Process { relation, .. } => judge(Target::Process(*relation)),
+            Object::Process { relations, .. } => {
+                let target = Target::Process(relation(relations[0]));
+                let facts: Vec<_> = relations.iter().map(|value| Fact { filter: "target", value }).collect();
+                judge(Target::Described { target: &target, facts: &facts })
+            }
             Object::Path { path, kind, mode, xattr } => {
                 let target = Target::Path { path: path.as_bytes(), vnode_type: *kind, mode: *mode };
                 match xattr {
@@ -69,6 +82,16 @@ impl Question {
             Object::Path { path, .. } => format!("({word} {} (literal \"{path}\"))", self.operation),
             _ => format!("({word} {})", self.operation),
         }
+    }
+}
+
+fn relation(name: &str) -> ProcessTarget {
+    match name {
+        "self" => ProcessTarget::Itself,
+        "children" => ProcessTarget::Children,
+        "pgrp" => ProcessTarget::ProcessGroup,
+        "same-sandbox" => ProcessTarget::SameSandbox,
+        _ => ProcessTarget::Others,
     }
 }
 
@@ -149,14 +172,23 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
         "sysv-sem" => vec![Question { operation: "ipc-sysv-sem", object: Object::None }],
         "sysv-msg" => vec![Question { operation: "ipc-sysv-msg", object: Object::None }],
         "signal" => {
-            let relation = match row.argument.as_str() {
-                "self" => ProcessTarget::Itself,
-                "child" => ProcessTarget::Children,
-                "group" => ProcessTarget::ProcessGroup,
-                "grandchild" => ProcessTarget::SameSandbox,
-                _ => ProcessTarget::Others,
+            // The first relation is the strongest. The parent keeps the tree together, and stands outside it.
+            let (own, child) =
+                (&["self", "pgrp", "same-sandbox"][..], &["children", "pgrp", "same-sandbox", "others"][..]);
+            let receivers: &[_] = match row.argument.as_str() {
+                "self" | "group" => &[own],
+                "child" => &[child],
+                "group-with-child" => &[own, child],
+                "grandchild" => &[&["same-sandbox", "others"]],
+                "parent" => &[&["pgrp", "others"]],
+                other => panic!("{}: unknown receiver {other}", row.place),
             };
-            vec![Question { operation: "signal", object: Object::Process { relation, shown: detail.to_owned() } }]
+            let pids = detail.split_whitespace();
+            let receiver = |(relations, pid): (&&'static [_], _)| Question {
+                operation: "signal",
+                object: Object::Process { relations, shown: format!("process {pid}") },
+            };
+            receivers.iter().zip(pids).map(receiver).collect()
         }
         action => panic!("{}: unknown call {action}", row.place),
     };

@@ -187,22 +187,25 @@ impl Row<'_> {
         }
     }
 
-    /// Sends a signal that is ignored by default. The detail is errno and target, since a refusal names its target.
+    /// Sends a signal that is ignored by default. The detail is errno and receivers, since a refusal names one.
     fn signal(&self) -> Outcome {
-        let send = |pid: Pid| {
-            let outcome = kill_process(pid, Signal::URG);
-            Ok(format!("{} process {}", outcome.err().map_or(0, Errno::raw_os_error), pid.as_raw_nonzero()))
+        let told = |outcome: Result<(), Errno>, pids: &[Pid]| {
+            let pids: Vec<String> = pids.iter().map(|pid| pid.as_raw_nonzero().to_string()).collect();
+            Ok(format!("{} {}", outcome.err().map_or(0, Errno::raw_os_error), pids.join(" ")))
         };
+        let send = |pid: Pid| told(kill_process(pid, Signal::URG), &[pid]);
+        let own = rustix::process::getpid();
         match self.argument {
-            "self" => send(rustix::process::getpid()),
+            "self" => send(own),
             "parent" => send(rustix::process::getppid().unwrap()),
             "child" => send(Waiting::start(false)?.pid),
             "grandchild" => send(Waiting::start(true)?.pid),
-            "group" => {
-                let outcome = rustix::process::kill_current_process_group(Signal::URG);
-                Ok(format!("{} group 0", outcome.err().map_or(0, Errno::raw_os_error)))
+            "group" => told(rustix::process::kill_current_process_group(Signal::URG), &[own]),
+            "group-with-child" => {
+                let child = Waiting::start(false)?;
+                told(rustix::process::kill_current_process_group(Signal::URG), &[own, child.pid])
             }
-            other => panic!("unknown target {other}"),
+            other => panic!("unknown receiver {other}"),
         }
     }
 }
