@@ -40,7 +40,7 @@ pub use report::{EnforcementReport, Layer, Layers, OperationStatus, Root, Skippe
 pub enum Trap {
     /// All of them: every decided access leaves a record.
     All,
-    /// Only those the profile does not allow everywhere. The others run at native speed and leave no records.
+    /// Only those the profile does not allow everywhere; the others run at native speed. Only refusals leave a record.
     AsNeeded,
 }
 

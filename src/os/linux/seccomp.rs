@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::{checked, last_errno};
@@ -91,6 +92,13 @@ impl Listener {
             return Err(last_errno());
         }
         Ok(Notification { id: raw.id, tid: raw.pid.cast_signed(), number: raw.data.nr, args: raw.data.args })
+    }
+
+    /// Whether a call waits that nobody has received yet.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec::default())).is_ok() && fds[0].revents().contains(PollFlags::IN)
     }
 
     /// Whether the caller still waits for this answer.

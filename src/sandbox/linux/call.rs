@@ -12,7 +12,7 @@ use super::records::{Records, now_unix_s};
 use crate::denial::{DecisionRecord, target_text};
 use crate::os::linux::memory;
 use crate::os::linux::seccomp::{Listener, Notification};
-use crate::sbpl::{Access, Policy, Target, VnodeType};
+use crate::sbpl::{Access, Judgement, Policy, Target, VnodeType};
 use crate::vocab::{Decision, Operation, RuleRef};
 
 /// What all workers of one supervisor share.
@@ -20,9 +20,13 @@ use crate::vocab::{Decision, Operation, RuleRef};
 pub(super) struct Shared<'s> {
     pub(super) policy: &'s Policy,
     pub(super) observe: bool,
+    /// Whether permitted accesses are recorded too.
+    pub(super) records_permitted: bool,
     pub(super) listener: &'s Listener,
     pub(super) processes: &'s Processes,
     pub(super) records: &'s Records,
+    /// Processors of the machine.
+    pub(super) processors: usize,
     /// Mounts of procfs elsewhere than at `/proc`: never entered, because their per-process files cannot be told apart.
     pub(super) foreign_proc: &'s [Vec<u8>],
     /// Whether the kernel keeps the tree's signals inside.
@@ -134,8 +138,7 @@ impl<'s> Call<'s> {
             let full = Target::Path { path, vnode_type, mode };
             judgement = self.shared.policy.judge(&Access { operation: &name, target: full });
         }
-        let (rule, reason) = (judgement.rule().cloned(), judgement.reason());
-        self.note(operation, target_text(path), judgement.decision(), rule, reason)
+        self.note(operation, &judgement, || target_text(path))
     }
 
     /// As [`Call::allowed`] for something whose type is known without looking: a link met on the way, or an entry that is
@@ -144,16 +147,14 @@ impl<'s> Call<'s> {
         let name = Operation::new(operation);
         let target = Target::Path { path, vnode_type: Some(vnode_type), mode: None };
         let judgement = self.shared.policy.judge(&Access { operation: &name, target });
-        let (rule, reason) = (judgement.rule().cloned(), judgement.reason());
-        self.note(operation, target_text(path), judgement.decision(), rule, reason)
+        self.note(operation, &judgement, || target_text(path))
     }
 
     /// Decides an access that is not aimed at a path.
     pub(super) fn allowed_on(&mut self, operation: &'static str, target: Target<'_>, shown: String) -> bool {
         let name = Operation::new(operation);
         let judgement = self.shared.policy.judge(&Access { operation: &name, target });
-        let (rule, reason) = (judgement.rule().cloned(), judgement.reason());
-        self.note(operation, shown, judgement.decision(), rule, reason)
+        self.note(operation, &judgement, || shown)
     }
 
     /// Turns an access down whatever the profile says; recorded as undecided, since the profile was not applied.
@@ -164,16 +165,12 @@ impl<'s> Call<'s> {
         REFUSED
     }
 
-    fn note(
-        &mut self,
-        operation: &'static str,
-        target: String,
-        decision: Option<Decision>,
-        rule: Option<RuleRef>,
-        undecided: Option<String>,
-    ) -> bool {
-        let decision = decision.unwrap_or(Decision::Deny);
-        self.pending.push(Pending { operation, target, decision, rule, undecided });
+    fn note(&mut self, operation: &'static str, judgement: &Judgement<'_>, shown: impl FnOnce() -> String) -> bool {
+        let decision = judgement.decision().unwrap_or(Decision::Deny);
+        if decision == Decision::Deny || self.shared.records_permitted {
+            let (rule, undecided) = (judgement.rule().cloned(), judgement.reason());
+            self.pending.push(Pending { operation, target: shown(), decision, rule, undecided });
+        }
         decision == Decision::Allow || self.shared.observe
     }
 
@@ -206,7 +203,7 @@ impl<'s> Call<'s> {
         let listener = self.shared.listener;
         let id = self.notification.id;
         // Asked while the caller still waits: afterwards it may be gone, or be another program.
-        let pid = self.shared.processes.recorded_process_of(self.tid());
+        let pid = if self.pending.is_empty() { 0 } else { self.shared.processes.recorded_process_of(self.tid()) };
         let refused = self.pending.iter().any(|pending| pending.decision == Decision::Deny);
         let watched = matches!(answered, Ok(Answer::Execute(_)));
         let process = if refused || watched { processes::name_of(pid) } else { None };

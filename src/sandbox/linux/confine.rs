@@ -27,7 +27,7 @@ use crate::os::linux::privilege;
 use crate::os::linux::process::{self, ForkError};
 use crate::os::linux::seccomp::{self, Instruction, Listener};
 use crate::sandbox::lower;
-use crate::sandbox::{Command, End, EnforcementReport, Job, SandboxError, Supervised};
+use crate::sandbox::{Command, End, EnforcementReport, Job, SandboxError, Supervised, Trap};
 use crate::sbpl::Policy;
 
 /// How often the supervisor looks after its workers and at [`Cancel`].
@@ -293,9 +293,11 @@ fn supervise(
             let shared = Shared {
                 policy: plan.policy,
                 observe: job.observe,
+                records_permitted: job.trap == Trap::All,
                 listener: &listener,
                 processes: &processes,
                 records: &records,
+                processors: std::thread::available_parallelism().map_or(1, usize::from),
                 foreign_proc: &plan.foreign_proc,
                 signals_are_scoped: plan.signals_are_scoped,
                 watch_exec: plan.exec_bound == ExecBound::Stopped,

@@ -23,8 +23,10 @@ pub(super) fn goes_up(path: &[u8]) -> bool {
 /// An absolute path from components; the root is `/`.
 pub(super) fn lexical(path: &[u8]) -> Vec<u8> {
     let mut whole = Vec::with_capacity(path.len() + 1);
-    for component in components(path) {
-        push(&mut whole, &component);
+    for component in path.split(|&byte| byte == b'/') {
+        if !component.is_empty() && component != b"." {
+            push(&mut whole, component);
+        }
     }
     rooted(whole)
 }
@@ -50,7 +52,8 @@ pub(super) fn rooted(whole: Vec<u8>) -> Vec<u8> {
 
 /// `directory` followed by a relative path.
 pub(super) fn join(directory: &[u8], relative: &[u8]) -> Vec<u8> {
-    let mut whole = directory.to_vec();
+    let mut whole = Vec::with_capacity(directory.len() + 1 + relative.len());
+    whole.extend_from_slice(directory);
     whole.push(b'/');
     whole.extend_from_slice(relative);
     whole

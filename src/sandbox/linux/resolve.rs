@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
 use rustix::io::Errno;
 
 use super::call::{Call, REFUSED};
@@ -71,19 +71,13 @@ impl Call<'_> {
         if raw.is_empty() {
             return Err(Errno::NOENT);
         }
-        let whole = if raw[0] == b'/' { raw.to_vec() } else { path::join(&self.base(descriptor)?, raw) };
-        if whole.len() > path::LONGEST {
-            return Err(Errno::NAMETOOLONG);
-        }
+        let whole = self.whole(descriptor, raw)?;
         let must_be_directory = path::means_directory(raw);
         let follow = last == Last::Follow || must_be_directory;
-        if !path::goes_up(&whole) {
-            let plain = path::lexical(&whole);
-            if !within_proc(&plain)
-                && let Some(object) = prove(&plain, follow)?
-            {
-                return self.guarded(Located { path: plain, object, must_be_directory });
-            }
+        if let Some(plain) = plain(&whole)
+            && let Some(object) = prove(&plain, follow)?
+        {
+            return self.guarded(Located { path: plain, object, must_be_directory });
         }
         for _ in 0..MOST_ATTEMPTS {
             if let Some(located) = self.walk_and_prove(&whole, follow, must_be_directory)? {
@@ -91,6 +85,23 @@ impl Call<'_> {
             }
         }
         Err(Errno::LOOP)
+    }
+
+    /// `raw` taken relative to `descriptor`, as an absolute path that still holds links.
+    fn whole(&self, descriptor: i32, raw: &[u8]) -> Result<Vec<u8>, Errno> {
+        let whole = if raw[0] == b'/' { raw.to_vec() } else { path::join(&self.base(descriptor)?, raw) };
+        if whole.len() > path::LONGEST { Err(Errno::NAMETOOLONG) } else { Ok(whole) }
+    }
+
+    /// The path that `raw` spells, where looking at the text is enough to know it: canonical if the kernel opens it with
+    /// [`open_proven`]. `None` where the long way of [`Call::locate`] has to be gone.
+    pub(super) fn spelt(&mut self, descriptor: i32, raw: &[u8]) -> Option<Vec<u8>> {
+        let plain = if raw.is_empty() { None } else { plain(&self.whole(descriptor, raw).ok()?) }?;
+        (!self.is_in_foreign_proc(&plain)).then_some(plain)
+    }
+
+    fn is_in_foreign_proc(&self, at: &[u8]) -> bool {
+        self.shared.foreign_proc.iter().any(|tree| path::within(at, tree))
     }
 
     /// As [`Call::locate`]; an empty path with `AT_EMPTY_PATH` means the descriptor's own object.
@@ -138,13 +149,9 @@ impl Call<'_> {
                 let object = pathless(&path);
                 Located { path, object, must_be_directory }
             }
-            Walked::At(path) => match open_path(&path, false) {
+            Walked::At(path) => match open_proven(&path, last_flags(follow)) {
                 // A link took the place of what was seen there: look again.
                 Err(Errno::LOOP) => {
-                    self.forget_since(mark);
-                    return Ok(None);
-                }
-                Ok(object) if follow && is_link(object.as_fd()) => {
                     self.forget_since(mark);
                     return Ok(None);
                 }
@@ -239,7 +246,7 @@ impl Call<'_> {
         {
             return Err(self.turn_down("file-read-metadata", at, OUTSIDER));
         }
-        if self.shared.foreign_proc.iter().any(|tree| path::within(at, tree)) {
+        if self.is_in_foreign_proc(at) {
             return Err(self.turn_down("file-read-metadata", at, FOREIGN_PROC));
         }
         Ok(())
@@ -254,8 +261,14 @@ enum Link {
     Gone(Errno),
 }
 
-fn within_proc(at: &[u8]) -> bool {
-    path::within(at, b"/proc")
+/// The path without what text alone can resolve; `None` when it goes up, which links make ambiguous, or leads below `/proc`,
+/// where links mean another thing to every process.
+fn plain(whole: &[u8]) -> Option<Vec<u8>> {
+    if path::goes_up(whole) {
+        return None;
+    }
+    let plain = path::lexical(whole);
+    (!path::within(&plain, b"/proc")).then_some(plain)
 }
 
 /// Whether the kernel's name for an object is not a path.
@@ -266,32 +279,38 @@ fn is_pathless(text: &[u8]) -> bool {
 /// Opens `at`; `None` when some component is a link and has to be walked. The kernel goes from left to right, so any other
 /// error says that no component before the one it is about is a link.
 fn prove(at: &[u8], follow: bool) -> Result<Option<Result<OwnedFd, Errno>>, Errno> {
-    match open_path(at, false) {
+    match open_proven(at, last_flags(follow)) {
         Err(Errno::LOOP) => Ok(None),
-        Ok(object) if follow && is_link(object.as_fd()) => Ok(None),
         // Shortages of the supervisor say nothing about the path.
         Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => Err(Errno::NFILE),
         other => Ok(Some(other)),
     }
 }
 
-/// Opens a canonical path without following any link.
+/// Flags for holding an object. A last link that is to be followed is refused as those before it are; one that is not is
+/// the object.
+fn last_flags(follow: bool) -> OFlags {
+    if follow { OFlags::PATH } else { OFlags::PATH | OFlags::NOFOLLOW }
+}
+
+/// Opens a canonical path without following any link; a link in the last place is opened itself.
 pub(super) fn open_path(at: &[u8], directory: bool) -> Result<OwnedFd, Errno> {
-    let mut flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut flags = last_flags(false);
     flags.set(OFlags::DIRECTORY, directory);
+    open_proven(at, flags)
+}
+
+/// openat2(2) of an absolute path; ELOOP when a component is a link, so that success proves the path to be canonical.
+pub(super) fn open_proven(at: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     for _ in 0..MOST_ATTEMPTS {
-        match openat2(CWD, at, flags, Mode::empty(), resolve) {
+        match openat2(CWD, at, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
             // The kernel could not make sure that nothing was renamed meanwhile.
             Err(Errno::AGAIN) => {}
             other => return other,
         }
     }
     Err(Errno::AGAIN)
-}
-
-fn is_link(object: BorrowedFd<'_>) -> bool {
-    fstat(object).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
 }
 
 /// The kernel's name of an open object.

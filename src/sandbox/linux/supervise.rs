@@ -1,9 +1,9 @@
 //! The supervisor's threads: they take trapped calls, one each, and answer them.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread::Thread;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -13,14 +13,20 @@ use super::call::{Call, Shared};
 use super::table;
 use crate::os::linux::process;
 
-/// Workers at the start: more only help when calls block (one runs while the other waits on the scheduler).
-const WORKERS: usize = 2;
-/// Most workers: each may be stuck in a call that blocks (opening a FIFO, a slow file system). Programs beyond that wait.
+/// Most workers while calls are answered: more than processors only wait for each other.
+const MOST_AT_WORK: usize = 8;
+/// Most workers in all: each may be stuck in a call that blocks (opening a FIFO, a slow file system). Programs beyond that
+/// wait.
 const MOST_WORKERS: usize = 256;
+/// A worker more than needed is let go after so many looks at which two waited for calls.
+const PATIENCE: usize = 3;
 /// How long an interrupted worker is given before it is interrupted again.
 const INSIST: Duration = Duration::from_millis(2);
 
 /// The pool of one tree.
+///
+/// It starts with one worker. A second one that waits as well makes every call dearer: the kernel wakes them in turn, and
+/// mostly on another processor than the one the caller runs on.
 #[derive(Debug)]
 pub(super) struct Pool<'scope, 'env> {
     scope: &'scope std::thread::Scope<'scope, 'env>,
@@ -28,71 +34,128 @@ pub(super) struct Pool<'scope, 'env> {
     shared: &'env Shared<'env>,
     workers: Vec<std::thread::ScopedJoinHandle<'scope, ()>>,
     answered_before: usize,
+    backlog_before: bool,
+    spare_for: usize,
 }
 
 /// What the workers and their keeper know of each other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
     stop: AtomicBool,
+    /// Workers that have not ended.
+    running: AtomicUsize,
+    /// Workers that wait for a call.
     idle: AtomicUsize,
     answered: AtomicUsize,
-    names: HashMap<u32, &'static str>,
+    /// Workers that shall end after their next call.
+    surplus: AtomicUsize,
+    /// By number.
+    names: Vec<&'static str>,
     threads: Mutex<Vec<Pid>>,
+    keeper: Thread,
 }
 
 impl State {
+    /// The calling thread is the one that keeps the pool.
     pub(super) fn new() -> Self {
-        Self { names: table::native().collect(), ..Self::default() }
+        let mut names = Vec::new();
+        for (number, name) in table::native() {
+            let number = usize::try_from(number).expect("a call's number fits");
+            names.resize(names.len().max(number + 1), UNKNOWN);
+            names[number] = name;
+        }
+        Self {
+            stop: AtomicBool::default(),
+            running: AtomicUsize::default(),
+            idle: AtomicUsize::default(),
+            answered: AtomicUsize::default(),
+            surplus: AtomicUsize::default(),
+            names,
+            threads: Mutex::default(),
+            keeper: std::thread::current(),
+        }
+    }
+
+    fn name(&self, number: i32) -> &'static str {
+        usize::try_from(number).ok().and_then(|number| self.names.get(number)).copied().unwrap_or(UNKNOWN)
+    }
+
+    /// Whether the asking worker is the one too many.
+    fn is_surplus(&self) -> bool {
+        self.surplus.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |surplus| surplus.checked_sub(1)).is_ok()
     }
 }
 
+const UNKNOWN: &str = "unknown";
+
 impl<'scope, 'env> Pool<'scope, 'env> {
-    /// Starts the workers.
+    /// Starts the first worker.
     pub(super) fn start(
         scope: &'scope std::thread::Scope<'scope, 'env>,
         state: &'env State,
         shared: &'env Shared<'env>,
     ) -> std::io::Result<Self> {
-        let mut pool = Self { scope, state, shared, workers: Vec::new(), answered_before: 0 };
+        let workers = Vec::new();
+        let mut pool = Self { scope, state, shared, workers, answered_before: 0, backlog_before: false, spare_for: 0 };
         pool.add()?;
-        for _ in 1..WORKERS {
-            // One is enough to go on with, and could not be stopped if this failed as a whole.
-            let _ = pool.add();
-        }
         Ok(pool)
     }
 
     fn add(&mut self) -> std::io::Result<()> {
         let (state, shared) = (self.state, self.shared);
-        let worker = std::thread::Builder::new()
-            .name("supervisor".to_owned())
-            .stack_size(1024 * 1024)
-            .spawn_scoped(self.scope, move || work(state, shared))?;
-        self.workers.push(worker);
-        Ok(())
+        state.running.fetch_add(1, Ordering::SeqCst);
+        let started = std::thread::Builder::new().name("supervisor".to_owned()).stack_size(1024 * 1024).spawn_scoped(
+            self.scope,
+            move || {
+                work(state, shared);
+                state.running.fetch_sub(1, Ordering::SeqCst);
+                state.keeper.unpark();
+            },
+        );
+        match started {
+            Ok(worker) => {
+                self.workers.push(worker);
+                Ok(())
+            }
+            Err(error) => {
+                state.running.fetch_sub(1, Ordering::SeqCst);
+                Err(error)
+            }
+        }
     }
 
-    /// Called regularly: when every worker is stuck and none has answered since the last time, adds one.
+    /// Called regularly: adds a worker when calls wait and none is answered, or when they keep waiting; lets one go when
+    /// there is more than one to wait for calls.
     pub(super) fn tend(&mut self) {
+        self.workers.retain(|worker| !worker.is_finished());
         let answered = self.state.answered.load(Ordering::Relaxed);
-        let stuck = self.state.idle.load(Ordering::Relaxed) == 0 && answered == self.answered_before;
+        let stuck = answered == self.answered_before;
         self.answered_before = answered;
-        if stuck && self.workers.len() < MOST_WORKERS {
+        let idle = self.state.idle.load(Ordering::Relaxed);
+        let backlog = idle == 0 && self.shared.listener.has_waiting();
+        let most = if stuck { MOST_WORKERS } else { MOST_AT_WORK.min(self.shared.processors) };
+        if backlog && (stuck || self.backlog_before) && self.workers.len() < most {
             // Without another thread the programs that wait go on waiting; nothing is let through.
             let _ = self.add();
+        }
+        self.backlog_before = backlog;
+        self.spare_for = if idle > 1 { self.spare_for + 1 } else { 0 };
+        if self.spare_for >= PATIENCE {
+            self.spare_for = 0;
+            self.state.surplus.store(1, Ordering::Relaxed);
         }
     }
 
     /// Ends the workers, waking those that wait or are stuck. The tree is gone by now.
     pub(super) fn stop(self) {
         self.state.stop.store(true, Ordering::SeqCst);
-        for worker in self.workers {
-            while !worker.is_finished() {
-                for thread in self.state.threads.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-                    process::interrupt(*thread);
-                }
-                std::thread::sleep(INSIST);
+        while self.state.running.load(Ordering::SeqCst) > 0 {
+            for thread in self.state.threads.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                process::interrupt(*thread);
             }
+            std::thread::park_timeout(INSIST);
+        }
+        for worker in self.workers {
             let _ = worker.join();
         }
     }
@@ -103,20 +166,27 @@ fn work(state: &State, shared: &Shared<'_>) {
     if process::own_file_context().is_err() {
         return;
     }
-    state.threads.lock().unwrap_or_else(PoisonError::into_inner).push(rustix::thread::gettid());
+    let own = rustix::thread::gettid();
+    state.threads.lock().unwrap_or_else(PoisonError::into_inner).push(own);
+    answer_calls(state, shared);
+    state.threads.lock().unwrap_or_else(PoisonError::into_inner).retain(|thread| *thread != own);
+}
+
+fn answer_calls(state: &State, shared: &Shared<'_>) {
     while !state.stop.load(Ordering::SeqCst) {
         state.idle.fetch_add(1, Ordering::Relaxed);
         let received = shared.listener.receive();
         state.idle.fetch_sub(1, Ordering::Relaxed);
         match received {
             Ok(notification) => {
-                let number = notification.number.cast_unsigned();
-                let name = state.names.get(&number).copied().unwrap_or("unknown");
-                let mut call = Call::new(shared, notification, name);
+                let mut call = Call::new(shared, notification, state.name(notification.number));
                 // A mistake in a handler costs its caller one call, not the tree.
                 let answered = catch_unwind(AssertUnwindSafe(|| call.handle())).unwrap_or(Err(Errno::IO));
                 call.finish(answered);
                 state.answered.fetch_add(1, Ordering::Relaxed);
+                if state.is_surplus() {
+                    return;
+                }
             }
             // Its caller died, or nobody is left and the keeper is about to say so.
             Err(Errno::NOENT) => std::thread::sleep(Duration::from_micros(100)),
