@@ -1,6 +1,6 @@
 //! What a call amounts to, after the table of docs/linux-enforcement.md: the questions put to the evaluator.
 
-use runtime::sbpl::{Access, Fact, Policy, ProcessTarget, Target, VnodeType};
+use runtime::sbpl::{Access, Fact, Policy, ProcessTarget, Query, Target, VnodeType};
 use runtime::vocab::{Decision, Operation};
 
 use super::files::{Files, Kind};
@@ -23,6 +23,8 @@ pub(crate) enum Object {
         mode: Option<u32>,
         xattr: Option<String>,
     },
+    /// The other or the own end of a connection, as questions and records spell it.
+    Endpoint(String),
     /// Every relation that holds, the strongest first.
     Process {
         relations: &'static [&'static str],
@@ -48,6 +50,11 @@ impl Question {
         };
         match &self.object {
             Object::None => judge(Target::None),
+            Object::Endpoint(text) => {
+                let answer = Query::new(self.operation, Some(text), &[]).unwrap().decide(policy);
+                let decision = if answer.decision == "allow" { Decision::Allow } else { Decision::Deny };
+                Answer { decision, rule: answer.rule.map(|rule| rule.to_string()) }
+            }
             Object::Process { relations, .. } => {
                 let target = Target::Process(relation(relations[0]));
                 let facts: Vec<_> = relations.iter().map(|value| Fact { filter: "target", value }).collect();
@@ -71,6 +78,7 @@ impl Question {
         match &self.object {
             Object::None => "",
             Object::Path { path, .. } => path,
+            Object::Endpoint(text) => text,
             Object::Process { shown, .. } => shown,
         }
     }
@@ -117,6 +125,7 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
         }
         question
     };
+    let endpoint = |operation| Question { operation, object: Object::Endpoint(files.expand(&row.argument)) };
     let create = "file-write-create";
     let more = match row.action.as_str() {
         "read" | "list" => vec![here("file-read-data")],
@@ -165,6 +174,17 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
         "exec" => {
             let mut asked = vec![Question { operation: "process-fork", object: Object::None }, here("process-exec*")];
             asked.extend(files.interpreters(first()).iter().map(|path| on(files, "process-exec-interpreter", path)));
+            asked
+        }
+        "connect" | "send" => vec![endpoint("network-outbound")],
+        "bind" | "listen" => {
+            let mut asked = vec![endpoint("network-bind")];
+            if row.argument.starts_with("unix:") {
+                asked.push(making(create, VnodeType::Socket));
+            }
+            if row.action == "listen" {
+                asked.push(endpoint("network-inbound"));
+            }
             asked
         }
         "fork" => vec![Question { operation: "process-fork", object: Object::None }],

@@ -91,6 +91,14 @@ const WORDS: &[&str] = &[
     "(allow process-exec*",
     "(deny process-exec*",
     "(allow ipc*",
+    "(allow network*",
+    "(deny network*",
+    "(remote tcp ",
+    "(remote udp ",
+    "(remote ip ",
+    "(remote unix-socket",
+    "(local tcp ",
+    "(local unix-socket",
     "(allow ipc-sysv*",
 ];
 
