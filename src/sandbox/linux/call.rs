@@ -1,6 +1,6 @@
 //! One trapped call: its arguments, the decisions made for it, and its answer.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, Stat};
@@ -15,7 +15,7 @@ use crate::denial::{DecisionRecord, target_text};
 use crate::os::linux::memory;
 use crate::os::linux::seccomp::{Listener, Notification};
 use crate::sandbox::weaken::{Protection, off};
-use crate::sbpl::{Access, Judgement, Policy, Target, VnodeType};
+use crate::sbpl::{Access, Fact, Judgement, Policy, Target, VnodeType};
 use crate::vocab::{Decision, Operation, RuleRef};
 
 /// What all workers of one supervisor share.
@@ -81,12 +81,14 @@ pub(super) struct Call<'s> {
     pub(super) shared: &'s Shared<'s>,
     pub(super) notification: Notification,
     pub(super) name: &'static str,
+    /// Name of the extended attribute that the call is about.
+    attribute: Option<String>,
     pending: Vec<Pending>,
 }
 
 impl<'s> Call<'s> {
     pub(super) fn new(shared: &'s Shared<'s>, notification: Notification, name: &'static str) -> Self {
-        Self { shared, notification, name, pending: Vec::new() }
+        Self { shared, notification, name, attribute: None, pending: Vec::new() }
     }
 
     pub(super) fn tid(&self) -> i32 {
@@ -137,6 +139,11 @@ impl<'s> Call<'s> {
         if self.shared.listener.is_waiting(self.notification.id) { Ok(()) } else { Err(Errno::INTR) }
     }
 
+    /// Says which extended attribute the call is about. One whose name is no UTF-8 stays unknown.
+    pub(super) fn about_attribute(&mut self, name: &CStr) {
+        self.attribute = name.to_str().ok().map(str::to_owned);
+    }
+
     /// [`Call::allowed`] without regard to other words that a profile may have for the file.
     pub(super) fn allowed_as_file(
         &mut self,
@@ -145,14 +152,18 @@ impl<'s> Call<'s> {
         object: Option<BorrowedFd<'_>>,
     ) -> bool {
         let name = Operation::new(operation);
-        let bare = Target::Path { path, vnode_type: None, mode: None };
-        let mut judgement = self.shared.policy.judge(&Access { operation: &name, target: bare });
+        let attribute = self.attribute.as_deref().map(|value| Fact { filter: "xattr", value });
+        let judge = |target: Target<'_>| {
+            let described = Target::Described { target: &target, facts: attribute.as_slice() };
+            let target = if attribute.is_some() { described } else { target };
+            self.shared.policy.judge(&Access { operation: &name, target })
+        };
+        let mut judgement = judge(Target::Path { path, vnode_type: None, mode: None });
         if judgement.decision().is_none()
             && let Some(stat) = object.and_then(|fd| rustix::fs::fstat(fd).ok())
         {
             let (vnode_type, mode) = (vnode_type(&stat), Some(stat.st_mode & 0o7777));
-            let full = Target::Path { path, vnode_type, mode };
-            judgement = self.shared.policy.judge(&Access { operation: &name, target: full });
+            judgement = judge(Target::Path { path, vnode_type, mode });
         }
         self.note(operation, &judgement, || target_text(path))
     }
