@@ -5,11 +5,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on stops")]
 #![expect(clippy::disallowed_methods, reason = "the start of the binary is what is measured")]
+#![expect(clippy::print_stdout, reason = "the figures are the result")]
 #![expect(missing_docs, reason = "criterion's macros make undocumented items")]
 
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use runtime::sbpl::{Access, Diagnostics, NoImports, Params, Policy, Source, Target, parse};
@@ -127,28 +129,64 @@ fn decide(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn start(criterion: &mut Criterion) {
+/// Rounds of the comparison with `true`.
+const ROUNDS: usize = 301;
+
+/// Runs a command to its end and gives the time that took, in milliseconds. Status 0 or 1: answered, with or without
+/// findings.
+fn time(program: &str, arguments: &[&str]) -> f64 {
+    let mut command = Command::new(program);
+    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    let start = Instant::now();
+    let status = command.status().unwrap();
+    let elapsed = start.elapsed();
+    assert!(status.code().is_some_and(|code| code < 2), "{program} {arguments:?}: {status}");
+    elapsed.as_secs_f64() * 1e3
+}
+
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().unwrap_or("unknown").to_owned()
+}
+
+/// Start to exit. The commands take turns with `true`, what starting any process costs here, so that all of them meet the
+/// same load; shown are medians, the ratio of each to that of `true`, and the load before and after.
+fn start(_: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
     let profile = directory.path().join("small.sb");
     std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sbpl/decisions/precedence.sb"), &profile).unwrap();
-    let mut group = criterion.benchmark_group("start to exit");
-    group.sample_size(50);
-    let explain = ["sbpl", "explain", "--op", "file-read-data", "--target", "/a/b/ok", "--profile"];
-    for (name, arguments) in [("sbpl explain", &explain[..]), ("sbpl lint", &["sbpl", "lint"])] {
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_runtime"));
-                let status = command.args(arguments).arg(&profile).stdout(Stdio::null()).stderr(Stdio::null()).status();
-                // 0 or 1: answered, with or without findings.
-                assert!(status.unwrap().code().is_some_and(|code| code < 2));
-            });
-        });
+    let profile = profile.to_str().unwrap();
+    let runtime = env!("CARGO_BIN_EXE_runtime");
+    let commands: [(&str, &str, Vec<&str>); 4] = [
+        ("true", "true", vec![]),
+        ("runtime --version", runtime, vec!["--version"]),
+        (
+            "runtime sbpl explain",
+            runtime,
+            vec!["sbpl", "explain", "--op", "file-read-data", "--target", "/a/b/ok", "--profile", profile],
+        ),
+        ("runtime sbpl lint", runtime, vec!["sbpl", "lint", profile]),
+    ];
+    let before = load();
+    let mut times = vec![Vec::with_capacity(ROUNDS); commands.len()];
+    for _ in 0..ROUNDS {
+        for ((_, program, arguments), times) in commands.iter().zip(&mut times) {
+            times.push(time(program, arguments));
+        }
     }
-    // What starting any process costs here, to compare with.
-    group.bench_function("true", |bencher| {
-        bencher.iter(|| assert!(Command::new("true").status().unwrap().success()));
-    });
-    group.finish();
+    println!("start to exit, {ROUNDS} rounds, load {before} before and {} after", load());
+    let mut least = 0.0;
+    for ((name, ..), times) in commands.iter().zip(&mut times) {
+        times.sort_by(f64::total_cmp);
+        let (fastest, median, tenth) = (times[0], times[ROUNDS / 2], times[ROUNDS * 9 / 10]);
+        if *name == "true" {
+            least = median;
+        }
+        let ratio = median / least;
+        println!(
+            "  {name:22} median {median:.2} ms, {ratio:.2} times true; fastest {fastest:.2}, 90 % within {tenth:.2}"
+        );
+    }
 }
 
 criterion_group!(sbpl, read, decide, start);

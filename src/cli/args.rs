@@ -24,7 +24,9 @@ pub(crate) struct Cli {
     pub command: Command,
 }
 
+/// The arguments of a command are built when that command was named: building all would be a third of a short command's time.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Run a plan under its policies and commit a bundle
     Run(Box<super::run::Args>),
@@ -64,6 +66,7 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Sandbox {
     /// Run a command under a profile enforced by the kernel
     Run(super::sandbox_run::Args),

@@ -14,6 +14,7 @@ use super::exit::CliResult;
 
 /// The `sbpl` commands.
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Look for what is wrong or suspicious in profiles
     Lint(lint::Args),

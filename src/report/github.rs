@@ -2,9 +2,10 @@
 
 use crate::vocab::{Finding, Severity};
 
-/// One line per finding; the runner turns each into an annotation of the file.
+/// One line per finding, and one per file in `incomplete` (not looked at as a whole); the runner turns each into an
+/// annotation of the file.
 #[must_use]
-pub fn github_annotations(findings: &[Finding]) -> String {
+pub fn github_annotations(findings: &[Finding], incomplete: &[String]) -> String {
     let mut text = String::new();
     for finding in findings {
         let command = match finding.severity {
@@ -27,6 +28,10 @@ pub fn github_annotations(findings: &[Finding]) -> String {
         }
         text.push_str(&format!(",title={}::{}\n", property(&finding.id), data(&message)));
     }
+    for file in incomplete {
+        let message = data(&super::not_complete(file));
+        text.push_str(&format!("::error file={},title=not complete::{message}\n", property(file)));
+    }
     text
 }
 
@@ -48,7 +53,10 @@ mod tests {
     fn nothing_in_a_finding_can_end_its_command() {
         let finding = Finding::new("a-b", Severity::Error, "x,y:z.sb", "50%\n::error::no").at_position(3, 4).help("h");
         let line = "::error file=x%2Cy%3Az.sb,line=3,col=4,title=a-b::50%25%0A::error::no%0Ah\n";
-        assert_eq!(github_annotations(&[finding]), line);
-        assert_eq!(github_annotations(&[]), "");
+        assert_eq!(github_annotations(&[finding], &[]), line);
+        assert_eq!(github_annotations(&[], &[]), "");
+        let line =
+            "::error file=a%3Ab,title=not complete::not complete: a:b: not every lint was asked, or not of all of it\n";
+        assert_eq!(github_annotations(&[], &["a:b".to_owned()]), line);
     }
 }

@@ -2,19 +2,26 @@
 
 use crate::vocab::{Finding, Severity};
 
-/// The report of a command over files. Warnings fail a case only when they count as errors.
+/// The report of a command over files. Errors fail a case, warnings do not; a file in `incomplete`, which was not looked
+/// at as a whole, is a case that could not be run to its end.
 #[must_use]
-pub fn junit(suite: &str, files: &[String], findings: &[Finding], warnings_fail: bool) -> String {
-    let fails = |finding: &&Finding| warnings_fail || finding.severity == Severity::Error;
+pub fn junit(suite: &str, files: &[String], findings: &[Finding], incomplete: &[String]) -> String {
+    let fails = |finding: &&Finding| finding.severity == Severity::Error;
+    let errors = incomplete.len();
     let failures = findings.iter().filter(fails).count();
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let (name, tests) = (escape(suite), files.len());
-    text.push_str(&format!("<testsuites name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\">\n"));
-    text.push_str(&format!("  <testsuite name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\">\n"));
+    text.push_str(&format!(
+        "<testsuites name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\">\n"
+    ));
+    text.push_str(&format!(
+        "  <testsuite name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\">\n"
+    ));
     for file in files {
         let own: Vec<&Finding> = findings.iter().filter(|finding| finding.file == *file).collect();
         text.push_str(&format!("    <testcase classname=\"{name}\" name=\"{}\"", escape(file)));
-        if own.is_empty() {
+        let stopped = incomplete.contains(file);
+        if own.is_empty() && !stopped {
             text.push_str("/>\n");
             continue;
         }
@@ -31,6 +38,10 @@ pub fn junit(suite: &str, files: &[String], findings: &[Finding], warnings_fail:
             } else {
                 text.push_str(&format!("      <system-out>{}: {message}</system-out>\n", escape(&place)));
             }
+        }
+        if stopped {
+            let message = escape(&super::not_complete(file));
+            text.push_str(&format!("      <error type=\"not complete\" message=\"{message}\"/>\n"));
         }
         text.push_str("    </testcase>\n");
     }
@@ -76,17 +87,19 @@ mod tests {
         let error = Finding::new("e", Severity::Error, "a.sb", "<\u{1}&\"").at_position(2, 3);
         let warning = Finding::new("w", Severity::Warning, "a.sb", "m").help("h");
         let files = ["a.sb".to_owned(), "b.sb".to_owned()];
-        let text = junit("lint", &files, &[error, warning], false);
+        let text = junit("lint", &files, &[error, warning], &["b.sb".to_owned()]);
         assert_eq!(
             text,
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-             <testsuites name=\"lint\" tests=\"2\" failures=\"1\">\n  \
-               <testsuite name=\"lint\" tests=\"2\" failures=\"1\">\n    \
+             <testsuites name=\"lint\" tests=\"2\" failures=\"1\" errors=\"1\">\n  \
+               <testsuite name=\"lint\" tests=\"2\" failures=\"1\" errors=\"1\">\n    \
                  <testcase classname=\"lint\" name=\"a.sb\">\n      \
                    <failure type=\"e\" message=\"&lt;\u{fffd}&amp;&quot;\">a.sb:2:3 [e]</failure>\n      \
                    <system-out>a.sb [w] help: h: m</system-out>\n    \
                  </testcase>\n    \
-                 <testcase classname=\"lint\" name=\"b.sb\"/>\n  \
+                 <testcase classname=\"lint\" name=\"b.sb\">\n      \
+                   <error type=\"not complete\" message=\"not complete: b.sb: not every lint was asked, or not of all of it\"/>\n    \
+                 </testcase>\n  \
                </testsuite>\n</testsuites>"
         );
     }

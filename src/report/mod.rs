@@ -45,6 +45,12 @@ pub fn render_summary(findings: &[Finding]) -> String {
     }
 }
 
+/// What every form of report says about a file that was not looked at as a whole.
+#[must_use]
+pub fn not_complete(file: &str) -> String {
+    format!("not complete: {}: not every lint was asked, or not of all of it", printable(file))
+}
+
 /// Whether a lint says no.
 #[must_use]
 pub fn has_errors(findings: &[Finding]) -> bool {

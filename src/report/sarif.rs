@@ -6,18 +6,30 @@ use serde_json::{Value, json};
 
 use crate::vocab::{Finding, Severity};
 
-/// One run of this tool over files.
+/// One run of this tool over files. Files in `incomplete` were not looked at as a whole: the run did not succeed.
 #[must_use]
-pub fn sarif(tool_version: &str, findings: &[Finding]) -> Value {
+pub fn sarif(tool_version: &str, findings: &[Finding], incomplete: &[String]) -> Value {
     let ids: BTreeSet<&str> = findings.iter().map(|finding| finding.id.as_str()).collect();
     let rules: Vec<Value> = ids.iter().map(|id| json!({"id": id})).collect();
     let results: Vec<Value> = findings.iter().map(result).collect();
+    let notifications: Vec<Value> = incomplete
+        .iter()
+        .map(|file| {
+            json!({
+                "level": "error",
+                "message": {"text": super::not_complete(file)},
+                "locations": [{"physicalLocation": {"artifactLocation": {"uri": uri(file)}}}],
+            })
+        })
+        .collect();
+    let invocation = json!({"executionSuccessful": incomplete.is_empty(), "toolExecutionNotifications": notifications});
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
         "runs": [{
             "tool": {"driver": {"name": "runtime", "version": tool_version, "rules": rules}},
             "columnKind": "unicodeCodePoints",
+            "invocations": [invocation],
             "results": results,
         }],
     })
@@ -67,7 +79,8 @@ mod tests {
     #[test]
     fn results_name_rule_level_and_place() {
         let finding = Finding::new("x-y", Severity::Error, "a b.sb", "m").at_position(3, 4).help("h");
-        let document = sarif("1.0", &[finding.clone(), finding]);
+        let document = sarif("1.0", &[finding.clone(), finding], &[]);
+        assert_eq!(document["runs"][0]["invocations"][0]["executionSuccessful"], true);
         assert_eq!(document["runs"][0]["tool"]["driver"]["rules"], json!([{"id": "x-y"}]));
         let result = &document["runs"][0]["results"][1];
         assert_eq!((&result["ruleId"], &result["level"]), (&json!("x-y"), &json!("error")));

@@ -106,7 +106,11 @@ pub struct Lowered {
     pub d2: Bound,
     /// Whether the exec rules are expressed exactly, so that a race cannot run a program the profile denies.
     pub exec_is_exact: bool,
+    /// Whether any program may run, or none: then a race has nothing to win.
+    pub exec_is_unconditional: bool,
 }
+
+const EXEC_OPERATIONS: [&str; 2] = ["process-exec*", "process-exec-interpreter"];
 
 /// Operations that change what a path names: their paths' directories are written.
 const ENTRY_OPERATIONS: [&str; 3] = ["file-write-create", "file-write-unlink", "file-mknod"];
@@ -141,13 +145,13 @@ pub fn lower(policy: &Policy, read_alone: bool, write_alone: bool) -> Lowered {
         }
     }
     d1.add("/proc", true, Rights { read: true, ..Rights::default() }, Some("the supervisor looks up its processes"));
-    Lowered { d1, d2, exec_is_exact: exec_is_exact(policy) }
+    Lowered { d1, d2, exec_is_exact: exec_is_exact(policy), exec_is_unconditional: exec_is_unconditional(policy) }
 }
 
 /// Exact when the same is allowed for programs and interpreters: everything, nothing, or trees and files without a later
 /// exception. Decided on the rules: any deny with a filter, or an allow that is not plain paths, makes it a superset.
 fn exec_is_exact(policy: &Policy) -> bool {
-    ["process-exec*", "process-exec-interpreter"].iter().all(|name| {
+    EXEC_OPERATIONS.iter().all(|name| {
         let operation = Operation::new(*name);
         if policy.unconditional(&operation).is_some() {
             return true;
@@ -158,6 +162,13 @@ fn exec_is_exact(policy: &Policy) -> bool {
             _ => false,
         })
     }) && same_for_both(policy)
+}
+
+fn exec_is_unconditional(policy: &Policy) -> bool {
+    match EXEC_OPERATIONS.map(|name| policy.unconditional(&Operation::new(name))) {
+        [Some(Decision::Deny), _] => true,
+        [program, interpreter] => program.is_some() && program == interpreter,
+    }
 }
 
 /// A program allowed only as an interpreter could be run as a program by a race, and the other way round.
@@ -179,6 +190,20 @@ fn is_plain(filter: &crate::sbpl::Filter) -> bool {
 mod tests {
     use super::*;
     use crate::sbpl::{NoImports, Params, Source};
+
+    #[test]
+    fn exec_is_unconditional_when_any_program_may_run_or_none() {
+        for (rules, unconditional) in [
+            ("", true),
+            ("(allow process-exec*)", true),
+            ("(allow process-exec-interpreter (literal \"/l\"))", true),
+            ("(allow process-exec* (literal \"/c\"))", false),
+            ("(allow process-exec*)(deny process-exec-interpreter)", false),
+            ("(allow process-exec*)(deny process-exec-interpreter (literal \"/l\"))", false),
+        ] {
+            assert_eq!(lowered(rules).exec_is_unconditional, unconditional, "{rules}");
+        }
+    }
 
     fn lowered(rules: &str) -> Lowered {
         let text = format!("(version 1)\n(deny default)\n{rules}");

@@ -79,19 +79,22 @@ impl Diagnostic {
     }
 }
 
-/// A finding about a text with its source line and a caret, without a trailing newline.
+/// A finding about a text with its source line and a caret, without a trailing newline. A finding that does not know its
+/// bytes is shown up to the end of its line.
 #[must_use]
 pub fn render_finding(finding: &Finding, text: &str, colour: bool) -> String {
     let (line, column) = (finding.line.unwrap_or(1), finding.column.unwrap_or(1));
-    let line_start = match line.checked_sub(2) {
-        None => 0,
-        Some(newline) => text.match_indices('\n').nth(newline).map_or(text.len(), |(at, _)| at + 1),
-    };
-    let shown = text[line_start..].lines().next().unwrap_or_default();
-    let before: usize = shown.chars().take(column - 1).map(char::len_utf8).sum();
-    let at = |offset: usize| u32::try_from(line_start + offset).unwrap_or(u32::MAX);
-    let span = Span { source: 0, start: at(before), end: at(shown.trim_end().len()), line: 0, column: 0 };
-    let excerpt = Excerpt::of(text, span);
+    let bytes = finding.bytes.clone().unwrap_or_else(|| {
+        let line_start = match line.checked_sub(2) {
+            None => 0,
+            Some(newline) => text.match_indices('\n').nth(newline).map_or(text.len(), |(at, _)| at + 1),
+        };
+        let shown = text[line_start..].lines().next().unwrap_or_default();
+        let before: usize = shown.chars().take(column - 1).map(char::len_utf8).sum();
+        line_start + before..line_start + shown.trim_end().len()
+    });
+    let at = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+    let excerpt = Excerpt::of(text, Span { source: 0, start: at(bytes.start), end: at(bytes.end), line: 0, column: 0 });
     let place = (finding.file.as_str(), line, column);
     show(finding.severity, &finding.id, place, &finding.message, finding.help.as_deref(), &excerpt, colour)
 }

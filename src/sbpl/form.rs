@@ -102,12 +102,18 @@ impl fmt::Display for Form {
             FormKind::Bool(true) => f.write_str("#t"),
             FormKind::Bool(false) => f.write_str("#f"),
             FormKind::Quoted(kind, inner) => {
-                // `,` and a name that begins with `@` would read as `,@`.
-                let apart = *kind == QuoteKind::Unquote && inner.as_symbol().is_some_and(|name| name.starts_with('@'));
-                write!(f, "{}{}{inner}", kind.mark(), if apart { " " } else { "" })
+                write!(f, "{}{inner}", mark_before(*kind, inner))
             }
             FormKind::Comment(_) => Ok(()),
         }
+    }
+}
+
+/// A quotation mark as it stands before a form: `,` and a name that begins with `@` would read as `,@`.
+pub(crate) fn mark_before(kind: QuoteKind, form: &Form) -> &'static str {
+    match kind {
+        QuoteKind::Unquote if form.as_symbol().is_some_and(|name| name.starts_with('@')) => ", ",
+        _ => kind.mark(),
     }
 }
 

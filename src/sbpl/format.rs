@@ -5,7 +5,7 @@
 //! the result gives the same forms and comments.
 
 use super::diagnostic::Diagnostics;
-use super::form::{Form, FormKind, parse_with_comments};
+use super::form::{Form, FormKind, mark_before, parse_with_comments};
 use super::source::Source;
 
 /// The widest line that is not broken, in characters.
@@ -94,8 +94,9 @@ impl<'a> Layout<'a> {
     fn form(&mut self, form: &Form, indent: usize) {
         match &form.kind {
             FormKind::Quoted(kind, inner) => {
-                self.put(kind.mark());
-                self.form(inner, indent + kind.mark().len());
+                let mark = mark_before(*kind, inner);
+                self.put(mark);
+                self.form(inner, indent + mark.len());
             }
             FormKind::List(items) => {
                 if !self.is_broken(form) {
@@ -117,7 +118,7 @@ impl<'a> Layout<'a> {
     fn flat(&self, form: &Form, out: &mut String) {
         match &form.kind {
             FormKind::Quoted(kind, inner) => {
-                out.push_str(kind.mark());
+                out.push_str(mark_before(*kind, inner));
                 self.flat(inner, out);
             }
             FormKind::List(items) => {

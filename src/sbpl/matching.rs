@@ -6,8 +6,9 @@ use std::fmt;
 
 use super::access::{Access, Endpoint, Fact, ProcessTarget, Target, Transport};
 use super::filter::{Filter, NameFilter, NameTest, NetworkFilter, Opaque, Peer, Side, TargetRelation};
+use super::holdings;
 use super::pattern::Pattern;
-use super::vocabulary;
+use super::vocabulary::{self, FilterSpec};
 use crate::vocab::Operation;
 
 /// Kleene's three values, the third with its reason.
@@ -127,6 +128,8 @@ impl<'a> View<'a> {
             Filter::PathAncestors(path) => {
                 self.path_test(|own| own.len() < path.len() && is_beneath(path.as_bytes(), own))
             }
+            Filter::VnodeType(_) if !self.fits("vnode-type") => Truth::No,
+            Filter::FileMode(_) if !self.fits("file-mode") => Truth::No,
             Filter::VnodeType(wanted) => match self.file() {
                 Known::No => Truth::No,
                 Known::Yes((Some(own), _)) => Truth::from(own == *wanted),
@@ -154,8 +157,15 @@ impl<'a> View<'a> {
             Filter::RequireAll(all) => Truth::all(all.iter().map(|inner| self.matches(inner))),
             Filter::RequireAny(any) => Truth::any(any.iter().map(|inner| self.matches(inner))),
             Filter::RequireNot(inner) => self.matches(inner).not(),
-            Filter::Opaque(opaque) => Truth::Unknown(Reason::Opaque(opaque)),
+            Filter::Opaque(opaque) => {
+                holdings::truth(opaque, self.facts).map_or(Truth::Unknown(Reason::Opaque(opaque)), Truth::from)
+            }
         }
+    }
+
+    /// Whether accesses of this operation have what a filter asks for.
+    fn fits(&self, filter: &str) -> bool {
+        FilterSpec::find(filter).is_some_and(|spec| spec.fits_exactly(self.access.operation))
     }
 
     /// The path the access is about, where it has one.

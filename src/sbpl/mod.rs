@@ -3,8 +3,9 @@
 //! Parts, from text to answer: `source` (texts, parameters, imports), `lex`, `form` (tree, reader, printer), `eval`
 //! (helpers and parameters to rules), `compile`, `filter` and `rule` (compiled form), `matching` (three-valued
 //! filters), `index` (rules that can match a path), `policy` (deciding rule), `query` (questions as text), `near` (near
-//! misses); beside them `pattern` (expressions), `vocabulary` (filter names), `roots` and `reach` (upper bounds for
-//! coarse back-stops), `diagnostic` (problems with excerpts), `limits`.
+//! misses); beside them `pattern` (expressions), `language` (what several expressions match together), `holdings`
+//! (extensions and entitlements of a process), `vocabulary` (filter names), `roots` and `reach` (upper bounds for coarse
+//! back-stops), `diagnostic` (problems with excerpts), `limits`.
 //!
 //! Invariants: no input panics or exceeds the bounds of `limits`; what cannot be decided is said to be undecided.
 //! `SPEC.md`, section "SBPL", owns the language.
@@ -17,8 +18,10 @@ mod eval;
 mod filter;
 mod form;
 mod format;
+mod holdings;
 mod implies;
 mod index;
+mod language;
 mod lex;
 mod limits;
 mod lint;

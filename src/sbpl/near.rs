@@ -1,7 +1,8 @@
 //! Near misses: rules that would change an answer if one thing were different, and which thing that is.
 //!
 //! Only rules that could win are named: of the other action and after the deciding rule (any place when a default line
-//! or no rule decided). Facts about spellings: measured on macOS 14, `SPEC.md`, section "SBPL".
+//! or no rule decided); of an unknown answer those that would settle it. Facts about spellings: `SPEC.md`, section
+//! "SBPL", paragraph "Paths".
 
 use serde::Serialize;
 
@@ -34,17 +35,42 @@ pub(super) fn misses(
     decision: Option<Decision>,
     decided_by: Option<&RuleRef>,
 ) -> Vec<NearMiss> {
-    let Some(decision) = decision else { return Vec::new() };
     let rules = policy.rules();
-    let after = decided_by
-        .and_then(|reference| rules.iter().rposition(|rule| rule.reference == *reference && !rule.is_default()))
-        .map_or(0, |index| index + 1);
-    rules[after..]
-        .iter()
-        .filter(|rule| rule.action != decision)
+    let winners: Vec<&Rule> = match decision {
+        Some(decision) => {
+            let after = decided_by
+                .and_then(|reference| rules.iter().rposition(|rule| rule.reference == *reference && !rule.is_default()))
+                .map_or(0, |index| index + 1);
+            rules[after..].iter().filter(|rule| rule.action != decision).collect()
+        }
+        None => settling(policy, access),
+    };
+    winners
+        .into_iter()
         .filter_map(|rule| hint(policy, rule, access).map(|hint| NearMiss { rule: rule.reference.clone(), hint }))
         .take(MAX_MISSES)
         .collect()
+}
+
+/// The rules that would settle an unknown answer if they matched: none of the other action that may match stands after
+/// them, no missing import, and no rule that does match.
+fn settling<'p>(policy: &'p Policy, access: &Access<'_>) -> Vec<&'p Rule> {
+    let rules = policy.rules();
+    let matching = policy.matching(access);
+    let last = |found: &[&Rule], action: Option<Decision>| {
+        let counts = |own: &&&Rule| action.is_none_or(|action| own.action == action);
+        let last = found.iter().rev().find(counts)?;
+        rules.iter().position(|rule| std::ptr::eq(rule, *last))
+    };
+    let gap = policy.missing_imports().iter().map(|import| import.position).max().unwrap_or(0);
+    let floor = last(&matching.certain, None).map_or(0, |index| index + 1).max(gap);
+    let from = |action| last(&matching.open, Some(action)).map_or(floor, |index| floor.max(index + 1));
+    let (allows, denies) = (from(Decision::Deny), from(Decision::Allow));
+    let settles = |(index, rule): &(usize, &Rule)| match rule.action {
+        Decision::Allow => *index >= allows,
+        Decision::Deny => *index >= denies,
+    };
+    rules.iter().enumerate().filter(settles).map(|(_, rule)| rule).collect()
 }
 
 fn hint(policy: &Policy, rule: &Rule, access: &Access<'_>) -> Option<String> {

@@ -236,14 +236,7 @@ impl fmt::Debug for Pattern {
 
 /// Builds one automaton for several expressions; pattern numbers are positions in the list.
 pub(crate) fn build(trees: &[&Node]) -> Result<meta::Regex, PatternError> {
-    let texts: Vec<String> = trees
-        .iter()
-        .map(|tree| {
-            let mut text = String::new();
-            write_node(tree, &mut text);
-            text
-        })
-        .collect();
+    let texts: Vec<String> = trees.iter().map(|tree| engine_text(tree)).collect();
     meta::Builder::new()
         .configure(
             meta::Config::new()
@@ -263,6 +256,13 @@ pub(crate) fn build(trees: &[&Node]) -> Result<meta::Regex, PatternError> {
                 None => format!("the expression cannot be compiled: {error}"),
             },
         })
+}
+
+/// An expression in the engine's syntax.
+pub(crate) fn engine_text(tree: &Node) -> String {
+    let mut text = String::new();
+    write_node(tree, &mut text);
+    text
 }
 
 /// The longest text a sample grows to, in bytes.

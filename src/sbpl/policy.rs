@@ -3,7 +3,8 @@
 //! Invariants: `default` is order-free and asked last; nothing matched and no default line is a deny without a rule;
 //! a decision is unknown only where the unknown part can change it. `SPEC.md`, section "SBPL".
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::access::{Access, Decide, Verdict};
 use super::compile;
@@ -27,7 +28,12 @@ pub struct Policy {
     /// Per operation of the system's table, built when first asked. An alias shares the table of its canonical name,
     /// since what covers the one covers the other.
     tables: Box<[OnceLock<Table>]>,
+    /// Tables of names outside of the system's table, each built when first asked; the first [`MAX_OTHER_TABLES`] names.
+    other_tables: RwLock<BTreeMap<Operation, Arc<Table>>>,
 }
+
+/// A stream of questions may name any number of operations; those beyond are looked up anew each time.
+const MAX_OTHER_TABLES: usize = 64;
 
 /// What can decide one operation, in the order of asking.
 #[derive(Debug)]
@@ -143,7 +149,7 @@ impl Policy {
     #[must_use]
     pub fn from_rules(rules: Vec<Rule>, missing: Vec<MissingImport>, warnings: Diagnostics) -> Self {
         let tables = (0..Operation::COUNT).map(|_| OnceLock::new()).collect();
-        Self { rules, missing, warnings, tables }
+        Self { rules, missing, warnings, tables, other_tables: RwLock::default() }
     }
 
     /// The rules in evaluation order, `default` lines among them.
@@ -330,8 +336,25 @@ impl Policy {
     fn with_table<T>(&self, operation: &Operation, use_table: impl FnOnce(&Table) -> T) -> T {
         match operation.canonical_index() {
             Some(index) => use_table(self.tables[index].get_or_init(|| self.indexed_table(operation))),
-            None => use_table(&self.table(operation)),
+            None => use_table(&self.other_table(operation)),
         }
+    }
+
+    fn other_table(&self, operation: &Operation) -> Arc<Table> {
+        // A table is complete before it is put in, so a poisoned lock protects nothing.
+        let known = |tables: &BTreeMap<Operation, Arc<Table>>| tables.get(operation).map(Arc::clone);
+        if let Some(table) = known(&self.other_tables.read().unwrap_or_else(PoisonError::into_inner)) {
+            return table;
+        }
+        let table = Arc::new(self.indexed_table(operation));
+        let mut tables = self.other_tables.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(table) = known(&tables) {
+            return table;
+        }
+        if tables.len() < MAX_OTHER_TABLES {
+            tables.insert(operation.clone(), Arc::clone(&table));
+        }
+        table
     }
 
     fn indexed_table(&self, operation: &Operation) -> Table {

@@ -59,25 +59,32 @@ impl Query {
     /// The target or an attribute does not suit the operation.
     pub fn new(operation: &str, target: Option<&str>, attributes: &[(String, String)]) -> Result<Self, QueryError> {
         let operation = Operation::new(operation);
-        let mut object = match target {
+        let object = match target {
             None => Object::None,
             Some(text) => object(&operation, text)?,
         };
-        let mut facts = Vec::new();
+        Self { operation, object, facts: Vec::new() }.described(attributes)
+    }
+
+    /// The same question with more attributes.
+    ///
+    /// # Errors
+    /// An attribute does not suit the target.
+    pub(crate) fn described(mut self, attributes: &[(String, String)]) -> Result<Self, QueryError> {
         for (name, value) in attributes {
-            match (name.as_str(), &mut object) {
+            match (name.as_str(), &mut self.object) {
                 ("vnode-type", Object::Path { vnode_type, .. }) => {
                     let known = VNODE_TYPES.iter().find(|(own, _)| *own == value);
                     *vnode_type = Some(known.ok_or_else(|| QueryError::VnodeType(value.clone()))?.1);
                 }
                 ("file-mode", Object::Path { mode, .. }) => *mode = Some(octal(value)?),
                 ("vnode-type" | "file-mode", _) => {
-                    return Err(QueryError::NoSuchAttribute(operation.to_string(), name.clone()));
+                    return Err(QueryError::NoSuchAttribute(self.operation.to_string(), name.clone()));
                 }
-                _ => facts.push((name.clone(), value.clone())),
+                _ => self.facts.push((name.clone(), value.clone())),
             }
         }
-        Ok(Self { operation, object, facts })
+        Ok(self)
     }
 
     /// The target as text, with attributes that name it.
@@ -85,7 +92,12 @@ impl Query {
     pub fn target_text(&self) -> String {
         let mut text = match &self.object {
             Object::None => String::new(),
-            Object::Path { path, .. } => path.clone(),
+            Object::Path { path, vnode_type, mode } => {
+                let vnode_type = vnode_type.and_then(|own| VNODE_TYPES.iter().find(|(_, known)| *known == own));
+                let vnode_type = vnode_type.map_or_else(String::new, |(name, _)| format!(" vnode-type={name}"));
+                let mode = mode.map_or_else(String::new, |mode| format!(" file-mode={mode:04o}"));
+                format!("{path}{vnode_type}{mode}")
+            }
             Object::Name(name) => name.clone(),
             Object::Process(relation) => {
                 let known = RELATIONS.iter().find(|(_, own)| own == relation);
@@ -108,9 +120,24 @@ impl Query {
             Object::Unix(path) => format!("unix:{}", path.as_deref().unwrap_or_default()),
         };
         for (name, value) in &self.facts {
-            text.push_str(&format!(" {name}={value}"));
+            let gap = if text.is_empty() { "" } else { " " };
+            text.push_str(&format!("{gap}{name}={value}"));
         }
         text
+    }
+
+    /// How many attributes are given.
+    pub(crate) fn attributes(&self) -> usize {
+        let of_object = match &self.object {
+            Object::Path { vnode_type, mode, .. } => usize::from(vnode_type.is_some()) + usize::from(mode.is_some()),
+            _ => 0,
+        };
+        of_object + self.facts.len()
+    }
+
+    /// Whether an attribute is given with this value.
+    pub(crate) fn has(&self, attribute: &str, value: &str) -> bool {
+        self.facts.iter().any(|(name, own)| name == attribute && own == value)
     }
 
     /// The operation asked about.
@@ -132,7 +159,8 @@ impl Query {
             };
             let (also_matched, may_match) = (others(matching.certain), others(matching.open));
             let near_misses = near::misses(policy, access, judgement.decision(), rule.as_ref());
-            Answer { decision, rule, reason: judgement.reason(), also_matched, may_match, near_misses }
+            let (reason, note) = (judgement.reason(), self.note());
+            Answer { decision, rule, reason, also_matched, may_match, near_misses, note }
         })
     }
 
@@ -145,8 +173,14 @@ impl Query {
                 decision: word(judgement.decision()),
                 rule: judgement.rule().cloned(),
                 reason: judgement.reason(),
+                note: self.note(),
             }
         })
+    }
+
+    /// What a reader should know about the question itself.
+    fn note(&self) -> Option<&'static str> {
+        (!self.operation.is_known()).then_some("the operation is not in the system's table")
     }
 
     /// Hands the question to a function as an access.
@@ -187,6 +221,8 @@ pub struct Answer {
     pub may_match: Vec<RuleRef>,
     /// Rules that narrowly do not match although they would change the answer.
     pub near_misses: Vec<NearMiss>,
+    /// What to know about the question: its operation is not in the system's table.
+    pub note: Option<&'static str>,
 }
 
 /// The answer to one question of a stream.
@@ -198,6 +234,8 @@ pub struct ShortAnswer {
     pub rule: Option<RuleRef>,
     /// Why the decision is unknown.
     pub reason: Option<String>,
+    /// What to know about the question: its operation is not in the system's table.
+    pub note: Option<&'static str>,
 }
 
 fn word(decision: Option<Decision>) -> &'static str {

@@ -81,12 +81,19 @@ impl FilterSpec {
     }
 }
 
+impl FilterSpec {
+    /// Whether accesses of this very operation have what the filter asks for.
+    pub(crate) fn fits_exactly(&self, operation: &Operation) -> bool {
+        self.operations.iter().any(|own| covers(own, operation))
+    }
+}
+
 /// Whether a named attribute exists on accesses of this very operation.
 pub(crate) fn attribute_fits(attribute: &str, operation: &Operation) -> bool {
     FILTERS
         .iter()
         .filter(|spec| matches!(spec.kind, FilterKind::Attribute { attribute: own, .. } if own == attribute))
-        .any(|spec| spec.operations.iter().any(|own| covers(own, operation)))
+        .any(|spec| spec.fits_exactly(operation))
 }
 
 /// Whether accesses of this operation have a path.

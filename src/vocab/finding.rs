@@ -1,5 +1,7 @@
 //! One lint finding: a verdict about a document, not an error of the tool.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 /// How bad a finding is. Errors make a lint say no; warnings only with `--deny warnings`.
@@ -30,6 +32,9 @@ pub struct Finding {
     /// Column, from 1, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<usize>,
+    /// The bytes of the file it is about, where known; for showing them, not part of any document.
+    #[serde(skip)]
+    pub bytes: Option<Range<usize>>,
     /// What is wrong, naming the ids involved.
     pub message: String,
     /// What to do about it.
@@ -48,6 +53,7 @@ impl Finding {
             pointer: None,
             line: None,
             column: None,
+            bytes: None,
             message: message.into(),
             help: None,
         }
@@ -65,6 +71,13 @@ impl Finding {
     pub fn at_position(mut self, line: usize, column: usize) -> Self {
         self.line = Some(line);
         self.column = Some(column);
+        self
+    }
+
+    /// The same finding about these bytes of the file.
+    #[must_use]
+    pub fn at_bytes(mut self, bytes: Range<usize>) -> Self {
+        self.bytes = Some(bytes);
         self
     }
 

@@ -212,15 +212,7 @@ fn new_files_get_the_mode_and_umask_of_the_program() {
 #[test]
 fn a_filter_on_the_type_is_decided_by_the_object() {
     each_user(|place| {
-        let (file, fifo) = (place.file("a", "x"), place.path("f"));
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            fifo.as_str(),
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::from_bits_truncate(0o666),
-            0,
-        )
-        .unwrap();
+        let (file, fifo) = (place.file("a", "x"), place.fifo("f"));
         let rules = format!("{SEE}(allow file-read-data (require-all (subpath \"$W\") (vnode-type REGULAR-FILE)))");
         assert_eq!(place.run(&rules, &["cat", &file]).good().stdout, "x");
         assert!(place.run(&rules, &["cat", &fifo]).bad().denied("file-read-data", &fifo));

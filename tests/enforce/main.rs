@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 mod attacks;
+mod exec_stop;
 mod files;
 mod lifetime;
 mod paths;

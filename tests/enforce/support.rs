@@ -98,7 +98,7 @@ impl Place {
         self.root().join(name).to_str().unwrap().to_owned()
     }
 
-    fn own(&self, path: &Path) {
+    pub(crate) fn own(&self, path: &Path) {
         if self.user == User::Nobody {
             std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
         }
@@ -120,7 +120,19 @@ impl Place {
     }
 
     pub(crate) fn link(&self, name: &str, to: &str) -> String {
-        std::os::unix::fs::symlink(to, self.root().join(name)).unwrap();
+        let path = self.root().join(name);
+        std::os::unix::fs::symlink(to, &path).unwrap();
+        if self.user == User::Nobody {
+            std::os::unix::fs::lchown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        self.path(name)
+    }
+
+    pub(crate) fn fifo(&self, name: &str) -> String {
+        let path = self.root().join(name);
+        let mode = rustix::fs::Mode::from_raw_mode(0o644);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        self.own(&path);
         self.path(name)
     }
 
@@ -176,8 +188,14 @@ impl Place {
 
     /// Runs a command under rules, at most 60 seconds.
     pub(crate) fn run(&self, rules: &str, command: &[&str]) -> Ran {
+        self.run_reading(rules, command, Stdio::null())
+    }
+
+    /// The same with something to read.
+    pub(crate) fn run_reading(&self, rules: &str, command: &[&str], stdin: impl Into<Stdio>) -> Ran {
         let run = self.command(rules, command);
         let mut guarded = self.guarded();
+        guarded.stdin(stdin);
         guarded.arg(run.get_program()).args(run.get_args());
         self.ran(&guarded.output().unwrap())
     }

@@ -93,7 +93,7 @@ fn broken_profiles_are_refused_at_their_place() {
         // Filters.
         ("(version 1)\n(allow file-read* (literal))", "wrong-arity", 2, 19),
         ("(version 1)\n(allow file-read* (literal 1))", "wrong-type", 2, 28),
-        ("(version 1)\n(allow file-read* (subpath (param \"NONE\")))", "wrong-type", 2, 28),
+        ("(version 1)\n(allow file-read* (subpath (param \"NONE\")))", "missing-parameter", 2, 28),
         ("(version 1)\n(allow file-read* (regex #\"a(b\"))", "bad-regex", 2, 29),
         ("(version 1)\n(allow file-read* (regex #\"[z-a]\"))", "bad-regex", 2, 32),
         ("(version 1)\n(allow file-read* (regex \"*\"))", "bad-regex", 2, 26),

@@ -37,6 +37,14 @@ fn questions_are_answered_in_order() {
 }
 
 #[test]
+fn an_operation_that_no_table_holds_is_noted() {
+    let (answers, code) = answers("{\"operation\": \"file-red-data\"}\n{\"operation\": \"process-fork\"}\n");
+    assert_eq!(code, Some(0));
+    assert_eq!(answers[0]["note"], "the operation is not in the system's table");
+    assert!(answers[1]["note"].is_null() && answers[1].as_object().unwrap().contains_key("note"));
+}
+
+#[test]
 fn what_is_not_a_question_is_answered_with_its_line() {
     let long = format!("{{\"id\": \"{}\"}}", "x".repeat(1 << 20));
     for (line, needle) in [

@@ -1,6 +1,6 @@
 //! `sbpl explain` from outside.
 
-use super::support::{fixture, runtime};
+use super::support::{fixture, runtime, written};
 
 fn path(relative: &str) -> String {
     fixture(relative).to_str().unwrap().to_owned()
@@ -105,4 +105,94 @@ fn invalid_utf8_is_named_with_its_place() {
     assert_eq!(output.status.code(), Some(3));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("latin1.sb:2:4: invalid UTF-8"), "{stderr}");
+}
+
+/// The JSON answer about a profile text.
+fn explain(text: &str, question: &[&str]) -> serde_json::Value {
+    let (_directory, profile) = written(text);
+    let mut arguments = vec!["--json", "sbpl", "explain", "--profile", &profile, "--op"];
+    arguments.extend(question);
+    serde_json::from_slice(&runtime(&arguments).stdout).unwrap()
+}
+
+#[test]
+fn an_operation_that_no_table_holds_is_noted() {
+    let text = "(version 1)\n(allow default)\n";
+    assert_eq!(explain(text, &["file-red-data"])["note"], "the operation is not in the system's table");
+    assert_eq!(explain(text, &["file-read-data"])["note"], serde_json::Value::Null);
+}
+
+#[test]
+fn each_missing_parameter_is_one_error_that_names_the_option() {
+    let text = "(version 1)\n(deny default)\n(define (home p) (string-append (param \"HOME\") p))\n\
+                (allow file-read* (subpath (home \"/a\")))\n(allow file-read* (subpath (home \"/b\")))\n\
+                (allow file-write* (subpath (param \"TMP\")))\n(allow file-write* (literal (param \"TMP\")))\n";
+    let (_directory, profile) = written(text);
+    let output = runtime(&["sbpl", "explain", "--profile", &profile, "--op", "signal"]);
+    assert_eq!(output.status.code(), Some(3));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(stderr.matches("error[").count(), 2, "{stderr}");
+    for (message, place, help) in [
+        ("error[missing-parameter]: the parameter `HOME` is not given", "p.sb:3:33", "pass it with -D HOME=VALUE"),
+        ("error[missing-parameter]: the parameter `TMP` is not given", "p.sb:6:29", "pass it with -D TMP=VALUE"),
+    ] {
+        assert!(stderr.contains(message) && stderr.contains(place) && stderr.contains(help), "{stderr}");
+    }
+    let given = ["sbpl", "explain", "--profile", &profile, "--op", "signal", "-D", "HOME=/h", "-D", "TMP=/t"];
+    assert_eq!(runtime(&given).status.code(), Some(0));
+    // Still #f: a condition, equal to #f, a truth value.
+    let text = "(version 1)\n(deny default)\n(if (param \"X\") (allow default))\n\
+                (if (and (not (param \"X\")) (equal? (param \"X\") #f) (boolean? (param \"X\"))) (allow signal))\n";
+    assert_eq!(explain(text, &["signal"])["decision"], "allow");
+}
+
+#[test]
+fn near_misses_of_an_unknown_answer_would_settle_it() {
+    let hints = |rules: &str| {
+        let text = format!("(version 1)\n(deny default)\n{rules}\n");
+        let answer = explain(&text, &["file-read-data", "--target", "/etc/hosts"]);
+        assert_eq!(answer["decision"], "unknown", "{answer}");
+        let near = answer["near_misses"].as_array().unwrap().clone();
+        near.iter().map(|miss| miss["rule"]["line"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let open = "(allow file-read* (extension \"e\"))";
+    let spelled = |action: &str| format!("({action} file-read* (literal \"/private/etc/hosts\"))");
+    // After the open rule either action settles it, before it the same one.
+    assert_eq!(hints(&format!("{open}\n{}", spelled("allow"))), [4]);
+    assert_eq!(hints(&format!("{open}\n{}", spelled("deny"))), [4]);
+    assert_eq!(hints(&format!("{}\n{open}", spelled("allow"))), [3]);
+    assert_eq!(hints(&format!("{}\n{open}", spelled("deny"))), Vec::<u64>::new());
+    // What a rule that matches stands after cannot settle anything.
+    let hidden = format!("{}\n(deny file-read*)\n{open}", spelled("allow"));
+    assert_eq!(hints(&hidden), Vec::<u64>::new());
+    // Behind a missing import anything may stand.
+    let behind = format!("{}\n(import \"x.sb\")", spelled("allow"));
+    assert_eq!(hints(&behind), Vec::<u64>::new());
+}
+
+#[test]
+fn filters_on_what_an_operation_does_not_have_never_match() {
+    for (operation, filter, expected) in [
+        ("process-exec*", "(vnode-type REGULAR-FILE)", "deny"),
+        ("process-exec*", "(file-mode #o0100)", "deny"),
+        ("process-exec*", "(require-not (vnode-type DIRECTORY))", "allow"),
+        ("file-read-data", "(vnode-type REGULAR-FILE)", "unknown"),
+        ("file-read-data", "(file-mode #o0100)", "unknown"),
+    ] {
+        let text = format!("(version 1)\n(deny default)\n(allow {operation} {filter})\n");
+        assert_eq!(explain(&text, &[operation, "--target", "/bin/sh"])["decision"], expected, "{operation} {filter}");
+    }
+}
+
+#[test]
+fn macros_are_refused_at_their_place_by_name() {
+    for name in ["macro", "define-macro", "define-syntax", "let-syntax", "letrec-syntax"] {
+        let (_directory, profile) =
+            written(&format!("(version 1)\n(deny default)\n  ({name} (give p) (list 'allow p))\n"));
+        let output = runtime(&["sbpl", "explain", "--profile", &profile, "--op", "signal"]);
+        assert_eq!(output.status.code(), Some(3));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let message = format!("error[macro]: macros are not supported: `{name}`");
+        assert!(stderr.contains(&message) && stderr.contains("p.sb:3:3"), "{stderr}");
+    }
 }

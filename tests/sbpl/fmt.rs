@@ -53,3 +53,43 @@ fn layouts_keep_every_decision() {
         assert_eq!(rules(&compile(&text)), rules(&compile(&laid_out)), "{name}");
     }
 }
+
+/// Every form the reader knows, with the places where one could be printed as another.
+const FORMS: &str = r##"(version 1)
+'a `b ,c ,@d , @e ,@@f ,,g ,@,h , ,@i '() '"s" '#"r" (' a) (, @a ,@b , ,c) `(1 ,(x) ,@(y) , @z (w , @v))
+"\" \\ \n \t \r \x41" #"^/\.x[0-9]+$" "" #"" #t #f 1 -2 +3 #o17 #xff #b101 #d9 a-b %c * + ... () (()) ((a) . b)
+(define (f a . rest) ; one
+  ; two
+  (list ' ; between
+    a `(, @b
+      ,@c)))
+"##;
+
+#[test]
+fn a_layout_reads_as_what_it_was_made_of() {
+    use runtime::sbpl::{Diagnostics, Source, format, parse, parse_with_comments};
+    let read = |text: &str| {
+        let mut diagnostics = Diagnostics::new();
+        let sources = [Source::new("t.sb", text)];
+        let forms = (parse(&sources, 0, &mut diagnostics), parse_with_comments(&sources, 0, &mut diagnostics));
+        assert!(diagnostics.is_empty(), "{text}\n{diagnostics}");
+        forms
+    };
+    // As a whole, and each line alone: on one line and broken.
+    for text in [FORMS].into_iter().chain(FORMS.lines().take(3)) {
+        for text in [text.to_owned(), format!("(a\n {text})")] {
+            let laid_out = format(&Source::new("t.sb", &text)).unwrap();
+            assert_eq!(read(&laid_out), read(&text), "{laid_out}");
+            assert_eq!(format(&Source::new("t.sb", &laid_out)).unwrap(), laid_out);
+        }
+    }
+}
+
+#[test]
+fn the_profiles_of_the_documentation_are_laid_out() {
+    for name in ["agent.sb", "browser.sb", "build_system.sb", "lib/dynamic-program.sb"] {
+        let file = fixture(&format!("profiles/{name}"));
+        let output = runtime(&["sbpl", "fmt", "--check", file.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}

@@ -28,15 +28,15 @@ fn every_lint_fails_and_passes_its_fixtures() {
 
 #[test]
 fn documentation_and_fixtures_name_the_same_ids() {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/lints-sbpl.md")).unwrap();
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/lints.md")).unwrap();
     let documented: BTreeSet<String> =
-        text.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).map(str::to_owned).collect();
+        text.lines().filter_map(|line| line.strip_prefix("#### `")?.strip_suffix('`')).map(str::to_owned).collect();
     assert_eq!(documented, fixture_ids());
 }
 
 #[test]
 fn every_error_of_a_profile_is_documented() {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/lints-sbpl.md")).unwrap();
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/lints.md")).unwrap();
     for source in [
         "lex.rs",
         "form.rs",

@@ -5,10 +5,13 @@
 mod broken;
 mod decisions;
 mod diff;
+mod diff_profiles;
 mod eval;
 mod explain;
 mod fmt;
 mod lint;
+mod lint_order;
+mod lint_report;
 mod properties;
 mod rows;
 mod support;

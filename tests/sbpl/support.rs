@@ -25,3 +25,18 @@ pub(crate) fn profiles(directory: &str) -> Vec<(String, String)> {
     found.sort();
     found
 }
+
+/// A profile of this text in a directory of its own, which lives as long as the first value, and its path.
+pub(crate) fn written(text: &str) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = write(&directory, "p.sb", text);
+    (directory, path)
+}
+
+/// Writes a file below a directory.
+#[expect(clippy::disallowed_methods, reason = "a test lays out what the command reads")]
+pub(crate) fn write(directory: &tempfile::TempDir, name: &str, text: &str) -> String {
+    let path = directory.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}

@@ -161,6 +161,10 @@ fn a_wrong_witness_would_be_noticed() {
     assert!(!noticed(&right), "{right:?}");
     for wrong in ["file-read-data /b", "file-read-data", "file-read-metadata /a"] {
         assert!(noticed(&runtime::sbpl::Change { witness: wrong.to_owned(), ..right.clone() }), "{wrong}");
+        let (operation, target) = wrong.split_once(' ').map_or((wrong, None), |(one, two)| (one, Some(two)));
+        let query = runtime::sbpl::Query::new(operation, target, &[]).unwrap();
+        let change = runtime::sbpl::Change { witness: wrong.to_owned(), query, ..right.clone() };
+        assert!(noticed(&change), "{wrong}");
     }
     assert!(noticed(&runtime::sbpl::Change { b: None, ..right.clone() }));
 }

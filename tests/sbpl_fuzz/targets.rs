@@ -201,37 +201,13 @@ pub(crate) fn diffing(text: &str) {
 
 /// The access shown is decided as the change says, by the rules it names.
 pub(crate) fn check_change(a: &Policy, b: &Policy, change: &Change, of_a: Decision, of_b: Decision, text: &str) {
-    let (operation, queries) = readings(&change.witness);
+    let operation = change.query.operation().as_str();
+    let witness = format!("{operation} {}", change.query.target_text());
+    assert_eq!(change.witness, witness.trim_end(), "{change:?}");
     assert_eq!(change.operations.first().map(String::as_str), Some(operation), "{change:?}");
-    let shows = |query: &Query| {
-        query.with_access(|access| {
-            let (left, right) = (a.judge(access), b.judge(access));
-            (left.decision(), right.decision()) == (Some(of_a), Some(of_b))
-                && (left.rule(), right.rule()) == (change.a.as_ref(), change.b.as_ref())
-        })
-    };
-    assert!(queries.iter().any(shows), "no reading of the witness shows {change:?} of {text}");
-}
-
-/// The operation of a witness, and what its text can mean: a target, the empty name or none, or a target with an
-/// attribute of the same value.
-fn readings(witness: &str) -> (&str, Vec<Query>) {
-    let (operation, target) = match witness.split_once(' ') {
-        Some((operation, target)) => (operation, Some(target)),
-        None => (witness, None),
-    };
-    let mut queries: Vec<Query> = Query::new(operation, target, &[]).into_iter().collect();
-    match target {
-        None => queries.extend(Query::new(operation, Some(""), &[])),
-        Some(target) => {
-            for (space, _) in target.match_indices(' ') {
-                if let Some((name, value)) = target[space + 1..].split_once('=')
-                    && value == &target[..space]
-                {
-                    queries.extend(Query::new(operation, Some(value), &[(name.to_owned(), value.to_owned())]));
-                }
-            }
-        }
-    }
-    (operation, queries)
+    change.query.with_access(|access| {
+        let (left, right) = (a.judge(access), b.judge(access));
+        assert_eq!((left.decision(), right.decision()), (Some(of_a), Some(of_b)), "{change:?} of {text}");
+        assert_eq!((left.rule(), right.rule()), (change.a.as_ref(), change.b.as_ref()), "{change:?} of {text}");
+    });
 }

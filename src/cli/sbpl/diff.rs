@@ -74,7 +74,8 @@ fn lines(found: &ProfileDiff) -> Vec<String> {
     let mut changes = |heading: &str, changes: &[Change]| {
         for change in changes {
             lines.push(format!("{heading} {}", change.operations.join(" ")));
-            lines.push(format!("  for example {}", change.witness));
+            let made_up = if change.made_up { " (made up: no rule names it)" } else { "" };
+            lines.push(format!("  for example {}{made_up}", change.witness));
             lines.push(format!("  A {}", place(change.a.as_ref())));
             lines.push(format!("  B {}", place(change.b.as_ref())));
         }

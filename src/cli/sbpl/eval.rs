@@ -22,7 +22,8 @@ pub(crate) struct Args {
 const HELP: &str = "\
 Reads questions from standard input and answers each at once:
   in   {\"id\": 1, \"operation\": \"file-read-data\", \"target\": \"/x\", \"attributes\": {\"vnode-type\": \"SYMLINK\"}}
-  out  {\"id\":1,\"decision\":\"allow\",\"rule\":{\"file\":\"a.sb\",\"line\":3,\"text\":\"(allow default)\"},\"reason\":null}
+  out  {\"id\":1,\"decision\":\"allow\",\"rule\":{\"file\":\"a.sb\",\"line\":3,\"text\":\"(allow default)\"},\"reason\":null,
+       \"note\":null}
 id (any value), target and attributes may be left out. A line that is not a question is answered with
   {\"line\":7,\"id\":null,\"error\":\"…\"}
 
@@ -91,7 +92,9 @@ fn answer(line: &[u8], number: u64, policy: &Policy) -> Result<Option<Value>, Va
     let id = question.get("id").cloned().unwrap_or(Value::Null);
     let query = question_of(&question).map_err(|error| fail(&id, error))?;
     let decided = query.decide(policy);
-    Ok(Some(json!({"id": id, "decision": decided.decision, "rule": decided.rule, "reason": decided.reason})))
+    Ok(Some(json!({
+        "id": id, "decision": decided.decision, "rule": decided.rule, "reason": decided.reason, "note": decided.note,
+    })))
 }
 
 fn question_of(question: &Value) -> Result<Query, String> {

@@ -51,12 +51,12 @@ pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         print_line(&document::to_pretty(&answer))?;
     } else {
         warn(policy.warnings(), context);
-        print_line(&explanation(&answer, query.operation().is_known()))?;
+        print_line(&explanation(&answer))?;
     }
     Ok(Exit::Yes)
 }
 
-fn explanation(answer: &Answer, known: bool) -> String {
+fn explanation(answer: &Answer) -> String {
     let mut lines = vec![answer.decision.to_owned()];
     match (&answer.rule, &answer.reason) {
         (Some(rule), None) => lines.push(format!("  decided by {}", place(rule))),
@@ -72,9 +72,7 @@ fn explanation(answer: &Answer, known: bool) -> String {
         lines.push(format!("  near miss {}", place(&miss.rule)));
         lines.push(format!("    {}", miss.hint));
     }
-    if !known {
-        lines.push("  note: the operation is not in the system's table".to_owned());
-    }
+    lines.extend(answer.note.map(|note| format!("  note: {note}")));
     lines.join("\n")
 }
 

@@ -11,7 +11,7 @@ use crate::cli::exit::{CliResult, Exit};
 use crate::cli::print_line;
 use crate::report;
 use crate::sbpl::{self, Params, Source};
-use crate::vocab::Finding;
+use crate::vocab::{Finding, Severity};
 
 /// Arguments of `sbpl lint`.
 #[derive(Debug, clap::Args)]
@@ -66,16 +66,16 @@ Examples:
   runtime sbpl lint --import-dir /System/Library/Sandbox/Profiles -D HOME=/Users/me app.sb
 
 Exit status: 0 no errors, 1 errors found (with --deny warnings: or warnings), 2 usage, 3 a profile cannot be read or
-evaluated. Every finding has a stable id, documented in docs/lints-sbpl.md.";
+evaluated. Every finding has a stable id, documented in docs/lints.md.";
 
 /// Lints files; all are looked at before the command ends.
 pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let format = if json { Format::Json } else { args.format };
     let params: Params = args.define.iter().cloned().collect();
-    let resolver = SearchPath { directories: &args.import_dir, context };
+    let resolver = SearchPath::new(&args.import_dir, context);
     let mut texts: Vec<Source> = Vec::new();
     let mut findings: Vec<Finding> = Vec::new();
-    let mut complete = true;
+    let mut incomplete: Vec<String> = Vec::new();
     for file in &args.files {
         let mut sources = vec![read_source(file, context)?];
         for overlay in &args.overlay {
@@ -83,40 +83,52 @@ pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         }
         let report = sbpl::lint(&sources, &params, &resolver);
         findings.extend(report.findings);
-        complete &= report.complete;
+        if !report.complete {
+            incomplete.push(file.display().to_string());
+        }
         texts.extend(sources);
     }
-    let deny_warnings = args.deny == Some(Deny::Warnings);
-    let refused = if deny_warnings { !findings.is_empty() } else { report::has_errors(&findings) };
+    texts.extend(resolver.into_found());
+    if args.deny == Some(Deny::Warnings) {
+        findings.iter_mut().for_each(|finding| finding.severity = Severity::Error);
+    }
     let files: Vec<String> = args.files.iter().map(|file| file.display().to_string()).collect();
-    match format {
-        Format::Human => {
-            for finding in &findings {
-                let text = texts.iter().find(|source| source.name == finding.file);
-                print_line(&match text {
-                    Some(source) => sbpl::render_finding(finding, &source.text, context.colour) + "\n",
-                    None => report::render_finding(finding),
-                })?;
-            }
-            print_line(&format!("{} file(s): {}", files.len(), report::render_summary(&findings)))?;
-        }
+    let refused = report::has_errors(&findings);
+    // One text, one write.
+    let text = match format {
+        Format::Human => human(&files, &findings, &incomplete, &texts, context.colour),
         Format::Json => {
+            let complete = incomplete.is_empty();
             let object =
                 json!({"ok": complete && !refused, "complete": complete, "files": files, "findings": findings});
-            print_line(&document::to_pretty(&object))?;
+            document::to_pretty(&object)
         }
-        Format::Sarif => print_line(&document::to_pretty(&report::sarif(env!("CARGO_PKG_VERSION"), &findings)))?,
-        Format::Github => print_text(&report::github_annotations(&findings))?,
-        Format::Junit => print_line(&report::junit("sbpl lint", &files, &findings, deny_warnings))?,
+        Format::Sarif => document::to_pretty(&report::sarif(env!("CARGO_PKG_VERSION"), &findings, &incomplete)),
+        Format::Github => report::github_annotations(&findings, &incomplete),
+        Format::Junit => report::junit("sbpl lint", &files, &findings, &incomplete),
+    };
+    // GitHub's form is empty when there is nothing to say.
+    if !text.is_empty() {
+        print_line(text.trim_end_matches('\n'))?;
     }
-    Ok(match (complete, refused) {
+    Ok(match (incomplete.is_empty(), refused) {
         (false, _) => Exit::CannotAnswer,
         (true, true) => Exit::No,
         (true, false) => Exit::Yes,
     })
 }
 
-/// Prints lines that end already.
-fn print_text(text: &str) -> Result<(), crate::cli::exit::Failure> {
-    text.lines().try_for_each(print_line)
+fn human(files: &[String], findings: &[Finding], incomplete: &[String], texts: &[Source], colour: bool) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        match texts.iter().find(|source| source.name == finding.file) {
+            Some(source) => text.push_str(&(sbpl::render_finding(finding, &source.text, colour) + "\n\n")),
+            None => text.push_str(&(report::render_finding(finding) + "\n")),
+        }
+    }
+    for file in incomplete {
+        text.push_str(&format!("{}\n", report::not_complete(file)));
+    }
+    text.push_str(&format!("{} file(s): {}", files.len(), report::render_summary(findings)));
+    text
 }

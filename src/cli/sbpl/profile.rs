@@ -1,5 +1,6 @@
 //! Profiles of the command line: files, parameters, overlays, imports, and how their problems are shown.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -40,7 +41,7 @@ pub(crate) fn compile(args: &ProfileArgs, context: &Context) -> Result<Result<Po
         });
     }
     let params: Params = args.define.iter().cloned().collect();
-    let resolver = SearchPath { directories: &args.import_dir, context };
+    let resolver = SearchPath::new(&args.import_dir, context);
     Ok(Policy::compile(&sources, &params, &resolver))
 }
 
@@ -63,8 +64,21 @@ pub(super) fn read_source(path: &Path, context: &Context) -> Result<Source, Fail
 
 /// Imports from directories, first match wins. A name is one path component or a relative path below the directory.
 pub(super) struct SearchPath<'a> {
-    pub directories: &'a [PathBuf],
-    pub context: &'a Context,
+    directories: &'a [PathBuf],
+    context: &'a Context,
+    /// Texts handed out, for showing what is found in them.
+    found: RefCell<Vec<Source>>,
+}
+
+impl<'a> SearchPath<'a> {
+    pub(super) fn new(directories: &'a [PathBuf], context: &'a Context) -> Self {
+        Self { directories, context, found: RefCell::default() }
+    }
+
+    /// The texts handed out so far.
+    pub(super) fn into_found(self) -> Vec<Source> {
+        self.found.into_inner()
+    }
 }
 
 impl ImportResolver for SearchPath<'_> {
@@ -81,7 +95,10 @@ impl ImportResolver for SearchPath<'_> {
             let path = directory.join(name);
             if self.context.absolute(&path).is_file() {
                 return match read_source(&path, self.context) {
-                    Ok(source) => Imported::Found(source),
+                    Ok(source) => {
+                        self.found.borrow_mut().push(source.clone());
+                        Imported::Found(source)
+                    }
                     Err(failure) => missing(format!("{:#}", failure.error)),
                 };
             }

@@ -9,6 +9,7 @@ pub mod privilege;
 pub mod process;
 pub mod seccomp;
 pub mod socket;
+pub mod trace;
 
 use std::io;
 

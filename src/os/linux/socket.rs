@@ -51,9 +51,10 @@ pub fn name(socket: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
 pub fn option(socket: BorrowedFd<'_>, level: i32, option: i32) -> Result<i32, Errno> {
     let mut value = 0_i32;
     let mut length = length(&[0; size_of::<i32>()])?;
-    let to = (&raw mut value).cast();
+    let fd = socket.as_raw_fd();
     // SAFETY: the kernel writes at most `length` bytes, which is the size of `value`.
-    checked(unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, to, &raw mut length) }.into())?;
+    let result = unsafe { libc::getsockopt(fd, level, option, (&raw mut value).cast(), &raw mut length) };
+    checked(result.into())?;
     Ok(value)
 }
 

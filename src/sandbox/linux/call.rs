@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
+use super::exec::Judged;
 use super::processes::{self, Processes};
 use super::records::{Records, now_unix_s};
 use crate::denial::{DecisionRecord, target_text};
@@ -28,6 +29,8 @@ pub(super) struct Shared<'s> {
     pub(super) processors: usize,
     /// Mounts of procfs elsewhere than at `/proc`: never entered, because their per-process files cannot be told apart.
     pub(super) foreign_proc: &'s [Vec<u8>],
+    /// Whether a program is judged once more before its first instruction.
+    pub(super) watch_exec: bool,
 }
 
 /// How a call is answered when nothing refuses it.
@@ -38,8 +41,10 @@ pub(super) enum Answer {
     /// A copy of this descriptor.
     Descriptor { fd: OwnedFd, close_on_exec: bool },
     /// The kernel runs the call itself. Only for decisions on register values, and for exec, which the inner Landlock domain
-    /// bounds.
+    /// bounds exactly.
     Run,
+    /// The kernel executes a program, and what came of it is judged again before its first instruction.
+    Execute(Judged),
 }
 
 impl Answer {
@@ -177,6 +182,11 @@ impl<'s> Call<'s> {
         self.pending.truncate(mark);
     }
 
+    /// Whether a refusal was noted since a mark.
+    pub(super) fn refused_since(&self, mark: usize) -> bool {
+        self.pending[mark..].iter().any(|pending| pending.decision == Decision::Deny)
+    }
+
     /// Forgets permissions noted since a mark and keeps refusals: steps on the way to what was asked for.
     pub(super) fn forget_permitted_since(&mut self, mark: usize) {
         let mut index = 0;
@@ -193,10 +203,15 @@ impl<'s> Call<'s> {
         // Asked while the caller still waits: afterwards it may be gone, or be another program.
         let pid = if self.pending.is_empty() { 0 } else { self.shared.processes.recorded_process_of(self.tid()) };
         let refused = self.pending.iter().any(|pending| pending.decision == Decision::Deny);
-        let process = if refused { processes::name_of(pid) } else { None };
+        let watched = matches!(answered, Ok(Answer::Execute(_)));
+        let process = if refused || watched { processes::name_of(pid) } else { None };
         let (sent, errno) = match answered {
             Ok(Answer::Value(value)) => (listener.answer(id, Ok(value)), None),
             Ok(Answer::Run) => (listener.run_unchanged(id), None),
+            Ok(Answer::Execute(judged)) => match self.execute(judged) {
+                Ok(()) => (Ok(()), None),
+                Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
+            },
             Ok(Answer::Descriptor { fd, close_on_exec }) => {
                 match listener.answer_with_descriptor(id, fd.as_fd(), close_on_exec) {
                     Ok(_) => (Ok(()), None),

@@ -15,7 +15,7 @@ use super::allowances::Allowances;
 use super::call::Shared;
 use super::filter::{self, Free};
 use super::landlock::Domain;
-use super::layers::{CAPABILITIES, LANDLOCK, NEEDED, SECCOMP, SIGNAL_SCOPE};
+use super::layers::{CAPABILITIES, EXEC_STOP, LANDLOCK, NEEDED, SECCOMP, SIGNAL_SCOPE};
 use super::processes::Processes;
 use super::records::Records;
 use super::status::ExecBound;
@@ -26,7 +26,7 @@ use crate::base::cancel::Cancel;
 use crate::os::linux::privilege;
 use crate::os::linux::process::{self, ForkError};
 use crate::os::linux::seccomp::{self, Instruction, Listener};
-use crate::sandbox::lower::{self, Lowered};
+use crate::sandbox::lower;
 use crate::sandbox::{Command, End, EnforcementReport, Job, SandboxError, Supervised, Trap};
 use crate::sbpl::Policy;
 
@@ -66,8 +66,8 @@ struct Prepared {
 struct Plan<'p> {
     policy: &'p Policy,
     program: Option<Vec<Instruction>>,
-    lowered: Lowered,
     domains: Option<(Domain, Domain)>,
+    exec_bound: ExecBound,
     foreign_proc: Vec<Vec<u8>>,
 }
 
@@ -171,8 +171,15 @@ fn plan<'p>(job: &Job<'_>, policy: &'p Policy, offered: &crate::sandbox::Layers)
         let scoped = offered.has(SIGNAL_SCOPE);
         (Domain::prepare(&lowered.d1, "d1", abi, false), Domain::prepare(&lowered.d2, "d2", abi, scoped))
     });
+    let exec_bound = match &domains {
+        _ if lowered.exec_is_unconditional => ExecBound::Exact,
+        Some((_, d2)) if lowered.exec_is_exact && !d2.widened => ExecBound::Exact,
+        _ if offered.has(EXEC_STOP) => ExecBound::Stopped,
+        Some(_) => ExecBound::Superset,
+        None => ExecBound::None,
+    };
     let foreign_proc = mounts::foreign_proc().map_err(set_up("read the list of mounts"))?;
-    Ok(Plan { policy, program, lowered, domains, foreign_proc })
+    Ok(Plan { policy, program, domains, exec_bound, foreign_proc })
 }
 
 fn report(
@@ -185,12 +192,7 @@ fn report(
         Some((d1, d2)) => (Some(d1), Some(d2)),
         None => (None, None),
     };
-    let exec_bound = match d2 {
-        None => ExecBound::None,
-        Some(d2) if plan.lowered.exec_is_exact && !d2.widened => ExecBound::Exact,
-        Some(_) => ExecBound::Superset,
-    };
-    let operations = status::operations(plan.policy, job.observe, plan.program.is_some(), exec_bound);
+    let operations = status::operations(plan.policy, job.observe, plan.program.is_some(), plan.exec_bound);
     EnforcementReport {
         platform: format!("linux-{}", std::env::consts::ARCH),
         layers,
@@ -292,8 +294,8 @@ fn supervise(
                 listener: &listener,
                 processes: &processes,
                 records: &records,
-                processors: std::thread::available_parallelism().map_or(1, usize::from),
                 foreign_proc: &plan.foreign_proc,
+                watch_exec: plan.exec_bound == ExecBound::Stopped,
             };
             answer_until_ended(tree, &shared, cancel)?
         }

@@ -2,7 +2,8 @@
 //!
 //! Judged are the program (`process-exec*`), every interpreter of a `#!` chain and the ELF interpreter, which the kernel
 //! loads itself (both `process-exec-interpreter`). The kernel reads the path again when it runs the call, so a racing thread
-//! can exchange it; the inner domain bounds what that can win to the trees the profile lets execute anything in.
+//! can exchange it: unless the inner domain admits exactly what the profile allows, what the kernel did execute is judged
+//! again before its first instruction (`exec_stop`).
 //! A program that cannot be read cannot be judged and is refused; a file of no known format gets `ENOEXEC`.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,17 +18,36 @@ use crate::os::linux::{memory, object};
 use crate::vocab::{Decision, Operation};
 
 /// The operation's name in the system's table; profiles may spell it `process-exec`.
-const EXEC: &str = "process-exec*";
-const INTERPRETER: &str = "process-exec-interpreter";
+pub(super) const EXEC: &str = "process-exec*";
+pub(super) const INTERPRETER: &str = "process-exec-interpreter";
 
 /// Interpreters of interpreters (fs/exec.c allows 5 rewrites).
 const DEEPEST: usize = 5;
+
+/// What a permitted exec ends in.
+#[derive(Debug)]
+pub(super) struct Chain {
+    /// The native program: the one asked for, or the last interpreter of a script. Held open, so that its inode number is
+    /// nobody else's.
+    pub(super) image: OwnedFd,
+    /// Canonical path of its loader, if it has one.
+    pub(super) loader: Option<Vec<u8>>,
+}
+
+/// A permitted exec before it happens.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) chain: Chain,
+    /// The program's name as the kernel got it.
+    pub(super) spelling: Vec<u8>,
+}
 
 impl Call<'_> {
     pub(super) fn execve(&mut self) -> Answered {
         let raw = self.path(0)?;
         let located = self.locate(libc::AT_FDCWD, &raw, Last::Follow)?;
-        self.exec_located(located)
+        let chain = self.judge_program(located)?;
+        Ok(self.run_program(chain, raw))
     }
 
     pub(super) fn execveat(&mut self) -> Answered {
@@ -48,7 +68,16 @@ impl Call<'_> {
                 ));
             }
         }
-        self.exec_located(located)
+        let chain = self.judge_program(located)?;
+        Ok(self.run_program(chain, spelling(self.int(0), raw)))
+    }
+
+    fn run_program(&self, chain: Chain, spelling: Vec<u8>) -> Answer {
+        if self.shared.watch_exec && !self.shared.observe {
+            Answer::Execute(Judged { chain, spelling })
+        } else {
+            Answer::Run
+        }
     }
 
     /// Files in memory lie in no tree that Landlock could bound, so a race during exec could run one. Unless any program may
@@ -69,7 +98,8 @@ impl Call<'_> {
         self.shared.policy.unconditional(&Operation::new(EXEC)) == Some(Decision::Allow) || self.shared.observe
     }
 
-    fn exec_located(&mut self, program: Located) -> Answered {
+    /// Judges a program with everything the kernel loads along with it.
+    pub(super) fn judge_program(&mut self, program: Located) -> Result<Chain, Errno> {
         let mut located = program;
         let mut operation = EXEC;
         for _ in 0..=DEEPEST {
@@ -80,8 +110,8 @@ impl Call<'_> {
             match image::identify(&head_of(file.as_fd())?) {
                 Image::Unknown => return Err(Errno::NOEXEC),
                 Image::Elf(headers) => {
-                    self.judge_loader(file.as_fd(), headers)?;
-                    return Ok(Answer::Run);
+                    let loader = self.judge_loader(file.as_fd(), headers)?;
+                    return Ok(Chain { image: file, loader });
                 }
                 Image::Script(interpreter) => {
                     located = self.locate(libc::AT_FDCWD, &interpreter, Last::Follow)?;
@@ -113,10 +143,10 @@ impl Call<'_> {
         })
     }
 
-    fn judge_loader(&mut self, file: BorrowedFd<'_>, headers: ProgramHeaders) -> Result<(), Errno> {
+    fn judge_loader(&mut self, file: BorrowedFd<'_>, headers: ProgramHeaders) -> Result<Option<Vec<u8>>, Errno> {
         let mut table = vec![0; usize::from(headers.count) * HEADER_SIZE];
         read_at(file, &mut table, headers.offset)?;
-        let Some((offset, size)) = image::interpreter(&table) else { return Ok(()) };
+        let Some((offset, size)) = image::interpreter(&table) else { return Ok(None) };
         let size = usize::try_from(size).ok().filter(|size| (2..=memory::PATH_MAX).contains(size));
         let mut text = vec![0; size.ok_or(Errno::NOEXEC)?];
         read_at(file, &mut text, offset)?;
@@ -128,8 +158,18 @@ impl Call<'_> {
         if !self.allowed(INTERPRETER, &loader.path, loader.object()) {
             return Err(REFUSED);
         }
-        loader.found().map(drop)
+        loader.found()?;
+        Ok(Some(loader.path))
     }
+}
+
+/// The name the kernel gives a program of execveat(2) (fs/exec.c, `alloc_bprm`).
+fn spelling(descriptor: i32, raw: Vec<u8>) -> Vec<u8> {
+    if descriptor == libc::AT_FDCWD || raw.first() == Some(&b'/') {
+        return raw;
+    }
+    let own = format!("/dev/fd/{descriptor}").into_bytes();
+    if raw.is_empty() { own } else { super::path::join(&own, &raw) }
 }
 
 fn head_of(file: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {

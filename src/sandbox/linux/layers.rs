@@ -10,6 +10,7 @@ const OLDEST: (u32, u32) = (5, 19);
 pub(super) const SECCOMP: &str = "seccomp_notify";
 pub(super) const LANDLOCK: &str = "landlock";
 pub(super) const SIGNAL_SCOPE: &str = "landlock_scopes";
+pub(super) const EXEC_STOP: &str = "exec_stop";
 pub(super) const CAPABILITIES: &str = "capability_drop";
 
 /// Layers without which nothing can be enforced.
@@ -85,6 +86,10 @@ fn process_access(layers: &mut Layers) {
         Err(errno) => format!("fails: {errno}"),
     };
     layers.add("pidfd_getfd", pidfd.is_ok(), detail);
+    match crate::os::linux::trace::available() {
+        Ok(()) => layers.add(EXEC_STOP, true, "programs can be held before their first instruction (ptrace)"),
+        Err(errno) => layers.add(EXEC_STOP, false, format!("ptrace fails: {errno}")),
+    }
     match layers.yama_ptrace_scope {
         Some(scope) if scope >= 2 => {
             layers.add(

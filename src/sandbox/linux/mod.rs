@@ -9,7 +9,7 @@
 //! amounts to, make sure the caller still waits, perform it on the object that was judged, answer, record.
 //!
 //! Invariants: the kernel never runs a trapped call again on memory the program can change, but for exec, which the inner
-//! domain bounds; every error is answered as an error; what has no handler does not exist.
+//! domain bounds or which is judged again when it is done; every error is answered as an error; what has no handler does not exist.
 
 mod allowances;
 mod attributes;
@@ -18,6 +18,7 @@ mod confine;
 mod dispatch;
 mod entries;
 mod exec;
+mod exec_stop;
 mod filter;
 mod image;
 mod landlock;

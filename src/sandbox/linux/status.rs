@@ -64,11 +64,13 @@ const SIGNAL: &str = "pidfd_send_signal is refused unless the profile allows sig
                       one process are not asked about; without landlock_scopes a signal to a group can reach outside";
 const SOCKETS: &str = "never given: other domains than UNIX, INET, INET6 and, when allowed everywhere, NETLINK";
 
-/// How tightly the kernel bounds what a race during exec can run.
+/// How tightly what a race during exec can run is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExecBound {
-    /// To what the profile allows.
+    /// To what the profile allows, by the kernel alone.
     Exact,
+    /// To what the profile allows: what was executed is judged before its first instruction.
+    Stopped,
     /// To the trees the profile's rules lie in.
     Superset,
     /// Not at all.
@@ -89,7 +91,7 @@ pub(super) fn operations(
     for name in DECIDED {
         match name {
             "process-exec*" | "process-exec-interpreter" => match exec_bound {
-                ExecBound::Exact => note(name, Status::Enforced, None),
+                ExecBound::Exact | ExecBound::Stopped => note(name, Status::Enforced, None),
                 ExecBound::Superset => note(name, Status::Partly, Some(RACE)),
                 ExecBound::None => note(name, Status::Partly, Some(NO_LANDLOCK)),
             },

@@ -1,8 +1,9 @@
 //! Decisions under assumptions: filters that a representative cannot settle are free truth values.
 //!
-//! Equal filters get equal values. Values are chosen only when a decision needs them, so filters that other conditions
-//! rule out cost nothing. Bounded in the number of assignments tried.
+//! Equal filters get equal values, and none that contradict each other. Values are chosen only when a decision needs
+//! them, so filters that other conditions rule out cost nothing. Bounded in the number of assignments tried.
 
+use super::settle;
 use crate::sbpl::access::Access;
 use crate::sbpl::filter::{Filter, NameFilter, NameTest, NetworkFilter, Peer};
 use crate::sbpl::policy::{Candidate, Policy};
@@ -13,14 +14,32 @@ const MAX_ASSIGNMENTS: usize = 4_000;
 /// Values assumed at once.
 const MAX_ASSUMED: usize = 64;
 /// Differences reported for one representative.
-const MAX_DIFFERENCES: usize = 16;
+const MAX_DIFFERENCES: usize = 64;
+/// Differences between the same two rules reported for one representative.
+const MAX_OF_PAIR: usize = 4;
 
 /// A difference that was met.
 pub(super) enum Difference<'p> {
     /// The two differ when these assumptions hold.
-    Under { assumptions: String, decision: Decision, a: Option<&'p RuleRef>, b: Option<&'p RuleRef> },
+    Under { assumed: Vec<Assumption<'p>>, decision: Decision, a: Option<&'p RuleRef>, b: Option<&'p RuleRef> },
     /// Not all assignments were tried.
     GaveUp,
+}
+
+/// A value chosen for something a representative cannot settle.
+#[derive(Debug, Clone)]
+pub(super) struct Assumption<'p> {
+    /// What has the value, as text; equal texts have equal values.
+    pub name: String,
+    /// The filter; `None` for rules that are not available.
+    pub leaf: Option<&'p Filter>,
+    pub value: bool,
+}
+
+/// The assumptions in words.
+pub(super) fn words(assumed: &[Assumption<'_>]) -> String {
+    let holds: Vec<&str> = assumed.iter().filter(|own| own.value).map(|own| own.name.as_str()).collect();
+    if holds.is_empty() { "none of the undecided filters holds".to_owned() } else { holds.join(" and ") }
 }
 
 /// Tries assignments on one access.
@@ -30,7 +49,7 @@ pub(super) struct Explorer<'p, 'a> {
     access: &'a Access<'a>,
     /// The beginning that the accesses share for which this one stands; `None` when it stands for itself.
     beginning: Option<&'a str>,
-    assumed: Vec<(String, bool)>,
+    assumed: Vec<Assumption<'p>>,
     tried: usize,
     gave_up: bool,
     found: Vec<Difference<'p>>,
@@ -39,13 +58,13 @@ pub(super) struct Explorer<'p, 'a> {
 enum Answer<'p> {
     Decided(Decision, Option<&'p RuleRef>),
     /// The decision needs the value of this filter.
-    Needs(String),
+    Needs(String, Option<&'p Filter>),
 }
 
-enum Truth {
+enum Truth<'p> {
     Yes,
     No,
-    Needs(String),
+    Needs(String, &'p Filter),
 }
 
 impl<'p, 'a> Explorer<'p, 'a> {
@@ -68,27 +87,40 @@ impl<'p, 'a> Explorer<'p, 'a> {
             self.gave_up = true;
             return;
         }
-        let needed = match (self.answer(self.a), self.answer(self.b)) {
-            (Answer::Needs(filter), _) | (_, Answer::Needs(filter)) => filter,
+        let (name, leaf) = match (self.answer(self.a), self.answer(self.b)) {
+            (Answer::Needs(name, leaf), _) | (_, Answer::Needs(name, leaf)) => (name, leaf),
             (Answer::Decided(one, a), Answer::Decided(two, b)) => {
                 // Without assumptions a difference has been found as a concrete access already.
-                if one != two && !self.assumed.is_empty() {
-                    let assumptions = self.assumptions();
-                    self.found.push(Difference::Under { assumptions, decision: two, a, b });
+                if one != two && !self.assumed.is_empty() && self.known(two, a, b) < MAX_OF_PAIR {
+                    self.found.push(Difference::Under { assumed: self.assumed.clone(), decision: two, a, b });
                 }
                 return;
             }
         };
-        for value in [true, false] {
-            self.assumed.push((needed.clone(), value));
-            self.explore();
-            self.assumed.pop();
+        for value in [false, true] {
+            let assumption = Assumption { name: name.clone(), leaf, value };
+            if !settle::contradicts(&self.assumed, &assumption) {
+                self.assumed.push(assumption);
+                self.explore();
+                self.assumed.pop();
+            }
         }
     }
 
-    fn assumptions(&self) -> String {
-        let holds: Vec<&str> = self.assumed.iter().filter(|(_, value)| *value).map(|(name, _)| name.as_str()).collect();
-        if holds.is_empty() { "none of the undecided filters holds".to_owned() } else { holds.join(" and ") }
+    /// How often this difference was found under other assumptions.
+    fn known(&self, decision: Decision, a: Option<&RuleRef>, b: Option<&RuleRef>) -> usize {
+        let same = |own: &&Difference<'_>| match own {
+            Difference::Under { decision: other, a: left, b: right, .. } => {
+                *other == decision && *left == a && *right == b
+            }
+            Difference::GaveUp => false,
+        };
+        self.found.iter().filter(same).count()
+    }
+
+    /// Whether a condition can hold of an access that the representative stands for.
+    pub(super) fn may_match(&self, policy: &Policy, filter: Option<&'p Filter>) -> bool {
+        filter.is_none_or(|filter| !matches!(self.truth(policy, filter), Truth::No))
     }
 
     fn answer(&self, policy: &'p Policy) -> Answer<'p> {
@@ -100,7 +132,7 @@ impl<'p, 'a> Explorer<'p, 'a> {
                         match self.value(&name) {
                             Some(true) => return Answer::Decided(decision, Some(&missing.reference)),
                             Some(false) => {}
-                            None => return Answer::Needs(name),
+                            None => return Answer::Needs(name, None),
                         }
                     }
                 }
@@ -109,7 +141,7 @@ impl<'p, 'a> Explorer<'p, 'a> {
                     match truth {
                         Truth::Yes => return Answer::Decided(rule.action, Some(&rule.reference)),
                         Truth::No => {}
-                        Truth::Needs(name) => return Answer::Needs(name),
+                        Truth::Needs(name, leaf) => return Answer::Needs(name, Some(leaf)),
                     }
                 }
             }
@@ -118,21 +150,21 @@ impl<'p, 'a> Explorer<'p, 'a> {
     }
 
     fn value(&self, name: &str) -> Option<bool> {
-        self.assumed.iter().find(|(own, _)| own == name).map(|(_, value)| *value)
+        self.assumed.iter().find(|own| own.name == name).map(|own| own.value)
     }
 
-    fn truth(&self, policy: &Policy, filter: &Filter) -> Truth {
+    fn truth(&self, policy: &Policy, filter: &'p Filter) -> Truth<'p> {
         match filter {
             Filter::RequireAll(all) => self.combine(policy, all, false),
             Filter::RequireAny(any) => self.combine(policy, any, true),
             Filter::RequireNot(inner) => match self.truth(policy, inner) {
                 Truth::Yes => Truth::No,
                 Truth::No => Truth::Yes,
-                needs @ Truth::Needs(_) => needs,
+                needs @ Truth::Needs(..) => needs,
             },
             leaf => {
-                let settled =
-                    if is_open(leaf) { self.ruled_out(leaf) } else { policy.filter_matches(leaf, self.access) };
+                let shared = self.beginning.is_some() && is_open(leaf);
+                let settled = if shared { self.ruled_out(leaf) } else { policy.filter_matches(leaf, self.access) };
                 match settled {
                     Some(true) => Truth::Yes,
                     Some(false) => Truth::No,
@@ -141,7 +173,7 @@ impl<'p, 'a> Explorer<'p, 'a> {
                         match self.value(&name) {
                             Some(true) => Truth::Yes,
                             Some(false) => Truth::No,
-                            None => Truth::Needs(name),
+                            None => Truth::Needs(name, leaf),
                         }
                     }
                 }
@@ -150,18 +182,18 @@ impl<'p, 'a> Explorer<'p, 'a> {
     }
 
     /// `RequireAll` (stops at false) or `RequireAny` (stops at true).
-    fn combine(&self, policy: &Policy, filters: &[Filter], stop_at: bool) -> Truth {
+    fn combine(&self, policy: &Policy, filters: &'p [Filter], stop_at: bool) -> Truth<'p> {
         let mut needs = None;
         for filter in filters {
             match self.truth(policy, filter) {
                 Truth::Yes if stop_at => return Truth::Yes,
                 Truth::No if !stop_at => return Truth::No,
-                Truth::Needs(name) if needs.is_none() => needs = Some(name),
+                Truth::Needs(name, leaf) if needs.is_none() => needs = Some((name, leaf)),
                 _ => {}
             }
         }
         match (needs, stop_at) {
-            (Some(name), _) => Truth::Needs(name),
+            (Some((name, leaf)), _) => Truth::Needs(name, leaf),
             (None, true) => Truth::No,
             (None, false) => Truth::Yes,
         }

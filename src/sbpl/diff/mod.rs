@@ -1,12 +1,16 @@
 //! What one profile allows that another does not, as rules and as accesses that show it.
 //!
 //! For each operation the two rule lists are compared on representatives: one access for every combination of path,
-//! name and endpoint tests that the rules can tell apart (`witness`). What a representative cannot settle (expressions,
-//! attributes, state) is a free truth value, and every assignment that matters is tried (`assignment`). A difference is
-//! reported as found only with a concrete access on which both answers are known; a difference that exists only under
-//! assumptions is reported as undecided. No difference under any assignment is proof of equality.
+//! name and endpoint tests that the rules can tell apart (`witness`), expressions among them (`walk`). What a
+//! representative cannot settle (attributes, state, expressions that are too large together) is a free truth value, and
+//! every assignment that matters is tried (`assignment`). An assignment that attributes of the access can bring about
+//! becomes an access (`settle`). A difference is reported as found only with an access on which both answers are known;
+//! one that exists only under assumptions is reported as undecided. No difference under any assignment is proof of
+//! equality.
 
 mod assignment;
+mod settle;
+mod walk;
 mod witness;
 
 use std::collections::BTreeMap;
@@ -14,10 +18,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::policy::{Candidate, Policy};
+use super::query::Query;
 use super::rule::DEFAULT;
 use super::vocabulary;
 use crate::vocab::{Decision, Operation, RuleRef};
 use assignment::{Difference, Explorer};
+use witness::Representative;
 
 /// The comparison of two profiles, from the first to the second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,12 +41,18 @@ pub struct ProfileDiff {
 pub struct Change {
     /// Operations on which the pair decides differently.
     pub operations: Vec<String>,
-    /// An access that shows it, for the first of the operations.
+    /// An access that shows it, for the first of the operations: the target with its attributes as `NAME=VALUE`, as
+    /// `sbpl explain` takes them.
     pub witness: String,
+    /// Whether the witness has a target or an attribute that no rule mentions.
+    pub made_up: bool,
     /// The first profile's deciding rule; null when no rule matches.
     pub a: Option<RuleRef>,
     /// The second profile's deciding rule; null when no rule matches.
     pub b: Option<RuleRef>,
+    /// The witness as a question.
+    #[serde(skip)]
+    pub query: Query,
 }
 
 /// A difference that depends on something unknown.
@@ -159,41 +171,89 @@ fn operations(a: &Policy, b: &Policy) -> Vec<Operation> {
 
 fn compare(a: &Policy, b: &Policy, group: &[Operation], result: &mut Collector) {
     let operation = &group[0];
-    let representatives = witness::representatives(a, b, operation);
-    // Concrete differences first: they settle what would otherwise stay open.
-    let samples = witness::samples(a, b, operation);
-    for query in representatives.iter().map(|own| &own.query).chain(&samples) {
+    let changed = Changed::new(a, b, operation);
+    let relevant = |query: &Query, beginning: Option<&str>| changed.may_decide(query, beginning);
+    for own in witness::representatives(a, b, operation, &relevant) {
+        let Representative { query, beginning, made_up } = &own;
+        if !changed.may_decide(query, beginning.as_deref()) {
+            continue;
+        }
+        ask(a, b, query, *made_up, group, result);
         query.with_access(|access| {
-            let (left, right) = (a.judge(access), b.judge(access));
-            match (left.decision(), right.decision()) {
-                (Some(one), Some(two)) if one != two => {
-                    let pair = (left.rule().map(key), right.rule().map(key));
-                    result.found(two, group, &query.target_text(), pair);
-                }
-                _ => {}
+            for difference in Explorer::new(a, b, access, beginning.as_deref()).differences() {
+                collect(a, b, &own, difference, group, result);
             }
-        });
-    }
-    for own in &representatives {
-        own.query.with_access(|access| {
-            let explorer = Explorer::new(a, b, access, own.beginning.as_deref());
-            collect(explorer, group, result);
         });
     }
 }
 
-fn collect(explorer: Explorer<'_, '_>, group: &[Operation], result: &mut Collector) {
-    for difference in explorer.differences() {
-        match difference {
-            Difference::Under { assumptions, decision, a, b } => {
-                let pair = (a.map(key), b.map(key));
-                result.open(decision, group, assumptions, pair);
+/// Reports a difference that one access shows; whether it does.
+fn ask(a: &Policy, b: &Policy, query: &Query, made_up: bool, group: &[Operation], result: &mut Collector) -> bool {
+    query.with_access(|access| {
+        let (left, right) = (a.judge(access), b.judge(access));
+        match (left.decision(), right.decision()) {
+            (Some(one), Some(two)) if one != two => {
+                result.found(two, group, query, made_up, (left.rule().map(key), right.rule().map(key)));
+                true
             }
-            Difference::GaveUp => {
-                let reason = "too many combinations of undecided filters to try".to_owned();
-                result.open(Decision::Allow, group, reason, (None, None));
-            }
+            _ => false,
         }
+    })
+}
+
+fn collect(
+    a: &Policy,
+    b: &Policy,
+    own: &Representative,
+    difference: Difference<'_>,
+    group: &[Operation],
+    result: &mut Collector,
+) {
+    let Difference::Under { assumed, decision, a: left, b: right } = difference else {
+        let reason = "too many combinations of undecided filters to try".to_owned();
+        return result.open(Decision::Allow, group, reason, (None, None));
+    };
+    // An assumption about an expression is about no access in particular.
+    let described = if own.beginning.is_none() { settle::access(&own.query, &assumed) } else { None };
+    let shown = described.is_some_and(|query| {
+        let made_up = own.made_up || settle::is_made_up(&assumed, &query);
+        ask(a, b, &query, made_up, group, result)
+    });
+    if !shown {
+        result.open(decision, group, assignment::words(&assumed), (left.map(key), right.map(key)));
+    }
+}
+
+/// The rules between the first and the last that differ: where none of them can match, both profiles say the same.
+struct Changed<'p> {
+    a: &'p Policy,
+    b: &'p Policy,
+    of_a: Vec<Candidate<'p>>,
+    of_b: Vec<Candidate<'p>>,
+}
+
+impl<'p> Changed<'p> {
+    fn new(a: &'p Policy, b: &'p Policy, operation: &Operation) -> Self {
+        let (mut of_a, mut of_b) = (a.candidates(operation), b.candidates(operation));
+        let before = of_a.iter().zip(&of_b).take_while(|(one, two)| same(one, two)).count();
+        of_a.drain(..before);
+        of_b.drain(..before);
+        let after = of_a.iter().rev().zip(of_b.iter().rev()).take_while(|(one, two)| same(one, two)).count();
+        of_a.truncate(of_a.len() - after);
+        of_b.truncate(of_b.len() - after);
+        Self { a, b, of_a, of_b }
+    }
+
+    /// Whether one of them can match an access, or with a beginning one of those that it stands for.
+    fn may_decide(&self, query: &Query, beginning: Option<&str>) -> bool {
+        query.with_access(|access| {
+            let explorer = Explorer::new(self.a, self.b, access, beginning);
+            let may = |policy: &Policy, candidate: &Candidate<'p>| match candidate {
+                Candidate::Missing(_) => true,
+                Candidate::Rule(rule) => explorer.may_match(policy, rule.filter.as_ref()),
+            };
+            self.of_a.iter().any(|own| may(self.a, own)) || self.of_b.iter().any(|own| may(self.b, own))
+        })
     }
 }
 
@@ -205,52 +265,61 @@ fn rule(key: Option<RuleRefKey>) -> Option<RuleRef> {
     key.map(|(file, line, text)| RuleRef { file, line, text })
 }
 
+/// An access that shows a difference.
+struct Shown {
+    operations: Vec<String>,
+    query: Query,
+    made_up: bool,
+}
+
 /// Differences by pair of rules.
 #[derive(Default)]
 struct Collector {
-    wider: BTreeMap<Pair, (Vec<String>, String)>,
-    narrower: BTreeMap<Pair, (Vec<String>, String)>,
+    wider: BTreeMap<Pair, Shown>,
+    narrower: BTreeMap<Pair, Shown>,
     open: BTreeMap<(bool, Pair), (Vec<String>, String)>,
 }
 
 impl Collector {
-    fn found(&mut self, decision_of_b: Decision, group: &[Operation], witness: &str, pair: Pair) {
+    fn found(&mut self, decision_of_b: Decision, group: &[Operation], query: &Query, made_up: bool, pair: Pair) {
         let changes = match decision_of_b {
             Decision::Allow => &mut self.wider,
             Decision::Deny => &mut self.narrower,
         };
-        let shown = if witness.is_empty() { group[0].to_string() } else { format!("{} {witness}", group[0]) };
-        let entry = changes.entry(pair).or_insert_with(|| (Vec::new(), shown));
-        add(&mut entry.0, group);
+        let entry =
+            changes.entry(pair).or_insert_with(|| Shown { operations: Vec::new(), query: query.clone(), made_up });
+        // The plainest access is shown, for the first operation listed.
+        let first = entry.operations.first().is_none_or(|first| *first == group[0].as_str());
+        let plain = |query: &Query, made_up| (query.attributes(), made_up);
+        if first && plain(query, made_up) < plain(&entry.query, entry.made_up) {
+            (entry.query, entry.made_up) = (query.clone(), made_up);
+        }
+        add(&mut entry.operations, group);
     }
 
     fn open(&mut self, decision_of_b: Decision, group: &[Operation], reason: String, pair: Pair) {
-        let widens = decision_of_b == Decision::Allow;
-        let known = if widens { &self.wider } else { &self.narrower };
-        if known.get(&pair).is_some_and(|(operations, _)| operations.iter().any(|name| name == group[0].as_str())) {
-            return;
-        }
-        let entry = self.open.entry((widens, pair)).or_insert_with(|| (Vec::new(), reason));
+        let entry = self.open.entry((decision_of_b == Decision::Allow, pair)).or_insert_with(|| (Vec::new(), reason));
         add(&mut entry.0, group);
     }
 
     fn finish(self) -> ProfileDiff {
-        let changes = |map: BTreeMap<Pair, (Vec<String>, String)>| {
-            map.into_iter()
-                .map(|((a, b), (operations, witness))| Change { operations, witness, a: rule(a), b: rule(b) })
-                .collect()
+        let mut undecided = Vec::new();
+        for ((may_widen, pair), (mut operations, reason)) in self.open {
+            // What an access shows is not open.
+            if let Some(shown) = if may_widen { &self.wider } else { &self.narrower }.get(&pair) {
+                operations.retain(|name| !shown.operations.contains(name));
+            }
+            if !operations.is_empty() {
+                undecided.push(OpenChange { operations, reason, may_widen, a: rule(pair.0), b: rule(pair.1) });
+            }
+        }
+        let changes = |map: BTreeMap<Pair, Shown>| {
+            let change = |((a, b), Shown { operations, query, made_up }): (Pair, Shown)| {
+                let witness = format!("{} {}", query.operation(), query.target_text()).trim_end().to_owned();
+                Change { operations, witness, made_up, a: rule(a), b: rule(b), query }
+            };
+            map.into_iter().map(change).collect()
         };
-        let undecided = self
-            .open
-            .into_iter()
-            .map(|((may_widen, (a, b)), (operations, reason))| OpenChange {
-                operations,
-                reason,
-                may_widen,
-                a: rule(a),
-                b: rule(b),
-            })
-            .collect();
         ProfileDiff { wider: changes(self.wider), narrower: changes(self.narrower), undecided }
     }
 }

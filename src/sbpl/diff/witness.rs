@@ -1,26 +1,27 @@
 //! Accesses that stand for all others: one for each combination of tests the rules can tell apart.
 //!
 //! Literal, subpath, prefix and ancestor tests compare a path's beginning with fixed texts, so the texts themselves and
-//! one fresh continuation of each are enough; the same holds for names. Endpoints are few. Expressions are left to
-//! `assignment`; samples of their matches are added to find concrete differences.
+//! the classes of other paths that begin with one are enough; the same holds for names. A class that expressions can
+//! tell apart is walked (`walk`). Endpoints are few.
 
 use std::collections::BTreeSet;
 
+use super::walk::Walk;
 use crate::sbpl::filter::{Filter, NameFilter, NameTest, Peer};
+use crate::sbpl::pattern::Pattern;
 use crate::sbpl::policy::{Candidate, Policy};
 use crate::sbpl::query::Query;
 use crate::sbpl::roots::ancestors;
 use crate::sbpl::vocabulary;
 use crate::vocab::Operation;
 
-/// Combinations of tree and expression tried at most.
-const MAX_SAMPLES: usize = 4_096;
-
 /// An access and the accesses it stands for.
 pub(super) struct Representative {
     pub query: Query,
-    /// The beginning that all of them share; `None` when it stands for itself only.
+    /// The beginning that all of them share, where expressions may tell them apart; `None` when none can.
     pub beginning: Option<String>,
+    /// Whether the target is one that no rule mentions.
+    pub made_up: bool,
 }
 
 /// Fixed texts that the rules of one operation compare with.
@@ -30,65 +31,78 @@ struct Texts<'p> {
     points: BTreeSet<String>,
     /// Beginnings.
     beginnings: BTreeSet<String>,
+    patterns: Vec<&'p Pattern>,
     names: Vec<&'p NameFilter>,
     ports: BTreeSet<u16>,
-    patterns: Vec<&'p crate::sbpl::pattern::Pattern>,
+    /// Whether a rule asks about an endpoint.
+    endpoints: bool,
 }
 
-/// One access for every combination of tests.
-pub(super) fn representatives(a: &Policy, b: &Policy, operation: &Operation) -> Vec<Representative> {
+/// Whether something that differs can match an access, or one of those that share a beginning with it.
+type Relevant<'r> = &'r dyn Fn(&Query, Option<&str>) -> bool;
+
+/// One access for every combination of tests that something that differs can match.
+pub(super) fn representatives(
+    a: &Policy,
+    b: &Policy,
+    operation: &Operation,
+    relevant: Relevant<'_>,
+) -> Vec<Representative> {
     let texts = texts(a, b, operation);
-    let ask = |target: &str, attributes: &[(String, String)], beginning: Option<String>| {
-        let query = Query::new(operation.as_str(), Some(target), attributes).ok()?;
-        Some(Representative { query, beginning })
+    let ask = |target: Option<&str>, made_up: bool| {
+        let query = Query::new(operation.as_str(), target, &[]).ok()?;
+        Some(Representative { query, beginning: None, made_up })
     };
-    if is_network(operation) {
-        let unix =
-            paths(&texts).into_iter().filter_map(|(path, beginning)| ask(&format!("unix:{path}"), &[], beginning));
-        return endpoints(&texts).iter().filter_map(|target| ask(target, &[], None)).chain(unix).collect();
-    }
     if vocabulary::path_fits(operation) {
-        return paths(&texts).into_iter().filter_map(|(path, beginning)| ask(&path, &[], beginning)).collect();
+        let prefix = if is_network(operation) { "unix:" } else { "" };
+        let query = |path: &str| Query::new(operation.as_str(), Some(&format!("{prefix}{path}")), &[]).ok();
+        let (mut points, mut beginnings) = (texts.points.clone(), texts.beginnings.clone());
+        points.insert("/".to_owned());
+        beginnings.insert("/".to_owned());
+        let paths = values(true, &points, &beginnings, &texts.patterns, &query, relevant);
+        if is_network(operation) {
+            return endpoints(&texts).iter().filter_map(|target| ask(Some(target), false)).chain(paths).collect();
+        }
+        return paths;
     }
     let relations = ["self", "children", "pgrp", "same-sandbox", "others"];
-    if ask("self", &[], None).is_some() && ask("stranger", &[], None).is_none() {
-        return relations.iter().filter_map(|relation| ask(relation, &[], None)).collect();
+    if ask(Some("self"), false).is_some() && ask(Some("stranger"), false).is_none() {
+        return relations.iter().filter_map(|relation| ask(Some(relation), false)).collect();
     }
-    let Some(primary) = vocabulary::primary_attribute(operation) else {
-        let query = Query::new(operation.as_str(), None, &[]).ok();
-        return query.map(|query| Representative { query, beginning: None }).into_iter().collect();
-    };
-    names(&texts, primary)
-        .into_iter()
-        .filter_map(|(attribute, value, beginning)| {
-            let facts = if attribute == primary { Vec::new() } else { vec![(attribute.to_owned(), value.clone())] };
-            ask(&value, &facts, beginning)
-        })
-        .collect()
+    match vocabulary::primary_attribute(operation) {
+        Some(primary) => names(&texts, operation, primary, relevant),
+        None => ask(None, false).into_iter().collect(),
+    }
 }
 
-/// Accesses that expressions match, alone and below every tree.
-pub(super) fn samples(a: &Policy, b: &Policy, operation: &Operation) -> Vec<Query> {
-    let texts = texts(a, b, operation);
-    let found: BTreeSet<String> = texts.patterns.iter().filter_map(|pattern| pattern.sample()).collect();
-    let mut targets: BTreeSet<String> = found.clone();
-    if vocabulary::path_fits(operation) {
-        for beginning in texts.beginnings.iter().map(String::as_str).chain(["/"]) {
-            for sample in &found {
-                if targets.len() >= MAX_SAMPLES {
-                    break;
-                }
-                targets.insert(format!("{beginning}{sample}"));
-                targets.insert(format!("{beginning}w{sample}"));
-                targets.insert(format!("{}{sample}", beginning.trim_end_matches('/')));
-            }
+/// The points, and of every class one value for each set of expressions that match together.
+fn values(
+    paths: bool,
+    points: &BTreeSet<String>,
+    beginnings: &BTreeSet<String>,
+    patterns: &[&Pattern],
+    query: &dyn Fn(&str) -> Option<Query>,
+    relevant: Relevant<'_>,
+) -> Vec<Representative> {
+    let fixed: Vec<&String> = points.iter().chain(beginnings).collect();
+    let settled: Vec<&Pattern> = patterns.iter().copied().filter(|pattern| pattern.is_settled()).collect();
+    let mut walk = None;
+    let named = points.iter().filter_map(|point| query(point));
+    let mut found: Vec<_> = named.map(|query| Representative { query, beginning: None, made_up: false }).collect();
+    for beginning in beginnings {
+        let Some(stand_in) = query(&fresh(beginning, &fixed)) else { continue };
+        if !relevant(&stand_in, Some(beginning)) {
+            continue;
+        }
+        let walk = walk.get_or_insert_with(|| Walk::new(paths, points, beginnings, &settled));
+        let members = walk.members(beginning);
+        let member = |query| Representative { query, beginning: None, made_up: true };
+        found.extend(members.values.iter().filter_map(|value| query(value)).map(member));
+        if !members.complete {
+            found.push(Representative { query: stand_in, beginning: Some(beginning.clone()), made_up: true });
         }
     }
-    let prefix = if is_network(operation) { "unix:" } else { "" };
-    targets
-        .iter()
-        .filter_map(|target| Query::new(operation.as_str(), Some(&format!("{prefix}{target}")), &[]).ok())
-        .collect()
+    found
 }
 
 fn is_network(operation: &Operation) -> bool {
@@ -125,35 +139,19 @@ fn collect<'p>(filter: &'p Filter, texts: &mut Texts<'p>) {
             texts.points.insert(path.clone());
         }
         Filter::Regex(pattern) => texts.patterns.push(pattern),
-        Filter::Name(name) => {
-            texts.names.push(name);
-            if let NameTest::Regex(pattern) = &name.test {
-                texts.patterns.push(pattern);
+        Filter::Name(name) => texts.names.push(name),
+        Filter::Network(network) => {
+            texts.endpoints = true;
+            match &network.peer {
+                Peer::Unix(Some(path)) => collect(path, texts),
+                Peer::Unix(None) => {}
+                Peer::Ip { port, .. } => texts.ports.extend(port),
             }
         }
-        Filter::Network(network) => match &network.peer {
-            Peer::Unix(Some(path)) => collect(path, texts),
-            Peer::Unix(None) => {}
-            Peer::Ip { port, .. } => texts.ports.extend(port),
-        },
         Filter::RequireAll(inner) | Filter::RequireAny(inner) => inner.iter().for_each(|filter| collect(filter, texts)),
         Filter::RequireNot(inner) => collect(inner, texts),
         Filter::VnodeType(_) | Filter::FileMode(_) | Filter::Target(_) | Filter::Opaque(_) => {}
     }
-}
-
-/// The points, and one fresh continuation of every beginning with that beginning.
-fn paths(texts: &Texts<'_>) -> Vec<(String, Option<String>)> {
-    let (mut points, mut beginnings) = (texts.points.clone(), texts.beginnings.clone());
-    points.insert("/".to_owned());
-    beginnings.insert("/".to_owned());
-    continued(points, beginnings)
-}
-
-fn continued(points: BTreeSet<String>, beginnings: BTreeSet<String>) -> Vec<(String, Option<String>)> {
-    let fixed: Vec<&String> = points.iter().chain(&beginnings).collect();
-    let more: Vec<_> = beginnings.iter().map(|own| (fresh(own, &fixed), Some(own.clone()))).collect();
-    points.into_iter().map(|point| (point, None)).chain(more).collect()
 }
 
 /// A continuation that no fixed text shares.
@@ -163,27 +161,46 @@ fn fresh(beginning: &str, fixed: &[&String]) -> String {
         continued.push(c);
         fixed.iter().any(|text| text.starts_with(&continued))
     };
-    let first = ('a'..='z').rev().chain('0'..='9').chain('A'..='Z').find(|c| !taken(*c)).unwrap_or('_');
-    format!("{beginning}{first}-witness")
+    let first = ('a'..='z').chain('0'..='9').chain('A'..='Z').chain('\u{a1}'..='\u{9fff}').find(|c| !taken(*c));
+    format!("{beginning}{}-example", first.unwrap_or('_'))
 }
 
-/// Values of the named attributes: attribute, value, and the beginning a value stands for.
-fn names(texts: &Texts<'_>, primary: &'static str) -> Vec<(&'static str, String, Option<String>)> {
+/// Accesses by the values of the attributes that an object is named by.
+fn names(
+    texts: &Texts<'_>,
+    operation: &Operation,
+    primary: &'static str,
+    relevant: Relevant<'_>,
+) -> Vec<Representative> {
     let mut attributes: BTreeSet<&'static str> = [primary].into();
     attributes.extend(texts.names.iter().map(|name| name.attribute).filter(|own| vocabulary::exclusive(own, primary)));
+    if !texts.endpoints && !texts.names.iter().any(|name| attributes.contains(name.attribute)) {
+        // No rule asks for the name.
+        let query = Query::new(operation.as_str(), None, &[]).ok();
+        return query.map(|query| Representative { query, beginning: None, made_up: false }).into_iter().collect();
+    }
     let mut found = Vec::new();
     for attribute in attributes {
         let mut points = BTreeSet::new();
         let mut beginnings: BTreeSet<String> = [String::new()].into();
+        let mut patterns = Vec::new();
         for name in texts.names.iter().filter(|name| name.attribute == attribute) {
             match &name.test {
-                NameTest::Exact(text) => points.insert(text.clone()),
-                NameTest::Prefix(text) => points.insert(text.clone()) | beginnings.insert(text.clone()),
-                NameTest::Regex(_) => false,
-            };
+                NameTest::Exact(text) => {
+                    points.insert(text.clone());
+                }
+                NameTest::Prefix(text) => {
+                    points.insert(text.clone());
+                    beginnings.insert(text.clone());
+                }
+                NameTest::Regex(pattern) => patterns.push(pattern),
+            }
         }
-        let values = continued(points, beginnings);
-        found.extend(values.into_iter().map(|(value, beginning)| (attribute, value, beginning)));
+        let query = |value: &str| {
+            let facts = if attribute == primary { Vec::new() } else { vec![(attribute.to_owned(), value.to_owned())] };
+            Query::new(operation.as_str(), Some(value), &facts).ok()
+        };
+        found.extend(values(false, &points, &beginnings, &patterns, &query, relevant));
     }
     found
 }
@@ -191,7 +208,7 @@ fn names(texts: &Texts<'_>, primary: &'static str) -> Vec<(&'static str, String,
 /// Every kind of endpoint on every port that is told apart.
 fn endpoints(texts: &Texts<'_>) -> Vec<String> {
     let fresh = (40_000..=u16::MAX).find(|port| !texts.ports.contains(port)).unwrap_or(1);
-    let mut targets = vec!["unix:".to_owned()];
+    let mut targets = Vec::new();
     for port in texts.ports.iter().copied().chain([fresh]) {
         for transport in ["tcp", "udp", "ip"] {
             for host in ["localhost", "[::1]", "192.0.2.1", "[2001:db8::1]"] {
@@ -199,5 +216,6 @@ fn endpoints(texts: &Texts<'_>) -> Vec<String> {
             }
         }
     }
+    targets.push("unix:".to_owned());
     targets
 }

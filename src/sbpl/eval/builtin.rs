@@ -8,7 +8,7 @@ use crate::sbpl::filter::Side;
 use crate::sbpl::form::Form;
 use crate::sbpl::source::AbsentParams;
 use crate::sbpl::vocabulary::FilterSpec;
-use crate::vocab::Decision;
+use crate::vocab::{Decision, Span};
 
 /// A built-in procedure.
 #[derive(Debug, Clone, Copy)]
@@ -91,13 +91,32 @@ impl Builtin {
 }
 
 impl<'f> Evaluator<'f, '_> {
-    /// Runs a built-in procedure.
+    /// Runs a built-in procedure. That an argument has the wrong type because a parameter is not given is said so.
     pub(super) fn apply_builtin(
         &mut self,
         builtin: Builtin,
         arguments: Arguments<'f>,
         form: &'f Form,
     ) -> Outcome<Value<'f>> {
+        let absent: Vec<(Span, std::rc::Rc<str>)> = arguments
+            .values
+            .iter()
+            .enumerate()
+            .filter_map(|(index, value)| match value {
+                Value::Absent(key) => Some((arguments.span_of(index), std::rc::Rc::clone(key))),
+                _ => None,
+            })
+            .collect();
+        self.run_builtin(builtin, arguments, form).map_err(|fault| {
+            let culprit = absent.iter().find(|(span, _)| fault.id == "wrong-type" && fault.span == *span);
+            match culprit {
+                Some((span, key)) => Fault::missing_parameter(*span, super::core::shown(key)),
+                None => fault,
+            }
+        })
+    }
+
+    fn run_builtin(&mut self, builtin: Builtin, arguments: Arguments<'f>, form: &'f Form) -> Outcome<Value<'f>> {
         match builtin {
             Builtin::Rule(action) => self.rule(action, &arguments, form),
             Builtin::Filter(spec) => self.filter(spec, &arguments, form),
@@ -124,7 +143,7 @@ impl<'f> Evaluator<'f, '_> {
                     None if self.absent == AbsentParams::Unknown => {
                         Ok(Value::Unknown(format!("the parameter {} is not given", super::core::shown(&key)).into()))
                     }
-                    None => Ok(Value::Bool(false)),
+                    None => Ok(Value::Absent(key)),
                 }
             }
             Builtin::Unknowable(reason) => Ok(Value::Unknown(reason.into())),

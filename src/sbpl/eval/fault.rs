@@ -23,6 +23,9 @@ pub(super) enum Effect {
     Import { name: String, importer: u32 },
 }
 
+/// The id of [`Fault::missing_parameter`].
+pub(super) const MISSING_PARAMETER: &str = "missing-parameter";
+
 /// A result whose error is boxed, because evaluation is recursive.
 pub(super) type Outcome<T> = Result<T, Box<Fault>>;
 
@@ -30,6 +33,12 @@ impl Fault {
     /// A fault of one form.
     pub(super) fn new(id: &'static str, span: Span, message: impl Into<String>) -> Box<Self> {
         Box::new(Self { id, span, message: message.into(), help: None, effect: Effect::Form })
+    }
+
+    /// Text is wanted where a parameter stands that is not given. Reported once for each parameter.
+    pub(super) fn missing_parameter(span: Span, key: impl std::fmt::Display) -> Box<Self> {
+        Self::new(MISSING_PARAMETER, span, format!("the parameter `{key}` is not given"))
+            .help(format!("pass it with -D {key}=VALUE, or test it with (if (param \"{key}\") …)"))
     }
 
     /// A bound exceeded.

@@ -30,6 +30,17 @@ impl<'f> Evaluator<'f, '_> {
             return Err(Fault::new("wrong-arity", arguments.span, format!("`{name}` takes at least 1 argument")));
         }
         match spec.kind {
+            // Any of several classes is enough, so each is a condition of its own.
+            FilterKind::State(reason) if spec.name == "extension" && arguments.values.len() > 1 => {
+                let each = (0..arguments.values.len()).map(|index| Opaque {
+                    name: name.to_owned(),
+                    arguments: spelled(arguments, index),
+                    reason: reason.to_owned(),
+                });
+                let any: Vec<Filter> = each.map(Filter::Opaque).collect();
+                self.allocate(any.len() * (name.len() + reason.len()), arguments.span)?;
+                self.any_of(any, arguments.span)
+            }
             FilterKind::State(reason) => self.opaque(name, arguments, reason),
             FilterKind::Network(side) => self.network(side, name, arguments),
             FilterKind::Path(test) => {
@@ -74,20 +85,7 @@ impl<'f> Evaluator<'f, '_> {
     }
 
     fn opaque(&mut self, name: &str, arguments: &Arguments<'f>, reason: &str) -> Outcome<Value<'f>> {
-        let spelled: Vec<String> = arguments
-            .values
-            .iter()
-            .enumerate()
-            .map(|(index, value)| match (arguments.forms.and_then(|forms| forms.get(index)), value) {
-                // What a name or call stands for tells two uses of one helper apart; a literal is shown as written.
-                (
-                    Some(Form { kind: FormKind::Symbol(_) | FormKind::List(_) | FormKind::Quoted(..), .. }) | None,
-                    Value::String(_) | Value::Symbol(_) | Value::Integer(_) | Value::Bool(_),
-                ) => value.to_string(),
-                (Some(form), _) => form.to_string(),
-                (None, _) => value.to_string(),
-            })
-            .collect();
+        let spelled: Vec<String> = (0..arguments.values.len()).map(|index| spelled(arguments, index)).collect();
         self.allocate(spelled.iter().map(String::len).sum(), arguments.span)?;
         let opaque = Opaque { name: name.to_owned(), arguments: spelled.join(" "), reason: reason.to_owned() };
         Ok(Value::Filter(Rc::new(FilterValue::leaf(Filter::Opaque(opaque)))))
@@ -294,18 +292,23 @@ impl<'f> Evaluator<'f, '_> {
     }
 }
 
-/// Text where a filter wants it; a missing parameter gets its own advice.
+/// An argument as text. What a name or call stands for tells two uses of one helper apart; a literal is as written.
+fn spelled(arguments: &Arguments<'_>, index: usize) -> String {
+    let value = &arguments.values[index];
+    match (arguments.forms.and_then(|forms| forms.get(index)), value) {
+        (
+            Some(Form { kind: FormKind::Symbol(_) | FormKind::List(_) | FormKind::Quoted(..), .. }) | None,
+            Value::String(_) | Value::Symbol(_) | Value::Integer(_) | Value::Bool(_) | Value::Absent(_),
+        ) => value.to_string(),
+        (Some(form), _) => form.to_string(),
+        (None, _) => value.to_string(),
+    }
+}
+
+/// Text where a filter wants it.
 fn text(name: &str, value: &Value<'_>, span: Span) -> Outcome<Rc<str>> {
     match value {
         Value::String(text) => Ok(Rc::clone(text)),
-        Value::Bool(false) => Err(Fault::new(
-            "wrong-type",
-            span,
-            format!("`{name}` wants a string, not a truth value (#f)"),
-        )
-        .help(
-            "a parameter that is not given is #f: pass it with -D KEY=value, or test it with (if (param \"KEY\") …)",
-        )),
         Value::Symbol(word) => {
             let message = format!("`{name}` wants a string, and `{}` is not defined", shown(word));
             Err(Fault::new("wrong-type", span, message))

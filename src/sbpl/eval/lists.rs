@@ -424,13 +424,7 @@ impl<'f> Call<'_, 'f> {
     fn text(&self, index: usize) -> Outcome<Rc<str>> {
         match &self.arguments.values[index] {
             Value::String(text) => Ok(Rc::clone(text)),
-            other => {
-                let fault = self.fault(index, format!("wants a string, not {}", other.describe()));
-                Err(match other {
-                    Value::Bool(false) => fault.help("a parameter that is not given is #f: pass it with -D KEY=value"),
-                    _ => fault,
-                })
-            }
+            other => Err(self.fault(index, format!("wants a string, not {}", other.describe()))),
         }
     }
 
@@ -475,7 +469,7 @@ impl Kind {
             Self::String => matches!(value, Value::String(_)),
             Self::Symbol => matches!(value, Value::Symbol(_)),
             Self::Number => matches!(value, Value::Integer(_)),
-            Self::Boolean => matches!(value, Value::Bool(_)),
+            Self::Boolean => value.as_bool().is_some(),
             Self::Procedure => matches!(value, Value::Closure(_) | Value::Builtin(_)),
             Self::Zero => matches!(value, Value::Integer(0)),
         }

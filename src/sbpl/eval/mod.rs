@@ -14,7 +14,7 @@ mod value;
 
 use std::collections::{BTreeMap, HashMap};
 
-use fault::{Effect, Fault, Outcome};
+use fault::{Effect, Fault, MISSING_PARAMETER, Outcome};
 use value::{ScopeId, Value};
 
 use super::diagnostic::{Diagnostic, Diagnostics};
@@ -200,7 +200,7 @@ impl<'f> Evaluator<'f, '_> {
     /// Gives a name whose definition failed an unknown value, so that its uses are not reported again.
     fn poison(&mut self, form: &'f Form) {
         let Some(items) = form.as_list() else { return };
-        if !matches!(form.head(), Some("define" | "define-once")) {
+        if !matches!(form.head(), Some("define" | "define-once" | "define-macro" | "define-syntax" | "macro")) {
             return;
         }
         let name = items.get(1).and_then(|target| target.as_symbol().or_else(|| target.head()));
@@ -212,6 +212,10 @@ impl<'f> Evaluator<'f, '_> {
     fn report(&mut self, fault: Fault) {
         let mut diagnostic = Diagnostic::new(Severity::Error, fault.id, self.sources, fault.span, fault.message);
         diagnostic.help = fault.help;
+        let told = |known: &Diagnostic| known.id == diagnostic.id && known.message == diagnostic.message;
+        if diagnostic.id == MISSING_PARAMETER && self.diagnostics.items().iter().any(told) {
+            return;
+        }
         self.diagnostics.push(diagnostic);
     }
 

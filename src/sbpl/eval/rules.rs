@@ -239,7 +239,9 @@ fn bad_rule_argument(action: Decision, value: &Value<'_>, span: Span) -> Box<Fau
     let fault = Fault::new("wrong-type", span, message);
     match value {
         Value::String(_) => fault.help("wrap a path in (literal …) or (subpath …)"),
-        Value::Bool(false) | Value::Unspecified => fault.help("a rule whose filter is missing would be unconditional"),
+        Value::Bool(false) | Value::Absent(_) | Value::Unspecified => {
+            fault.help("a rule whose filter is missing would be unconditional")
+        }
         Value::Builtin(_) | Value::Closure(_) => {
             fault.help(format!("a filter is written as a call; `{DEFAULT}` stands alone"))
         }

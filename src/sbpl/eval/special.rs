@@ -43,7 +43,7 @@ pub(super) enum Special {
     Macro,
 }
 
-const SPECIALS: [(&str, Special); 22] = [
+const SPECIALS: [(&str, Special); 24] = [
     ("define", Special::Define),
     ("define-once", Special::DefineOnce),
     ("set!", Special::Set),
@@ -66,6 +66,8 @@ const SPECIALS: [(&str, Special); 22] = [
     ("macro", Special::Macro),
     ("define-macro", Special::Macro),
     ("define-syntax", Special::Macro),
+    ("let-syntax", Special::Macro),
+    ("letrec-syntax", Special::Macro),
 ];
 
 impl Special {
@@ -118,8 +120,10 @@ impl<'f> Evaluator<'f, '_> {
             },
             Special::WithFilter => self.with_filter(form, items, scope),
             Special::ApplyMessageFilter => Ok(Next::Value(self.message_filter(form, items))),
-            Special::Macro => Err(Fault::new("macro", form.span, "macros are not supported")
-                .help("write the expansion, or a procedure with define")),
+            Special::Macro => {
+                let message = format!("macros are not supported: `{}`", form.head().unwrap_or("macro"));
+                Err(Fault::new("macro", form.span, message).help("write the expansion, or a procedure with define"))
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::builtin::Builtin;
+use super::core::shown;
 use crate::sbpl::filter::Filter;
 use crate::sbpl::form::{Form, write_string};
 use crate::sbpl::rule::Modifier;
@@ -19,6 +20,8 @@ pub(super) enum Value<'f> {
     /// What a form without a result gives.
     Unspecified,
     Bool(bool),
+    /// `#f` because this parameter is not given; `#f` in every respect but what messages say.
+    Absent(Rc<str>),
     Integer(i64),
     String(Rc<str>),
     Symbol(Rc<str>),
@@ -100,7 +103,16 @@ impl<'f> Value<'f> {
 
     /// Only `#f` is false.
     pub(super) fn is_true(&self) -> bool {
-        !matches!(self, Self::Bool(false))
+        self.as_bool() != Some(false)
+    }
+
+    /// The truth value, when it is one.
+    pub(super) fn as_bool(&self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(*value),
+            Self::Absent(_) => Some(false),
+            _ => None,
+        }
     }
 
     fn depth(&self) -> usize {
@@ -122,7 +134,7 @@ impl<'f> Value<'f> {
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Unspecified => "nothing",
-            Self::Bool(_) => "a truth value",
+            Self::Bool(_) | Self::Absent(_) => "a truth value",
             Self::Integer(_) => "a number",
             Self::String(_) => "a string",
             Self::Symbol(_) => "a name",
@@ -144,6 +156,7 @@ impl<'f> Value<'f> {
                 format!("{} ({shown}{cut})", self.kind())
             }
             Self::List(list) if list.items().is_empty() => "an empty list".to_owned(),
+            Self::Absent(key) => format!("#f, because the parameter `{}` is not given", shown(key)),
             _ => self.kind().to_owned(),
         }
     }
@@ -152,7 +165,7 @@ impl<'f> Value<'f> {
     pub(super) fn equal(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Unspecified, Self::Unspecified) => true,
-            (Self::Bool(left), Self::Bool(right)) => left == right,
+            (Self::Bool(_) | Self::Absent(_), Self::Bool(_) | Self::Absent(_)) => self.as_bool() == other.as_bool(),
             (Self::Integer(left), Self::Integer(right)) => left == right,
             (Self::String(left), Self::String(right)) | (Self::Symbol(left), Self::Symbol(right)) => left == right,
             (Self::List(left), Self::List(right)) => {
@@ -168,7 +181,7 @@ impl fmt::Display for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bool(true) => f.write_str("#t"),
-            Self::Bool(false) => f.write_str("#f"),
+            Self::Bool(false) | Self::Absent(_) => f.write_str("#f"),
             Self::Integer(number) => write!(f, "{number}"),
             Self::String(text) => write_string(text, f),
             Self::Symbol(name) => f.write_str(name),

@@ -1,10 +1,11 @@
-//! What is suspicious in a profile that compiles. Ids and their paragraphs stand in `docs/lints-sbpl.md`.
+//! What is suspicious in a profile that compiles. Ids and their paragraphs stand in `docs/lints.md`.
 //!
 //! A lint looks at a profile without its caller: parameters that are not given are unknown, imports that are not
 //! available leave their place open, and nothing is reported that depends on either.
 
 mod order;
 mod rule;
+mod silence;
 mod text;
 
 use super::compile;
@@ -18,8 +19,8 @@ use crate::vocab::{Finding, Severity, Span};
 pub struct LintReport {
     /// The findings, by place.
     pub findings: Vec<Finding>,
-    /// Whether the profile could be read and evaluated, so that the lints were asked. Lints that were left out because
-    /// of its length are named by a finding of their own.
+    /// Whether the profile could be read and evaluated, and every lint was asked of all of it. What was left out because
+    /// of its length is named by a finding of its own.
     pub complete: bool,
 }
 
@@ -34,8 +35,9 @@ pub fn lint(sources: &[Source], params: &Params, imports: &dyn ImportResolver) -
         Ok(policy) => {
             findings.extend(of_diagnostics(policy.warnings()));
             findings.extend(rule::findings(&policy));
-            findings.extend(order::findings(&policy));
-            true
+            let order = order::findings(&policy);
+            findings.extend(order.findings);
+            order.complete
         }
         Err(diagnostics) => {
             findings.extend(of_diagnostics(&diagnostics));
@@ -68,7 +70,9 @@ fn of_diagnostic(item: &Diagnostic) -> Finding {
 }
 
 fn at(id: &str, severity: Severity, file: &str, span: Span, message: impl Into<String>) -> Finding {
-    Finding::new(id, severity, file, message).at_position(span.line as usize, span.column as usize)
+    Finding::new(id, severity, file, message)
+        .at_position(span.line as usize, span.column as usize)
+        .at_bytes(span.start as usize..span.end as usize)
 }
 
 /// A warning about one rule.

@@ -1,5 +1,6 @@
 //! Lints about single rules.
 
+use super::order::{made_by_forms, place_of};
 use super::{about, refuses_by_default};
 use crate::sbpl::filter::{Filter, NameFilter, NetworkFilter, Peer};
 use crate::sbpl::implies;
@@ -17,14 +18,18 @@ const DATA_VOLUME: &str = "/System/Volumes/Data";
 pub(super) fn findings(policy: &Policy) -> Vec<Finding> {
     let mut found = Vec::new();
     let closed = refuses_by_default(policy);
+    let made = made_by_forms(policy.rules());
     for rule in policy.rules() {
         unknown_operation(rule, &mut found);
         unfit_filter(rule, &mut found);
         if let Some(filter) = &rule.filter
             && implies::never(filter)
         {
-            let message = format!("this rule can never match: {filter}");
-            found.push(about("unreachable-rule", rule, message).help("remove the rule or correct its filter"));
+            let (subject, help) = match made[&place_of(rule)] {
+                1 => ("this rule".to_owned(), "remove the rule or correct its filter"),
+                several => (format!("one of the {several} rules this form makes"), "correct the value it is made of"),
+            };
+            found.push(about("unreachable-rule", rule, format!("{subject} can never match: {filter}")).help(help));
         }
         if rule.action == Decision::Allow && closed {
             broad_allow(rule, &mut found);

@@ -7,13 +7,18 @@ use crate::vocab::{Finding, Severity, Span};
 /// Characters beyond ASCII outside of comments: the system's reader and ours may see different bytes.
 pub(super) fn findings(source: &Source) -> Vec<Finding> {
     let mut found = Vec::new();
-    for (line, text) in (1u32..).zip(source.text.lines()) {
+    let mut next_line = 0;
+    for (line, text) in (1u32..).zip(source.text.split_inclusive('\n')) {
+        let line_start = next_line;
+        next_line += text.len();
         let Some((before, character)) = text.char_indices().find(|(_, c)| !c.is_ascii()) else { continue };
         if in_comment(&text[..before]) {
             continue;
         }
         let column = u32::try_from(text[..before].chars().count()).unwrap_or(u32::MAX).saturating_add(1);
-        let span = Span { source: 0, start: 0, end: 0, line, column };
+        let start = u32::try_from(line_start + before).unwrap_or(u32::MAX);
+        let end = start.saturating_add(u32::try_from(character.len_utf8()).unwrap_or(1));
+        let span = Span { source: 0, start, end, line, column };
         let message = format!("the character U+{:04X} is not ASCII", u32::from(character));
         found.push(
             at("non-ascii", Severity::Warning, &source.name, span, message)

@@ -7,6 +7,8 @@ mod bench;
 mod elsewhere;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+mod rows;
 
 #[cfg(not(target_os = "linux"))]
 use elsewhere as platform;

@@ -1,0 +1,189 @@
+//! What a call amounts to, after the table of docs/linux-enforcement.md: the questions put to the evaluator.
+
+use runtime::sbpl::{Access, Fact, Policy, ProcessTarget, Target, VnodeType};
+use runtime::vocab::{Decision, Operation};
+
+use super::files::{Files, Kind};
+use super::table::Row;
+
+/// One question about one row.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) operation: &'static str,
+    pub(crate) object: Object,
+}
+
+/// What it is about.
+#[derive(Debug)]
+pub(crate) enum Object {
+    None,
+    Path { path: String, kind: Option<VnodeType>, mode: Option<u32>, xattr: Option<String> },
+    Process { relation: ProcessTarget, shown: String },
+}
+
+/// The evaluator's answer, with the deciding rule as records show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) decision: Decision,
+    pub(crate) rule: Option<String>,
+}
+
+impl Question {
+    /// An answer that the profile leaves open is applied as deny.
+    pub(crate) fn ask(&self, policy: &Policy) -> Answer {
+        let operation = Operation::new(self.operation);
+        let judge = |target| {
+            let judgement = policy.judge(&Access { operation: &operation, target });
+            let decision = judgement.decision().unwrap_or(Decision::Deny);
+            Answer { decision, rule: judgement.rule().map(ToString::to_string) }
+        };
+        match &self.object {
+            Object::None => judge(Target::None),
+            Object::Process { relation, .. } => judge(Target::Process(*relation)),
+            Object::Path { path, kind, mode, xattr } => {
+                let target = Target::Path { path: path.as_bytes(), vnode_type: *kind, mode: *mode };
+                match xattr {
+                    Some(name) => {
+                        let facts = [Fact { filter: "xattr", value: name }];
+                        judge(Target::Described { target: &target, facts: &facts })
+                    }
+                    None => judge(target),
+                }
+            }
+        }
+    }
+
+    /// The target as records show it.
+    pub(crate) fn shown(&self) -> &str {
+        match &self.object {
+            Object::None => "",
+            Object::Path { path, .. } => path,
+            Object::Process { shown, .. } => shown,
+        }
+    }
+
+    /// A rule about this question alone, as narrow as filters allow.
+    pub(crate) fn rule(&self, decision: Decision) -> String {
+        let word = if decision == Decision::Allow { "allow" } else { "deny" };
+        match &self.object {
+            Object::Path { path, .. } => format!("({word} {} (literal \"{path}\"))", self.operation),
+            _ => format!("({word} {})", self.operation),
+        }
+    }
+}
+
+/// The questions of a row in the order in which they are asked, given the files as they are before the call. `detail` is what
+/// the call reported.
+pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
+    let mut questions: Vec<Question> = row.via.iter().map(|link| on(files, "file-read-metadata", link)).collect();
+    if row.form == "at" {
+        questions.push(on(files, "file-read-data", &row.directory));
+    }
+    let first = || row.canonical.first().unwrap_or_else(|| panic!("{}: no path", row.place)).as_str();
+    let second = || row.canonical.get(1).unwrap_or_else(|| panic!("{}: no second path", row.place)).as_str();
+    if row.form == "fd" {
+        questions.push(on(files, "file-read-data", first()));
+    }
+    let here = |operation| on(files, operation, first());
+    let making = |operation, kind| made(files, operation, first(), kind, row);
+    let attribute = |operation| {
+        let mut question = on(files, operation, first());
+        if let Object::Path { xattr, .. } = &mut question.object {
+            let name = if row.argument.is_empty() { "user.a" } else { &row.argument };
+            *xattr = Some(name.to_owned());
+        }
+        question
+    };
+    let create = "file-write-create";
+    let more = match row.action.as_str() {
+        "read" | "list" => vec![here("file-read-data")],
+        "write" | "append" | "truncate" => vec![here("file-write-data")],
+        "read-write" | "open-truncate" => vec![here("file-read-data"), here("file-write-data")],
+        "open-path" => vec![here("file-read-metadata")],
+        "open-temporary" => vec![here(create)],
+        "create" | "node" => vec![making(create, VnodeType::RegularFile)],
+        "fifo" => vec![making(create, VnodeType::Fifo)],
+        "socket" => vec![making(create, VnodeType::Socket)],
+        "mkdir" => vec![making(create, VnodeType::Directory)],
+        "symlink" => vec![making(create, VnodeType::Symlink)],
+        "device" => {
+            let kind = VnodeType::CharacterDevice;
+            vec![making("file-mknod", kind), making(create, kind)]
+        }
+        "unlink" | "rmdir" => vec![here("file-write-unlink")],
+        "rename" | "exchange" => {
+            let kind = files.kind(first());
+            let mut asked = vec![here("file-write-unlink"), of_kind(files, create, second(), kind)];
+            if files.exists(second()) {
+                asked.push(on(files, "file-write-unlink", second()));
+            }
+            if row.action == "exchange" {
+                asked.push(of_kind(files, create, first(), files.kind(second())));
+            }
+            asked
+        }
+        "link" => vec![here("file-link"), of_kind(files, create, second(), files.kind(first()))],
+        "chmod" => vec![here("file-write-mode")],
+        "chmod-open" => vec![here("file-read-data"), here("file-write-mode")],
+        "chown" | "chown-link" => vec![here("file-write-owner")],
+        "chown-open" => vec![here("file-read-data"), here("file-write-owner")],
+        "times" | "times-link" => vec![here("file-write-times")],
+        "times-open" => vec![here("file-read-data"), here("file-write-times")],
+        "setxattr" | "removexattr" => vec![attribute("file-write-xattr")],
+        "getxattr" => vec![attribute("file-read-xattr")],
+        "getxattr-open" => vec![here("file-read-data"), attribute("file-read-xattr")],
+        "listxattr" => vec![here("file-read-xattr")],
+        "exists" => vec![here("file-test-existence")],
+        "rights" | "stat" | "lstat" | "statx" | "statfs" | "readlink" | "watch" => vec![here("file-read-metadata")],
+        "lock" => vec![here("file-read-data"), here("file-lock")],
+        "ioctl" => vec![here("file-read-data"), here("file-ioctl")],
+        "flags" => vec![here("file-read-data"), here("file-write-flags")],
+        "map-executable" => vec![here("file-read-data"), here("file-map-executable")],
+        "exec" => {
+            let mut asked = vec![Question { operation: "process-fork", object: Object::None }, here("process-exec*")];
+            asked.extend(files.interpreters(first()).iter().map(|path| on(files, "process-exec-interpreter", path)));
+            asked
+        }
+        "fork" => vec![Question { operation: "process-fork", object: Object::None }],
+        "sysv-shm" => vec![Question { operation: "ipc-sysv-shm", object: Object::None }],
+        "sysv-sem" => vec![Question { operation: "ipc-sysv-sem", object: Object::None }],
+        "sysv-msg" => vec![Question { operation: "ipc-sysv-msg", object: Object::None }],
+        "signal" => {
+            let relation = match row.argument.as_str() {
+                "self" => ProcessTarget::Itself,
+                "child" => ProcessTarget::Children,
+                "group" => ProcessTarget::ProcessGroup,
+                "grandchild" => ProcessTarget::SameSandbox,
+                _ => ProcessTarget::Others,
+            };
+            vec![Question { operation: "signal", object: Object::Process { relation, shown: detail.to_owned() } }]
+        }
+        action => panic!("{}: unknown call {action}", row.place),
+    };
+    questions.extend(more);
+    questions
+}
+
+/// A question about an object that is there, or about a path where none is.
+fn on(files: &Files, operation: &'static str, path: &str) -> Question {
+    let node = files.get(path);
+    let object = Object::Path {
+        path: files.absolute(path),
+        kind: node.map(|node| node.kind.vnode_type()),
+        mode: node.and_then(|node| (!matches!(node.kind, Kind::Link(_))).then_some(node.mode)),
+        xattr: None,
+    };
+    Question { operation, object }
+}
+
+fn of_kind(files: &Files, operation: &'static str, path: &str, kind: Option<VnodeType>) -> Question {
+    Question { operation, object: Object::Path { path: files.absolute(path), kind, mode: None, xattr: None } }
+}
+
+/// A question about an object that the call would make, with the mode it asks for.
+fn made(files: &Files, operation: &'static str, path: &str, kind: VnodeType, row: &Row) -> Question {
+    let mode =
+        u32::from_str_radix(&row.argument, 8).unwrap_or(if kind == VnodeType::Directory { 0o755 } else { 0o644 });
+    let object = Object::Path { path: files.absolute(path), kind: Some(kind), mode: Some(mode), xattr: None };
+    Question { operation, object }
+}

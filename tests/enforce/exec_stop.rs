@@ -1,0 +1,117 @@
+//! Programs exchanged while they are being executed, under rules that Landlock cannot express.
+
+use super::support::{Place, Ran, each_user};
+
+const SEE: &str = "(allow file-read-data file-read-metadata (subpath \"$W\"))";
+/// Landlock can admit the whole tree only; the profile does not.
+const CARVED: &str = "(allow process-exec (subpath \"$W\"))(deny process-exec (literal \"$W/evil/run\"))";
+const WITHOUT: [&str; 2] = ["--without-layer", "exec_stop"];
+
+/// An allowed and a forbidden program, which exit with 0 and 42: scripts or native ones.
+fn pair(place: &Place, native: bool) -> (String, String) {
+    for (name, status) in [("good", 0), ("evil", 42)] {
+        place.directory(name);
+        let run = format!("{name}/run");
+        if native {
+            std::fs::copy(place.fake(), place.path(&run)).unwrap();
+        } else {
+            place.file(&run, &format!("#!/usr/bin/sh\nexit {status}\n"));
+            place.mode(&run, 0o755);
+        }
+    }
+    (place.path("good/run"), place.path("evil/run"))
+}
+
+/// Attempts, forbidden successes, allowed successes.
+fn race(place: &Place, rules: &str, words: &[&str]) -> (u64, u64, u64, Ran) {
+    let fake = place.fake();
+    let words: Vec<&str> = [fake.as_str()].into_iter().chain(words.iter().copied()).collect();
+    let ran = place.run(&format!("{SEE}{rules}"), &words).good();
+    let numbers: Vec<u64> = ran.stdout.split_whitespace().map(|number| number.parse().unwrap()).collect();
+    (numbers[0], numbers[1], numbers[2], ran)
+}
+
+#[test]
+fn a_program_path_flipped_during_exec_wins_nothing() {
+    each_user(|place| {
+        for native in [false, true] {
+            let place = Place::new(place.user);
+            let (good, evil) = pair(&place, native);
+            let words = ["flip-exec", &good, &evil, "1500"];
+            let (attempts, wins, passes, ran) = race(&place, CARVED, &words);
+            println!("native {native}: {attempts} attempts, {wins} forbidden, {passes} allowed");
+            assert!(wins == 0 && passes > 0, "{wins} of {attempts}, {passes} allowed");
+            assert_eq!(ran.report["operations"]["process-exec*"]["status"], "enforced");
+            assert!(ran.rule("process-exec*", &evil).is_some_and(|rule| rule.contains("profile.sb:")), "{ran:#?}");
+            // The twin: without the layer the same race is won, and the report does not claim otherwise.
+            let place = place.with(&WITHOUT);
+            let (attempts, wins, _, ran) = race(&place, CARVED, &words);
+            println!("native {native} without: {attempts} attempts, {wins} forbidden");
+            assert!(wins > 0, "the test cannot see what the layer protects from");
+            assert_eq!(ran.report["operations"]["process-exec*"]["status"], "partly");
+            assert!(ran.report["layers"]["missing"].as_array().unwrap().iter().any(|name| name == "exec_stop"));
+        }
+    });
+}
+
+#[test]
+fn a_link_exchanged_from_outside_during_exec_wins_nothing() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    each_user(|place| {
+        // Two programs that tell which file they are: they exit with 0 and 1.
+        for (directory, program) in [("good", "/usr/bin/true"), ("evil", "/usr/bin/false")] {
+            place.directory(directory);
+            std::fs::copy(program, place.path(&format!("{directory}/run"))).unwrap();
+        }
+        place.link("way", "good");
+        let flipped = |place: &Place| {
+            let stop = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        for to in ["evil", "good"] {
+                            std::os::unix::fs::symlink(to, place.path("next")).unwrap();
+                            std::fs::rename(place.path("next"), place.path("way")).unwrap();
+                        }
+                    }
+                });
+                let outcome = race(place, CARVED, &["repeat-exec", &place.path("way/run"), "1500"]);
+                stop.store(true, Ordering::Relaxed);
+                outcome
+            })
+        };
+        let (attempts, wins, passes, ran) = flipped(place);
+        println!("link: {attempts} attempts, {wins} forbidden, {passes} allowed");
+        assert!(wins == 0 && passes > 0, "{wins} of {attempts}, {passes} allowed");
+        assert!(ran.denied("process-exec*", &place.path("evil/run")), "{ran:#?}");
+        let without = Place::new(place.user).with(&WITHOUT);
+        std::fs::remove_dir_all(without.root()).unwrap();
+        std::fs::rename(place.root(), without.root()).unwrap();
+        let (attempts, wins, ..) = flipped(&without);
+        println!("link without: {attempts} attempts, {wins} forbidden");
+        assert!(wins > 0, "the test cannot see what the layer protects from");
+    });
+}
+
+#[test]
+fn chains_failures_and_other_threads_go_on_as_ever() {
+    each_user(|place| {
+        let ran =
+            place.run("", &["sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do env env env true || exit 1; done"]).good();
+        assert_eq!(ran.report["operations"]["process-exec*"]["status"], "enforced", "{ran:#?}");
+        let script = place.file("script", "#!/usr/bin/env sh\necho $0 $1\n");
+        place.mode("script", 0o755);
+        let allowed = "(allow process-exec (literal \"$W/script\"))";
+        let ran = place.run(&format!("{SEE}{allowed}"), &[&script, "word"]).good();
+        assert_eq!(ran.stdout, format!("{script} word\n"));
+        // An exec that the kernel fails after it was judged.
+        let ran = place.run("(allow signal)", &[&place.fake(), "exec-too-big", "300"]).good();
+        assert_eq!(ran.stdout, "300 true\n");
+        for _ in 0..5 {
+            let ran = place.run("", &[&place.fake(), "exec-in-threads", "20", "/usr/bin/true"]).good();
+            assert_eq!(ran.stdout, "");
+        }
+        let ran = place.run("", &[&place.fake(), "exec-in-thread", "/usr/bin/true"]).good();
+        assert_eq!(ran.stdout, "");
+    });
+}
