@@ -213,6 +213,10 @@ fn show(bundle: &RunBundle, registry: &str, out: &Path, json: bool) -> Result<()
             let number = summary.counts.not_supported;
             format!("not all expectations checked: {number} probes do not support the scenario lane")
         }
+        (RunStatusWord::Partial, _) if bundle.mismatches.mismatches.is_empty() => {
+            let number = summary.counts.baseline_errors;
+            format!("all expectations met, but {number} probes gave no result in the baseline lane")
+        }
         (RunStatusWord::Partial, _) => "not all expectations met".to_owned(),
         (RunStatusWord::Failed, error) => {
             format!("the run failed: {}", super::printable(error.as_deref().unwrap_or("no reason was recorded")))
@@ -225,9 +229,13 @@ fn show(bundle: &RunBundle, registry: &str, out: &Path, json: bool) -> Result<()
 }
 
 fn counts_line(profiles: usize, scenarios: usize, counts: &Counts) -> String {
+    let lost = match counts.baseline_errors {
+        0 => String::new(),
+        number => format!(", {number} without a result"),
+    };
     format!(
         "rows      profiles {profiles}, scenarios {scenarios}: {} match, {} mismatch, {} error, {} not observed; \
-         baseline refused {}",
+         baseline refused {}{lost}",
         counts.matches, counts.mismatches, counts.errors, counts.not_observed, counts.baseline_refused
     )
 }

@@ -38,6 +38,15 @@ impl Observer for RunProgress {
             return;
         }
         match (progress, self.terminal) {
+            (Progress::Swept { removed, kept }, _) => {
+                for path in removed {
+                    super::note_line(&format!("removed {}, left by a run that was killed", super::printable(path)));
+                }
+                for (path, why) in kept {
+                    let text = super::printable;
+                    super::note_line(&format!("warning: {} was left by a run and stays: {}", text(path), text(why)));
+                }
+            }
             (Progress::Started { executions, .. }, true) => self.start(*executions),
             (Progress::Started { run_id, profiles, executions }, false) => {
                 super::note_line(&format!("run {run_id}: {profiles} profiles, {executions} executions"));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::vocab::Decision;
 
-use super::observation::Observation;
+use super::observation::{ListenerRecord, Observation};
 use super::row::ProbeFacts;
 
 /// Schema tag. v0.1: first form.
@@ -68,6 +68,9 @@ pub struct BaselineRow {
     pub errno_name: Option<String>,
     /// Concrete operation performed.
     pub performed_operation: Option<String>,
+    /// What the run's own listener saw.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listener: Option<ListenerRecord>,
     /// Signal that ended the probe's process.
     pub signal: Option<i32>,
     /// Whether the time limit passed.
@@ -121,6 +124,7 @@ pub fn baseline_row(probe: &ProbeFacts, seen: Observation) -> BaselineRow {
         errno: seen.effect.as_ref().map(|effect| effect.errno).filter(|&errno| errno != 0),
         errno_name: seen.effect.and_then(|effect| effect.errno_name),
         performed_operation: probe.performed.clone(),
+        listener: seen.listener,
         signal: seen.signal,
         timeout: seen.timed_out,
         command: seen.command,

@@ -8,8 +8,8 @@ use serde_json::json;
 use crate::denial::DecisionRecord;
 use crate::vocab::{Decision, Operation};
 
-use super::observation::Observation;
-use super::row::{ApplyReport, ProbeFacts, ResultRow, RunnerInfo, RuntimeResult};
+use super::observation::{Observation, SIGNALLED};
+use super::row::{ApplyReport, MADE_PROCESS, ProbeFacts, ResultRow, RunnerInfo, RuntimeResult, SELF_PROCESS};
 
 /// What the records say about one probe.
 #[derive(Default)]
@@ -50,6 +50,8 @@ pub fn classify(probe: &ProbeFacts, seen: Observation, runner: &RunnerInfo) -> R
         resolved_target: probe.resolved_target.clone(),
         performed_operation: probe.performed.clone(),
         errno_name: seen.effect.as_ref().and_then(|effect| effect.errno_name.clone()),
+        effect_seen: seen.effect_seen(),
+        listener: seen.listener,
         signal: seen.signal,
         timeout: seen.timed_out,
         undecided,
@@ -107,7 +109,7 @@ fn own_record(probe: &ProbeFacts, performed: &str, seen: &Observation) -> Option
     let performed = Operation::new(performed);
     let own = |record: &DecisionRecord| {
         let recorded = Operation::new(record.operation.as_str());
-        (performed.covers(&recorded) || recorded.covers(&performed)) && is_on_target(probe, record)
+        (performed.covers(&recorded) || recorded.covers(&performed)) && is_on_target(probe, seen, record)
     };
     match failed(seen) {
         // The worker goes on after a failed call only to report it, so the last word on the target is this call's.
@@ -117,12 +119,19 @@ fn own_record(probe: &ProbeFacts, performed: &str, seen: &Observation) -> Option
     }
 }
 
-fn is_on_target(probe: &ProbeFacts, record: &DecisionRecord) -> bool {
+fn is_on_target(probe: &ProbeFacts, seen: &Observation, record: &DecisionRecord) -> bool {
     let Some(intended) = &probe.intended_target else { return true };
-    match intended.strip_prefix("/proc/self") {
-        // The link's text is the number of whoever reads it.
-        Some(rest) => record.target == format!("/proc/{}{rest}", record.pid),
-        None => record.target == *intended,
+    match intended.as_str() {
+        SELF_PROCESS => record.target == format!("process {}", record.pid),
+        MADE_PROCESS => {
+            let made = seen.effect.as_ref().and_then(|effect| effect.details.get(SIGNALLED)?.as_i64());
+            made.is_some_and(|pid| pid != i64::from(record.pid) && record.target == format!("process {pid}"))
+        }
+        _ => match intended.strip_prefix("/proc/self") {
+            // The link's text is the number of whoever reads it.
+            Some(rest) => record.target == format!("/proc/{}{rest}", record.pid),
+            None => record.target == *intended,
+        },
     }
 }
 

@@ -114,13 +114,15 @@ fn mismatch_type(row: &ResultRow, control: Option<&BaselineRow>) -> Option<&'sta
     }
 }
 
-/// Whether decision and effect contradict each other: a denied call that succeeded, or an allowed one that failed
-/// although the same call succeeded without a policy.
+/// Whether decision and effect contradict each other: a denied call that succeeded or whose effect was seen, or an allowed
+/// one that failed although the same call succeeded without a policy, or that succeeded without being seen by whom it
+/// reached.
 fn effect_disagrees(row: &ResultRow, control: Option<&BaselineRow>) -> bool {
     let succeeded = row.runtime_result.errno.is_none();
     match row.actual {
-        Some(Decision::Deny) => succeeded,
-        Some(Decision::Allow) => !succeeded && control.and_then(BaselineRow::succeeded) == Some(true),
+        Some(Decision::Deny) => succeeded || row.effect_seen == Some(true),
+        Some(Decision::Allow) if succeeded => row.effect_seen == Some(false),
+        Some(Decision::Allow) => control.and_then(BaselineRow::succeeded) == Some(true),
         None => false,
     }
 }
@@ -133,7 +135,13 @@ fn notes(row: &ResultRow, control: Option<&BaselineRow>) -> String {
     let decided =
         rule.map_or_else(|| "decided by no rule (implicit deny)".to_owned(), |rule| format!("decided by {rule}"));
     if effect_disagrees(row, control) {
-        return format!("{decided}, but the operation returned {}", row.errno_name.as_deref().unwrap_or("success"));
+        let seen = match row.effect_seen {
+            Some(true) => " and its effect was seen",
+            Some(false) => " and its effect was not seen",
+            None => "",
+        };
+        let returned = row.errno_name.as_deref().unwrap_or("success");
+        return format!("{decided}, but the operation returned {returned}{seen}");
     }
     decided
 }

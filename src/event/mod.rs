@@ -6,6 +6,7 @@
 
 mod baseline;
 mod classify;
+mod fixture;
 mod mismatch;
 mod normalise;
 mod observation;
@@ -15,9 +16,13 @@ mod witness;
 
 pub use baseline::{BASELINE_SCHEMA, BaselineDocument, BaselineRow, baseline_row, control};
 pub use classify::classify;
+pub use fixture::{FixtureRecord, fixture_records};
 pub use mismatch::{Mismatch, MismatchSummary, meets_expectation, mismatch_packets, mismatch_summary};
 pub use normalise::normalise;
-pub use observation::{Effect, Fault, Observation};
+pub use observation::{Effect, Fault, ListenerRecord, Observation, Precheck, REACHED, SIGNALLED};
 pub use oracle::{ORACLE_SCHEMA, OracleDocument, OracleRow};
-pub use row::{ApplyReport, ProbeFacts, ProfileResults, RESULTS_SCHEMA, ResultRow, RunnerInfo, RuntimeResult};
+pub use row::{
+    ApplyReport, MADE_PROCESS, ProbeFacts, ProfileResults, RESULTS_SCHEMA, ResultRow, RunnerInfo, RuntimeResult,
+    SELF_PROCESS,
+};
 pub use witness::{PathWitness, WitnessDocument, path_witnesses};

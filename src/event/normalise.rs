@@ -33,7 +33,7 @@ fn event(world_id: &str, run_id: &str, profile_id: &str, row: &ResultRow, contro
     let result = &row.runtime_result;
     let file = row.operation.starts_with("file-");
     let observed = resolved_path(row).filter(|_| file);
-    let all = json!({
+    let mut all = json!({
         "world_id": world_id,
         "profile_id": profile_id,
         "scenario_id": row.expectation_id,
@@ -75,6 +75,9 @@ fn event(world_id: &str, run_id: &str, profile_id: &str, row: &ResultRow, contro
             "source": row.decision_source, "records": row.decision_records, "records_dropped": row.decision_records_dropped,
         },
     });
+    all["network_confounder"] = json!(network_confounder(row, control));
+    all["effect_seen"] = json!(row.effect_seen);
+    all["listener"] = json!(row.listener);
     without_nulls(all)
 }
 
@@ -148,5 +151,20 @@ fn file_confounder(row: &ResultRow, control: Option<&BaselineRow>) -> Option<Val
     };
     Some(json!({
         "errno": errno, "errno_name": row.errno_name, "classification": classification, "attribution": attribution,
+    }))
+}
+
+/// Why a network operation fails without any policy too: nobody listens, the address is taken, or modes forbid it. A deny
+/// beside it is still the policy's; that the policy is what keeps the address from being reached is then not shown.
+fn network_confounder(row: &ResultRow, control: Option<&BaselineRow>) -> Option<Value> {
+    const EACCES: i32 = 13;
+    let control = control.filter(|_| row.operation.starts_with("network-"))?;
+    let classification = match (control.errno?, row.operation.as_str()) {
+        (EACCES, _) => "unix_permissions",
+        (_, "network-outbound") => "target_unreachable",
+        _ => "address_unavailable",
+    };
+    Some(json!({
+        "errno": control.errno, "errno_name": control.errno_name, "classification": classification, "attribution": "baseline",
     }))
 }

@@ -16,6 +16,8 @@ pub struct Observation {
     pub records: Vec<DecisionRecord>,
     /// Records that were not kept because there were too many.
     pub records_dropped: u64,
+    /// What the listener that the probe's target names saw meanwhile; `None` when it names none of the run's.
+    pub listener: Option<ListenerRecord>,
     /// Exit status of the probe's process, when it exited by itself.
     pub exit_status: Option<i32>,
     /// Signal that ended the probe's process.
@@ -32,6 +34,55 @@ pub struct Observation {
     pub finished_at_unix_s: f64,
     /// Duration in seconds by the monotonic clock.
     pub duration_s: f64,
+}
+
+impl Observation {
+    /// Whether somebody beside the caller saw the effect: the listener a connection, the process a signal. `None` where
+    /// nobody looks.
+    #[must_use]
+    pub fn effect_seen(&self) -> Option<bool> {
+        let reached = || self.effect.as_ref()?.details.get(REACHED)?.as_bool();
+        match &self.listener {
+            Some(listener) => Some(listener.accept_count > 0),
+            None => reached(),
+        }
+    }
+}
+
+/// Detail of a signal probe's result: the process it signalled.
+pub const SIGNALLED: &str = "signalled_pid";
+/// Detail of a signal probe's result: whether the signal reached that process.
+pub const REACHED: &str = "reached";
+
+/// What one of the run's own listeners saw during one execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListenerRecord {
+    /// Address it listens on; null for a unix socket.
+    pub host: Option<String>,
+    /// Port it listens on; null for a unix socket.
+    pub port: Option<u16>,
+    /// `ok`, or `closed` for a port that is held without listening.
+    pub status: &'static str,
+    /// Always null: a listener that cannot be made is the row's error.
+    pub error: Option<String>,
+    /// No connection of our own is made first: the baseline lane is the control.
+    pub precheck: Precheck,
+    /// Connections that arrived.
+    pub accept_count: usize,
+    /// Path of the unix socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Addresses they came from; empty for a unix socket.
+    pub accepted_from: Vec<String>,
+}
+
+/// The connection made before a probe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Precheck {
+    /// `skipped`.
+    pub status: &'static str,
+    /// Always null.
+    pub error: Option<String>,
 }
 
 /// The operation's own result inside the worker.

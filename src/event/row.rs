@@ -6,8 +6,15 @@ use serde_json::Value;
 use crate::denial::DecisionRecord;
 use crate::vocab::{Decision, FailureKind, FailureStage};
 
+use super::observation::ListenerRecord;
+
 /// Schema tag stamped into each profile entry. v0.1: first form.
 pub const RESULTS_SCHEMA: &str = "runtime-tools.runtime_results.v0.1";
+
+/// In an intended target of a signal: the process that signals.
+pub const SELF_PROCESS: &str = "process self";
+/// In an intended target of a signal: the process that the probe made for it.
+pub const MADE_PROCESS: &str = "process made";
 
 /// What a row takes from the compiled plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +33,8 @@ pub struct ProbeFacts {
     pub target: String,
     /// Target with parameters replaced, as the worker got it.
     pub resolved_target: String,
-    /// The object that target names, as records name it: canonical, `/proc/self` kept. Empty: it leads nowhere; `None`:
-    /// the target is no path.
+    /// The object that target names, as records name it: a canonical path with `/proc/self` kept, an address, a name, or
+    /// `process` with [`SELF_PROCESS`], [`MADE_PROCESS`] or a number. Empty: it leads nowhere; `None`: there is no object.
     pub intended_target: Option<String>,
     /// Expected decision.
     pub expected: Decision,
@@ -119,6 +126,11 @@ pub struct ResultRow {
     pub performed_operation: Option<String>,
     /// Name of the errno on the system it ran on.
     pub errno_name: Option<String>,
+    /// Whether the receiving end saw the effect: a connection, a signal; null where nobody looks.
+    pub effect_seen: Option<bool>,
+    /// What the run's own listener saw.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listener: Option<ListenerRecord>,
     /// Signal that ended the probe's process.
     pub signal: Option<i32>,
     /// Whether the time limit passed.

@@ -1,26 +1,29 @@
 //! One execution of one probe in one lane: fixtures, worker, observation.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::time::Duration;
 
 use crate::base::cancel::Cancel;
 use crate::base::error_chain;
 use crate::base::time::unix_seconds;
-use crate::denial::target_text;
 use crate::event::{Fault, Observation, ProbeFacts};
 use crate::fixture::{FixtureDir, FixtureSet};
 use crate::host::Host;
 use crate::os::process::{WorkerCommand, WorkerEnd, run_worker};
+use crate::plan::resolve_target;
 use crate::probe::{PolicyText, ProbeAnswer, ProbeJob};
 use crate::sandbox::EnforcementReport;
 use crate::sbpl::Source;
-use crate::vocab::driver::driver;
-use crate::vocab::{FailureKind, FailureStage, Operation, Platform};
+use crate::vocab::{FailureKind, FailureStage};
 
-use super::intended::intended_path;
+use super::intended::{Intended, intended};
 
 /// The hidden command that makes this executable a worker.
 const WORKER_COMMAND: &str = "__worker";
+
+/// A connection that was made reaches its listener within this time, however busy the machine is.
+const PATIENCE_AFTER_SUCCESS: Duration = Duration::from_secs(5);
+/// One that was not made has this time to show up all the same: the worker has ended, and loopback hands over at once.
+const PATIENCE_AFTER_FAILURE: Duration = Duration::from_millis(20);
 
 /// What to execute.
 #[derive(Debug, Clone, Copy)]
@@ -48,12 +51,14 @@ pub fn execute(
         // Nothing is started for an operation that nothing here can perform; the row says so.
         return (what.probe.clone(), Observation::default(), None);
     }
-    let params = params(what.fixture_dir.path());
-    let mut probe = ProbeFacts { resolved_target: resolve(&what.probe.target, &params), ..what.probe.clone() };
-    if let Err(error) = what.fixture_dir.rebuild(what.fixtures) {
+    let built = what.fixture_dir.rebuild(what.fixtures);
+    let params = what.fixture_dir.parameters();
+    let mut probe = ProbeFacts { resolved_target: resolve_target(&what.probe.target, &params), ..what.probe.clone() };
+    if let Err(error) = built {
         return (probe, faulty(FailureStage::Bootstrap, None, "fixture", error_chain(&error)), None);
     }
-    probe.intended_target = intended_target(&probe, what.fixture_dir.path());
+    let object = intended(&probe, what.fixture_dir.path());
+    probe.intended_target = object.as_ref().map(Intended::text);
     let job = ProbeJob {
         operation: probe.operation.clone(),
         target: probe.resolved_target.clone(),
@@ -74,29 +79,13 @@ pub fn execute(
             (faulty(FailureStage::Bootstrap, kind, "spawn", error_chain(&error)), None)
         }
     };
+    if let Some(endpoint) = object.as_ref().and_then(Intended::connects_to) {
+        let succeeded = observation.effect.as_ref().is_some_and(|effect| effect.errno == 0);
+        let patience = if succeeded { PATIENCE_AFTER_SUCCESS } else { PATIENCE_AFTER_FAILURE };
+        observation.listener = what.fixture_dir.seen(&endpoint, patience);
+    }
     observation.command = vec![command.exe.display().to_string(), WORKER_COMMAND.to_owned()];
     (probe, observation, report)
-}
-
-/// Values of the parameters a plan's targets and profiles may use.
-pub(super) fn params(fixture_dir: &Path) -> BTreeMap<String, String> {
-    BTreeMap::from([("FIXTURES".to_owned(), fixture_dir.display().to_string())])
-}
-
-/// Replaces `${KEY}` by its value; an unknown key stays as written (it was refused before the run).
-pub(super) fn resolve(text: &str, params: &BTreeMap<String, String>) -> String {
-    let mut result = text.to_owned();
-    for (key, value) in params {
-        result = result.replace(&format!("${{{key}}}"), value);
-    }
-    result
-}
-
-/// What the probe's own call must have been decided on; empty for a path that leads nowhere.
-fn intended_target(probe: &ProbeFacts, cwd: &Path) -> Option<String> {
-    let driver = driver(&Operation::new(probe.operation.as_str()), Platform::of_this_build()?)?;
-    let follow = driver.follows_final_link()?;
-    Some(intended_path(&probe.resolved_target, cwd, follow).map_or_else(String::new, |path| target_text(&path)))
 }
 
 fn observe(end: WorkerEnd, host: &Host) -> (Observation, Option<EnforcementReport>) {

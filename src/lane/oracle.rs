@@ -1,64 +1,76 @@
 //! The oracle lane on Linux: the evaluator is asked what the profile says. Nothing runs, nothing is observed.
 
-use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::base::error_chain;
 use crate::event::{OracleRow, ProbeFacts};
-use crate::sbpl::{Access, Decide, Policy, ProcessTarget, Target, Verdict};
+use crate::fixture::FixtureDir;
+use crate::plan::resolve_target;
+use crate::sbpl::{Access, Decide, Policy, Target, Verdict};
 use crate::vocab::{CompiledFilter, Operation, Verdict3};
 
-use super::execute::resolve;
+use super::intended::{Intended, intended};
 use super::prepare::PreparedProfile;
 
-/// Asks the evaluator about every probe of `profile`, with the given parameter values.
+/// Asks the evaluator about every probe of `profile`, with the parameters of the fixtures in `fixture_dir`, on the object
+/// that the probe's target leads to there.
 ///
-/// A profile that does not compile with these values answers every question with `error` and the reason.
+/// A profile that does not compile with these values, and fixtures that could not be made, answer every question with
+/// `error` and the reason.
 #[must_use]
 pub fn oracle_rows(
     profile: &PreparedProfile,
-    params: &BTreeMap<String, String>,
+    fixture_dir: Result<&FixtureDir, &String>,
     world_id: &str,
     run_id: &str,
 ) -> Vec<OracleRow> {
-    let policy = profile.policy(params).map_err(|error| error_chain(&error));
+    let params = fixture_dir.map(FixtureDir::parameters).unwrap_or_default();
+    let cwd = fixture_dir.map_or(Path::new("/"), FixtureDir::path);
+    let policy = match fixture_dir {
+        Ok(_) => profile.policy(&params).map_err(|error| error_chain(&error)),
+        Err(why) => Err(why.clone()),
+    };
     profile
         .probes
         .iter()
         .zip(&profile.supports)
         .filter(|(_, supports)| supports.oracle)
-        .map(|(probe, _)| ask(policy.as_ref(), probe, params, world_id, run_id))
+        .map(|(probe, _)| {
+            let probe = ProbeFacts { resolved_target: resolve_target(&probe.target, &params), ..probe.clone() };
+            ask(policy.as_ref(), &probe, cwd, world_id, run_id)
+        })
         .collect()
 }
 
-fn ask(
-    policy: Result<&Policy, &String>,
-    probe: &ProbeFacts,
-    params: &BTreeMap<String, String>,
-    world_id: &str,
-    run_id: &str,
-) -> OracleRow {
+fn ask(policy: Result<&Policy, &String>, probe: &ProbeFacts, cwd: &Path, world_id: &str, run_id: &str) -> OracleRow {
     let operation = Operation::new(probe.performed.as_deref().unwrap_or(&probe.operation));
-    let argument = resolve(&probe.target, params);
-    let has_path = operation.as_str().starts_with("file-") || operation.as_str().starts_with("process-exec");
-    let target = match (has_path, argument.as_str()) {
-        (true, path) => Target::Path { path: path.as_bytes(), vnode_type: None, mode: None },
-        (false, "self") => Target::Process(ProcessTarget::Itself),
-        (false, name) => Target::Name(name),
+    let object = intended(probe, cwd);
+    let ask = |policy: &Policy| match &object {
+        Some(object) => object.access(&operation, |access| policy.decide(access)),
+        // Without a driver the target's form is not known; a name is what most other operations take.
+        None if probe.performed.is_none() => {
+            policy.decide(&Access { operation: &operation, target: Target::Name(&probe.resolved_target) })
+        }
+        None => policy.decide(&Access { operation: &operation, target: Target::None }),
     };
-    let (decision, rule, reason) = match policy.map(|policy| policy.decide(&Access { operation: &operation, target })) {
+    let (decision, rule, reason) = match policy.map(ask) {
         Ok(Verdict { decision: Verdict3::Allow, rule }) => ("allow", rule, None),
         Ok(Verdict { decision: Verdict3::Deny, rule }) => ("deny", rule, None),
         Ok(Verdict { decision: Verdict3::Unknown(reason), rule }) => ("error", rule, Some(reason)),
         Err(why) => ("error", None, Some(why.clone())),
     };
+    let path = matches!(object, Some(Intended::Path(_))).then_some(CompiledFilter::PATH);
     OracleRow {
         world_id: world_id.to_owned(),
         run_id: run_id.to_owned(),
         expectation_id: probe.expectation_id.clone(),
         operation: operation.as_str().to_owned(),
-        filter_type: has_path.then(|| CompiledFilter::PATH.number()),
-        filter_type_name: has_path.then(|| CompiledFilter::PATH.name()),
-        argument,
+        filter_type: path.map(|filter| filter.number()),
+        filter_type_name: path.map(|filter| filter.name()),
+        argument: match &object {
+            Some(Intended::Process(_)) | None => probe.resolved_target.clone(),
+            Some(object) => object.text(),
+        },
         decision,
         stage: "evaluator",
         source: "sbpl_evaluator",

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use crate::base::cancel::Cancel;
-use crate::base::error_chain;
 use crate::event::ProbeFacts;
 use crate::fixture::{FixtureDir, FixtureSet};
 use crate::host::Host;
@@ -24,6 +23,7 @@ pub fn apply_preflight(
     stored_path: &str,
     run_id: &str,
     already_sandboxed: bool,
+    fixture_dir: Result<FixtureDir, String>,
     host: &Host,
     cancel: &Cancel,
 ) -> Value {
@@ -46,8 +46,8 @@ pub fn apply_preflight(
         "world_id": host.world_id, "run_id": run_id, "profile": stored_path,
         "runner": host.worker_exe.display().to_string(), "sandbox_check_self": self_check,
     });
-    let outcome = match FixtureDir::create(&host.temp_dir) {
-        Err(error) => json!({"status": "error", "error": error_chain(&error)}),
+    let outcome = match fixture_dir {
+        Err(error) => json!({"status": "error", "error": error}),
         Ok(fixture_dir) => {
             let fixtures = FixtureSet::empty();
             let what =

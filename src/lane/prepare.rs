@@ -1,16 +1,14 @@
 //! From a compiled plan to what the lanes need: profile texts as applied, compiled policies, probe facts.
 
-use std::collections::BTreeSet;
-
 use crate::base::digest::Sha256Hex;
 use crate::event::ProbeFacts;
-use crate::plan::{CompiledPlan, CompiledProfile, ProbeRow};
+use crate::fixture::FixtureSet;
+use crate::plan::{CompiledPlan, CompiledProfile, ProbeRow, resolve_target, target_parameters};
 use crate::registry::{LaneSupport, Place, ProfileMode, TextError, applied_sources, read_profile_text};
 use crate::sbpl::{Diagnostics, NoImports, Params, Policy, Source};
 use crate::vocab::Platform;
 use crate::vocab::driver::driver;
-
-use super::execute::params;
+use crate::vocab::target::{self, BadTarget};
 
 /// Everything needed to execute a plan.
 #[derive(Debug)]
@@ -66,7 +64,7 @@ pub enum PrepareError {
         profile: String,
     },
     /// A target uses a parameter that a run does not define.
-    #[error("probe {probe} of profile {profile}: target {target:?} uses an unknown parameter (known: ${{FIXTURES}})")]
+    #[error("probe {probe} of profile {profile}: target {target:?} uses an unknown parameter (known: {known})")]
     UnknownParameter {
         /// Profile id.
         profile: String,
@@ -74,6 +72,22 @@ pub enum PrepareError {
         probe: String,
         /// The target as written.
         target: String,
+        /// What it may use.
+        known: String,
+    },
+    /// A target is not what its operation acts on.
+    #[error("probe {probe} of profile {profile}: {target:?} is no target of {operation}")]
+    Target {
+        /// Profile id.
+        profile: String,
+        /// Expectation id of the probe.
+        probe: String,
+        /// The operation.
+        operation: String,
+        /// The target as written.
+        target: String,
+        /// The cause.
+        source: BadTarget,
     },
 }
 
@@ -81,12 +95,14 @@ pub enum PrepareError {
 ///
 /// # Errors
 /// The first profile or probe that cannot be used; see [`PrepareError`].
-pub fn prepare(plan: &CompiledPlan) -> Result<Prepared, PrepareError> {
-    let profiles = plan.profiles.iter().map(prepare_profile).collect::<Result<_, _>>()?;
+pub fn prepare(plan: &CompiledPlan, fixtures: &FixtureSet) -> Result<Prepared, PrepareError> {
+    // What the parameters will hold is not known yet; any values show whether texts and targets can be used.
+    let params = fixtures.sample_parameters();
+    let profiles = plan.profiles.iter().map(|profile| prepare_profile(profile, &params)).collect::<Result<_, _>>()?;
     Ok(Prepared { profiles })
 }
 
-fn prepare_profile(profile: &CompiledProfile) -> Result<PreparedProfile, PrepareError> {
+fn prepare_profile(profile: &CompiledProfile, params: &Params) -> Result<PreparedProfile, PrepareError> {
     let name = || profile.id.clone();
     if profile.mode == ProfileMode::Blob {
         return Err(PrepareError::Blob { profile: name() });
@@ -102,11 +118,10 @@ fn prepare_profile(profile: &CompiledProfile) -> Result<PreparedProfile, Prepare
         base_sha256,
         applied_sha256: Sha256Hex::of(all.as_bytes()),
         supports: profile.rows.iter().map(|row| row.supports_lanes).collect(),
-        probes: profile.rows.iter().map(|row| facts(profile, row)).collect::<Result<_, _>>()?,
+        probes: profile.rows.iter().map(|row| facts(profile, row, params)).collect::<Result<_, _>>()?,
         sources,
     };
-    // The fixture directory does not exist yet; any absolute path shows whether the text compiles.
-    prepared.policy(&params(std::path::Path::new("/fixtures")))?;
+    prepared.policy(params)?;
     Ok(prepared)
 }
 
@@ -123,44 +138,29 @@ impl PreparedProfile {
     }
 }
 
-fn facts(profile: &CompiledProfile, row: &ProbeRow) -> Result<ProbeFacts, PrepareError> {
-    let unknown = parameters(&row.target).iter().any(|name| *name != "FIXTURES");
-    if unknown {
-        return Err(PrepareError::UnknownParameter {
-            profile: profile.id.clone(),
-            probe: row.expectation_id.clone(),
-            target: row.target.clone(),
-        });
+fn facts(profile: &CompiledProfile, row: &ProbeRow, params: &Params) -> Result<ProbeFacts, PrepareError> {
+    let (name, probe, target) = (profile.id.clone(), row.expectation_id.clone(), row.target.clone());
+    if target_parameters(&row.target).iter().any(|name| !params.contains_key(*name)) {
+        let known = params.keys().map(|key| format!("${{{key}}}")).collect::<Vec<_>>().join(", ");
+        return Err(PrepareError::UnknownParameter { profile: name, probe, target, known });
     }
     let operation = &row.operation;
-    let performed = Platform::of_this_build().and_then(|platform| driver(operation, platform));
+    let driver = Platform::of_this_build().and_then(|platform| driver(operation, platform));
+    if let Some(driver) = driver.filter(|driver| !driver.takes_path())
+        && let Err(source) = target::check(driver, &resolve_target(&row.target, params))
+    {
+        return Err(PrepareError::Target { profile: name, probe, operation: operation.to_string(), target, source });
+    }
     Ok(ProbeFacts {
         profile_id: profile.id.clone(),
         name: row.name.clone(),
         expectation_id: row.expectation_id.clone(),
         operation: row.operation.as_str().to_owned(),
-        performed: performed.map(|driver| driver.performs().to_owned()),
+        performed: driver.map(|driver| driver.performs().to_owned()),
         target: row.target.clone(),
         resolved_target: row.target.clone(),
         intended_target: None,
         expected: row.expected,
         anchor_ctx_id: row.anchor_ctx_id.clone(),
     })
-}
-
-/// Names written as `${NAME}` in a target; what has no end counts as one, so that it is refused and not taken as it stands.
-fn parameters(target: &str) -> BTreeSet<&str> {
-    target.split("${").skip(1).map(|rest| rest.split_once('}').map_or(rest, |(name, _)| name)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parameters;
-
-    #[test]
-    fn every_parameter_of_a_target_is_seen() {
-        assert_eq!(parameters("${FIXTURES}/a${B}").into_iter().collect::<Vec<_>>(), ["B", "FIXTURES"]);
-        assert_eq!(parameters("${FIXTURES/a").into_iter().collect::<Vec<_>>(), ["FIXTURES/a"]);
-        assert!(parameters("/a$b{c}").is_empty());
-    }
 }

@@ -10,3 +10,4 @@ pub mod input;
 pub mod linux;
 pub mod lock;
 pub mod process;
+pub mod sysv;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::base::rel_path::RelPath;
-use crate::fixture::{FixtureEntry, FixtureKind, FixtureSet, Mode, SCHEMA_VERSION};
+use crate::fixture::{FixtureEntry, FixtureKind, FixturePort, FixtureSet, Mode, PortName, SCHEMA_VERSION};
 use crate::registry::check::{self, Field, Kind, Sink, optional, required};
 use crate::registry::{Document, DocumentError, Place, Refusal};
 use crate::vocab::{Finding, Severity};
@@ -18,9 +18,14 @@ use crate::vocab::{Finding, Severity};
 /// How targets name the directory a set is built in.
 pub const FIXTURES_VARIABLE: &str = "${FIXTURES}";
 
-const FIELDS: &[Field] = &[required("schema_version", Kind::Text), required("entries", Kind::Array)];
+const FIELDS: &[Field] =
+    &[required("schema_version", Kind::Text), required("entries", Kind::Array), optional("ports", Kind::Array)];
 
-const KINDS: &[&str] = &["directory", "file", "symlink", "fifo", "noop_program"];
+const KINDS: &[&str] = &["directory", "file", "symlink", "fifo", "noop_program", "unix_listener"];
+
+const PORT_KINDS: &[&str] = &["tcp_listener", "tcp_closed"];
+
+const PORT_FIELDS: &[Field] = &[required("name", Kind::Text), required("kind", Kind::Word("fixture-kind", PORT_KINDS))];
 
 const ENTRY_FIELDS: &[Field] = &[
     required("path", Kind::Text),
@@ -63,7 +68,7 @@ pub fn read(document: &Document) -> (FixtureSet, Vec<Finding>) {
 }
 
 fn read_value(value: &Value, sink: &mut Sink<'_>) -> FixtureSet {
-    let mut set = FixtureSet { schema_version: SCHEMA_VERSION.to_owned(), entries: Vec::new() };
+    let mut set = FixtureSet::empty();
     let mut declared = Declared::default();
     if !check::has_tag(value, SCHEMA_VERSION, sink) {
         return set;
@@ -84,7 +89,32 @@ fn read_value(value: &Value, sink: &mut Sink<'_>) -> FixtureSet {
             set.entries.push(entry);
         }
     }
+    let ports = map.and_then(|map| map.get("ports")).and_then(Value::as_array);
+    for (number, value) in ports.into_iter().flatten().enumerate() {
+        if let Some(port) = read_port(value, &format!("/ports/{number}"), &set.ports, sink) {
+            set.ports.push(port);
+        }
+    }
     set
+}
+
+fn read_port(value: &Value, pointer: &str, before: &[FixturePort], sink: &mut Sink<'_>) -> Option<FixturePort> {
+    let mark = sink.len();
+    check::object(value, PORT_FIELDS, Severity::Error, "a port", pointer, sink);
+    if sink.has_error_since(mark) {
+        return None;
+    }
+    let at = format!("{pointer}/name");
+    if let Some(Err(error)) = value["name"].as_str().map(|name| PortName::try_from(name.to_owned())) {
+        sink.error("fixture-port", &at, error.to_string());
+        return None;
+    }
+    let port = FixturePort::deserialize(value).expect("the checks admit only what the type can hold");
+    if before.iter().any(|other| other.name == port.name) {
+        sink.error("fixture-duplicate", &at, format!("the port {} is declared twice", port.name));
+        return None;
+    }
+    Some(port)
 }
 
 /// Checks the texts that the entry's type would refuse: path and mode.
@@ -222,7 +252,7 @@ mod tests {
             (link(""), "fixture-target /entries/1/target"),
             (json!({"path": "l", "kind": "symlink"}), "fixture-target /entries/1"),
             (json!({"path": "x", "kind": "file", "target": "d"}), "fixture-target /entries/1/target"),
-            (json!({"path": "x", "kind": "socket"}), "fixture-kind /entries/1/kind"),
+            (json!({"path": "x", "kind": "tcp_listener"}), "fixture-kind /entries/1/kind"),
             (json!({"path": "x", "kind": "fifo", "content": ""}), "fixture-content /entries/1/content"),
             (json!({"path": "x", "kind": "file", "mode": "4755"}), "fixture-mode /entries/1/mode"),
             (json!({"path": "x", "kind": "file", "mode": "rw"}), "fixture-mode /entries/1/mode"),
@@ -234,6 +264,36 @@ mod tests {
             let (set, findings) = read_entries(&json!([{"path": "d/f", "kind": "file"}, entry]));
             assert_eq!(findings, [finding], "{entry}");
             assert_eq!(set.entries.len(), 1, "{entry}");
+        }
+    }
+
+    #[test]
+    fn ports_have_names_of_their_own() {
+        let read = |ports: Value| {
+            let mut sink = Sink::new("fixtures.json");
+            let document = json!({"schema_version": SCHEMA_VERSION, "entries": [], "ports": ports});
+            let set = read_value(&document, &mut sink);
+            let found = sink.into_findings().into_iter();
+            (set, found.map(|f| format!("{} {}", f.id, f.pointer.unwrap_or_default())).collect::<Vec<_>>())
+        };
+        let port = |name: &str, kind: &str| json!({"name": name, "kind": kind});
+        let (set, findings) = read(json!([port("A", "tcp_listener"), port("B_2", "tcp_closed")]));
+        assert_eq!(findings, [""; 0]);
+        let names: Vec<String> = set.sample_parameters().into_keys().collect();
+        assert_eq!(names, ["FIXTURES", "PORT_A", "PORT_B_2"]);
+        for (bad, finding) in [
+            (port("A", "tcp_closed"), "fixture-duplicate /ports/1/name"),
+            (port("a", "tcp_closed"), "fixture-port /ports/1/name"),
+            (port("", "tcp_closed"), "fixture-port /ports/1/name"),
+            (port("X}", "tcp_closed"), "fixture-port /ports/1/name"),
+            (port("B", "udp"), "fixture-kind /ports/1/kind"),
+            (json!({"name": "B"}), "missing-key /ports/1"),
+            (json!({"name": "B", "kind": "tcp_closed", "port": 80}), "unknown-key /ports/1/port"),
+            (json!([]), "wrong-type /ports/1"),
+        ] {
+            let (set, findings) = read(json!([port("A", "tcp_listener"), bad]));
+            assert_eq!(findings, [finding], "{bad}");
+            assert_eq!(set.ports.len(), 1, "{bad}");
         }
     }
 }

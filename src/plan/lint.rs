@@ -7,14 +7,15 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::document::{self, Plan};
-use super::fixtures::{self, FIXTURES_VARIABLE};
+use super::fixtures;
+use super::target::{self, Ground};
 use crate::base::position::escape;
-use crate::base::rel_path::RelPath;
 use crate::fixture::FixtureSet;
 use crate::registry::check::{Sink, id_problem};
 use crate::registry::{
     self, Base, Document, Lookup, Place, Probe, Profile, ProfileMode, Reading, RegistryError, Source,
 };
+use crate::sbpl::Params;
 use crate::vocab::driver::driver;
 use crate::vocab::{Driver, Finding, Lane, Platform, Severity, world_platform, worlds_agree};
 
@@ -143,7 +144,7 @@ struct Use<'a> {
     profiles_file: String,
     /// The platform of the plan's world, where the world says so.
     platform: Option<Platform>,
-    fixtures: Option<HashSet<&'a str>>,
+    fixtures: Option<&'a FixtureSet>,
 }
 
 impl<'a> Use<'a> {
@@ -155,8 +156,16 @@ impl<'a> Use<'a> {
             probes_file: reading.registry.documents[0].place.to_string(),
             profiles_file: reading.registry.documents[1].place.to_string(),
             platform: plan.world_id.as_deref().and_then(world_platform),
-            fixtures: fixtures
-                .map(|set| set.entries.iter().flat_map(|entry| with_parents(entry.path.as_str())).collect()),
+            fixtures,
+        }
+    }
+
+    /// What the plan's runs give to profiles; `None` when that is not known.
+    fn parameters(&self) -> Option<Params> {
+        match self.fixtures {
+            Some(set) => Some(set.sample_parameters()),
+            None if self.plan.fixtures.is_some() => None,
+            None => Some(FixtureSet::empty().sample_parameters()),
         }
     }
 
@@ -184,7 +193,7 @@ impl<'a> Use<'a> {
         for id in used {
             findings.extend(self.reading.profile_findings.get(id).into_iter().flatten().cloned());
             if let Some(profile) = registry.profiles.get(id) {
-                let report = registry::lint_profile(registry, profile);
+                let report = registry::lint_profile(registry, profile, self.parameters().as_ref());
                 findings.extend(report.findings);
                 findings.extend(self.check_mode(profile));
                 let deny_default = report.policy.as_ref().is_some_and(registry::is_deny_default);
@@ -273,54 +282,17 @@ impl<'a> Use<'a> {
     }
 
     fn check_target(&self, probe: &Probe, driver: Option<Driver>, sink: &mut Sink<'_>) {
-        let id = &probe.probe_id;
-        let at = pointer(probe, "/target");
-        let Some(inside) = probe.target.strip_prefix(FIXTURES_VARIABLE) else {
-            if probe.target.contains("${") {
-                let message =
-                    format!("target of probe {id:?} holds a variable other than a leading {FIXTURES_VARIABLE}");
-                sink.error("unknown-variable", &at, message);
-            } else if driver.is_some_and(Driver::takes_path) && !probe.target.starts_with('/') {
-                let message = format!("target {:?} of probe {id:?} is not an absolute path", probe.target);
-                sink.error("unusable-target", &at, message);
-            }
-            return;
-        };
-        let Some(fixtures) = &self.fixtures else {
+        let named = self.plan.document.value.get("fixtures").is_some_and(|path| !path.is_null());
+        let ground = match self.fixtures {
+            Some(set) => Ground::Known(set),
             // A set that is named and cannot be read is a finding already.
-            if self.plan.document.value.get("fixtures").is_some_and(|path| !path.is_null()) {
-                return;
-            }
-            let message = format!("target of probe {id:?} names {FIXTURES_VARIABLE}, but the plan has no fixtures");
-            sink.error("fixtures-undeclared", &at, message);
-            return;
+            None if named => Ground::Unreadable,
+            None => Ground::None,
         };
-        let (Some(driver), Some(path)) = (driver, inside.strip_prefix('/')) else { return };
-        if RelPath::try_from(path).is_err() {
-            return; // a spelling with `..` or doubled slashes is a probe of path handling, not of one fixture
-        }
-        let declared = fixtures.contains(path);
-        if driver == Driver::FileCreate && declared {
-            sink.warning(
-                "fixture-exists",
-                &at,
-                format!("probe {id:?} creates {path:?}, which the fixtures already hold"),
-            );
-        } else if driver != Driver::FileCreate && driver.takes_path() && !declared {
-            sink.warning(
-                "fixture-missing",
-                &at,
-                format!("probe {id:?} acts on {path:?}, which the fixtures do not hold"),
-            );
-        }
+        target::check(probe, driver, &ground, &pointer(probe, "/target"), sink);
     }
 }
 
 fn pointer(probe: &Probe, rest: &str) -> String {
     format!("/probes/{}{rest}", escape(&probe.probe_id))
-}
-
-/// A path and every directory above it: what exists once the path has been made.
-fn with_parents(path: &str) -> impl Iterator<Item = &str> {
-    path.match_indices('/').map(|(end, _)| &path[..end]).chain([path])
 }

@@ -11,6 +11,7 @@ mod document;
 pub mod fixtures;
 mod lint;
 mod list;
+mod target;
 
 pub use compile::{CompileError, CompiledPlan, CompiledProfile, Filters, ProbeRow, compile};
 pub use digest::plan_digest;
@@ -18,3 +19,4 @@ pub use document::{Lanes, PLAN_TAG, Plan, PlanError, load_plan, read};
 pub use fixtures::{FIXTURES_VARIABLE, FixturesError, load_fixtures};
 pub use lint::{PlanReport, lint_plan};
 pub use list::{PlanEntry, list_plans, list_shipped_plans};
+pub use target::{resolve_target, target_parameters};

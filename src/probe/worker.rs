@@ -76,8 +76,10 @@ fn execute(job: &ProbeJob, driver: Driver, policy: Option<&Policy>) -> Result<Pr
         without_layers: job.without_layers.clone(),
         keep: &[report.as_fd()],
     };
+    // Asked here: the probe's process has another parent, and that one is inside.
+    let outside = rustix::process::getppid();
     let body = || match report.try_clone() {
-        Ok(fd) => perform(driver, &job.target, &mut File::from(fd)),
+        Ok(fd) => perform(driver, &job.target, outside, &mut File::from(fd)),
         Err(_) => 70,
     };
     let supervised = sandbox::enter(&sandbox_job, body)

@@ -14,7 +14,7 @@ use super::place::Place;
 use super::profile_text::{CompiledText, compile_text};
 use super::read::{Files, Reading, Registry};
 use crate::base::position::escape;
-use crate::sbpl::Policy;
+use crate::sbpl::{Params, Policy};
 use crate::vocab::Finding;
 
 /// Reads and lints one registry; what keeps it from being read is a finding too.
@@ -48,7 +48,7 @@ pub fn lint_registry(reading: &Reading) -> Vec<Finding> {
     for id in ids(registry, 1) {
         findings.extend(reading.profile_findings.get(id).into_iter().flatten().cloned());
         if let Some(profile) = registry.profiles.get(id) {
-            findings.extend(lint_profile(registry, profile).findings);
+            findings.extend(lint_profile(registry, profile, None).findings);
         }
     }
     for document in &registry.documents {
@@ -86,9 +86,10 @@ pub struct ProfileReport {
     pub policy: Option<Policy>,
 }
 
-/// Lints a well-formed profile: its file, the text in it, and its references.
+/// Lints a well-formed profile: its file, the text in it, and its references. `params` is what the runs of a plan give to
+/// profiles, where there is one.
 #[must_use]
-pub fn lint_profile(registry: &Registry, profile: &Profile) -> ProfileReport {
+pub fn lint_profile(registry: &Registry, profile: &Profile, params: Option<&Params>) -> ProfileReport {
     let file = registry.documents[1].place.to_string();
     let mut sink = Sink::new(&file);
     let pointer = format!("/profiles/{}", escape(&profile.profile_id));
@@ -96,7 +97,7 @@ pub fn lint_profile(registry: &Registry, profile: &Profile) -> ProfileReport {
     check_references(registry, profile, &pointer, &mut sink);
     let mut findings = sink.into_findings();
     let text = match place {
-        Some(place) if !profile.is_blob_declared_as_sbpl() => compile_text(registry, profile, &place),
+        Some(place) if !profile.is_blob_declared_as_sbpl() => compile_text(registry, profile, &place, params),
         _ => CompiledText::default(),
     };
     findings.extend(text.findings);

@@ -10,9 +10,6 @@ use crate::os::fs::FsError;
 use crate::sbpl::{Diagnostic, Diagnostics, MAX_SOURCE_BYTES, NoImports, Params, Policy, Source};
 use crate::vocab::{Decision, Finding, Severity};
 
-/// The parameter that profiles of shipped suites use, with a value that stands for the directory of a later run.
-const FIXTURES_PARAMETER: (&str, &str) = ("FIXTURES", "/fixtures");
-
 /// A profile's compiled policy, where there is one, and the findings about its text.
 #[derive(Debug, Default)]
 pub(super) struct CompiledText {
@@ -20,8 +17,14 @@ pub(super) struct CompiledText {
     pub findings: Vec<Finding>,
 }
 
-/// Compiles the file at `place` with the profile's appended rules. Blobs are not looked into.
-pub(super) fn compile_text(registry: &Registry, profile: &Profile, place: &Place) -> CompiledText {
+/// Compiles the file at `place` with the profile's appended rules. Blobs are not looked into. Without `params`, which a plan
+/// gives, those that runs may give hold values that stand for later ones.
+pub(super) fn compile_text(
+    registry: &Registry,
+    profile: &Profile,
+    place: &Place,
+    params: Option<&Params>,
+) -> CompiledText {
     if profile.mode == ProfileMode::Blob {
         return CompiledText::default();
     }
@@ -36,7 +39,10 @@ pub(super) fn compile_text(registry: &Registry, profile: &Profile, place: &Place
         Err(TextError::Read { place, source }) => return refused(DocumentError::Read { place, source }.finding()),
     };
     let sources = applied_sources(&file, text, &profile.key_specific_rules);
-    let params: Params = [(FIXTURES_PARAMETER.0.to_owned(), FIXTURES_PARAMETER.1.to_owned())].into();
+    let params = params.cloned().unwrap_or_else(|| {
+        let all: String = sources.iter().map(|source| source.text.as_str()).collect();
+        possible_parameters(&all)
+    });
     let (policy, diagnostics) = match Policy::compile(&sources, &params, &NoImports) {
         Ok(policy) => {
             let warnings = policy.warnings().clone();
@@ -45,6 +51,16 @@ pub(super) fn compile_text(registry: &Registry, profile: &Profile, place: &Place
         Err(diagnostics) => (None, diagnostics),
     };
     CompiledText { policy, findings: findings(registry, profile, &file, &diagnostics) }
+}
+
+/// The fixture directory, and a port for each text in `profile` that could name one.
+fn possible_parameters(profile: &str) -> Params {
+    let port = |text: &&str| {
+        let name = text.strip_prefix("PORT_").unwrap_or_default();
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let ports = profile.split('"').filter(port).map(|name| (name.to_owned(), "1".to_owned()));
+    ports.chain([("FIXTURES".to_owned(), "/fixtures".to_owned())]).collect()
 }
 
 /// Why there is no profile text.

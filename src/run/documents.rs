@@ -41,6 +41,8 @@ pub struct Counts {
     pub not_supported: usize,
     /// Probes refused in the baseline lane already (no policy involved).
     pub baseline_refused: usize,
+    /// Probes that gave no result in the baseline lane: what the platform alone does with them is not known.
+    pub baseline_errors: usize,
 }
 
 /// `summary.json`.
@@ -153,9 +155,10 @@ pub(super) fn count(results: &IndexMap<String, ProfileResults>, mismatches: &Mis
     counts
 }
 
-/// Counts the probes that the system refused without any policy.
-pub(super) fn baseline_refused(baseline: &[crate::event::BaselineRow]) -> usize {
-    baseline.iter().filter(|row| row.status == Some(Decision::Deny)).count()
+/// Counts the probes that the system refused without any policy, and those that gave no result without one.
+pub(super) fn baseline_counts(baseline: &[crate::event::BaselineRow]) -> (usize, usize) {
+    let refused = baseline.iter().filter(|row| row.status == Some(Decision::Deny)).count();
+    (refused, baseline.iter().filter(|row| row.error.is_some()).count())
 }
 
 /// `summary.md`: the same for people.
@@ -175,6 +178,10 @@ pub(super) fn summary_markdown(summary: &Summary) -> String {
     text.push_str(&format!(
         "- Matches: {}, mismatches: {}, errors: {}, not observed: {}\n",
         counts.matches, counts.mismatches, counts.errors, counts.not_observed
+    ));
+    text.push_str(&format!(
+        "- Baseline: {} refused, {} without a result\n",
+        counts.baseline_refused, counts.baseline_errors
     ));
     match summary.mismatch_counts.is_empty() {
         true => text.push_str("- Mismatches: none\n"),
@@ -218,11 +225,12 @@ pub(super) fn enforcement_report(
     })
 }
 
-/// `fixtures.json` of the format (network fixtures; none here), with the set the probes worked on beside it.
+/// `fixtures.json` of the format: what the run's own listeners saw, with the set the probes worked on beside it.
 pub(super) fn fixtures_document(
     world_id: &str,
     run_id: &str,
     plan_id: &str,
+    records: &[crate::event::FixtureRecord],
     set: &crate::fixture::FixtureSet,
 ) -> Value {
     json!({
@@ -230,7 +238,7 @@ pub(super) fn fixtures_document(
         "world_id": world_id,
         "run_id": run_id,
         "plan_id": plan_id,
-        "records": [],
+        "records": records,
         "fixture_set": set,
     })
 }

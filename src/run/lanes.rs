@@ -1,14 +1,13 @@
 //! Executing the scenario and baseline lanes with a bounded number of threads.
 
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indexmap::IndexMap;
 
 use crate::base::cancel::Cancel;
-use crate::event::{BaselineRow, ResultRow, RunnerInfo, baseline_row, classify, meets_expectation};
-use crate::fixture::{FixtureDir, FixtureError, FixtureSet};
+use crate::event::{BaselineRow, OracleRow, ResultRow, RunnerInfo, baseline_row, classify, meets_expectation};
+use crate::fixture::{FixtureDir, FixtureError, FixtureField, FixtureSet};
 use crate::host::Host;
 use crate::lane::{Execution, Prepared, execute};
 use crate::plan::Lanes;
@@ -22,6 +21,8 @@ use super::progress::{Observer, Progress};
 pub(super) struct Task<'a> {
     pub prepared: &'a Prepared,
     pub fixtures: &'a FixtureSet,
+    /// Where fixtures are built.
+    pub field: &'a FixtureField,
     pub lanes: Lanes,
     pub jobs: usize,
     pub host: &'a Host,
@@ -37,6 +38,8 @@ pub(super) struct Executed {
     pub scenario: IndexMap<String, Vec<ResultRow>>,
     /// Baseline rows.
     pub baseline: Vec<BaselineRow>,
+    /// Oracle rows; asked when the other lanes have ended.
+    pub oracle: Vec<OracleRow>,
     /// By profile, what the first worker that applied it says was enforced.
     pub reports: IndexMap<String, EnforcementReport>,
 }
@@ -51,7 +54,7 @@ enum Row {
 
 /// Executes everything; stops early, with what there is, when cancelled.
 pub(super) fn execute_lanes(task: &Task<'_>) -> Result<Executed, FixtureError> {
-    let steps = steps(task);
+    let steps = steps(task.prepared, task.lanes);
     let next = AtomicUsize::new(0);
     let rows: Mutex<Vec<Option<Row>>> = Mutex::new(steps.iter().map(|_| None).collect());
     let open: Vec<AtomicUsize> = (0..task.prepared.profiles.len())
@@ -69,7 +72,7 @@ pub(super) fn execute_lanes(task: &Task<'_>) -> Result<Executed, FixtureError> {
     let threads = task.jobs.clamp(1, steps.len().max(1));
     // Made before any thread starts: a host where they cannot be made fails the run once, not every row.
     let dirs: Vec<FixtureDir> =
-        (0..threads).map(|_| FixtureDir::create(Path::new(&task.host.temp_dir))).collect::<Result<_, _>>()?;
+        (0..threads).map(|_| FixtureDir::create(task.field.path())).collect::<Result<_, _>>()?;
     std::thread::scope(|scope| {
         for dir in dirs {
             scope.spawn(move || work(dir));
@@ -79,18 +82,18 @@ pub(super) fn execute_lanes(task: &Task<'_>) -> Result<Executed, FixtureError> {
     Ok(collect(task, &steps, rows))
 }
 
-/// Number of executions the task will make.
-pub(super) fn execution_count(task: &Task<'_>) -> usize {
-    steps(task).len()
+/// Number of executions that `lanes` make.
+pub(super) fn execution_count(prepared: &Prepared, lanes: Lanes) -> usize {
+    steps(prepared, lanes).len()
 }
 
-fn steps(task: &Task<'_>) -> Vec<Step> {
+fn steps(prepared: &Prepared, lanes: Lanes) -> Vec<Step> {
     let mut steps = Vec::new();
-    for (profile, prepared) in task.prepared.profiles.iter().enumerate() {
-        for probe in 0..prepared.probes.len() {
+    for (number, profile) in prepared.profiles.iter().enumerate() {
+        for probe in 0..profile.probes.len() {
             for lane in [Lane::Scenario, Lane::Baseline] {
-                if task.lanes.has(lane) && prepared.supports[probe].has(lane) {
-                    steps.push((profile, probe, lane));
+                if lanes.has(lane) && profile.supports[probe].has(lane) {
+                    steps.push((number, probe, lane));
                 }
             }
         }

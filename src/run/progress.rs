@@ -5,6 +5,13 @@ use crate::vocab::Lane;
 /// One step of a run, in order of occurrence; probes of different profiles may interleave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
+    /// What an earlier run, which was killed, had left of its fixtures was looked at before anything else.
+    Swept {
+        /// Directories that were removed.
+        removed: Vec<String>,
+        /// Those that were not, with the reason.
+        kept: Vec<(String, String)>,
+    },
     /// The bundle is open and the lanes are about to start.
     Started {
         /// The run.

@@ -15,10 +15,10 @@ use crate::bundle::layout::{self, name};
 use crate::bundle::{ApplyPreflight, BundleError, Identity, OpenBundle, Outcome, RunLock, RunManifest, SealedBundle};
 use crate::event::{
     BASELINE_SCHEMA, BaselineDocument, MismatchSummary, ORACLE_SCHEMA, OracleDocument, OracleRow, ProfileResults,
-    RESULTS_SCHEMA, RunnerInfo, control, meets_expectation, mismatch_packets, mismatch_summary, normalise,
-    path_witnesses,
+    RESULTS_SCHEMA, RunnerInfo, control, fixture_records, meets_expectation, mismatch_packets, mismatch_summary,
+    normalise, path_witnesses,
 };
-use crate::fixture::{FixtureError, FixtureSet};
+use crate::fixture::{self, FixtureDir, FixtureError, FixtureField, FixtureSet};
 use crate::host::Host;
 use crate::lane::{PrepareError, Prepared, PreparedProfile, apply_preflight, oracle_rows, prepare};
 use crate::os::lock::{LockError, LockMode};
@@ -167,7 +167,7 @@ pub fn run_plan(
 ) -> Result<RunBundle, RunError> {
     check_channel(&options.channel)?;
     let world_rebound = check_world(plans, options, host)?;
-    let prepared = prepare(plans.compiled)?;
+    let prepared = prepare(plans.compiled, plans.fixtures)?;
     let preflight_text = match &plans.apply_preflight {
         Some((place, stored)) if !options.dry => {
             let refused = |source| PrepareError::Text { profile: stored.clone(), source };
@@ -187,33 +187,55 @@ pub fn run_plan(
         plan_id: plans.plan.plan_id.clone(),
         plan_digest: plans.plan.digest().to_string(),
     };
+    sweep(&options.out, observer);
     let bundle = OpenBundle::create(lock, plans.path_root, identity, (host.clock)()).map_err(bundle_error)?;
     let mut session = Session { plans, options, host, layers, lanes, prepared, bundle, world_rebound };
 
-    let preflight = preflight_text.map(|text| session.apply_preflight(&text, cancel));
+    let field = FixtureField::create(&host.temp_dir, &options.out);
+    let field = field.as_ref();
+    let preflight = preflight_text.map(|text| session.apply_preflight(&text, field, cancel));
     session.begin(preflight).map_err(bundle_error)?;
-    let task = Task {
-        prepared: &session.prepared,
-        fixtures: plans.fixtures,
-        lanes,
-        jobs: options.jobs,
-        host,
-        runner: &runner,
-        observer,
-        cancel,
-    };
     observer.on(&Progress::Started {
         run_id: options.run_id.to_string(),
         profiles: session.prepared.profiles.len(),
-        executions: execution_count(&task),
+        executions: execution_count(&session.prepared, lanes),
     });
-    let executed = execute_lanes(&task);
+    let executed = field.map_err(|error| error_chain(error)).and_then(|field| {
+        let task = Task {
+            prepared: &session.prepared,
+            fixtures: plans.fixtures,
+            field,
+            lanes,
+            jobs: options.jobs,
+            host,
+            runner: &runner,
+            observer,
+            cancel,
+        };
+        let mut executed = execute_lanes(&task).map_err(|error| error_chain(&error))?;
+        if lanes.oracle && !cancel.is_set() {
+            executed.oracle = session.ask_oracle(field);
+        }
+        Ok(executed)
+    });
     if cancel.is_set() {
         // Dropping the open bundle leaves it in progress.
         return Err(RunError::Cancelled { run_id: options.run_id.clone() });
     }
     observer.on(&Progress::Sealing);
     session.finish(executed).map_err(bundle_error)
+}
+
+/// Removes what killed runs of this bundle root left behind, and says so.
+fn sweep(out: &Path, observer: &dyn Observer) {
+    let fixture::Swept { removed, kept } = fixture::sweep(out);
+    if !(removed.is_empty() && kept.is_empty()) {
+        let text = |path: PathBuf| path.display().to_string();
+        observer.on(&Progress::Swept {
+            removed: removed.into_iter().map(text).collect(),
+            kept: kept.into_iter().map(|(path, why)| (text(path), why)).collect(),
+        });
+    }
 }
 
 fn check_channel(channel: &str) -> Result<(), RunError> {
@@ -282,9 +304,19 @@ impl Session<'_> {
         &self.plans.plan.plan_id
     }
 
-    fn apply_preflight(&self, text: &str, cancel: &Cancel) -> Value {
+    fn apply_preflight(&self, text: &str, field: Result<&FixtureField, &FixtureError>, cancel: &Cancel) -> Value {
         let stored = self.plans.apply_preflight.as_ref().map_or("", |(_, stored)| stored);
-        apply_preflight(text, stored, self.run_id(), self.layers.already_sandboxed, self.host, cancel)
+        let dir = field.map_err(|error| error_chain(error));
+        let dir = dir.and_then(|field| FixtureDir::create(field.path()).map_err(|error| error_chain(&error)));
+        apply_preflight(text, stored, self.run_id(), self.layers.already_sandboxed, dir, self.host, cancel)
+    }
+
+    /// Asks about the objects that the targets lead to in a tree of its own, for which no probe is run.
+    fn ask_oracle(&self, field: &FixtureField) -> Vec<OracleRow> {
+        let dir = FixtureDir::create(field.path()).and_then(|dir| dir.rebuild(self.plans.fixtures).map(|()| dir));
+        let dir = dir.map_err(|error| error_chain(&error));
+        let ask = |profile| oracle_rows(profile, dir.as_ref(), self.world(), self.run_id());
+        self.prepared.profiles.iter().flat_map(ask).collect()
     }
 
     /// Everything that is known before the lanes: preflight record, manifest, expected matrices, profiles as applied.
@@ -310,13 +342,12 @@ impl Session<'_> {
     }
 
     /// Everything after the lanes: documents in the order of the format, then the commit.
-    fn finish(mut self, executed: Result<Executed, FixtureError>) -> Result<RunBundle, BundleError> {
-        let (executed, error) = match executed {
+    fn finish(mut self, executed: Result<Executed, String>) -> Result<RunBundle, BundleError> {
+        let (mut executed, error) = match executed {
             Ok(executed) => (executed, None),
-            Err(error) => (Executed::default(), Some(error_chain(&error))),
+            Err(error) => (Executed::default(), Some(error)),
         };
-        let baseline = executed.baseline;
-        let results = self.profile_results(executed.scenario, &baseline);
+        let results = self.profile_results(std::mem::take(&mut executed.scenario), &executed.baseline);
         if self.lanes.scenario && error.is_none() {
             self.bundle.write_json(&name(layout::RUNTIME_RESULTS), &results)?;
         }
@@ -325,26 +356,28 @@ impl Session<'_> {
                 schema_version: BASELINE_SCHEMA,
                 world_id: self.world().to_owned(),
                 run_id: self.run_id().to_owned(),
-                results: baseline,
+                results: executed.baseline,
             };
             self.bundle.write_json(&name(layout::BASELINE_RESULTS), &document)?;
-            return self.finish_lanes(&results, &document.results, &executed.reports, error);
+            executed.baseline = document.results;
         }
-        self.finish_lanes(&results, &[], &executed.reports, error)
+        self.finish_lanes(&results, &executed, error)
     }
 
     fn finish_lanes(
         mut self,
         results: &IndexMap<String, ProfileResults>,
-        baseline: &[crate::event::BaselineRow],
-        reports: &IndexMap<String, crate::sandbox::EnforcementReport>,
+        executed: &Executed,
         error: Option<String>,
     ) -> Result<RunBundle, BundleError> {
+        let Executed { baseline, oracle, reports, .. } = executed;
         let events = normalise(self.world(), self.run_id(), results, baseline);
-        let oracle = self.write_event_documents(results, &events, error.is_none())?;
+        if error.is_none() {
+            self.write_event_documents(results, &events, executed)?;
+        }
         let mut mismatches = mismatch_summary(self.world(), results, baseline);
         mismatches.error.clone_from(&error);
-        let packets = mismatch_packets(&mismatches, &events, baseline, &oracle, &self.run_context());
+        let packets = mismatch_packets(&mismatches, &events, baseline, oracle, &self.run_context());
         let mut lines: String = packets.iter().map(|packet| json::to_line_sorted(packet) + "\n").collect();
         if lines.is_empty() && self.lanes.scenario {
             // The format's way of saying "looked, and found none".
@@ -358,7 +391,7 @@ impl Session<'_> {
         self.bundle.write_json(&name(layout::ENFORCEMENT_REPORT), &report)?;
         let mut counts = documents::count(results, &mismatches);
         counts.not_supported = self.not_supported();
-        counts.baseline_refused = documents::baseline_refused(baseline);
+        (counts.baseline_refused, counts.baseline_errors) = documents::baseline_counts(baseline);
         let summary = self.summary(results, &mismatches, counts, error.is_some());
         self.bundle.write_json(&name(layout::SUMMARY_JSON), &summary)?;
         self.bundle.write(&name(layout::SUMMARY_MD), documents::summary_markdown(&summary).as_bytes())?;
@@ -415,44 +448,35 @@ impl Session<'_> {
         results
     }
 
-    /// Events, oracle, witnesses and fixtures, as far as their lanes ran; returns the oracle rows.
+    /// Events, oracle, witnesses and fixtures, as far as their lanes ran.
     fn write_event_documents(
         &mut self,
         results: &IndexMap<String, ProfileResults>,
         events: &[serde_json::Value],
-        complete: bool,
-    ) -> Result<Vec<OracleRow>, BundleError> {
-        let mut oracle = Vec::new();
-        if !complete {
-            return Ok(oracle);
-        }
+        executed: &Executed,
+    ) -> Result<(), BundleError> {
         if self.lanes.scenario {
             let text = json::to_pretty_sorted(&events);
             self.bundle.write(&name(layout::RUNTIME_EVENTS), text.as_bytes())?;
         }
         if self.lanes.oracle {
-            // Nothing is built for a question; the name only has to be a path like those the probes work on.
-            let asked_about = self.host.temp_dir.join("runtime-fixtures-oracle").display().to_string();
-            let params = std::collections::BTreeMap::from([("FIXTURES".to_owned(), asked_about)]);
-            for profile in &self.prepared.profiles {
-                oracle.extend(oracle_rows(profile, &params, self.world(), self.run_id()));
-            }
             let document = OracleDocument {
                 schema_version: ORACLE_SCHEMA,
                 world_id: self.world().to_owned(),
                 run_id: self.run_id().to_owned(),
-                results: oracle.clone(),
+                results: executed.oracle.clone(),
             };
             self.bundle.write_json(&name(layout::ORACLE_RESULTS), &document)?;
         }
         if self.lanes.scenario || self.lanes.baseline {
             let witnesses = path_witnesses(self.world(), self.run_id(), self.plan_id(), results);
             self.bundle.write_json(&name(layout::PATH_WITNESSES), &witnesses)?;
-            let fixtures =
-                documents::fixtures_document(self.world(), self.run_id(), self.plan_id(), self.plans.fixtures);
+            let records = fixture_records(results, &executed.baseline);
+            let set = self.plans.fixtures;
+            let fixtures = documents::fixtures_document(self.world(), self.run_id(), self.plan_id(), &records, set);
             self.bundle.write_json(&name(layout::FIXTURES), &fixtures)?;
         }
-        Ok(oracle)
+        Ok(())
     }
 
     fn run_context(&self) -> serde_json::Value {
@@ -477,7 +501,10 @@ impl Session<'_> {
         failed: bool,
     ) -> Summary {
         // Without the scenario lane no row could have met an expectation.
-        let met = mismatches.mismatches.is_empty() && self.lanes.scenario && counts.not_supported == 0;
+        let met = mismatches.mismatches.is_empty()
+            && self.lanes.scenario
+            && counts.not_supported == 0
+            && counts.baseline_errors == 0;
         let status = match (failed, self.options.dry, met) {
             (true, ..) => RunStatusWord::Failed,
             (_, true, _) => RunStatusWord::Dry,

@@ -29,7 +29,8 @@ pub enum Target<'a> {
     },
     /// A named object: sysctl, Mach service, shared memory, notification, preference domain.
     Name(&'a str),
-    /// Another process.
+    /// Another process. Where more is known than the strongest relation, [`Fact`]s named `target` list every relation that
+    /// holds.
     Process(ProcessTarget),
     /// A network endpoint or socket path; see [`Endpoint`].
     Network(Endpoint<'a>),

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::access::{Access, Endpoint, Fact, ProcessTarget, Target, Transport};
-use super::filter::{Filter, NameFilter, NameTest, NetworkFilter, Opaque, Peer, Side, TargetRelation};
+use super::filter::{Filter, NameFilter, NameTest, NetworkFilter, Opaque, Peer, Side, TARGETS, TargetRelation};
 use super::holdings;
 use super::pattern::Pattern;
 use super::vocabulary::{self, FilterSpec};
@@ -145,7 +145,7 @@ impl<'a> View<'a> {
                 _ => Truth::Unknown(Reason::Attribute("file mode")),
             },
             Filter::Target(relation) => match self.target {
-                Target::Process(own) => related(*own, *relation),
+                Target::Process(own) => self.related(*own, *relation),
                 // Some operations on processes are asked about by another name (`process-codesigning`).
                 Target::None | Target::Name(_) if vocabulary::target_fits(self.access.operation) => {
                     Truth::Unknown(Reason::Attribute("target process"))
@@ -166,6 +166,16 @@ impl<'a> View<'a> {
     /// Whether accesses of this operation have what a filter asks for.
     fn fits(&self, filter: &str) -> bool {
         FilterSpec::find(filter).is_some_and(|spec| spec.fits_exactly(self.access.operation))
+    }
+
+    /// Listed relations are all that hold; otherwise what the strongest one says.
+    fn related<'p>(&self, own: ProcessTarget, wanted: TargetRelation) -> Truth<'p> {
+        let mut listed = self.facts.iter().filter(|fact| fact.filter == "target").peekable();
+        if listed.peek().is_none() {
+            return related(own, wanted);
+        }
+        let name = TARGETS.iter().find(|(_, known)| *known == wanted).map(|(name, _)| *name);
+        Truth::from(listed.any(|fact| Some(fact.value) == name))
     }
 
     /// The path the access is about, where it has one.

@@ -49,6 +49,26 @@ pub enum Driver {
     Exec,
     /// Creates one child process, which exits at once.
     Fork,
+    /// Asks whether the target exists (access(2) with `F_OK`).
+    FileExists,
+    /// Lists the names of the target's extended attributes.
+    FileListXattr,
+    /// Sets the target's permission bits to 0600.
+    FileChmod,
+    /// Sets the target's times to now.
+    FileTouch,
+    /// Gives the target a second name: its own with `.link` at the end.
+    FileLink,
+    /// Connects a stream socket to the target.
+    Connect,
+    /// Binds a stream socket to the target.
+    Bind,
+    /// Sends SIGURG, which does nothing unless it is asked for, to the process the target stands for.
+    Signal,
+    /// Reads the target's value from `/proc/sys`.
+    SysctlRead,
+    /// Makes a private System V shared memory segment and removes it.
+    SysvShm,
 }
 
 impl Driver {
@@ -57,8 +77,9 @@ impl Driver {
     pub fn follows_final_link(self) -> Option<bool> {
         match self {
             Self::FileRead | Self::FileWrite | Self::Exec => Some(true),
-            Self::FileStat | Self::FileCreate | Self::FileUnlink => Some(false),
-            Self::Fork => None,
+            Self::FileExists | Self::FileListXattr | Self::FileChmod | Self::FileTouch => Some(true),
+            Self::FileStat | Self::FileCreate | Self::FileUnlink | Self::FileLink => Some(false),
+            Self::Fork | Self::Connect | Self::Bind | Self::Signal | Self::SysctlRead | Self::SysvShm => None,
         }
     }
 }
@@ -74,6 +95,10 @@ const fn everywhere(operation: &'static str, driver: Driver) -> Row {
     Row { operation, driver, platforms: &[Platform::Linux, Platform::MacOs] }
 }
 
+const fn linux(operation: &'static str, driver: Driver) -> Row {
+    Row { operation, driver, platforms: &[Platform::Linux] }
+}
+
 /// A wildcard is probed by its most telling member: reading data for `file-read*`, writing data for `file-write*`.
 const TABLE: &[Row] = &[
     everywhere("file-read*", Driver::FileRead),
@@ -86,6 +111,16 @@ const TABLE: &[Row] = &[
     everywhere("process-exec*", Driver::Exec),
     everywhere("process-exec", Driver::Exec),
     everywhere("process-fork", Driver::Fork),
+    linux("file-test-existence", Driver::FileExists),
+    linux("file-read-xattr", Driver::FileListXattr),
+    linux("file-write-mode", Driver::FileChmod),
+    linux("file-write-times", Driver::FileTouch),
+    linux("file-link", Driver::FileLink),
+    linux("network-outbound", Driver::Connect),
+    linux("network-bind", Driver::Bind),
+    linux("signal", Driver::Signal),
+    linux("sysctl-read", Driver::SysctlRead),
+    linux("ipc-sysv-shm", Driver::SysvShm),
 ];
 
 /// The driver for `operation` on `platform`; `None` means the probe cannot be performed there and is not observed.
@@ -98,10 +133,16 @@ pub fn driver(operation: &Operation, platform: Platform) -> Option<Driver> {
 }
 
 impl Driver {
-    /// Whether the target is a path (the others take `self`).
+    /// Whether the target is a path, and nothing but a path; the other forms are those of [`super::target`].
     #[must_use]
     pub fn takes_path(self) -> bool {
-        !matches!(self, Self::Fork)
+        self.follows_final_link().is_some()
+    }
+
+    /// Whether the driver makes its target, which must not be there before.
+    #[must_use]
+    pub fn makes_target(self) -> bool {
+        matches!(self, Self::FileCreate | Self::Bind)
     }
 
     /// The operation the driver really performs: what a recorded decision about it is called.
@@ -115,6 +156,16 @@ impl Driver {
             Self::FileUnlink => "file-write-unlink",
             Self::Exec => "process-exec*",
             Self::Fork => "process-fork",
+            Self::FileExists => "file-test-existence",
+            Self::FileListXattr => "file-read-xattr",
+            Self::FileChmod => "file-write-mode",
+            Self::FileTouch => "file-write-times",
+            Self::FileLink => "file-link",
+            Self::Connect => "network-outbound",
+            Self::Bind => "network-bind",
+            Self::Signal => "signal",
+            Self::SysctlRead => "sysctl-read",
+            Self::SysvShm => "ipc-sysv-shm",
         }
     }
 }

@@ -9,6 +9,7 @@ mod finding;
 mod lane;
 mod operation;
 mod rule_ref;
+pub mod target;
 mod world;
 
 pub use decision::{Decision, FailureKind, FailureStage, Verdict3};

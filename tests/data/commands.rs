@@ -35,6 +35,13 @@ fn the_shipped_suite_is_clean_and_covers_every_operation_both_ways() {
         "file-write-unlink",
         "process-exec",
         "process-fork",
+        "file-test-existence",
+        "file-read-xattr",
+        "file-write-mode",
+        "file-write-times",
+        "file-link",
+        "signal",
+        "ipc-sysv-shm",
     ] {
         for expected in ["allow", "deny"] {
             let covered = probes.as_array().unwrap().iter().any(|probe| {

@@ -31,6 +31,13 @@ fn profile_a(suite: &Suite, key: &str, value: Value) {
     suite.change(PROFILES, |document| document["profiles"]["demo:a"][key] = value);
 }
 
+/// Makes the probe one of another operation, in a plan whose fixtures hold the port A.
+fn network(suite: &Suite, operation: &str, target: &str) {
+    suite.change(FIXTURES, |set| set["ports"] = json!([{"name": "A", "kind": "tcp_listener"}]));
+    probe_x(suite, "operation", json!(operation));
+    probe_x(suite, "target", json!(target));
+}
+
 fn fixture(suite: &Suite, entry: Value) {
     suite.change(FIXTURES, |set| set["entries"].as_array_mut().unwrap().push(entry));
 }
@@ -168,7 +175,7 @@ fn plan_cases() -> Vec<Case> {
         ),
         case(
             "driver",
-            |s| probe_x(s, "operation", json!("file-write-mode")),
+            |s| probe_x(s, "operation", json!("file-ioctl")),
             &["no-driver registry/probes.json /probes/demo:a:x/operation"],
         ),
         case(
@@ -193,6 +200,61 @@ fn plan_cases() -> Vec<Case> {
             "variable",
             |s| probe_x(s, "target", json!("${HOME}/x")),
             &["unknown-variable registry/probes.json /probes/demo:a:x/target"],
+        ),
+        case(
+            "unknown port",
+            |s| network(s, "network-outbound", "127.0.0.1:${PORT_B}"),
+            &["unknown-variable registry/probes.json /probes/demo:a:x/target"],
+        ),
+        case("known port", |s| network(s, "network-outbound", "127.0.0.1:${PORT_A}"), &[]),
+        case("bind", |s| network(s, "network-bind", "${FIXTURES}/new.sock"), &[]),
+        case(
+            "somebody's port",
+            |s| network(s, "network-outbound", "127.0.0.1:80"),
+            &["listener-unknown registry/probes.json /probes/demo:a:x/target"],
+        ),
+        case(
+            "bad port",
+            |s| network(s, "network-outbound", "127.0.0.1:99999"),
+            &["unusable-target registry/probes.json /probes/demo:a:x/target"],
+        ),
+        case(
+            "no port",
+            |s| network(s, "network-bind", "127.0.0.1"),
+            &["unusable-target registry/probes.json /probes/demo:a:x/target"],
+        ),
+        case(
+            "bind where something is",
+            |s| network(s, "network-bind", "${FIXTURES}/d/f.txt"),
+            &["fixture-exists registry/probes.json /probes/demo:a:x/target"],
+        ),
+        case(
+            "sysctl of another system",
+            |s| network(s, "sysctl-read", "hw.ncpu"),
+            &["unusable-target registry/probes.json /probes/demo:a:x/target"],
+        ),
+        case(
+            "sysctl that climbs",
+            |s| network(s, "sysctl-read", "kernel.../etc/passwd"),
+            &["unusable-target registry/probes.json /probes/demo:a:x/target"],
+        ),
+        case(
+            "signal to a number",
+            |s| network(s, "signal", "1"),
+            &["unusable-target registry/probes.json /probes/demo:a:x/target"],
+        ),
+        case(
+            "port in a profile",
+            |s| {
+                let rule = "(allow network-outbound (remote tcp (string-append \"localhost:\" (param \"PORT_B\"))))";
+                profile_a(s, "key_specific_rules", json!([rule]));
+            },
+            &["sbpl-wrong-type registry/profiles.json /profiles/demo:a/key_specific_rules"],
+        ),
+        case(
+            "name of a port",
+            |s| s.change(FIXTURES, |set| set["ports"] = json!([{"name": "a b", "kind": "tcp_closed"}])),
+            &["fixture-port fixtures.json /ports/0/name"],
         ),
         // Fixtures.
         case(

@@ -218,3 +218,33 @@ fn a_filter_on_the_type_is_decided_by_the_object() {
         assert!(place.run(&rules, &["cat", &fifo]).bad().denied("file-read-data", &fifo));
     });
 }
+
+#[test]
+fn what_is_there_is_said_to_be_there_to_those_who_may_look() {
+    each_user(|place| {
+        let directory = place.directory("d");
+        let make = "(allow file-write-create (literal \"$W/d/new\"))";
+        let ran = place.run(&format!("{SEE}{make}"), &["mkdir", "-p", &place.path("d/new")]).good();
+        assert!(place.exists("d/new") && !ran.denied_any("file-write-create"), "{ran:#?}");
+        let ran = place.run(SEE, &["mkdir", &directory]).bad();
+        assert!(ran.stderr.contains("File exists") && !ran.denied_any("file-write-create"), "{ran:#?}");
+        let blind = place.run("", &["mkdir", &directory]).bad();
+        assert!(blind.denied("file-write-create", &directory) && !blind.stderr.contains("File exists"), "{blind:#?}");
+    });
+}
+
+#[test]
+fn path_descriptors_of_links_are_not_offered() {
+    each_user(|place| {
+        place.file("a", "");
+        let link = place.link("l", "a");
+        let number = libc::SYS_openat.to_string();
+        let open = |name: &str, flags: i32| {
+            let rules = "(allow file-read-data file-read-metadata (subpath \"$W\"))";
+            let words = [&place.fake(), "call", &number, "-100", name, &(libc::O_PATH | flags).to_string()];
+            place.run(rules, &words).good().stdout
+        };
+        assert_eq!(open(&link, libc::O_NOFOLLOW), format!("-1 {}\n", libc::EOPNOTSUPP));
+        assert!(!open(&link, 0).starts_with('-'));
+    });
+}

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 mod attacks;
+mod command_line;
 mod exec_stop;
 mod files;
 mod lifetime;
@@ -14,4 +15,5 @@ mod paths;
 mod processes;
 mod records;
 mod same;
+mod signals;
 mod support;

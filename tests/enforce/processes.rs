@@ -158,3 +158,15 @@ fn signals_stay_inside() {
         assert_eq!(ran.stdout, "143\n");
     });
 }
+
+#[test]
+fn a_search_in_path_goes_on_where_the_program_may_look() {
+    each_user(|place| {
+        let nowhere = place.directory("nowhere");
+        let search = format!("PATH={nowhere}:/usr/bin");
+        let ran = place.run("(allow file-read-metadata (subpath \"$W\"))", &["env", &search, "true"]).good();
+        assert!(!ran.denied_any("process-exec*"), "{ran:#?}");
+        let blind = place.run("", &["env", &search, "true"]).bad();
+        assert!(blind.denied("process-exec*", &place.path("nowhere/true")), "{blind:#?}");
+    });
+}

@@ -52,7 +52,7 @@ fn programs() -> &'static Path {
         .path()
 }
 
-fn open_directory() -> tempfile::TempDir {
+pub(crate) fn open_directory() -> tempfile::TempDir {
     let directory = tempfile::Builder::new().prefix("enforce-").tempdir_in("/tmp").unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     directory
@@ -171,7 +171,11 @@ impl Place {
 
     /// The command line of a run, to be started as the place's user.
     pub(crate) fn command(&self, rules: &str, command: &[&str]) -> Command {
-        let profile = self.profile(rules);
+        self.confined(&self.profile(rules), command)
+    }
+
+    /// The command line of a run under the profile in a file.
+    pub(crate) fn confined(&self, profile: &Path, command: &[&str]) -> Command {
         let out = self.directory.path().join("out");
         let _ = fs::create_dir(&out);
         self.own(&out);
@@ -208,7 +212,7 @@ impl Place {
     }
 
     /// The start of a command line that ends by itself.
-    fn guarded(&self) -> Command {
+    pub(crate) fn guarded(&self) -> Command {
         let mut guarded = Command::new("timeout");
         guarded.args(["-s", "KILL", "60"]);
         guarded.current_dir(self.root()).stdin(Stdio::null()).env_clear().env("PATH", "/usr/bin:/bin");

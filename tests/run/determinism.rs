@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::suite::{RUNTIME, expect};
 
 /// Fields that say when, how long, by which process, or are digests of bytes that hold such fields.
-const VOLATILE: [&str; 12] = [
+const VOLATILE: [&str; 16] = [
     "at_unix_s",
     "cmd_started_at_unix_s",
     "cmd_finished_at_unix_s",
@@ -22,6 +22,10 @@ const VOLATILE: [&str; 12] = [
     "inner_pid",
     "first_at_unix_s",
     "last_at_unix_s",
+    "port",
+    "local_address",
+    "accepted_from",
+    "signalled_pid",
 ];
 
 fn strip(value: &mut Value) {
@@ -35,17 +39,18 @@ fn strip(value: &mut Value) {
     }
 }
 
-/// A text with the run's id and the random ends of private directories replaced.
+/// A text with the run's id, the random ends of private directories, and the ports and processes of the run replaced.
 fn plain(text: &str, run_id: &str) -> String {
-    const PREFIX: &str = "runtime-fixtures-";
     let text = text.replace(run_id, "RUN");
-    let mut parts = text.split(PREFIX);
-    let mut result = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        result.push_str("FIXTURES");
-        result.push_str(part.trim_start_matches(|c: char| c.is_ascii_alphanumeric()));
-    }
-    result
+    ["runtime-fixtures-", "/f-", "127.0.0.1:", "\"process "].iter().fold(text, |text, prefix| {
+        let mut parts = text.split(prefix);
+        let mut result = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            result.push_str(prefix);
+            result.push_str(part.trim_start_matches(|c: char| c.is_ascii_alphanumeric()));
+        }
+        result
+    })
 }
 
 /// Every file of a run by name, reduced to what may not depend on chance.

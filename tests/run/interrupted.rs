@@ -1,6 +1,6 @@
 //! Runs and workers that are ended from outside: rows in error, bundles that readers refuse, pointers that do not move.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -185,4 +185,84 @@ fn a_held_lock_refuses_or_is_waited_for() {
     let waited = suite.run(&["--lock-mode", "wait", "--probe-timeout-seconds", "0.3"]);
     expect(&waited, 0);
     run.wait_with_output().unwrap();
+}
+
+/// Directories that runs make for their probes, in a folder for such.
+fn fixture_dirs(temp: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(temp).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("runtime-fixtures-")).collect()
+}
+
+#[test]
+fn what_a_killed_run_leaves_is_removed_by_the_next_and_nothing_else_is() {
+    let suite = waiting();
+    let temp = tempfile::tempdir().unwrap();
+    let plan = suite.write();
+    let start = |out: &Path, limit: &str| {
+        std::process::Command::new(crate::suite::RUNTIME)
+            .args(["run", "--probe-timeout-seconds", limit, "--plan"])
+            .arg(&plan)
+            .arg("--out")
+            .arg(out)
+            .env("TMPDIR", temp.path())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let (here, elsewhere) = (suite.out(), suite.path().join("elsewhere"));
+    let mut killed = start(&here, "60");
+    wait_for_hanging_worker(killed.id());
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert_eq!(fixture_dirs(temp.path()).len(), 1, "nobody was there to remove it");
+    let alive = start(&elsewhere, "60");
+    wait_for_hanging_worker(alive.id());
+    assert_eq!(fixture_dirs(temp.path()).len(), 2);
+    let before = fixture_dirs(temp.path());
+
+    let next = start(&here, "0.3").wait_with_output().unwrap();
+    expect(&next, 0);
+    let left = fixture_dirs(temp.path());
+    let said = text(&next);
+    assert_eq!(left.len(), 1, "the dead run's is gone, the living one's of another root stays: {said}");
+    let removed = before.iter().find(|name| !left.contains(name)).unwrap();
+    assert!(said.contains("left by a run that was killed") && said.contains(removed), "{said}");
+    assert!(!here.join(".runtime.fixtures").exists());
+
+    kill(i32::try_from(alive.id()).unwrap(), 2);
+    expect(&alive.wait_with_output().unwrap(), 1);
+    assert_eq!(fixture_dirs(temp.path()), [""; 0], "an interrupted run removes its own");
+}
+
+#[test]
+fn a_list_that_names_what_is_not_ours_is_not_obeyed() {
+    let suite = waiting();
+    let precious = suite.path().join("precious");
+    std::fs::create_dir_all(&precious).unwrap();
+    std::fs::create_dir_all(suite.out()).unwrap();
+    std::fs::write(suite.out().join(".runtime.fixtures"), precious.to_str().unwrap()).unwrap();
+    let output = suite.run(&["--probe-timeout-seconds", "0.3"]);
+    expect(&output, 0);
+    assert!(precious.exists());
+    assert!(text(&output).contains("stays: not a name that this program gives"), "{}", text(&output));
+}
+
+#[test]
+fn a_baseline_row_without_a_result_is_counted() {
+    let suite = Suite::new().fixtures(json!([{"path": "pipe", "kind": "fifo"}])).profile(
+        "demo:pipe",
+        "(version 1)\n(deny default)\n",
+        vec![Probe::new("denied", "file-read-data", "${FIXTURES}/pipe", "deny")],
+    );
+    // Without the policy nothing keeps the probe from waiting for a writer.
+    let args = ["--probe-timeout-seconds", "0.5"];
+    let output = suite.run(&args);
+    expect(&output, 0);
+    let summary = suite.document("summary.json");
+    let counts = &summary["counts"];
+    assert_eq!((&counts["matches"], &counts["errors"], &counts["baseline_errors"]), (&json!(1), &json!(0), &json!(1)));
+    assert_eq!(summary["status"], "partial");
+    assert!(text(&output).contains("1 without a result"), "{}", text(&output));
+    expect(&suite.run(&[&args[..], &["--fail-on-mismatch"]].concat()), 1);
 }

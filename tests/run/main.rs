@@ -7,10 +7,12 @@
 )]
 
 mod determinism;
+mod drivers;
 mod effects;
 mod hostile;
 mod interrupted;
 mod missing_layer;
+mod network;
 mod ordinary_user;
 mod own_record;
 mod random_plan;

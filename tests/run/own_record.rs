@@ -172,3 +172,24 @@ fn probes_that_share_a_name_have_controls_of_their_own() {
     let attribution = |at: usize| events[at]["policy_layers"]["attribution"].clone();
     assert_eq!((attribution(0), attribution(1)), (json!("allow"), json!("platform_policy")));
 }
+
+#[test]
+fn the_evaluator_is_asked_about_what_the_target_leads_to() {
+    let suite = linked(
+        "(version 1)\n(deny default)\n(allow file-read-metadata)\n\
+         (allow file-read-data (literal (string-append (param \"FIXTURES\") \"/real/x\")))\n",
+        vec![
+            Probe::new("link", "file-read-data", "${FIXTURES}/fl", "allow"),
+            Probe::new("dots", "file-read-data", "${FIXTURES}/ld/../real/x", "allow"),
+            Probe::new("other", "file-read-data", "${FIXTURES}/ld", "deny"),
+        ],
+    );
+    expect(&suite.run(&["--fail-on-mismatch"]), 0);
+    for (name, decision, end) in
+        [("link", "allow", "/real/x"), ("dots", "allow", "/real/x"), ("other", "deny", "/real")]
+    {
+        let answer = suite.answer(&format!("demo:links:{name}"));
+        assert_eq!(answer["decision"], decision, "{answer:#}");
+        assert!(answer["argument"].as_str().unwrap().ends_with(end), "{answer:#}");
+    }
+}

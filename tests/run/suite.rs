@@ -29,6 +29,7 @@ pub(crate) struct Suite {
     profiles: Vec<(String, String, Vec<Probe>)>,
     lanes: Value,
     fixtures: Value,
+    ports: Value,
     world: String,
 }
 
@@ -39,6 +40,7 @@ impl Suite {
             profiles: Vec::new(),
             lanes: json!({"scenario": true, "baseline": true, "oracle": true}),
             fixtures: json!([]),
+            ports: json!([]),
             world: "linux".to_owned(),
         }
     }
@@ -54,6 +56,11 @@ impl Suite {
 
     pub(crate) fn fixtures(mut self, entries: Value) -> Self {
         self.fixtures = entries;
+        self
+    }
+
+    pub(crate) fn ports(mut self, ports: Value) -> Self {
+        self.ports = ports;
         self
     }
 
@@ -111,7 +118,10 @@ impl Suite {
             json!({"schema_version": "runtime-tools.profile_registry.v0.2", "registry_id": "suite",
                    "world_id": self.world, "profiles": profiles}),
         );
-        write("fixtures.json", json!({"schema_version": "runtime-tools.fixture_set.v0.1", "entries": self.fixtures}));
+        write(
+            "fixtures.json",
+            json!({"schema_version": "runtime-tools.fixture_set.v0.1", "entries": self.fixtures, "ports": self.ports}),
+        );
         write(
             "plan.json",
             json!({"schema_version": "runtime-tools.plan.v0.1", "plan_id": "suite.v1", "registry_id": "suite",
@@ -163,6 +173,18 @@ impl Suite {
     /// All scenario rows of one profile.
     pub(crate) fn rows(&self, profile: &str) -> Vec<Value> {
         self.document("runtime_results.json")[profile]["probes"].as_array().unwrap().clone()
+    }
+
+    /// One row of the baseline lane.
+    pub(crate) fn control(&self, name: &str) -> Value {
+        let rows = self.document("baseline_results.json")["results"].as_array().unwrap().clone();
+        rows.into_iter().find(|row| row["probe_name"] == name).unwrap_or_else(|| panic!("no row {name}"))
+    }
+
+    /// One answer of the oracle lane.
+    pub(crate) fn answer(&self, expectation: &str) -> Value {
+        let rows = self.document("oracle_results.json")["results"].as_array().unwrap().clone();
+        rows.into_iter().find(|row| row["expectation_id"] == expectation).unwrap_or_else(|| panic!("no {expectation}"))
     }
 
     /// One scenario row.

@@ -206,29 +206,77 @@ pub fn landlock_abi() -> u32 {
 /// # Errors
 /// `/proc` cannot be listed.
 pub fn children_of(parent: i32) -> std::io::Result<Vec<Pid>> {
-    let mut children = Vec::new();
-    for entry in std::fs::read_dir("/proc")? {
-        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        if parent_of(pid) == Some(parent) {
-            children.extend(Pid::from_raw(pid));
-        }
-    }
-    Ok(children)
+    Ok(all()?.into_iter().filter(|pid| parent_of(*pid) == Some(parent)).filter_map(Pid::from_raw).collect())
 }
 
 /// Parent of a process; `None` when it is gone.
 #[must_use]
 pub fn parent_of(pid: i32) -> Option<i32> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    parse_parent(&stat)
+    ids_of(pid).map(|ids| ids.parent)
 }
 
-/// Field 4 of proc_pid_stat(5). The name in field 2 may hold anything, so the count starts after its last parenthesis.
+/// What a process belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ids {
+    /// Its parent.
+    pub parent: i32,
+    /// Its process group.
+    pub group: i32,
+}
+
+/// Parent and group of a process; `None` when it is gone.
 #[must_use]
-pub fn parse_parent(stat: &[u8]) -> Option<i32> {
+pub fn ids_of(pid: i32) -> Option<Ids> {
+    parse_ids(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Fields 4 and 5 of proc_pid_stat(5). The name in field 2 may hold anything, so the count starts after its last
+/// parenthesis.
+#[must_use]
+pub fn parse_ids(stat: &[u8]) -> Option<Ids> {
     let after_name = stat.iter().rposition(|&byte| byte == b')')? + 1;
-    let text = std::str::from_utf8(&stat[after_name..]).ok()?;
-    text.split_ascii_whitespace().nth(1)?.parse().ok()
+    let mut fields = std::str::from_utf8(&stat[after_name..]).ok()?.split_ascii_whitespace().skip(1);
+    Some(Ids { parent: fields.next()?.parse().ok()?, group: fields.next()?.parse().ok()? })
+}
+
+/// Every process there is, by a scan of `/proc`.
+///
+/// # Errors
+/// `/proc` cannot be listed.
+pub fn all() -> std::io::Result<Vec<i32>> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        all.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
+    }
+    Ok(all)
+}
+
+/// The process that a descriptor of pidfd_open(2) names, as it is numbered now.
+///
+/// # Errors
+/// EBADF for any other descriptor, ESRCH when the process is gone.
+pub fn process_behind(pidfd: BorrowedFd<'_>) -> Result<i32, Errno> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).map_err(|_| Errno::BADF)?;
+    let pid = info.lines().find_map(|line| line.strip_prefix("Pid:")).ok_or(Errno::BADF)?;
+    pid.trim().parse().ok().filter(|pid| *pid > 0).ok_or(Errno::SRCH)
+}
+
+/// Size of the kernel's `siginfo_t`.
+pub const SIGNAL_INFO_SIZE: usize = 128;
+
+/// pidfd_send_signal(2).
+///
+/// # Errors
+/// The system's answer.
+pub fn send_signal(
+    pidfd: BorrowedFd<'_>,
+    signal: i32,
+    info: Option<&[u8; SIGNAL_INFO_SIZE]>,
+    flags: u32,
+) -> Result<(), Errno> {
+    let info = info.map_or(std::ptr::null(), |info| info.as_ptr());
+    // SAFETY: `info` is null or points to a whole `siginfo_t`, which the kernel only reads.
+    checked(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, flags) }).map(drop)
 }
 
 #[cfg(test)]
@@ -236,10 +284,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parent_is_read_past_any_name() {
-        assert_eq!(parse_parent(b"12 (a) b) R 7 12 12 0"), Some(7));
-        assert_eq!(parse_parent(b"12 (x"), None);
-        assert_eq!(parse_parent(b""), None);
+    fn parent_and_group_are_read_past_any_name() {
+        assert_eq!(parse_ids(b"12 (a) b) R 7 12 11 0"), Some(Ids { parent: 7, group: 12 }));
+        assert_eq!(parse_ids(b"12 (x"), None);
+        assert_eq!(parse_ids(b"12 (x) R 7"), None);
+        assert_eq!(parse_ids(b""), None);
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(super) struct Shared<'s> {
     pub(super) records: &'s Records,
     /// Mounts of procfs elsewhere than at `/proc`: never entered, because their per-process files cannot be told apart.
     pub(super) foreign_proc: &'s [Vec<u8>],
+    /// Whether the kernel keeps the tree's signals inside.
+    pub(super) signals_are_scoped: bool,
     /// Whether a program is judged once more before its first instruction.
     pub(super) watch_exec: bool,
 }

@@ -68,6 +68,7 @@ struct Plan<'p> {
     program: Option<Vec<Instruction>>,
     domains: Option<(Domain, Domain)>,
     exec_bound: ExecBound,
+    signals_are_scoped: bool,
     foreign_proc: Vec<Vec<u8>>,
 }
 
@@ -179,7 +180,8 @@ fn plan<'p>(job: &Job<'_>, policy: &'p Policy, offered: &crate::sandbox::Layers)
         None => ExecBound::None,
     };
     let foreign_proc = mounts::foreign_proc().map_err(set_up("read the list of mounts"))?;
-    Ok(Plan { policy, program, domains, exec_bound, foreign_proc })
+    let signals_are_scoped = domains.is_some() && offered.has(SIGNAL_SCOPE);
+    Ok(Plan { policy, program, domains, exec_bound, signals_are_scoped, foreign_proc })
 }
 
 fn report(
@@ -192,7 +194,8 @@ fn report(
         Some((d1, d2)) => (Some(d1), Some(d2)),
         None => (None, None),
     };
-    let operations = status::operations(plan.policy, job.observe, plan.program.is_some(), plan.exec_bound);
+    let operations =
+        status::operations(plan.policy, job.observe, plan.program.is_some(), plan.exec_bound, plan.signals_are_scoped);
     EnforcementReport {
         platform: format!("linux-{}", std::env::consts::ARCH),
         layers,
@@ -295,6 +298,7 @@ fn supervise(
                 processes: &processes,
                 records: &records,
                 foreign_proc: &plan.foreign_proc,
+                signals_are_scoped: plan.signals_are_scoped,
                 watch_exec: plan.exec_bound == ExecBound::Stopped,
             };
             answer_until_ended(tree, &shared, cancel)?

@@ -15,6 +15,7 @@ impl Call<'_> {
             Some(Class::Trap(handler)) => self.handle_with(handler),
             Some(Class::Judge(operation)) => self.plain(operation),
             Some(Class::Registers(Registers::Clone)) => self.fork(),
+            Some(Class::Registers(Registers::Fcntl)) => self.signal_owner(),
             Some(Class::Registers(Registers::ProcessFirst)) => self.steer(self.int(0)),
             Some(Class::Registers(Registers::Priority)) => self.priority(),
             // The filter traps nothing else.
@@ -78,6 +79,7 @@ impl Call<'_> {
             H::Tkill => self.signal_thread(None, 0),
             H::Tgkill | H::RtTgsigqueueinfo => self.signal_thread(Some(0), 1),
             H::RtSigqueueinfo => self.signal_process(self.int(0)),
+            H::PidfdSendSignal => self.signal_pidfd(),
             H::PidfdOpen => self.steer(self.int(0)),
         }
     }

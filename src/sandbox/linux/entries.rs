@@ -14,12 +14,15 @@ use super::call::{Answer, Answered, Call, REFUSED};
 use super::path;
 use super::resolve::{Last, Located, open_path};
 use crate::os::linux::object;
-use crate::sbpl::VnodeType;
+use crate::sbpl::{Access, Target, VnodeType};
+use crate::vocab::{Decision, Operation};
 
 const CREATE: &str = "file-write-create";
 const UNLINK: &str = "file-write-unlink";
 const LINK: &str = "file-link";
 const MKNOD: &str = "file-mknod";
+/// What lets a program learn whether something is there.
+const SEEING: [&str; 2] = ["file-test-existence", "file-read-metadata"];
 
 const MOST_ATTEMPTS: usize = 16;
 
@@ -54,6 +57,16 @@ impl Call<'_> {
         let mut located = self.locate(descriptor, &raw[..end], Last::Keep)?;
         located.must_be_directory = end < raw.len();
         Ok(located)
+    }
+
+    /// Whether the program may know if something is there. Then the kernel's own answer about that comes before any decision:
+    /// making parents (`mkdir -p`) and looking a program up in `PATH` go on after EEXIST and ENOENT, and stop at EPERM.
+    pub(super) fn may_see(&self, at: &[u8]) -> bool {
+        let target = Target::Path { path: at, vnode_type: None, mode: None };
+        SEEING.iter().any(|name| {
+            let operation = Operation::new(*name);
+            self.shared.policy.judge(&Access { operation: &operation, target }).decision() == Some(Decision::Allow)
+        })
     }
 
     pub(super) fn unlink(&mut self, descriptor: i32, path_at: usize, flags: i32) -> Answered {
@@ -144,6 +157,9 @@ impl Call<'_> {
         vnode_type: VnodeType,
         directory: bool,
     ) -> Result<Entry, Errno> {
+        if located.object.is_ok() && self.may_see(&located.path) {
+            return Err(Errno::EXIST);
+        }
         if !self.allowed_of_type(CREATE, &located.path, vnode_type) {
             return Err(REFUSED);
         }

@@ -103,6 +103,9 @@ impl Call<'_> {
         let mut located = program;
         let mut operation = EXEC;
         for _ in 0..=DEEPEST {
+            if matches!(located.object, Err(Errno::NOENT)) && self.may_see(&located.path) {
+                return Err(Errno::NOENT);
+            }
             if !self.allowed(operation, &located.path, located.object()) {
                 return Err(REFUSED);
             }

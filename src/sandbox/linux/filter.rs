@@ -60,6 +60,10 @@ const NAMESPACES: u32 = (libc::CLONE_NEWNS
 
 /// Terminal requests that put words into the mouth of whoever holds the terminal, or load line disciplines.
 const TERMINAL_REQUESTS: [u32; 3] = [0x5412, 0x541c, 0x5423];
+/// `FIOSETOWN` and `SIOCSPGRP` (asm/sockios.h): `F_SETOWN` with its argument in memory.
+const OWNER_REQUESTS: [u32; 2] = [0x8901, 0x8902];
+/// asm-generic/fcntl.h; not in libc for every target.
+const F_SETOWN_EX: u32 = 15;
 /// `FS_IOC_SETFLAGS` in both widths and `FS_IOC_FSSETXATTR` (linux/fs.h).
 const INODE_FLAG_REQUESTS: [u32; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
 
@@ -147,9 +151,22 @@ fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
             block.push(ret(fork));
             block
         }
+        Registers::Fcntl => {
+            // The other form takes its owner from memory, which a racing thread could rewrite.
+            let owner = if free.handler(Handler::Kill) { ALLOW } else { NOTIFY };
+            let by_memory = if free.operations(&["signal"]) { ALLOW } else { EPERM };
+            let mut block = vec![load(low(1))];
+            block.extend(equal(libc::F_SETOWN.cast_unsigned(), owner));
+            block.extend(equal(F_SETOWN_EX, by_memory));
+            block.push(ret(ALLOW));
+            block
+        }
         Registers::Ioctl => {
             let mut block = vec![load(low(1))];
             TERMINAL_REQUESTS.iter().for_each(|request| block.extend(equal(*request, EPERM)));
+            if !free.operations(&["signal"]) {
+                OWNER_REQUESTS.iter().for_each(|request| block.extend(equal(*request, EPERM)));
+            }
             if !free.operations(&["file-write-flags"]) {
                 INODE_FLAG_REQUESTS.iter().for_each(|request| block.extend(equal(*request, EPERM)));
             }
@@ -443,6 +460,14 @@ mod tests {
         assert_eq!(act(&nothing(), "ioctl", [0, 0x4004_9409, 0, 0, 0, 0]), ALLOW);
         assert_eq!(act(&nothing(), "ioctl", [0, 0x5401, 0, 0, 0, 0]), ALLOW);
         assert_eq!(act(&names(&["file-write-flags"]), "ioctl", [0, 0x4008_6602, 0, 0, 0, 0]), ALLOW);
+        for request in [0x8901_u64, 0x8902] {
+            assert_eq!(act(&nothing(), "ioctl", [0, request, 0, 0, 0, 0]), EPERM);
+            assert_eq!(act(&names(&["signal"]), "ioctl", [0, request, 0, 0, 0, 0]), ALLOW);
+        }
+        for (command, expected) in [(8, NOTIFY), (15, EPERM), (3, ALLOW)] {
+            assert_eq!(act(&nothing(), "fcntl", [0, command, 7, 0, 0, 0]), expected);
+            assert_eq!(act(&names(&["signal"]), "fcntl", [0, command, 7, 0, 0, 0]), ALLOW);
+        }
         assert_eq!(act(&nothing(), "prctl", [4, 0, 0, 0, 0, 0]), NO_EFFECT);
         assert_eq!(act(&nothing(), "prctl", [0x5961_6d61, 1, 0, 0, 0, 0]), NO_EFFECT);
         assert_eq!(act(&nothing(), "prctl", [15, 0, 0, 0, 0, 0]), ALLOW);

@@ -31,6 +31,7 @@ mod processes;
 mod records;
 mod relations;
 mod resolve;
+mod signals;
 mod status;
 mod supervise;
 mod table;

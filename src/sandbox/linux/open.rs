@@ -280,11 +280,10 @@ impl Call<'_> {
             return Err(Errno::NOTDIR);
         }
         if kind != FileType::Directory && kind != FileType::RegularFile {
-            return Err(self.turn_down(
-                METADATA,
-                &located.path,
-                "O_PATH descriptors of this type cannot be handed over",
-            ));
+            // Not a refusal of the profile's: the C library changes modes through such descriptors, and unpacking programs go on
+            // when a link's cannot be changed.
+            self.turn_down(METADATA, &located.path, "O_PATH descriptors of this type cannot be handed over");
+            return Err(Errno::OPNOTSUPP);
         }
         if !self.allowed(READ, &located.path, Some(object)) {
             return Err(REFUSED);

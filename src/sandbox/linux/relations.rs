@@ -1,14 +1,36 @@
-//! Calls on processes, decided on register values alone: making one, signalling one, looking at or steering another.
+//! How one process stands to another, and steering calls, decided on register values alone.
 
 use rustix::io::Errno;
-use rustix::process::{Pid, getpgid};
 
 use super::call::{Answer, Answered, Call, REFUSED};
 use super::processes::Processes;
-use crate::os::linux::process::parent_of;
-use crate::sbpl::{ProcessTarget, Target};
+use crate::os::linux::process::ids_of;
+use crate::sbpl::{Fact, ProcessTarget, Target};
 
-const SIGNAL: &str = "signal";
+/// Every relation of the `target` filter that holds between the calling process and another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Relation {
+    strongest: ProcessTarget,
+    facts: Vec<Fact<'static>>,
+    /// Whether the other process belongs to the tree.
+    pub(super) inside: bool,
+}
+
+impl Relation {
+    fn new(itself: bool, child: bool, same_group: bool, inside: bool) -> Self {
+        let held = [
+            (itself, "self", ProcessTarget::Itself),
+            (child, "children", ProcessTarget::Children),
+            (same_group, "pgrp", ProcessTarget::ProcessGroup),
+            (inside, "same-sandbox", ProcessTarget::SameSandbox),
+            (!itself, "others", ProcessTarget::Others),
+        ];
+        let mut held =
+            held.into_iter().filter(|(holds, ..)| *holds).map(|(_, value, target)| (value, target)).peekable();
+        let strongest = held.peek().map_or(ProcessTarget::Others, |(_, target)| *target);
+        Self { strongest, facts: held.map(|(value, _)| Fact { filter: "target", value }).collect(), inside }
+    }
+}
 
 impl Call<'_> {
     pub(super) fn fork(&mut self) -> Answered {
@@ -20,57 +42,24 @@ impl Call<'_> {
         if self.allowed_on(operation, Target::None, String::new()) { Ok(Answer::Run) } else { Err(REFUSED) }
     }
 
-    /// kill(2): one process, a group, or everything.
-    pub(super) fn kill(&mut self) -> Answered {
-        match self.int(0) {
-            pid if pid > 0 => self.signal_process(pid),
-            0 => self.signal(ProcessTarget::ProcessGroup, "group 0".to_owned()),
-            -1 => self.signal(ProcessTarget::Others, "every process".to_owned()),
-            group => {
-                let leader = i32::try_from(group.unsigned_abs()).map_err(|_| Errno::SRCH)?;
-                let inside = self.shared.processes.is_inside(leader);
-                let target = if inside { ProcessTarget::SameSandbox } else { ProcessTarget::Others };
-                self.signal(target, format!("group {leader}"))
-            }
-        }
+    /// Process of the calling thread.
+    pub(super) fn own_process(&self) -> Result<i32, Errno> {
+        Processes::process_of(self.tid())
     }
 
-    /// tkill(2), tgkill(2) and their queueing forms name a thread; `process_at` its process where that is given.
-    pub(super) fn signal_thread(&mut self, process_at: Option<usize>, thread_at: usize) -> Answered {
-        let own = Processes::process_of(self.tid())?;
-        let thread = self.int(thread_at);
-        if thread <= 0 {
-            return Err(Errno::INVAL);
-        }
-        let target = match process_at {
-            Some(index) => self.int(index),
-            None => Processes::process_of(thread)?,
-        };
-        // Signals between threads of one process stay inside it; macOS does not ask the sandbox for them either.
-        if target == own { Ok(Answer::Run) } else { self.signal_process(target) }
+    /// How process `own`, the caller's, stands to another.
+    pub(super) fn relation(&self, own: i32, other: i32) -> Relation {
+        let ids = ids_of(other);
+        let child = ids.is_some_and(|ids| ids.parent == own);
+        let same_group = ids.is_some_and(|ids| ids_of(own).is_some_and(|mine| mine.group == ids.group));
+        let inside = other == own || self.shared.processes.is_inside(other);
+        Relation::new(other == own, child, same_group || other == own, inside)
     }
 
-    pub(super) fn signal_process(&mut self, pid: i32) -> Answered {
-        if pid <= 0 {
-            return Err(Errno::INVAL);
-        }
-        let own = Processes::process_of(self.tid())?;
-        let target = if pid == own {
-            ProcessTarget::Itself
-        } else if parent_of(pid) == Some(own) {
-            ProcessTarget::Children
-        } else if !self.shared.processes.is_inside(pid) {
-            ProcessTarget::Others
-        } else if same_group(pid, own) {
-            ProcessTarget::ProcessGroup
-        } else {
-            ProcessTarget::SameSandbox
-        };
-        self.signal(target, format!("process {pid}"))
-    }
-
-    fn signal(&mut self, target: ProcessTarget, shown: String) -> Answered {
-        if self.allowed_on(SIGNAL, Target::Process(target), shown) { Ok(Answer::Run) } else { Err(REFUSED) }
+    /// Decides an operation on another process.
+    pub(super) fn allowed_on_process(&mut self, operation: &'static str, relation: &Relation, shown: String) -> bool {
+        let target = Target::Process(relation.strongest);
+        self.allowed_on(operation, Target::Described { target: &target, facts: &relation.facts }, shown)
     }
 
     /// Steering another process: only inside the tree, whatever the profile says.
@@ -91,7 +80,39 @@ impl Call<'_> {
     }
 }
 
-fn same_group(pid: i32, own: i32) -> bool {
-    let group = |pid: i32| Pid::from_raw(pid).and_then(|pid| getpgid(Some(pid)).ok());
-    group(pid).is_some_and(|theirs| group(own) == Some(theirs))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sbpl::{Access, NoImports, Params, Policy, Source};
+    use crate::vocab::{Decision, Operation};
+
+    #[test]
+    fn every_relation_that_holds_decides() {
+        let child_in_group = Relation::new(false, true, true, true);
+        let stranger_in_group = Relation::new(false, false, true, false);
+        let sibling = Relation::new(false, false, true, true);
+        let own = Relation::new(true, false, true, true);
+        let stranger = Relation::new(false, false, false, false);
+        for (filter, expected) in [
+            ("self", [false, false, false, true, false]),
+            ("children", [true, false, false, false, false]),
+            ("pgrp", [true, true, true, true, false]),
+            ("same-sandbox", [true, false, true, true, false]),
+            ("others", [true, true, true, false, true]),
+        ] {
+            let text = format!("(version 1)(deny default)(allow signal (target {filter}))");
+            let policy = Policy::compile(&[Source::new("p.sb", text)], &Params::new(), &NoImports).unwrap();
+            for (relation, allowed) in
+                [&child_in_group, &stranger_in_group, &sibling, &own, &stranger].into_iter().zip(expected)
+            {
+                let target = Target::Process(relation.strongest);
+                let access = Access {
+                    operation: &Operation::new("signal"),
+                    target: Target::Described { target: &target, facts: &relation.facts },
+                };
+                let decision = if allowed { Decision::Allow } else { Decision::Deny };
+                assert_eq!(policy.judge(&access).decision(), Some(decision), "{filter} {relation:?}");
+            }
+        }
+    }
 }

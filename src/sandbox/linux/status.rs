@@ -60,8 +60,9 @@ const NEVER: [&str; 12] = [
 const RACE: &str = "the exec rules cannot be expressed exactly: a racing thread could run another file of the admitted \
                     trees (d2_roots)";
 const NO_LANDLOCK: &str = "without Landlock a racing thread can run any file";
-const SIGNAL: &str = "pidfd_send_signal is refused unless the profile allows signal everywhere; signals between threads of \
-                      one process are not asked about; without landlock_scopes a signal to a group can reach outside";
+const SIGNAL: &str = "a signal to a group is refused as a whole when one member is refused; who joins the group meanwhile, or \
+                      gets a number given out again, is not asked about; nor are signals between threads of one process";
+const UNSCOPED: &str = "without landlock_scopes a process that gets a number given out again may be outside";
 const SOCKETS: &str = "never given: other domains than UNIX, INET, INET6 and, when allowed everywhere, NETLINK";
 
 /// How tightly what a race during exec can run is bounded.
@@ -83,6 +84,7 @@ pub(super) fn operations(
     observe: bool,
     supervised: bool,
     exec_bound: ExecBound,
+    signals_are_scoped: bool,
 ) -> BTreeMap<String, OperationStatus> {
     let mut all = BTreeMap::new();
     let mut note = |name: &str, status: Status, reason: Option<&str>| {
@@ -108,7 +110,8 @@ pub(super) fn operations(
     for name in NEVER {
         note(name, Status::Partly, Some("refused whatever the profile says"));
     }
-    note("signal", Status::Partly, Some(SIGNAL));
+    let signal = if signals_are_scoped { SIGNAL.to_owned() } else { format!("{SIGNAL}; {UNSCOPED}") };
+    note("signal", Status::Partly, Some(&signal));
     note("system-socket", Status::Partly, Some(SOCKETS));
     for name in ["file-ioctl", "file-lock", "file-map-executable"] {
         note(name, Status::NotEnforceable, Some("not decided: works on descriptors the program holds, and runs"));

@@ -31,6 +31,8 @@ pub(super) enum Class {
 pub(super) enum Registers {
     /// Threads pass, namespaces are refused, new processes are judged.
     Clone,
+    /// Who gets a descriptor's signals is looked at.
+    Fcntl,
     /// Terminal injection and inode flags are refused.
     Ioctl,
     /// Changes of who may look into the process are answered without effect.
@@ -116,6 +118,7 @@ pub(super) enum Handler {
     Tgkill,
     RtSigqueueinfo,
     RtTgsigqueueinfo,
+    PidfdSendSignal,
     PidfdOpen,
 }
 
@@ -151,6 +154,7 @@ impl Handler {
             Self::Execve | Self::Execveat => &["process-exec*", "process-exec-interpreter", METADATA],
             Self::Fork => &["process-fork"],
             Self::Kill | Self::Tkill | Self::Tgkill | Self::RtSigqueueinfo | Self::RtTgsigqueueinfo => &["signal"],
+            Self::PidfdSendSignal => &["signal"],
             // Never left to the kernel alone: processes outside the sandbox are refused whatever the profile says.
             Self::PidfdOpen => &[],
         }
@@ -180,7 +184,7 @@ const TABLE: &[(Class, &[&str])] = &[
         "alarm", "arch_prctl", "brk", "cachestat", "capget", "capset", "chdir", "clock_adjtime", "clock_getres",
         "clock_gettime", "clock_nanosleep", "close", "close_range", "copy_file_range", "dup", "dup2", "dup3",
         "epoll_create", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd", "eventfd2",
-        "exit", "exit_group", "adjtimex", "fadvise64", "fallocate", "fchdir", "fcntl", "fdatasync", "flock", "fstat",
+        "exit", "exit_group", "adjtimex", "fadvise64", "fallocate", "fchdir", "fdatasync", "flock", "fstat",
         "fstatfs", "fsync", "ftruncate", "futex", "futex_requeue", "futex_wait", "futex_waitv", "futex_wake",
         "get_mempolicy", "get_robust_list", "get_thread_area", "getcpu", "getcwd", "getdents", "getdents64", "getegid",
         "geteuid", "getgid", "getgroups", "getitimer", "getpeername", "getpgid", "getpgrp", "getpid", "getppid",
@@ -290,13 +294,13 @@ const TABLE: &[(Class, &[&str])] = &[
     (Class::Trap(Handler::Tgkill), &["tgkill"]),
     (Class::Trap(Handler::RtSigqueueinfo), &["rt_sigqueueinfo"]),
     (Class::Trap(Handler::RtTgsigqueueinfo), &["rt_tgsigqueueinfo"]),
-    // The descriptor comes from pidfd_open, which refuses processes outside; the signal scope bounds the rest.
-    (Class::Everywhere(&["signal"]), &["pidfd_send_signal"]),
+    (Class::Trap(Handler::PidfdSendSignal), &["pidfd_send_signal"]),
     (Class::Trap(Handler::PidfdOpen), &["pidfd_open"]),
     (Class::Registers(Registers::ProcessFirst), &[
         "prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler",
     ]),
     (Class::Registers(Registers::Priority), &["setpriority", "ioprio_set"]),
+    (Class::Registers(Registers::Fcntl), &["fcntl"]),
     (Class::Registers(Registers::Ioctl), &["ioctl"]),
     (Class::Registers(Registers::Prctl), &["prctl"]),
     (Class::Registers(Registers::Socket), &["socket"]),

@@ -22,6 +22,8 @@ pub(crate) fn main() {
         [] => std::process::exit(if executed_as().ends_with("evil/run") { 42 } else { 0 }),
         ["exec-in-thread", program] => exec_in_thread(program),
         ["exec-in-threads", count, program] => exec_in_threads(count, program),
+        ["pidfd-kill", pid, signal] => pidfd_kill(pid, signal),
+        ["swap-pidfd", milliseconds] => swap_pidfd(milliseconds),
         ["exec-too-big", count] => exec_too_big(count),
         ["repeat-exec", path, milliseconds] => repeat_exec(path, milliseconds),
         ["mode", mode, path] => make(mode, path),
@@ -265,6 +267,65 @@ fn exec_too_big(count: &str) {
         answers
     };
     println!("{answers} {}", SIGNALS.load(Ordering::Relaxed) > 0);
+}
+
+fn pidfd_of(pid: i32) -> libc::c_long {
+    // SAFETY: takes its arguments by value.
+    unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) }
+}
+
+/// Signals a process by a descriptor; tells result and errno.
+fn pidfd_kill(pid: &str, signal: &str) {
+    let signal: i32 = signal.parse().unwrap();
+    let pidfd = pidfd_of(pid.parse().unwrap());
+    // SAFETY: takes its arguments by value.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, 0, 0) };
+    println!("{result} {}", if result < 0 { errno() } else { 0 });
+}
+
+/// Signals itself by a descriptor that another thread keeps exchanging for one of a child; reports "attempts forbidden
+/// allowed", where forbidden is what the child got.
+fn swap_pidfd(milliseconds: &str) {
+    extern "C" fn arrived(_signal: libc::c_int) {
+        SIGNALS.fetch_add(1, Ordering::Relaxed);
+    }
+    let end = Instant::now() + Duration::from_millis(milliseconds.parse().unwrap());
+    // SAFETY: one shared page for the child's count; the handler only counts; descriptors of this process only.
+    unsafe {
+        let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+        let page = libc::mmap(std::ptr::null_mut(), 4096, prot, flags, -1, 0).cast::<std::sync::atomic::AtomicU64>();
+        libc::signal(libc::SIGUSR1, arrived as extern "C" fn(libc::c_int) as usize);
+        let own = libc::getpid();
+        let child = libc::fork();
+        if child == 0 {
+            while libc::getppid() == own {
+                libc::usleep(1000);
+                (*page).store(SIGNALS.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+            libc::_exit(0);
+        }
+        let (good, bad) = (pidfd_of(own), pidfd_of(child));
+        assert!(good >= 0 && bad >= 0, "{}", std::io::Error::last_os_error());
+        let (good, bad) = (i32::try_from(good).unwrap(), i32::try_from(bad).unwrap());
+        let moving = libc::dup(good);
+        let stop = AtomicBool::new(false);
+        let mut attempts = 0_u64;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    libc::dup2(bad, moving);
+                    libc::dup2(good, moving);
+                }
+            });
+            while Instant::now() < end {
+                attempts += 1;
+                libc::syscall(libc::SYS_pidfd_send_signal, moving, libc::SIGUSR1, 0, 0);
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        libc::usleep(50_000);
+        println!("{attempts} {} {}", (*page).load(Ordering::Relaxed), SIGNALS.load(Ordering::Relaxed));
+    }
 }
 
 /// Executes the same path again and again and reports "attempts forbidden allowed": the programs exit with 1 and 0.

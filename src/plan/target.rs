@@ -1,0 +1,119 @@
+//! What is wrong with a probe's target: its parameters, its form, and what the fixtures hold of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::fixtures::FIXTURES_VARIABLE;
+use crate::base::rel_path::RelPath;
+use crate::fixture::FixtureSet;
+use crate::registry::Probe;
+use crate::registry::check::Sink;
+use crate::vocab::Driver;
+use crate::vocab::target::{self, Endpoint};
+
+/// The fixtures a target is checked against.
+pub(super) enum Ground<'a> {
+    /// The plan names none.
+    None,
+    /// The plan names a set that cannot be read.
+    Unreadable,
+    /// The plan's set.
+    Known(&'a FixtureSet),
+}
+
+/// Names written as `${NAME}` in a target; what has no end counts as one, so that it is refused and not taken as it stands.
+#[must_use]
+pub fn target_parameters(target: &str) -> BTreeSet<&str> {
+    target.split("${").skip(1).map(|rest| rest.split_once('}').map_or(rest, |(name, _)| name)).collect()
+}
+
+/// Replaces `${KEY}` by its value; an unknown key stays as written.
+#[must_use]
+pub fn resolve_target(text: &str, params: &BTreeMap<String, String>) -> String {
+    let mut result = text.to_owned();
+    for (key, value) in params {
+        result = result.replace(&format!("${{{key}}}"), value);
+    }
+    result
+}
+
+/// Checks the target of `probe`, which `driver` is to act on; findings are about `at`.
+pub(super) fn check(probe: &Probe, driver: Option<Driver>, ground: &Ground<'_>, at: &str, sink: &mut Sink<'_>) {
+    let id = &probe.probe_id;
+    let empty = FixtureSet::empty();
+    let set = match ground {
+        Ground::Known(set) => set,
+        Ground::None | Ground::Unreadable => &empty,
+    };
+    let inside = probe.target.strip_prefix(FIXTURES_VARIABLE);
+    if inside.is_some() && matches!(ground, Ground::None) {
+        let message = format!("target of probe {id:?} names {FIXTURES_VARIABLE}, but the plan has no fixtures");
+        sink.error("fixtures-undeclared", at, message);
+        return;
+    }
+    let params = set.sample_parameters();
+    let used = target_parameters(inside.unwrap_or(&probe.target));
+    let unknown = |name: &&&str| !params.contains_key(**name) || **name == "FIXTURES";
+    if let Some(name) = used.iter().find(unknown)
+        && !matches!(ground, Ground::Unreadable)
+    {
+        let ports = params.keys().filter(|key| *key != "FIXTURES").map(|key| format!(", ${{{key}}}"));
+        let known: String = [format!("a leading {FIXTURES_VARIABLE}")].into_iter().chain(ports).collect();
+        let message = format!("target of probe {id:?} holds the unknown variable {name:?}; there is {known}");
+        sink.error("unknown-variable", at, message);
+        return;
+    }
+    let Some(driver) = driver else { return };
+    let resolved = resolve_target(&probe.target, &params);
+    if resolved.contains("${") {
+        return; // what an unreadable set would give is not known
+    }
+    if let Err(error) = target::check(driver, &resolved) {
+        let message =
+            format!("{:?} of probe {id:?} is no target of {:?}: {error}", probe.target, probe.operation.as_str());
+        sink.error("unusable-target", at, message);
+        return;
+    }
+    let tcp = driver == Driver::Connect && matches!(target::endpoint(&resolved), Ok(Endpoint::Tcp(_)));
+    if tcp && used.is_empty() {
+        let message =
+            format!("probe {id:?} connects to {:?}, and nobody knows whether anyone listens there", probe.target);
+        sink.warning("listener-unknown", at, message).help =
+            Some("declare a port of kind tcp_listener in the fixtures, and name it as ${PORT_<name>}".to_owned());
+    }
+    if let (Ground::Known(set), Some(path)) = (ground, inside.and_then(|inside| inside.strip_prefix('/'))) {
+        check_fixture(probe, driver, set, path, at, sink);
+    }
+}
+
+/// What the fixtures hold at `path` beneath their directory, and what the driver needs there.
+fn check_fixture(probe: &Probe, driver: Driver, set: &FixtureSet, path: &str, at: &str, sink: &mut Sink<'_>) {
+    if RelPath::try_from(path).is_err() {
+        return; // a spelling with `..` or doubled slashes is a probe of path handling, not of one fixture
+    }
+    let id = &probe.probe_id;
+    let declared = set.entries.iter().any(|entry| with_parents(entry.path.as_str()).any(|known| known == path));
+    if driver.makes_target() && declared {
+        let message = format!("probe {id:?} creates {path:?}, which the fixtures already hold");
+        sink.warning("fixture-exists", at, message);
+    } else if !driver.makes_target() && !declared {
+        let message = format!("probe {id:?} acts on {path:?}, which the fixtures do not hold");
+        sink.warning("fixture-missing", at, message);
+    }
+}
+
+/// A path and every directory above it: what exists once the path has been made.
+fn with_parents(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(end, _)| &path[..end]).chain([path])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::target_parameters;
+
+    #[test]
+    fn every_parameter_of_a_target_is_seen() {
+        assert_eq!(target_parameters("${FIXTURES}/a${B}").into_iter().collect::<Vec<_>>(), ["B", "FIXTURES"]);
+        assert_eq!(target_parameters("${FIXTURES/a").into_iter().collect::<Vec<_>>(), ["FIXTURES/a"]);
+        assert!(target_parameters("/a$b{c}").is_empty());
+    }
+}

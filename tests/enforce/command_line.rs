@@ -1,0 +1,239 @@
+//! `sandbox run` as somebody uses it: exit statuses, options, what is written where.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use super::support::{Place, each_user};
+
+/// Lets programs of `/usr` run that read nothing else.
+const START: &str = "(version 1)
+(deny default)
+(allow process-fork)
+(allow process-exec* (subpath \"/usr/bin\"))
+(allow file-read-metadata (subpath \"/usr\") (path-ancestors \"$W/x\"))
+";
+
+/// Runs the command line as it stands, with `$W` for the working directory.
+fn runtime(place: &Place, words: &[&str]) -> Output {
+    let mut command = place.guarded();
+    command.arg(place.fake().replace("/fake", "/runtime")).args(["sandbox", "run"]);
+    command.args(words.iter().map(|word| word.replace("$W", place.root().to_str().unwrap())));
+    command.env("MARK", "handed on").output().unwrap()
+}
+
+fn profile(place: &Place, name: &str, text: &str) -> String {
+    place.file(name, &text.replace("$W", place.root().to_str().unwrap()))
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn denials(place: &Place, name: &str) -> Vec<Value> {
+    place.text(name).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn our_own_failures_are_125_and_nothing_runs() {
+    each_user(|place| {
+        profile(place, "good.sb", START);
+        profile(place, "typo.sb", "(version 1)\n(deny default)\n (alow file-read*)\n");
+        let touch = ["--", "touch", "$W/ran"];
+        for (options, named) in [
+            (&["--profile", "$W/missing.sb"][..], "missing.sb"),
+            (&["--profile", "$W/typo.sb"], "typo.sb:3:3"),
+            (&["--profile", "$W/good.sb", "--overlay", "no-such.sb"], "no-such.sb"),
+            (&["--profile", "$W/good.sb", "--overlay", "$W/typo.sb"], "typo.sb:3:3"),
+            (&["--profile", "$W/good.sb", "--denials", "$W/no/denials"], "no/denials"),
+            (&["--profile", "$W/good.sb", "--report", "$W"], "area"),
+        ] {
+            let output = runtime(place, &[options, &touch].concat());
+            assert_eq!(output.status.code(), Some(125), "{options:?}: {output:?}");
+            assert!(stderr(&output).contains(named), "{options:?}: {}", stderr(&output));
+            assert!(!place.exists("ran"), "{options:?}");
+        }
+        // The twin: the same command under a profile for it.
+        profile(place, "all.sb", "(version 1)(allow default)");
+        let output = runtime(place, &[&["--profile", "$W/all.sb"][..], &touch].concat());
+        assert!(output.status.success() && place.exists("ran"), "{output:?}");
+    });
+}
+
+#[test]
+fn a_wrong_command_line_is_usage() {
+    each_user(|place| {
+        profile(place, "good.sb", START);
+        for words in
+            [&["--profile", "$W/good.sb"][..], &["--", "true"], &["--profile", "$W/good.sb", "--no-such", "true"]]
+        {
+            let output = runtime(place, words);
+            assert_eq!(output.status.code(), Some(2), "{words:?}: {output:?}");
+            assert!(stderr(&output).contains("Usage"), "{words:?}: {}", stderr(&output));
+        }
+    });
+}
+
+#[test]
+fn the_commands_end_is_ours() {
+    each_user(|place| {
+        profile(place, "good.sb", &format!("{START}(allow signal (target self))"));
+        let run = |words: &[&str]| {
+            let start = ["--profile", "$W/good.sb", "--overlay", "linux-base.sb"];
+            runtime(place, &[&start, words].concat()).status.code().unwrap()
+        };
+        assert_eq!(run(&["--", "true"]), 0);
+        assert_eq!(run(&["true"]), 0);
+        assert_eq!(run(&["sh", "-c", "exit 3", "--overlay"]), 3);
+        for status in [1, 2, 125, 255] {
+            assert_eq!(run(&["sh", "-c", &format!("exit {status}")]), status);
+        }
+        for (signal, number) in [("HUP", 1), ("ABRT", 6), ("KILL", 9), ("SEGV", 11), ("TERM", 15)] {
+            assert_eq!(run(&["sh", "-c", &format!("kill -{signal} $$")]), 128 + number, "{signal}");
+        }
+        assert_eq!(run(&["no-such-program"]), 127);
+        assert_eq!(run(&["/usr/share"]), 126);
+        assert_eq!(run(&["/etc/passwd"]), 126);
+    });
+}
+
+#[test]
+fn a_command_that_was_refused_says_by_what() {
+    each_user(|place| {
+        profile(place, "good.sb", START);
+        profile(place, "none.sb", "(version 1)\n(deny default)\n");
+        let output = runtime(place, &["--profile", "$W/none.sb", "--overlay", "linux-base.sb", "true"]);
+        assert_eq!(output.status.code(), Some(126));
+        let text = stderr(&output);
+        for part in ["cannot execute true", "process-exec* on /usr/bin/true", "none.sb:2"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    });
+}
+
+#[test]
+fn input_arguments_environment_and_directory_are_handed_on() {
+    each_user(|place| {
+        profile(place, "good.sb", START);
+        let text = place.file("input", "typed\n");
+        let mut command = place.guarded();
+        command.arg(place.fake().replace("/fake", "/runtime"));
+        command.args(["sandbox", "run", "--overlay", "linux-base.sb", "--profile", "good.sb", "--"]);
+        command.args([
+            "sh",
+            "-c",
+            "read line; echo \"$line|$1|$2|$MARK|$(pwd)\"; echo aside >&2",
+            "-",
+            "--report",
+            "a b",
+        ]);
+        let output = command.env("MARK", "kept").stdin(std::fs::File::open(text).unwrap()).output().unwrap();
+        let expected = format!("typed|--report|a b|kept|{}\n", place.root().display());
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{output:?}");
+        assert_eq!(stderr(&output), "aside\n");
+    });
+}
+
+#[test]
+fn parameters_reach_the_profile() {
+    each_user(|place| {
+        place.directory("one");
+        let file = place.file("one/a", "text");
+        profile(place, "good.sb", &format!("{START}(allow file-read-data (subpath (param \"DIR\")))\n"));
+        let read = |options: &[&str]| {
+            let start = ["--profile", "$W/good.sb", "--overlay", "linux-base.sb", "--denials", "$W/denials"];
+            let output = runtime(place, &[&start, options, &["--", "cat", "$W/one/a"]].concat());
+            (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+        };
+        assert_eq!(read(&["-D", "DIR=$W/one"]), (Some(0), "text".to_owned()));
+        assert_eq!(denials(place, "denials"), Vec::<Value>::new());
+        assert_eq!(read(&["-D", "DIR=$W/other"]), (Some(1), String::new()));
+        let found = denials(place, "denials");
+        assert!(
+            found.iter().any(|denial| denial["operation"] == "file-read-data" && denial["target"] == file.as_str())
+        );
+        // Without a value the parameter is #f, which is no path.
+        assert_eq!(read(&[]).0, Some(125));
+    });
+}
+
+#[test]
+fn overlays_come_after_the_profile_in_the_order_given() {
+    each_user(|place| {
+        let file = place.file("a", "text");
+        let allow = "(allow file-read-data (literal \"$W/a\"))\n";
+        let deny = "; takes it away again\n(deny file-read-data (literal \"$W/a\"))\n";
+        profile(place, "plain.sb", START);
+        profile(place, "given.sb", &format!("{START}{allow}"));
+        profile(place, "allow.sb", allow);
+        profile(place, "deny.sb", deny);
+        let read = |profile: &str, overlays: &[&str]| {
+            let mut words = vec!["--denials", "$W/denials", "--profile", profile, "--overlay", "linux-base.sb"];
+            words.extend(overlays.iter().flat_map(|overlay| ["--overlay", overlay]));
+            words.extend(["--", "cat", "$W/a"]);
+            let output = runtime(place, &words);
+            let rules: Vec<String> = denials(place, "denials")
+                .iter()
+                .filter(|denial| denial["target"] == file.as_str())
+                .map(|denial| denial["rule"].as_str().unwrap().to_owned())
+                .collect();
+            (output.status.success(), rules)
+        };
+        let (allowed, denied) =
+            ((true, vec![]), |rule: &str| (false, vec![format!("{}/{rule}", place.root().display())]));
+        assert_eq!(read("$W/plain.sb", &[]), denied("plain.sb:2"));
+        assert_eq!(read("$W/given.sb", &[]), allowed);
+        assert_eq!(read("$W/plain.sb", &["$W/allow.sb"]), allowed);
+        assert_eq!(read("$W/given.sb", &["$W/deny.sb"]), denied("deny.sb:2"));
+        assert_eq!(read("$W/given.sb", &["$W/allow.sb", "$W/deny.sb"]), denied("deny.sb:2"));
+        assert_eq!(read("$W/given.sb", &["$W/deny.sb", "$W/allow.sb"]), allowed);
+    });
+}
+
+#[test]
+fn denials_and_report_are_written_however_the_command_ends() {
+    each_user(|place| {
+        let file = place.file("a", "text");
+        profile(place, "good.sb", &format!("{START}(allow signal (target self))"));
+        for (script, status) in [
+            ("cat $W/a; cat $W/a; exit 0", 0),
+            ("cat $W/a; cat $W/a; exit 7", 7),
+            ("cat $W/a; cat $W/a; kill -KILL $$", 137),
+        ] {
+            place.file("denials", "an old line that does not stay\n");
+            place.file("report", &"x".repeat(100_000));
+            let options = [
+                "--profile",
+                "$W/good.sb",
+                "--overlay",
+                "linux-base.sb",
+                "--denials",
+                "$W/denials",
+                "--report",
+                "$W/report",
+            ];
+            let output = runtime(place, &[&options[..], &["sh", "-c", script]].concat());
+            assert_eq!(output.status.code(), Some(status), "{script}");
+            let found = denials(place, "denials");
+            let about: Vec<_> = found.iter().filter(|denial| denial["target"] == file.as_str()).collect();
+            assert_eq!(about.len(), 2, "one for each process: {found:#?}");
+            for denial in about {
+                assert_eq!(denial["operation"], "file-read-data");
+                assert_eq!((&denial["process"], &denial["count"]), (&"cat".into(), &1.into()));
+                assert!(denial["rule"].as_str().unwrap().ends_with("good.sb:2"));
+                assert!(denial["pid"].as_i64().unwrap() > 1);
+                let (first, last) =
+                    (denial["first_at_unix_s"].as_f64().unwrap(), denial["last_at_unix_s"].as_f64().unwrap());
+                assert!(first > 1e9 && last >= first);
+            }
+            let report: Value = serde_json::from_str(&place.text("report").unwrap()).unwrap();
+            assert_eq!(report["observe"], false);
+            assert_eq!(report["operations"]["file-read-data"]["status"], "enforced");
+        }
+        // A command that does not exist was never confined: there is nothing to report.
+        let options =
+            ["--profile", "$W/good.sb", "--denials", "$W/denials", "--report", "$W/report", "no-such-program"];
+        assert_eq!(runtime(place, &options).status.code(), Some(127));
+        assert_eq!((place.text("denials").as_deref(), place.text("report").as_deref()), (Some(""), Some("")));
+    });
+}

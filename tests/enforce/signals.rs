@@ -1,0 +1,110 @@
+//! Signals by the relation of who gets them: itself, children, group, the same sandbox, others.
+
+use super::support::{Place, Ran, each_user};
+
+fn shell(place: &Place, targets: &[&str], script: &str) -> Ran {
+    let rules: String = targets.iter().map(|target| format!("(allow signal (target {target}))")).collect();
+    let script = script.replace("$FAKE", &place.fake());
+    place.run(&rules, &["sh", "-c", &script]).good()
+}
+
+/// Whether any refusal of a signal to the process whose number the script printed was recorded.
+fn refused(ran: &Ran, pid: &str) -> bool {
+    ran.denied("signal", &format!("process {pid}"))
+}
+
+#[test]
+fn one_process_is_judged_by_what_it_is_to_the_caller() {
+    each_user(|place| {
+        // A child; then a sibling, seen from a second shell.
+        let child = "sleep 9 & kill -9 $! 2> /dev/null && echo $! sent || echo $! refused";
+        let sibling = "sleep 9 & sh -c \"kill -9 $! 2> /dev/null && echo $! sent || echo $! refused\"";
+        let itself = "kill -WINCH $$ 2> /dev/null && echo $$ sent || echo $$ refused";
+        for (script, target, sent) in [
+            (itself, "self", true),
+            (itself, "pgrp", true),
+            (itself, "same-sandbox", true),
+            (itself, "children", false),
+            (itself, "others", false),
+            (child, "children", true),
+            (child, "others", true),
+            (child, "same-sandbox", true),
+            (child, "pgrp", true),
+            (child, "self", false),
+            (sibling, "same-sandbox", true),
+            (sibling, "pgrp", true),
+            (sibling, "others", true),
+            (sibling, "children", false),
+            (sibling, "self", false),
+        ] {
+            let ran = shell(place, &[target], script);
+            let (pid, outcome) = ran.stdout.trim().split_once(' ').unwrap();
+            assert_eq!(outcome, if sent { "sent" } else { "refused" }, "{target}: {script} {ran:#?}");
+            assert_eq!(refused(&ran, pid), !sent, "{ran:#?}");
+        }
+    });
+}
+
+#[test]
+fn a_group_gets_what_every_member_may_get() {
+    each_user(|place| {
+        // Everything of the tree shares one group here, and that group has members outside.
+        let group = "read -r pid name state parent group rest < /proc/$$/stat; kill -USR1 -$group";
+        for kill in ["kill -USR1 0", "kill -USR1 -1", group] {
+            // A signal to everything leaves its sender out.
+            let everything = kill.ends_with("-1");
+            let script =
+                format!("trap '' USR1; sleep 9 & {kill} 2> /dev/null && echo sent || echo refused; kill -9 $!; :");
+            let run = |targets: &str| {
+                let rules = format!("(allow file-read* (subpath \"/proc\")){targets}");
+                place.run(&rules, &["sh", "-c", &script]).good()
+            };
+            let own = "(allow signal (target self))";
+            let ran = run(own);
+            assert_eq!(ran.stdout, "refused\n", "{kill}: {ran:#?}");
+            assert!(ran.denied_any("signal"));
+            let children = "(allow signal (target children))";
+            assert_eq!(run(children).stdout, if everything { "sent\n" } else { "refused\n" }, "{kill}");
+            assert_eq!(run(&format!("{own}{children}")).stdout, "sent\n", "{kill}");
+            assert_eq!(run("(allow signal (target same-sandbox))").stdout, "sent\n", "{kill}");
+        }
+    });
+}
+
+#[test]
+fn a_descriptor_of_a_process_is_judged_like_its_number() {
+    each_user(|place| {
+        let script = "sleep 9 & $FAKE pidfd-kill $! 15; kill -9 $! 2> /dev/null; wait $!; echo $? $!";
+        let ran = shell(place, &["children"], script);
+        let (answer, rest) = ran.stdout.split_once('\n').unwrap();
+        let (status, pid) = rest.trim().split_once(' ').unwrap();
+        assert_eq!((answer, status), ("-1 1", "137"), "{ran:#?}");
+        assert!(refused(&ran, pid), "{ran:#?}");
+        let ran = shell(place, &["same-sandbox"], script);
+        assert!(ran.stdout.starts_with("0 0\n143 "), "{ran:#?}");
+    });
+}
+
+#[test]
+fn a_descriptor_of_a_process_swapped_during_the_call_wins_nothing() {
+    each_user(|place| {
+        let numbers = |targets: &[&str]| {
+            let ran = shell(place, targets, "exec $FAKE swap-pidfd 800");
+            let numbers: Vec<u64> = ran.stdout.split_whitespace().map(|number| number.parse().unwrap()).collect();
+            (numbers[0], numbers[1], numbers[2])
+        };
+        let (attempts, wins, passes) = numbers(&["self"]);
+        println!("pidfd: {attempts} attempts, {wins} forbidden, {passes} allowed");
+        assert!(wins == 0 && passes > 0, "{wins} of {attempts}, {passes} allowed");
+        assert!(numbers(&["self", "children"]).1 > 0, "the test cannot see a hole");
+    });
+}
+
+#[test]
+fn owners_of_descriptors_get_signals_too() {
+    each_user(|place| {
+        let script = format!("sleep 9 & $FAKE call {} 0 8 $!; kill -9 $! 2> /dev/null; true", libc::SYS_fcntl);
+        assert_eq!(shell(place, &["children"], &script).stdout, "-1 1\n");
+        assert_eq!(shell(place, &["same-sandbox"], &script).stdout, "0 0\n");
+    });
+}
