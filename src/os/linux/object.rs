@@ -9,6 +9,8 @@ use rustix::io::Errno;
 
 use super::checked;
 
+/// Bytes of the kernel's `struct stat`.
+pub const STAT_SIZE: usize = size_of::<libc::stat>();
 /// Bytes of the kernel's `struct statx`.
 pub const STATX_SIZE: usize = 256;
 
@@ -16,12 +18,19 @@ pub const STATX_SIZE: usize = 256;
 ///
 /// # Errors
 /// The system's answer.
-pub fn stat(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
-    let mut buffer = vec![0_u8; size_of::<libc::stat>()];
-    // SAFETY: the buffer has the size of the structure the kernel writes; the path is a NUL-terminated empty string.
-    checked(unsafe {
-        libc::syscall(libc::SYS_newfstatat, fd.as_raw_fd(), c"".as_ptr(), buffer.as_mut_ptr(), libc::AT_EMPTY_PATH)
-    })?;
+pub fn stat(fd: BorrowedFd<'_>) -> Result<[u8; STAT_SIZE], Errno> {
+    stat_at(fd, c"")
+}
+
+/// As [`stat`] for what `name` leads to, seen from `fd`; an empty name is the object itself.
+///
+/// # Errors
+/// The system's answer.
+pub fn stat_at(fd: BorrowedFd<'_>, name: &CStr) -> Result<[u8; STAT_SIZE], Errno> {
+    let mut buffer = [0_u8; STAT_SIZE];
+    let (fd, flags) = (fd.as_raw_fd(), libc::AT_EMPTY_PATH);
+    // SAFETY: the buffer has the size of the structure the kernel writes; the name is NUL-terminated.
+    checked(unsafe { libc::syscall(libc::SYS_newfstatat, fd, name.as_ptr(), buffer.as_mut_ptr(), flags) })?;
     Ok(buffer)
 }
 
@@ -29,11 +38,21 @@ pub fn stat(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
 ///
 /// # Errors
 /// The system's answer.
-pub fn statx(fd: BorrowedFd<'_>, flags: i32, mask: u32) -> Result<Vec<u8>, Errno> {
-    let mut buffer = vec![0_u8; STATX_SIZE];
+pub fn statx(fd: BorrowedFd<'_>, flags: i32, mask: u32) -> Result<[u8; STATX_SIZE], Errno> {
+    statx_at(fd, c"", flags, mask)
+}
+
+/// As [`statx`] for what `name` leads to, seen from `fd`; an empty name is the object itself.
+///
+/// # Errors
+/// The system's answer.
+pub fn statx_at(fd: BorrowedFd<'_>, name: &CStr, flags: i32, mask: u32) -> Result<[u8; STATX_SIZE], Errno> {
+    let mut buffer = [0_u8; STATX_SIZE];
     let flags = (flags & libc::AT_STATX_SYNC_TYPE) | libc::AT_EMPTY_PATH;
-    // SAFETY: the buffer has the size of the structure the kernel writes; the path is a NUL-terminated empty string.
-    checked(unsafe { libc::syscall(libc::SYS_statx, fd.as_raw_fd(), c"".as_ptr(), flags, mask, buffer.as_mut_ptr()) })?;
+    // SAFETY: the buffer has the size of the structure the kernel writes; the name is NUL-terminated.
+    checked(unsafe {
+        libc::syscall(libc::SYS_statx, fd.as_raw_fd(), name.as_ptr(), flags, mask, buffer.as_mut_ptr())
+    })?;
     Ok(buffer)
 }
 

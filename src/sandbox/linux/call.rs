@@ -28,8 +28,6 @@ pub(super) struct Shared<'s> {
     pub(super) listener: &'s Listener,
     pub(super) processes: &'s Processes,
     pub(super) records: &'s Records,
-    /// Processors of the machine.
-    pub(super) processors: usize,
     /// Mounts of procfs elsewhere than at `/proc`: never entered, because their per-process files cannot be told apart.
     pub(super) foreign_proc: &'s [Vec<u8>],
     /// Paths of unix sockets bound in the tree.

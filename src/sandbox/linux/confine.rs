@@ -336,7 +336,6 @@ fn supervise(
                 listener: &listener,
                 processes: &processes,
                 records: &records,
-                processors: std::thread::available_parallelism().map_or(1, usize::from),
                 foreign_proc: &plan.foreign_proc,
                 bound: &bound,
                 waits: &waits,
