@@ -387,4 +387,29 @@ pub(super) mod tests {
         let row = row(Decision::Deny, seen);
         assert_eq!((row.actual, row.undecided.as_deref()), (None, Some("extension")));
     }
+
+    #[test]
+    fn a_signal_is_judged_by_the_process_it_was_sent_to() {
+        let sent_to = |pid: i32| {
+            let mut sent = effect(1);
+            sent.as_mut().unwrap().details.insert(SIGNALLED.into(), json!(pid));
+            sent
+        };
+        let to = |target: &str| DecisionRecord { target: target.into(), ..record("signal", Decision::Deny) };
+        for (intended, records, own) in [
+            (SELF_PROCESS, vec![to("process 1")], Some(0)),
+            (SELF_PROCESS, vec![to("process 2")], None),
+            (MADE_PROCESS, vec![to("process 1"), to("process 7")], Some(1)),
+            (MADE_PROCESS, vec![to("process 8"), to("group 7")], None),
+            ("process 5", vec![to("process 5")], Some(0)),
+            ("process 5", vec![to("process 55")], None),
+        ] {
+            let facts = ProbeFacts { intended_target: Some(intended.into()), ..probe("signal", Decision::Deny) };
+            let seen = Observation { effect: sent_to(7), records, ..Observation::default() };
+            assert_eq!(classify(&facts, seen, &runner()).own_record, own, "{intended}");
+        }
+        let facts = ProbeFacts { intended_target: Some(MADE_PROCESS.into()), ..probe("signal", Decision::Deny) };
+        let seen = Observation { effect: sent_to(1), records: vec![to("process 1")], ..Observation::default() };
+        assert_eq!(classify(&facts, seen, &runner()).own_record, None, "itself is not one it made");
+    }
 }
