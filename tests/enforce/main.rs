@@ -11,6 +11,7 @@ mod command_line;
 mod exec_stop;
 mod files;
 mod lifetime;
+mod network;
 mod paths;
 mod processes;
 mod records;

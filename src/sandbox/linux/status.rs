@@ -7,7 +7,7 @@ use crate::sbpl::Policy;
 use crate::vocab::{Decision, Operation};
 
 /// Decided one by one, and the decision applied.
-const DECIDED: [&str; 19] = [
+const DECIDED: [&str; 21] = [
     "file-link",
     "file-mknod",
     "file-read-data",
@@ -24,21 +24,20 @@ const DECIDED: [&str; 19] = [
     "ipc-sysv-msg",
     "ipc-sysv-sem",
     "ipc-sysv-shm",
+    "network-bind",
+    "network-outbound",
     "process-exec*",
     "process-exec-interpreter",
     "process-fork",
 ];
 
 /// Run when the profile allows them everywhere, refused otherwise.
-const ALL_OR_NOTHING: [&str; 8] = [
+const ALL_OR_NOTHING: [&str; 5] = [
     "file-write-flags",
     "ipc-posix-shm-read-data",
     "ipc-posix-shm-write-create",
     "ipc-posix-shm-write-data",
     "ipc-posix-shm-write-unlink",
-    "network-bind",
-    "network-inbound",
-    "network-outbound",
 ];
 
 /// Refused whatever the profile says.
@@ -60,10 +59,12 @@ const NEVER: [&str; 12] = [
 const RACE: &str = "the exec rules cannot be expressed exactly: a racing thread could run another file of the admitted \
                     trees (d2_roots)";
 const NO_LANDLOCK: &str = "without Landlock a racing thread can run any file";
+const SOCKETS: &str = "never given: other domains than UNIX, INET, INET6 and NETLINK; raw sockets; MPTCP, SCTP and other \
+                       stream protocols than TCP";
+const INBOUND: &str = "decided when a socket listens; datagrams that arrive at a bound socket are not asked about";
 const SIGNAL: &str = "a signal to a group is refused as a whole when one member is refused; who joins the group meanwhile, or \
                       gets a number given out again, is not asked about; nor are signals between threads of one process";
 const UNSCOPED: &str = "without landlock_scopes a process that gets a number given out again may be outside";
-const SOCKETS: &str = "never given: other domains than UNIX, INET, INET6 and, when allowed everywhere, NETLINK";
 
 /// How tightly what a race during exec can run is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +114,7 @@ pub(super) fn operations(
     let signal = if signals_are_scoped { SIGNAL.to_owned() } else { format!("{SIGNAL}; {UNSCOPED}") };
     note("signal", Status::Partly, Some(&signal));
     note("system-socket", Status::Partly, Some(SOCKETS));
+    note("network-inbound", Status::Partly, Some(INBOUND));
     for name in ["file-ioctl", "file-lock", "file-map-executable"] {
         note(name, Status::NotEnforceable, Some("not decided: works on descriptors the program holds, and runs"));
     }
