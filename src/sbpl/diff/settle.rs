@@ -31,7 +31,7 @@ pub(super) fn access(query: &Query, assumed: &[Assumption<'_>]) -> Option<Query>
         let new = match own.filter()? {
             Filter::Opaque(opaque) => {
                 let attribute = holdings::asked(opaque)?.attribute;
-                once(&mut names, attribute).then(|| held(attribute, assumed)).unwrap_or_default()
+                if once(&mut names, attribute) { held(attribute, assumed) } else { Vec::new() }
             }
             Filter::VnodeType(_) if !std::mem::replace(&mut types, true) => vec![vnode_type(assumed)?],
             Filter::FileMode(_) if !std::mem::replace(&mut modes, true) => vec![file_mode(assumed)?],
