@@ -586,6 +586,44 @@ fn a_socket_swapped_during_a_call_wins_nothing() {
 }
 
 #[test]
+fn the_inner_domain_alone_lets_no_connection_through() {
+    each_user(|place| {
+        let server = Server::tcp("127.0.0.1:0", "A");
+        let peer = format!("tcp:127.0.0.1:{}", server.port);
+        let rules = outbound(&format!("(remote tcp \"localhost:{}\")", server.port));
+        let without = |layers: &[&str]| {
+            let options: Vec<&str> = layers.iter().flat_map(|layer| ["--without-layer", layer]).collect();
+            let place = Place::new(place.user).with(&options);
+            [["connect", &peer], ["bind", "tcp:127.0.0.1:0"]].map(|words| answer(&net(&place, &rules, &words)).0)
+        };
+        // Nobody performs calls on behalf then, and the program itself may reach no port.
+        assert_eq!(without(&["seccomp_notify"]), [libc::EACCES; 2]);
+        assert_eq!(server.reached(), 0);
+        assert_eq!(without(&["seccomp_notify", "landlock"]), [0; 2]);
+        assert_eq!(server.reached(), 1);
+    });
+}
+
+#[test]
+fn a_datagram_socket_that_is_handed_in_is_watched() {
+    each_user(|place| {
+        let server = Server::udp("127.0.0.1:0");
+        let to = format!("udp:127.0.0.1:{}", server.port);
+        let run = |rules: &str| {
+            let handed = std::os::fd::OwnedFd::from(UdpSocket::bind("127.0.0.1:0").unwrap());
+            let mut command = place.command(rules, &[&place.fake(), "net", "handed", &to]);
+            place.ran(&command.stdin(handed).output().unwrap()).good()
+        };
+        // No rule names datagrams, so none can be made; this one is there.
+        let denied = run("(allow network-outbound (remote tcp))");
+        assert!(answer(&denied).0 == libc::EPERM && denied.denied("network-outbound", &to), "{denied:#?}");
+        assert_eq!(server.reached(), 0);
+        assert_eq!(answer(&run("(allow network-outbound (remote udp))")).0, 0);
+        assert_eq!(server.reached(), 1);
+    });
+}
+
+#[test]
 fn the_report_says_how_far() {
     each_user(|place| {
         let ran = place.run("(allow network-outbound (remote ip \"localhost:80\"))", &["true"]).good();

@@ -132,8 +132,13 @@ impl<'s> Call<'s> {
         if self.shared.listener.is_waiting(self.notification.id) { Ok(()) } else { Err(Errno::INTR) }
     }
 
-    /// Decides one access on a path and notes the decision. `object` tells type and mode if the profile asks for them.
-    pub(super) fn allowed(&mut self, operation: &'static str, path: &[u8], object: Option<BorrowedFd<'_>>) -> bool {
+    /// [`Call::allowed`] without regard to other words that a profile may have for the file.
+    pub(super) fn allowed_as_file(
+        &mut self,
+        operation: &'static str,
+        path: &[u8],
+        object: Option<BorrowedFd<'_>>,
+    ) -> bool {
         let name = Operation::new(operation);
         let bare = Target::Path { path, vnode_type: None, mode: None };
         let mut judgement = self.shared.policy.judge(&Access { operation: &name, target: bare });
@@ -147,9 +152,13 @@ impl<'s> Call<'s> {
         self.note(operation, &judgement, || target_text(path))
     }
 
-    /// As [`Call::allowed`] for something whose type is known without looking: a link met on the way, or an entry that is
-    /// to be made.
-    pub(super) fn allowed_of_type(&mut self, operation: &'static str, path: &[u8], vnode_type: VnodeType) -> bool {
+    /// As [`Call::allowed_as_file`] for something whose type is known without looking.
+    pub(super) fn allowed_as_file_of_type(
+        &mut self,
+        operation: &'static str,
+        path: &[u8],
+        vnode_type: VnodeType,
+    ) -> bool {
         let name = Operation::new(operation);
         let target = Target::Path { path, vnode_type: Some(vnode_type), mode: None };
         let judgement = self.shared.policy.judge(&Access { operation: &name, target });

@@ -73,6 +73,7 @@ struct Plan<'p> {
     domains: Option<(Domain, Domain)>,
     exec_bound: ExecBound,
     signals_are_scoped: bool,
+    alone: LeftAlone,
     foreign_proc: Vec<Vec<u8>>,
 }
 
@@ -201,7 +202,7 @@ fn plan<'p>(job: &Job<'_>, policy: &'p Policy, offered: &crate::sandbox::Layers)
     };
     let foreign_proc = mounts::foreign_proc().map_err(set_up("read the list of mounts"))?;
     let signals_are_scoped = domains.is_some() && offered.has(SIGNAL_SCOPE);
-    Ok(Plan { policy, program, domains, exec_bound, signals_are_scoped, foreign_proc })
+    Ok(Plan { policy, program, domains, exec_bound, signals_are_scoped, alone, foreign_proc })
 }
 
 fn report(
@@ -214,8 +215,14 @@ fn report(
         Some((d1, d2)) => (Some(d1), Some(d2)),
         None => (None, None),
     };
-    let operations =
-        status::operations(plan.policy, job.observe, plan.program.is_some(), plan.exec_bound, plan.signals_are_scoped);
+    let operations = status::operations(
+        plan.policy,
+        job.observe,
+        plan.program.is_some(),
+        plan.exec_bound,
+        plan.signals_are_scoped,
+        plan.alone,
+    );
     EnforcementReport {
         platform: format!("linux-{}", std::env::consts::ARCH),
         layers,

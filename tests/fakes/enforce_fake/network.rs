@@ -35,6 +35,7 @@ pub(crate) fn main(words: &[&str]) {
         ["fastopen", peer] => datagram(peer, Way::FastOpen),
         ["rights", peer, path] => rights(peer, path),
         ["long", peer, length] => long(peer, length),
+        ["handed", peer] => handed(peer),
         ["gone", peer, how] => gone(peer, how),
         ["option", level, option] => set_option(level, option),
         ["flip", allowed, forbidden, milliseconds] => flip(allowed, forbidden, milliseconds),
@@ -198,6 +199,14 @@ fn datagram(peer: &str, way: Way) -> Result<String, Errno> {
         Way::FastOpen => sendto(&socket, b"qr", fast, &address)?,
     };
     Ok(format!("{sent} {}", if peer.starts_with("udp") { answer(&socket)? } else { String::new() }))
+}
+
+/// Sends through the socket that is the standard input.
+fn handed(peer: &str) -> Result<String, Errno> {
+    let (address, parts) = (peer.strip_prefix("udp:").unwrap().parse::<SocketAddr>().unwrap(), [IoSlice::new(b"q")]);
+    let mut control = SendAncillaryBuffer::default();
+    sendmsg_addr(std::io::stdin(), &address, &parts, &mut control, SendFlags::empty())?;
+    Ok(String::new())
 }
 
 /// Hands an open file to the peer, which tells its content.
