@@ -17,6 +17,7 @@ pub const FILES: &[(&str, &str)] = &shipped![
     "plans/linux-baseline/sb/deny_default_reader.sb",
     "plans/linux-baseline/sb/exec_scoped.sb",
     "plans/linux-baseline/sb/fork_without_exec.sb",
+    "plans/linux-baseline/sb/settings.sb",
     "plans/linux-baseline/sb/shared_memory.sb",
     "plans/linux-baseline/sb/signals.sb",
     "plans/linux-baseline/sb/write_scoped.sb",

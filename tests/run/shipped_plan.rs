@@ -58,6 +58,7 @@ fn every_operation_has_both_twins(results: &Value) {
         "file-write-unlink",
         "process-exec",
         "process-fork",
+        "sysctl-read",
         "file-test-existence",
         "file-read-xattr",
         "file-write-mode",
