@@ -52,6 +52,9 @@ pub struct Opaque {
     pub arguments: String,
     /// What it depends on, as a lower-case fragment.
     pub reason: String,
+    /// Which evaluation of the arguments this is, where their text does not say what they mean: two with equal texts
+    /// may then differ. `None` where equal texts mean the same.
+    pub evaluation: Option<String>,
 }
 
 /// Relations the `target` filter names.

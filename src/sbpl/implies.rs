@@ -245,7 +245,7 @@ fn relation_implies(inner: TargetRelation, outer: TargetRelation) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sbpl::{NoImports, Params, Policy, Source};
+    use crate::sbpl::{AbsentParams, NoImports, Params, Policy, Source};
 
     fn filter(text: &str) -> Filter {
         let text = format!("(version 1)\n(allow file-read* network-outbound mach-lookup {text})");
@@ -286,6 +286,38 @@ mod tests {
         }
         assert!(implies(Some(&filter("(uid 1)")), None));
         assert!(!implies(None, Some(&filter("(uid 1)"))));
+    }
+
+    #[test]
+    fn undecided_conditions_are_the_same_only_when_their_texts_say_all() {
+        let last_two = |text: &str| {
+            let text = format!("(version 1)\n{text}");
+            let params = Params::new();
+            let sources = [Source::new("t.sb", text)];
+            let policy = Policy::compile_with(&sources, &params, AbsentParams::Unknown, &NoImports).unwrap();
+            let rules = policy.rules();
+            let [one, two] = rules.last_chunk().unwrap();
+            implies(one.filter.as_ref(), two.filter.as_ref())
+        };
+        for (text, expected) in [
+            ("(if (param \"A\") (allow signal))(if (param \"A\") (allow signal))", true),
+            ("(if (param \"A\") (allow signal))(if (param \"B\") (allow signal))", false),
+            ("(allow signal (literal (param \"A\")))(allow signal (literal (param \"A\")))", true),
+            // One text, two values.
+            ("(define (f k) (allow file-read* (literal (string-append (param \"A\") k))))(f \"/1\")(f \"/2\")", false),
+            ("(define (f k) (if (string=? (param \"A\") k) (allow signal)))(f \"1\")(f \"2\")", false),
+            ("(define (f k) (with-filter (literal k) (allow file-read*)))(f (param \"A\"))(f (param \"B\"))", false),
+            ("(define (f k) (allow file-read* (require-not (subpath k))))(f (param \"A\"))(f (param \"B\"))", false),
+            (
+                "(define x (param \"A\"))(allow file-read* (literal x))(set! x (param \"B\"))(allow file-read* (literal x))",
+                false,
+            ),
+            // One text, one value each time.
+            ("(for-each (lambda (k) (allow file-read* (extension k))) '(\"a\" \"b\"))", false),
+            ("(for-each (lambda (k) (allow file-read* (extension k))) '(\"a\" \"a\"))", true),
+        ] {
+            assert_eq!(last_two(text), expected, "{text}");
+        }
     }
 
     #[test]

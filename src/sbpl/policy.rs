@@ -461,6 +461,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_name_outside_of_the_table_keeps_its_table_within_a_bound() {
+        let text = "(version 1)\n(deny default)\n(allow file-red* (subpath \"/a\"))\n";
+        let policy = Policy::compile(&[Source::new("p.sb", text)], &Params::new(), &NoImports).unwrap();
+        let steps = |name: &str| policy.other_table(&Operation::new(name)).steps.len();
+        let address = |name: &str| Arc::as_ptr(&policy.other_table(&Operation::new(name)));
+        assert_eq!((steps("file-red-data"), steps("other-name")), (2, 1));
+        assert_eq!(address("file-red-data"), address("file-red-data"));
+        (0..2 * MAX_OTHER_TABLES).for_each(|number| assert_eq!(steps(&format!("name-{number}")), 1));
+        assert_eq!(policy.other_tables.read().unwrap().len(), MAX_OTHER_TABLES);
+    }
+
     const PATHS: [&str; 14] = [
         "/",
         "/a",

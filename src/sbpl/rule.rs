@@ -55,6 +55,8 @@ pub struct MissingImport {
     pub reason: String,
     /// Where the form stands.
     pub reference: RuleRef,
+    /// Which evaluation of the form this is, as [`super::Opaque::evaluation`].
+    pub evaluation: Option<String>,
     /// How many rules stand before it.
     pub position: usize,
 }

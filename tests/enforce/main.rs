@@ -14,6 +14,7 @@ mod files;
 mod hardening;
 mod ipc;
 mod lifetime;
+mod network;
 mod paths;
 mod processes;
 mod records;

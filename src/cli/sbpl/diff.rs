@@ -30,9 +30,9 @@ pub(crate) struct Args {
 }
 
 const HELP: &str = "\
-Every difference is a pair of deciding rules with an access that shows it. Where the answer depends on an expression no
-sample separates, or on something a text does not say, the difference is listed as undecided. No output means: proved
-to allow the same.
+Every difference is a pair of deciding rules with an access that shows it: a target and its attributes as `sbpl explain`
+takes them, among them what the process holds (extension=none, entitlement=NAME). Where the answer depends on something
+that no attribute says, the difference is listed as undecided. No output means: proved to allow the same.
 
 Examples:
   runtime sbpl diff old.sb new.sb
@@ -74,7 +74,7 @@ fn lines(found: &ProfileDiff) -> Vec<String> {
     let mut changes = |heading: &str, changes: &[Change]| {
         for change in changes {
             lines.push(format!("{heading} {}", change.operations.join(" ")));
-            let made_up = if change.made_up { " (made up: no rule names it)" } else { "" };
+            let made_up = if change.made_up { " (made up: no rule names it in full)" } else { "" };
             lines.push(format!("  for example {}{made_up}", change.witness));
             lines.push(format!("  A {}", place(change.a.as_ref())));
             lines.push(format!("  B {}", place(change.b.as_ref())));

@@ -7,8 +7,10 @@ use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
 use super::exec::Judged;
+use super::network::BoundPaths;
 use super::processes::{self, Processes};
 use super::records::{Records, now_unix_s};
+use super::waits::Waits;
 use crate::denial::{DecisionRecord, target_text};
 use crate::os::linux::memory;
 use crate::os::linux::seccomp::{Listener, Notification};
@@ -29,6 +31,10 @@ pub(super) struct Shared<'s> {
     pub(super) processors: usize,
     /// Mounts of procfs elsewhere than at `/proc`: never entered, because their per-process files cannot be told apart.
     pub(super) foreign_proc: &'s [Vec<u8>],
+    /// Paths of unix sockets bound in the tree.
+    pub(super) bound: &'s BoundPaths,
+    /// Workers in calls that may block for long.
+    pub(super) waits: &'s Waits,
     /// Whether the kernel keeps the tree's signals inside.
     pub(super) signals_are_scoped: bool,
     /// Whether a program is judged once more before its first instruction.

@@ -21,6 +21,10 @@ impl Call<'_> {
             Some(Class::Registers(Registers::Fcntl)) => self.signal_owner(),
             Some(Class::Registers(Registers::ProcessFirst)) => self.steer(self.int(0)),
             Some(Class::Registers(Registers::Priority)) => self.priority(),
+            Some(Class::Registers(Registers::Socket | Registers::Socketpair)) => self.new_socket(),
+            Some(Class::Registers(Registers::Sendto)) => self.sendto(),
+            Some(Class::Registers(Registers::Sendmsg)) => self.sendmsg(),
+            Some(Class::Registers(Registers::Sendmmsg)) => self.sendmmsg(),
             // The filter traps nothing else.
             _ => Err(Errno::NOSYS),
         }
@@ -84,6 +88,10 @@ impl Call<'_> {
             H::RtSigqueueinfo => self.signal_process(self.int(0)),
             H::PidfdSendSignal => self.signal_pidfd(),
             H::PidfdOpen => self.open_pidfd(),
+            H::Connect => self.connect(),
+            H::Bind => self.bind(),
+            H::Listen => self.listen(),
+            H::Getsockname => self.getsockname(),
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::sandbox::lower::POSIX_IPC;
+use crate::sandbox::lower::{LeftAlone, POSIX_IPC};
 use crate::sandbox::report::{OperationStatus, Status};
 use crate::sbpl::Policy;
-use crate::vocab::{Decision, Operation};
+use crate::vocab::Operation;
 
 /// Decided one by one, and the decision applied.
-const DECIDED: [&str; 20] = [
+const DECIDED: [&str; 22] = [
     "file-link",
     "file-mknod",
     "file-read-data",
@@ -26,13 +26,12 @@ const DECIDED: [&str; 20] = [
     "ipc-sysv-msg",
     "ipc-sysv-sem",
     "ipc-sysv-shm",
+    "network-bind",
+    "network-outbound",
     "process-exec*",
     "process-exec-interpreter",
     "process-fork",
 ];
-
-/// Run when the profile allows them everywhere, refused otherwise.
-const ALL_OR_NOTHING: [&str; 3] = ["network-bind", "network-inbound", "network-outbound"];
 
 /// Refused whatever the profile says.
 const NEVER: [&str; 12] = [
@@ -53,6 +52,9 @@ const NEVER: [&str; 12] = [
 const RACE: &str = "the exec rules cannot be expressed exactly: a racing thread could run another file of the admitted \
                     trees (d2_roots)";
 const NO_LANDLOCK: &str = "without Landlock a racing thread can run any file";
+const SOCKETS: &str = "never given: other domains than UNIX, INET, INET6 and NETLINK; raw sockets; MPTCP, SCTP and other \
+                       stream protocols than TCP";
+const INBOUND: &str = "decided when a socket listens; datagrams that arrive at a bound socket are not asked about";
 const SIGNAL: &str = "a signal to a group is refused as a whole when one member is refused; who joins the group meanwhile, or \
                       gets a number given out again, is not asked about; nor are signals between threads of one process";
 const UNSCOPED: &str = "without landlock_scopes a process that gets a number given out again may be outside";
@@ -73,7 +75,6 @@ const READ_ALONE: &str = "opening files for reading is left to the kernel, becau
                           decided for what is only read";
 const WRITE_ALONE: &str =
     "all file operations are left to the kernel, because the profile allows them everywhere: not decided";
-const SOCKETS: &str = "never given: other domains than UNIX, INET, INET6 and, when allowed everywhere, NETLINK";
 
 /// How tightly what a race during exec can run is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,13 +89,6 @@ pub(super) enum ExecBound {
     None,
 }
 
-/// Which file operations are left to the kernel, and with them what files stand for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Alone {
-    pub(super) reading: bool,
-    pub(super) writing: bool,
-}
-
 /// The status of every operation this system knows, and of every further one the profile names.
 pub(super) fn operations(
     policy: &Policy,
@@ -102,12 +96,12 @@ pub(super) fn operations(
     supervised: bool,
     exec_bound: ExecBound,
     signals_are_scoped: bool,
-    alone: Alone,
+    alone: LeftAlone,
 ) -> BTreeMap<String, OperationStatus> {
     let mut all = BTreeMap::new();
     let left_alone = match alone {
-        Alone { writing: true, .. } => Some(WRITE_ALONE),
-        Alone { reading: true, .. } => Some(READ_ALONE),
+        LeftAlone { write: true, .. } => Some(WRITE_ALONE),
+        LeftAlone { read: true, .. } => Some(READ_ALONE),
         _ => None,
     };
     let mut note = |name: &str, status: Status, reason: Option<&str>| {
@@ -123,13 +117,6 @@ pub(super) fn operations(
             _ => note(name, Status::Enforced, None),
         }
     }
-    for name in ALL_OR_NOTHING {
-        match policy.unconditional(&Operation::new(name)) {
-            Some(Decision::Allow) => note(name, Status::Enforced, Some("allowed everywhere: runs, without records")),
-            Some(Decision::Deny) => note(name, Status::Enforced, Some("denied everywhere: refused, without records")),
-            None => note(name, Status::NotEnforceable, Some("not enforceable yet: refused")),
-        }
-    }
     for name in NEVER {
         let recorded = if name.starts_with("fs-quota") { "without a record" } else { "with a record" };
         note(name, Status::Partly, Some(&format!("refused whatever the profile says, {recorded}")));
@@ -137,6 +124,7 @@ pub(super) fn operations(
     let signal = if signals_are_scoped { SIGNAL.to_owned() } else { format!("{SIGNAL}; {UNSCOPED}") };
     note("signal", Status::Partly, Some(&signal));
     note("system-socket", Status::Partly, Some(SOCKETS));
+    note("network-inbound", Status::Partly, Some(INBOUND));
     note("file-lock", Status::NotEnforceable, Some("not decided: works on descriptors the program holds, and runs"));
     note("file-ioctl", Status::Partly, Some(IOCTL));
     note("file-map-executable", Status::Partly, Some(MAP));

@@ -127,6 +127,7 @@ impl<'scope, 'env> Pool<'scope, 'env> {
     /// Called regularly: adds a worker when calls wait and none is answered, or when they keep waiting; lets one go when
     /// there is more than one to wait for calls.
     pub(super) fn tend(&mut self) {
+        self.shared.waits.wake_abandoned(self.shared.listener);
         self.workers.retain(|worker| !worker.is_finished());
         let answered = self.state.answered.load(Ordering::Relaxed);
         let stuck = answered == self.answered_before;

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use super::network::{BIND, INBOUND, OUTBOUND};
+
 /// What happens to a system call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
@@ -45,9 +47,11 @@ pub(super) enum Registers {
     Socket,
     /// Local pairs.
     Socketpair,
-    /// Sending to a named address.
+    /// Options that choose another way than the address says.
+    Setsockopt,
+    /// Sending to a named address; `MSG_FASTOPEN` would connect.
     Sendto,
-    /// Sending with `MSG_FASTOPEN` would connect.
+    /// Sending to an address in memory; `MSG_FASTOPEN` would connect.
     Sendmsg,
     /// As `Sendmsg`, flags one argument later.
     Sendmmsg,
@@ -124,6 +128,10 @@ pub(super) enum Handler {
     RtTgsigqueueinfo,
     PidfdSendSignal,
     PidfdOpen,
+    Connect,
+    Bind,
+    Listen,
+    Getsockname,
 }
 
 const READ: &str = "file-read-data";
@@ -161,6 +169,10 @@ impl Handler {
             Self::PidfdSendSignal => &["signal"],
             // Never left to the kernel alone: processes outside the sandbox are refused whatever the profile says.
             Self::PidfdOpen => &[],
+            Self::Connect => &[OUTBOUND],
+            Self::Listen => &[INBOUND, BIND],
+            // What was bound here has to be known when it listens, and when its name is asked for.
+            Self::Bind | Self::Getsockname => &[BIND, INBOUND, CREATE, METADATA],
         }
     }
 
@@ -170,10 +182,6 @@ impl Handler {
     }
 }
 
-/// What the three network operations need to run untouched.
-const OUTBOUND: &[&str] = &["network-outbound"];
-const BIND: &[&str] = &["network-bind"];
-const INBOUND: &[&str] = &["network-inbound"];
 const POSIX_IPC: &[&str] = &[
     "ipc-posix-shm-read-data",
     "ipc-posix-shm-write-create",
@@ -185,15 +193,15 @@ const POSIX_IPC: &[&str] = &[
 const TABLE: &[(Class, &[&str])] = &[
     // Own memory, time, waiting, identity, own signals, open descriptors.
     (Class::Allow, &[
-        "alarm", "arch_prctl", "brk", "cachestat", "capget", "capset", "chdir", "clock_adjtime", "clock_getres",
-        "clock_gettime", "clock_nanosleep", "close", "close_range", "copy_file_range", "dup", "dup2", "dup3",
+        "accept", "accept4", "alarm", "arch_prctl", "brk", "cachestat", "capget", "capset", "chdir", "clock_adjtime",
+        "clock_getres", "clock_gettime", "clock_nanosleep", "close", "close_range", "copy_file_range", "dup", "dup2", "dup3",
         "epoll_create", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd", "eventfd2",
         "exit", "exit_group", "adjtimex", "fadvise64", "fallocate", "fchdir", "fdatasync", "flock", "fstat",
         "fstatfs", "fsync", "ftruncate", "futex", "futex_requeue", "futex_wait", "futex_waitv", "futex_wake",
         "get_mempolicy", "get_robust_list", "get_thread_area", "getcpu", "getcwd", "getdents", "getdents64", "getegid",
         "geteuid", "getgid", "getgroups", "getitimer", "getpeername", "getpgid", "getpgrp", "getpid", "getppid",
-        "getpriority", "getrandom", "getresgid", "getresuid", "getrlimit", "getrusage", "getsid", "getsockname",
-        "getsockopt", "gettid", "gettimeofday", "getuid", "inotify_init", "inotify_init1", "inotify_rm_watch",
+        "getpriority", "getrandom", "getresgid", "getresuid", "getrlimit", "getrusage", "getsid", "getsockopt", "gettid",
+        "gettimeofday", "getuid", "inotify_init", "inotify_init1", "inotify_rm_watch",
         "io_cancel", "io_destroy", "io_getevents", "io_pgetevents", "io_setup", "io_submit", "ioprio_get", "lseek",
         "madvise", "map_shadow_stack", "mbind", "membarrier", "memfd_secret", "mincore", "mlock",
         "mlock2", "mlockall", "modify_ldt", "mprotect", "mq_getsetattr", "mq_notify", "mq_timedreceive",
@@ -205,7 +213,7 @@ const TABLE: &[(Class, &[&str])] = &[
         "sched_getaffinity", "sched_getattr", "sched_getparam", "sched_getscheduler", "sched_rr_get_interval",
         "sched_yield", "seccomp", "select", "sendfile", "set_mempolicy", "set_mempolicy_home_node", "set_robust_list",
         "set_thread_area", "set_tid_address", "setfsgid", "setfsuid", "setgid", "setgroups", "setitimer", "setpgid",
-        "setregid", "setresgid", "setresuid", "setreuid", "setrlimit", "setsid", "setsockopt", "setuid", "shutdown",
+        "setregid", "setresgid", "setresuid", "setreuid", "setrlimit", "setsid", "setuid", "shutdown",
         "sigaltstack", "signalfd", "signalfd4", "splice", "sync", "sync_file_range", "syncfs", "sysinfo", "tee", "time",
         "timer_create", "timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime", "timerfd_create",
         "timerfd_gettime", "timerfd_settime", "times", "umask", "uname", "uprobe", "uretprobe", "vmsplice", "wait4",
@@ -324,9 +332,11 @@ const TABLE: &[(Class, &[&str])] = &[
     (Class::Registers(Registers::Sendto), &["sendto"]),
     (Class::Registers(Registers::Sendmsg), &["sendmsg"]),
     (Class::Registers(Registers::Sendmmsg), &["sendmmsg"]),
-    (Class::Everywhere(OUTBOUND), &["connect"]),
-    (Class::Everywhere(BIND), &["bind"]),
-    (Class::Everywhere(INBOUND), &["listen", "accept", "accept4"]),
+    (Class::Registers(Registers::Setsockopt), &["setsockopt"]),
+    (Class::Trap(Handler::Connect), &["connect"]),
+    (Class::Trap(Handler::Bind), &["bind"]),
+    (Class::Trap(Handler::Listen), &["listen"]),
+    (Class::Trap(Handler::Getsockname), &["getsockname"]),
     (Class::Everywhere(POSIX_IPC), &["mq_open", "mq_unlink"]),
     (Class::Judge("ipc-sysv-shm"), &["shmat", "shmctl", "shmdt", "shmget"]),
     (Class::Judge("ipc-sysv-sem"), &["semctl", "semget", "semop", "semtimedop"]),

@@ -3,10 +3,13 @@
 //! Equal filters get equal values, and none that contradict each other. Values are chosen only when a decision needs
 //! them, so filters that other conditions rule out cost nothing. Bounded in the number of assignments tried.
 
+use std::fmt;
+
 use super::settle;
 use crate::sbpl::access::Access;
 use crate::sbpl::filter::{Filter, NameFilter, NameTest, NetworkFilter, Peer};
 use crate::sbpl::policy::{Candidate, Policy};
+use crate::sbpl::rule::MissingImport;
 use crate::vocab::{Decision, RuleRef};
 
 /// Assignments tried for one representative.
@@ -26,19 +29,60 @@ pub(super) enum Difference<'p> {
     GaveUp,
 }
 
-/// A value chosen for something a representative cannot settle.
-#[derive(Debug, Clone)]
+/// Something a representative cannot settle.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Subject<'p> {
+    Filter(&'p Filter),
+    /// Rules that are not available: whether one of them decides so.
+    Missing(&'p MissingImport, Decision),
+}
+
+impl Subject<'_> {
+    /// Whether both have the same value whatever it is.
+    fn same(&self, other: &Subject<'_>) -> bool {
+        match (self, other) {
+            (Self::Filter(one), Subject::Filter(two)) => one == two,
+            (Self::Missing(one, decides), Subject::Missing(two, other)) => decides == other && same_missing(one, two),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Filter(filter) => write!(f, "{filter}"),
+            Self::Missing(missing, Decision::Allow) => write!(f, "{} (allows)", missing.reason),
+            Self::Missing(missing, Decision::Deny) => write!(f, "{} (denies)", missing.reason),
+        }
+    }
+}
+
+/// Whether two places hold the same rules, whatever they are.
+pub(super) fn same_missing(one: &MissingImport, two: &MissingImport) -> bool {
+    one.reason == two.reason && one.reference.text == two.reference.text && one.evaluation == two.evaluation
+}
+
+/// A value chosen for it.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Assumption<'p> {
-    /// What has the value, as text; equal texts have equal values.
-    pub name: String,
-    /// The filter; `None` for rules that are not available.
-    pub leaf: Option<&'p Filter>,
+    pub subject: Subject<'p>,
     pub value: bool,
+}
+
+impl<'p> Assumption<'p> {
+    /// The filter it is about.
+    pub(super) fn filter(&self) -> Option<&'p Filter> {
+        match self.subject {
+            Subject::Filter(filter) => Some(filter),
+            Subject::Missing(..) => None,
+        }
+    }
 }
 
 /// The assumptions in words.
 pub(super) fn words(assumed: &[Assumption<'_>]) -> String {
-    let holds: Vec<&str> = assumed.iter().filter(|own| own.value).map(|own| own.name.as_str()).collect();
+    let holds: Vec<String> = assumed.iter().filter(|own| own.value).map(|own| own.subject.to_string()).collect();
     if holds.is_empty() { "none of the undecided filters holds".to_owned() } else { holds.join(" and ") }
 }
 
@@ -57,14 +101,14 @@ pub(super) struct Explorer<'p, 'a> {
 
 enum Answer<'p> {
     Decided(Decision, Option<&'p RuleRef>),
-    /// The decision needs the value of this filter.
-    Needs(String, Option<&'p Filter>),
+    /// The decision needs the value of this.
+    Needs(Subject<'p>),
 }
 
 enum Truth<'p> {
     Yes,
     No,
-    Needs(String, &'p Filter),
+    Needs(&'p Filter),
 }
 
 impl<'p, 'a> Explorer<'p, 'a> {
@@ -87,8 +131,8 @@ impl<'p, 'a> Explorer<'p, 'a> {
             self.gave_up = true;
             return;
         }
-        let (name, leaf) = match (self.answer(self.a), self.answer(self.b)) {
-            (Answer::Needs(name, leaf), _) | (_, Answer::Needs(name, leaf)) => (name, leaf),
+        let subject = match (self.answer(self.a), self.answer(self.b)) {
+            (Answer::Needs(subject), _) | (_, Answer::Needs(subject)) => subject,
             (Answer::Decided(one, a), Answer::Decided(two, b)) => {
                 // Without assumptions a difference has been found as a concrete access already.
                 if one != two && !self.assumed.is_empty() && self.known(two, a, b) < MAX_OF_PAIR {
@@ -98,7 +142,7 @@ impl<'p, 'a> Explorer<'p, 'a> {
             }
         };
         for value in [false, true] {
-            let assumption = Assumption { name: name.clone(), leaf, value };
+            let assumption = Assumption { subject, value };
             if !settle::contradicts(&self.assumed, &assumption) {
                 self.assumed.push(assumption);
                 self.explore();
@@ -127,12 +171,12 @@ impl<'p, 'a> Explorer<'p, 'a> {
         for candidate in policy.candidates(self.access.operation) {
             match candidate {
                 Candidate::Missing(missing) => {
-                    for (decision, word) in [(Decision::Allow, "allows"), (Decision::Deny, "denies")] {
-                        let name = format!("{} ({word})", missing.reason);
-                        match self.value(&name) {
+                    for decision in [Decision::Allow, Decision::Deny] {
+                        let subject = Subject::Missing(missing, decision);
+                        match self.value(&subject) {
                             Some(true) => return Answer::Decided(decision, Some(&missing.reference)),
                             Some(false) => {}
-                            None => return Answer::Needs(name, None),
+                            None => return Answer::Needs(subject),
                         }
                     }
                 }
@@ -141,7 +185,7 @@ impl<'p, 'a> Explorer<'p, 'a> {
                     match truth {
                         Truth::Yes => return Answer::Decided(rule.action, Some(&rule.reference)),
                         Truth::No => {}
-                        Truth::Needs(name, leaf) => return Answer::Needs(name, Some(leaf)),
+                        Truth::Needs(leaf) => return Answer::Needs(Subject::Filter(leaf)),
                     }
                 }
             }
@@ -149,8 +193,8 @@ impl<'p, 'a> Explorer<'p, 'a> {
         Answer::Decided(Decision::Deny, None)
     }
 
-    fn value(&self, name: &str) -> Option<bool> {
-        self.assumed.iter().find(|own| own.name == name).map(|own| own.value)
+    fn value(&self, subject: &Subject<'_>) -> Option<bool> {
+        self.assumed.iter().find(|own| own.subject.same(subject)).map(|own| own.value)
     }
 
     fn truth(&self, policy: &Policy, filter: &'p Filter) -> Truth<'p> {
@@ -160,7 +204,7 @@ impl<'p, 'a> Explorer<'p, 'a> {
             Filter::RequireNot(inner) => match self.truth(policy, inner) {
                 Truth::Yes => Truth::No,
                 Truth::No => Truth::Yes,
-                needs @ Truth::Needs(..) => needs,
+                needs @ Truth::Needs(_) => needs,
             },
             leaf => {
                 let shared = self.beginning.is_some() && is_open(leaf);
@@ -168,14 +212,11 @@ impl<'p, 'a> Explorer<'p, 'a> {
                 match settled {
                     Some(true) => Truth::Yes,
                     Some(false) => Truth::No,
-                    None => {
-                        let name = leaf.to_string();
-                        match self.value(&name) {
-                            Some(true) => Truth::Yes,
-                            Some(false) => Truth::No,
-                            None => Truth::Needs(name, leaf),
-                        }
-                    }
+                    None => match self.value(&Subject::Filter(leaf)) {
+                        Some(true) => Truth::Yes,
+                        Some(false) => Truth::No,
+                        None => Truth::Needs(leaf),
+                    },
                 }
             }
         }
@@ -188,12 +229,12 @@ impl<'p, 'a> Explorer<'p, 'a> {
             match self.truth(policy, filter) {
                 Truth::Yes if stop_at => return Truth::Yes,
                 Truth::No if !stop_at => return Truth::No,
-                Truth::Needs(name, leaf) if needs.is_none() => needs = Some((name, leaf)),
+                Truth::Needs(leaf) if needs.is_none() => needs = Some(leaf),
                 _ => {}
             }
         }
         match (needs, stop_at) {
-            (Some((name, leaf)), _) => Truth::Needs(name, leaf),
+            (Some(leaf), _) => Truth::Needs(leaf),
             (None, true) => Truth::No,
             (None, false) => Truth::Yes,
         }

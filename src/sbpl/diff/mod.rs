@@ -110,7 +110,7 @@ pub fn diff(a: &Policy, b: &Policy) -> ProfileDiff {
 fn same(one: &Candidate<'_>, two: &Candidate<'_>) -> bool {
     match (one, two) {
         (Candidate::Rule(one), Candidate::Rule(two)) => one.action == two.action && one.filter == two.filter,
-        (Candidate::Missing(one), Candidate::Missing(two)) => one.reason == two.reason,
+        (Candidate::Missing(one), Candidate::Missing(two)) => assignment::same_missing(one, two),
         _ => false,
     }
 }

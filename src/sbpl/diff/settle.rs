@@ -11,8 +11,8 @@ use crate::sbpl::query::Query;
 
 /// Whether a further assumption excludes one that was made before.
 pub(super) fn contradicts(before: &[Assumption<'_>], new: &Assumption<'_>) -> bool {
-    let Some(leaf) = new.leaf else { return false };
-    before.iter().filter_map(|own| own.leaf.map(|other| (other, own.value))).any(|(other, value)| {
+    let Some(leaf) = new.filter() else { return false };
+    before.iter().filter_map(|own| own.filter().map(|other| (other, own.value))).any(|(other, value)| {
         match (value, new.value) {
             (true, true) => disjoint(Some(other), Some(leaf)),
             (true, false) => implies(Some(other), Some(leaf)),
@@ -28,10 +28,10 @@ pub(super) fn access(query: &Query, assumed: &[Assumption<'_>]) -> Option<Query>
     let mut names: Vec<&'static str> = Vec::new();
     let (mut types, mut modes) = (false, false);
     for own in assumed {
-        let new = match own.leaf? {
+        let new = match own.filter()? {
             Filter::Opaque(opaque) => {
                 let attribute = holdings::asked(opaque)?.attribute;
-                once(&mut names, attribute).then(|| held(attribute, assumed)).unwrap_or_default()
+                if once(&mut names, attribute) { held(attribute, assumed) } else { Vec::new() }
             }
             Filter::VnodeType(_) if !std::mem::replace(&mut types, true) => vec![vnode_type(assumed)?],
             Filter::FileMode(_) if !std::mem::replace(&mut modes, true) => vec![file_mode(assumed)?],
@@ -49,8 +49,8 @@ pub(super) fn access(query: &Query, assumed: &[Assumption<'_>]) -> Option<Query>
 
 /// Whether the access has the value of a name that no assumption asks for.
 pub(super) fn is_made_up(assumed: &[Assumption<'_>], query: &Query) -> bool {
-    assumed.iter().any(|own| match own.leaf {
-        Some(Filter::Name(name)) => !assumed.iter().any(|other| match other.leaf {
+    assumed.iter().any(|own| match own.filter() {
+        Some(Filter::Name(name)) => !assumed.iter().any(|other| match other.filter() {
             Some(Filter::Name(NameFilter { attribute, test: NameTest::Exact(text) })) => {
                 other.value && *attribute == name.attribute && query.has(attribute, text)
             }
@@ -71,7 +71,7 @@ fn once(known: &mut Vec<&'static str>, name: &'static str) -> bool {
 /// What the process holds of one kind.
 fn held(attribute: &'static str, assumed: &[Assumption<'_>]) -> Vec<(String, String)> {
     let named = |value: bool| -> Vec<String> {
-        let filters = assumed.iter().filter(|own| own.value == value).filter_map(|own| match own.leaf {
+        let filters = assumed.iter().filter(|own| own.value == value).filter_map(|own| match own.filter() {
             Some(Filter::Opaque(opaque)) => holdings::asked(opaque),
             _ => None,
         });
@@ -89,7 +89,7 @@ fn held(attribute: &'static str, assumed: &[Assumption<'_>]) -> Vec<(String, Str
 
 fn vnode_type(assumed: &[Assumption<'_>]) -> Option<(String, String)> {
     let of = |value: bool| {
-        move |own: &Assumption<'_>| match own.leaf {
+        move |own: &Assumption<'_>| match own.filter() {
             Some(Filter::VnodeType(own_type)) if own.value == value => Some(*own_type),
             _ => None,
         }
@@ -105,7 +105,7 @@ fn vnode_type(assumed: &[Assumption<'_>]) -> Option<(String, String)> {
 
 fn file_mode(assumed: &[Assumption<'_>]) -> Option<(String, String)> {
     let masks = |value: bool| {
-        assumed.iter().filter(move |own| own.value == value).fold(0, |all, own| match own.leaf {
+        assumed.iter().filter(move |own| own.value == value).fold(0, |all, own| match own.filter() {
             Some(Filter::FileMode(mask)) => all | mask,
             _ => all,
         })
@@ -118,7 +118,7 @@ fn file_mode(assumed: &[Assumption<'_>]) -> Option<(String, String)> {
 /// A value of a named attribute: one that a filter asks for, or one that no filter mentions.
 fn value(attribute: &str, assumed: &[Assumption<'_>]) -> Option<String> {
     let tests = |value: bool| {
-        assumed.iter().filter(move |own| own.value == value).filter_map(|own| match own.leaf {
+        assumed.iter().filter(move |own| own.value == value).filter_map(|own| match own.filter() {
             Some(Filter::Name(NameFilter { attribute: own_attribute, test })) if *own_attribute == attribute => {
                 Some(test)
             }

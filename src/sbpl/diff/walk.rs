@@ -173,8 +173,8 @@ impl Walk {
             if let Some(set) = self.set(place)? {
                 if place.text != Text::Whole {
                     unreadable.insert(set);
-                } else if !found.contains_key(&set) {
-                    found.insert(set, spelled(beginning, &met, at));
+                } else {
+                    found.entry(set).or_insert_with(|| spelled(beginning, &met, at));
                 }
             }
             for index in 0..self.alphabet.len() {

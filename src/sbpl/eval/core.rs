@@ -325,7 +325,7 @@ pub(super) fn shown(name: &str) -> String {
 }
 
 /// Names that stand for themselves everywhere: operations, and constants in capitals (`SYMLINK`, `AF_UNIX`).
-fn is_constant(name: &str) -> bool {
+pub(super) fn is_constant(name: &str) -> bool {
     let capital = name.bytes().any(|byte| byte.is_ascii_uppercase())
         && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-'));
     capital || Operation::new(name).is_known()

@@ -36,6 +36,7 @@ impl<'f> Evaluator<'f, '_> {
                     name: name.to_owned(),
                     arguments: spelled(arguments, index),
                     reason: reason.to_owned(),
+                    evaluation: None,
                 });
                 let any: Vec<Filter> = each.map(Filter::Opaque).collect();
                 self.allocate(any.len() * (name.len() + reason.len()), arguments.span)?;
@@ -87,7 +88,14 @@ impl<'f> Evaluator<'f, '_> {
     fn opaque(&mut self, name: &str, arguments: &Arguments<'f>, reason: &str) -> Outcome<Value<'f>> {
         let spelled: Vec<String> = (0..arguments.values.len()).map(|index| spelled(arguments, index)).collect();
         self.allocate(spelled.iter().map(String::len).sum(), arguments.span)?;
-        let opaque = Opaque { name: name.to_owned(), arguments: spelled.join(" "), reason: reason.to_owned() };
+        let mut evaluation = None;
+        for (index, value) in arguments.values.iter().enumerate() {
+            if !is_plain(value) && evaluation.is_none() {
+                evaluation = self.evaluation(arguments.forms.and_then(|forms| forms.get(index)));
+            }
+        }
+        let (name, arguments, reason) = (name.to_owned(), spelled.join(" "), reason.to_owned());
+        let opaque = Opaque { name, arguments, reason, evaluation };
         Ok(Value::Filter(Rc::new(FilterValue::leaf(Filter::Opaque(opaque)))))
     }
 
@@ -112,6 +120,7 @@ impl<'f> Evaluator<'f, '_> {
                 name: name.to_owned(),
                 arguments: format!("\"{path}\""),
                 reason: "what the system makes of a trailing slash is not settled".to_owned(),
+                evaluation: None,
             }));
         }
         let path = path.to_string();
@@ -274,7 +283,9 @@ impl<'f> Evaluator<'f, '_> {
             Value::Unknown(reason) => {
                 let spelled =
                     arguments.forms.and_then(|forms| forms.get(index)).map_or_else(String::new, ToString::to_string);
-                let opaque = Opaque { name: "unknown".to_owned(), arguments: spelled, reason: reason.to_string() };
+                let (name, reason) = ("unknown".to_owned(), reason.to_string());
+                let evaluation = self.evaluation(arguments.forms.and_then(|forms| forms.get(index)));
+                let opaque = Opaque { name, arguments: spelled, reason, evaluation };
                 Ok((Filter::Opaque(opaque), 1, 1))
             }
             other => {
@@ -292,14 +303,20 @@ impl<'f> Evaluator<'f, '_> {
     }
 }
 
+/// Whether a value's text says all about it.
+fn is_plain(value: &Value<'_>) -> bool {
+    matches!(value, Value::String(_) | Value::Symbol(_) | Value::Integer(_) | Value::Bool(_) | Value::Absent(_))
+}
+
 /// An argument as text. What a name or call stands for tells two uses of one helper apart; a literal is as written.
 fn spelled(arguments: &Arguments<'_>, index: usize) -> String {
     let value = &arguments.values[index];
     match (arguments.forms.and_then(|forms| forms.get(index)), value) {
-        (
-            Some(Form { kind: FormKind::Symbol(_) | FormKind::List(_) | FormKind::Quoted(..), .. }) | None,
-            Value::String(_) | Value::Symbol(_) | Value::Integer(_) | Value::Bool(_) | Value::Absent(_),
-        ) => value.to_string(),
+        (Some(Form { kind: FormKind::Symbol(_) | FormKind::List(_) | FormKind::Quoted(..), .. }) | None, value)
+            if is_plain(value) =>
+        {
+            value.to_string()
+        }
         (Some(form), _) => form.to_string(),
         (None, _) => value.to_string(),
     }

@@ -7,6 +7,7 @@ mod builtin;
 mod core;
 mod fault;
 mod filters;
+mod identity;
 mod lists;
 mod rules;
 mod special;
@@ -84,6 +85,8 @@ pub(super) fn evaluate(program: &Program<'_>, budget: &mut Budget) -> Evaluation
         importing: Vec::new(),
         arguments_of_rules: 0,
         version: None,
+        evaluations: 0,
+        origin: None,
         rules: Vec::new(),
         missing: Vec::new(),
         diagnostics: Diagnostics::new(),
@@ -120,6 +123,10 @@ struct Evaluator<'f, 'b> {
     rules: Vec<Rule>,
     missing: Vec<MissingImport>,
     diagnostics: Diagnostics,
+    /// Unknown values so far whose text does not say what they mean.
+    evaluations: u32,
+    /// See `identity`; made when first needed.
+    origin: Option<String>,
 }
 
 /// Local names.

@@ -78,7 +78,8 @@ impl<'f> Evaluator<'f, '_> {
                     Value::Unknown(reason) => {
                         size += 1;
                         depth = depth.max(1);
-                        filters.push(unknown_filter(arguments, index, reason));
+                        let evaluation = self.evaluation(arguments.forms.and_then(|forms| forms.get(index)));
+                        filters.push(unknown_filter(arguments, index, reason, evaluation));
                     }
                     other => return Err(bad_rule_argument(action, other, arguments.span_of(index))),
                 }
@@ -134,10 +135,15 @@ impl<'f> Evaluator<'f, '_> {
     /// At this place an unknown helper may have made rules.
     pub(super) fn unknown_rules(&mut self, reason: &Rc<str>, form: &'f Form) {
         let name = form.head().map_or_else(|| "a helper".to_owned(), shown);
+        // The helper itself is known by the import that may define it.
+        let arguments = form.as_list().map_or(&[][..], |items| items.get(1..).unwrap_or_default());
+        let open = arguments.iter().find(|own| !self.says_all(own));
+        let evaluation = open.and_then(|own| self.evaluation(Some(own)));
         self.missing.push(MissingImport {
             name,
             reason: reason.to_string(),
             reference: self.reference(form, form.span),
+            evaluation,
             position: self.rules.len(),
         });
     }
@@ -210,6 +216,7 @@ impl<'f> Evaluator<'f, '_> {
                     name: name.to_string(),
                     reason: message,
                     reference: self.reference(form, arguments.span),
+                    evaluation: None,
                     position: self.rules.len(),
                 });
                 Ok(Value::Unspecified)
@@ -229,9 +236,9 @@ impl<'f> Evaluator<'f, '_> {
     }
 }
 
-fn unknown_filter(arguments: &Arguments<'_>, index: usize, reason: &Rc<str>) -> Filter {
+fn unknown_filter(arguments: &Arguments<'_>, index: usize, reason: &Rc<str>, evaluation: Option<String>) -> Filter {
     let arguments = arguments.forms.and_then(|forms| forms.get(index)).map_or_else(String::new, ToString::to_string);
-    Filter::Opaque(Opaque { name: "unknown".to_owned(), arguments, reason: reason.to_string() })
+    Filter::Opaque(Opaque { name: "unknown".to_owned(), arguments, reason: reason.to_string(), evaluation })
 }
 
 fn bad_rule_argument(action: Decision, value: &Value<'_>, span: Span) -> Box<Fault> {

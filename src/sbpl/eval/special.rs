@@ -264,6 +264,7 @@ impl<'f> Evaluator<'f, '_> {
         bodies: &[&'f [Form]],
         scope: Option<ScopeId>,
     ) -> Outcome<Value<'f>> {
+        let evaluation = self.evaluation(Some(condition));
         for (number, body) in bodies.iter().enumerate() {
             // At most one of the bodies runs: their rules must not look as if they had the same condition.
             let branch = if number == 0 { String::new() } else { format!(", branch {}", number + 1) };
@@ -271,6 +272,7 @@ impl<'f> Evaluator<'f, '_> {
                 name: "if".to_owned(),
                 arguments: format!("{condition}{branch}"),
                 reason: reason.to_string(),
+                evaluation: evaluation.clone(),
             });
             self.guards.push(Guard { filter, depth: 1, size: 1 });
             for form in *body {
@@ -421,8 +423,8 @@ impl<'f> Evaluator<'f, '_> {
             Value::Filter(value) => Guard { filter: value.filter.clone(), depth: value.depth, size: value.size },
             Value::Unknown(reason) => {
                 let arguments = filter.to_string();
-                let filter =
-                    Filter::Opaque(Opaque { name: "with-filter".into(), arguments, reason: reason.to_string() });
+                let (reason, evaluation) = (reason.to_string(), self.evaluation(Some(filter)));
+                let filter = Filter::Opaque(Opaque { name: "with-filter".into(), arguments, reason, evaluation });
                 Guard { filter, depth: 1, size: 1 }
             }
             other => {

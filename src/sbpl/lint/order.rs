@@ -15,8 +15,9 @@ use crate::vocab::{Decision, Finding, Operation, RuleRef, Severity};
 
 /// Rules of a profile whose pairs are compared at most: five million pairs. `docs/lints.md` states it.
 const MAX_RULES: usize = 3_162;
-/// Comparisons of a part of a rule with a later rule, for all rules together. `docs/lints.md` states it.
-const MAX_PART_COMPARISONS: usize = 5_000_000;
+/// Comparisons of a part of a rule with a later rule, and of a sample access with a rule, at most, for all rules together.
+/// `docs/lints.md` states it.
+const MAX_COMPARISONS: usize = 5_000_000;
 /// Covering rules that a message names.
 const MAX_NAMED: usize = 3;
 
@@ -29,6 +30,10 @@ pub(super) struct Found {
 
 /// Findings about rules beside each other.
 pub(super) fn findings(policy: &Policy) -> Found {
+    findings_within(policy, MAX_COMPARISONS)
+}
+
+fn findings_within(policy: &Policy, comparisons: usize) -> Found {
     let rules = policy.rules();
     if let Some(first_beyond) = rules.get(MAX_RULES) {
         let message = format!(
@@ -40,7 +45,7 @@ pub(super) fn findings(policy: &Policy) -> Found {
     }
     let gaps: Vec<usize> = policy.missing_imports().iter().map(|import| import.position).collect();
     let made = made_by_forms(rules);
-    let mut left = MAX_PART_COMPARISONS;
+    let (mut parts, mut accesses) = (comparisons, comparisons);
     let mut covered: Vec<Covered<'_>> = Vec::new();
     let mut found = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
@@ -49,23 +54,22 @@ pub(super) fn findings(policy: &Policy) -> Found {
             continue;
         }
         let own = by_one_later(rules, index, rule)
-            .or_else(|| by_several_later(rules, index, rule, &mut left))
+            .or_else(|| by_several_later(rules, index, rule, &mut parts))
             .or_else(|| by_one_earlier(rules, &gaps, index, rule));
         match own {
             Some(own) => merge(&mut covered, own),
-            None => found.extend(super::silence::finding(policy, index, rule)),
+            None => found.extend(super::silence::finding(policy, index, rule, &mut accesses)),
         }
     }
     found.extend(covered.iter().map(|own| own.finding(made[&place_of(own.rule)])));
-    let complete = left > 0;
-    if !complete {
-        let message = format!(
-            "more than {MAX_PART_COMPARISONS} comparisons of parts of rules: not all rules that several later ones \
-             cover together were looked for"
-        );
-        found.extend(rules.first().map(|first| not_compared(first, message)));
+    let (several, reports) = ("rules that several later ones cover together", "silenced reports");
+    let given_up: Vec<&str> =
+        [(parts, several), (accesses, reports)].iter().filter(|(left, _)| *left == 0).map(|(_, what)| *what).collect();
+    if let (false, Some(first)) = (given_up.is_empty(), rules.first()) {
+        let message = format!("not all were looked for within {comparisons} comparisons: {}", given_up.join(", "));
+        found.push(not_compared(first, message));
     }
-    Found { findings: found, complete }
+    Found { findings: found, complete: given_up.is_empty() }
 }
 
 fn not_compared(place: &Rule, message: String) -> Finding {
@@ -342,6 +346,24 @@ mod tests {
         assert_eq!(policy.rules().len(), rules);
         let found = findings(&policy);
         (found.findings.into_iter().map(|finding| finding.id).collect(), found.complete)
+    }
+
+    #[test]
+    fn a_search_that_is_given_up_is_said_so() {
+        let several = "(allow sysctl-read (sysctl-name \"a\" \"b\"))\n(allow sysctl-read (sysctl-name \"a\"))\n";
+        let reports = "(allow file-read* (require-all (subpath \"/a\") (extension \"e\")) (with report))\n\
+                       (allow file-read* (extension \"f\"))\n";
+        for (text, needle) in [(several, "several later ones cover together"), (reports, "silenced reports")] {
+            let sources = [Source::new("p.sb", format!("(version 1)\n{text}"))];
+            let policy = Policy::compile(&sources, &Params::new(), &NoImports).unwrap();
+            let not_compared = |found: &Found| {
+                found.findings.iter().find(|own| own.id == "rules-not-compared").map(|own| own.message.clone())
+            };
+            let enough = findings_within(&policy, 1_000);
+            assert_eq!((enough.complete, not_compared(&enough)), (true, None));
+            let short = findings_within(&policy, 2);
+            assert!(!short.complete && not_compared(&short).unwrap().contains(needle), "{text}");
+        }
     }
 
     #[test]

@@ -18,8 +18,9 @@ use crate::vocab::{Decision, Finding, Operation};
 const MAX_OPERATIONS: usize = 8;
 const MAX_TARGETS: usize = 64;
 
-/// A later allow without a report decides for part of what this reporting allow matches.
-pub(super) fn finding(policy: &Policy, index: usize, rule: &Rule) -> Option<Finding> {
+/// A later allow without a report decides for part of what this reporting allow matches. Spends `left`, one for
+/// every rule an access is compared with; with none left nothing is found.
+pub(super) fn finding(policy: &Policy, index: usize, rule: &Rule, left: &mut usize) -> Option<Finding> {
     // A default line is for what no rule matches, so no rule takes anything from it.
     if rule.action != Decision::Allow || !reports(rule) || rule.is_default() {
         return None;
@@ -27,7 +28,7 @@ pub(super) fn finding(policy: &Policy, index: usize, rule: &Rule) -> Option<Find
     let later = policy.rules()[index + 1..].iter();
     let (later, witness) = later
         .filter(|later| later.action == Decision::Allow && !reports(later) && meet(later, rule))
-        .find_map(|later| witness(policy, rule, later).map(|witness| (later, witness)))?;
+        .find_map(|later| witness(policy, rule, later, left).map(|witness| (later, witness)))?;
     let message = format!(
         "the report is silenced for what the later rule at {} matches, for example {witness}: {}",
         later.reference, later.reference.text
@@ -36,7 +37,7 @@ pub(super) fn finding(policy: &Policy, index: usize, rule: &Rule) -> Option<Find
 }
 
 /// An access that both match and `later` decides, as text.
-fn witness(policy: &Policy, rule: &Rule, later: &Rule) -> Option<String> {
+fn witness(policy: &Policy, rule: &Rule, later: &Rule, left: &mut usize) -> Option<String> {
     let mut samples = BTreeSet::new();
     for filter in [&rule.filter, &later.filter].into_iter().flatten() {
         collect(filter, &mut samples);
@@ -45,6 +46,10 @@ fn witness(policy: &Policy, rule: &Rule, later: &Rule) -> Option<String> {
         .filter(|operation| !operation.is_wildcard() && rule.covers(operation) && later.covers(operation));
     for operation in common.take(MAX_OPERATIONS) {
         for (target, attributes) in [(None, Vec::new())].into_iter().chain(samples.iter().cloned()).take(MAX_TARGETS) {
+            *left = left.saturating_sub(policy.rules().len());
+            if *left == 0 {
+                return None;
+            }
             let Ok(query) = Query::new(operation.as_str(), target.as_deref(), &attributes) else { continue };
             let shown = query.with_access(|access| {
                 let judgement = policy.judge(access);

@@ -34,6 +34,7 @@ pub(crate) fn main() {
         ["memfd-exec", program] => memfd_exec(program),
         ["threads", count, path] => threads(count, path),
         ["without-landlock", program, rest @ ..] => without_landlock(program, rest),
+        ["net", rest @ ..] => crate::network::main(rest),
         ["enter", profile, trap, action, path] => enter(profile, trap, action, path),
         ["rows"] => super::rows::run(),
         ["bench-call", action, count, path] => super::bench::call(action, count, path),
