@@ -182,6 +182,14 @@ pub fn lower(policy: &Policy, alone: LeftAlone) -> Lowered {
     if POSIX_IPC.iter().any(|name| policy.unconditional(&Operation::new(*name)) != Some(Decision::Deny)) {
         d1.add(SHARED_MEMORY, true, Rights::ALL, Some("POSIX shared memory and semaphores lie there"));
     }
+    if d1.roots.contains_key("/dev/tty") {
+        d1.add(
+            "/dev/pts",
+            true,
+            Rights { read: true, write: true, execute: false },
+            Some("/dev/tty can be any of these"),
+        );
+    }
     for (path, root) in &mut d1.roots {
         if root.rights.write && path != "/" {
             root.rights = Rights::ALL;

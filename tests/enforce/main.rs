@@ -11,6 +11,7 @@ mod command_line;
 mod descriptors;
 mod exec_stop;
 mod files;
+mod hardening;
 mod ipc;
 mod lifetime;
 mod network;

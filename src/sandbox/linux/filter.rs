@@ -583,7 +583,7 @@ mod tests {
         assert_eq!(act(&names(&["file-ioctl"]), "ioctl", [0, 0x8008_6601, 0, 0, 0, 0]), ALLOW);
         for request in [0x8901_u64, 0x8902] {
             assert_eq!(act(&nothing(), "ioctl", [0, request, 0, 0, 0, 0]), EPERM);
-            assert_eq!(act(&names(&["signal"]), "ioctl", [0, request, 0, 0, 0, 0]), ALLOW);
+            assert_eq!(act(&names(&["signal", "file-ioctl"]), "ioctl", [0, request, 0, 0, 0, 0]), ALLOW);
         }
         for (command, expected) in [(8, NOTIFY), (15, EPERM), (3, ALLOW)] {
             assert_eq!(act(&nothing(), "fcntl", [0, command, 7, 0, 0, 0]), expected);

@@ -110,7 +110,8 @@ impl Call<'_> {
     }
 }
 
-fn is_special(path: &[u8]) -> bool {
+/// Whether a profile may have other words for what is at this path, which may depend on its type.
+pub(super) fn is_special(path: &[u8]) -> bool {
     path.starts_with(b"/dev/shm/") || path.starts_with(b"/proc/")
 }
 

@@ -9,17 +9,16 @@
 //! - `O_PATH`: `file-read-metadata`, and `file-read-data` too, because the kernel hands over no `O_PATH` descriptors and one
 //!   for reading takes its place.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 
 use super::call::{Answer, Answered, Call, REFUSED};
 use super::entries::Entry;
-use super::path;
-use super::processes;
-use super::resolve::{Last, Located, open_proven};
-use crate::os::linux::{memory, object};
+use super::resolve::{Last, Located, open_path, open_proven};
+use super::{named, path, processes};
+use crate::os::linux::{memory, object, process};
 use crate::sandbox::weaken::{Protection, off};
 use crate::sbpl::VnodeType;
 
@@ -188,6 +187,7 @@ impl Call<'_> {
 
     fn open_at_once(&mut self, path: &[u8], directory: bool, request: Request) -> Tried {
         if path == TERMINAL
+            || named::is_special(path)
             || (request.reads() && !self.allowed(READ, path, None))
             || (request.writes() && !self.allowed(WRITE, path, None))
         {
@@ -231,9 +231,10 @@ impl Call<'_> {
         if request.has(OFlags::CREATE) && kind == FileType::Directory {
             return Err(Errno::ISDIR);
         }
-        self.own_terminal_only(&located.path)?;
+        let terminal = self.own_terminal(&located.path)?;
         self.still_waiting()?;
-        let fd = self.reopen(object, request.flags - OFlags::CREATE - OFlags::EXCL)?;
+        let fd =
+            self.reopen(terminal.as_ref().map_or(object, AsFd::as_fd), request.flags - OFlags::CREATE - OFlags::EXCL)?;
         Ok(Answer::Descriptor { fd, close_on_exec: request.close_on_exec() })
     }
 
@@ -304,14 +305,37 @@ impl Call<'_> {
         make()
     }
 
-    /// `/dev/tty` means the opener's terminal: only a program of the supervisor's session has the same one.
-    fn own_terminal_only(&self, at: &[u8]) -> Result<(), Errno> {
+    /// `/dev/tty` means the opener's terminal. A program of the supervisor's session has the same one; for one of another
+    /// session this is the terminal it has by now, where that is a pseudo-terminal.
+    fn own_terminal(&self, at: &[u8]) -> Result<Option<OwnedFd>, Errno> {
         if at != TERMINAL || off(Protection::OwnTerminal) {
-            return Ok(());
+            return Ok(None);
         }
         let theirs = rustix::process::Pid::from_raw(self.tid()).map(|pid| rustix::process::getsid(Some(pid)));
-        if theirs == Some(rustix::process::getsid(None)) { Ok(()) } else { Err(Errno::NXIO) }
+        if theirs == Some(rustix::process::getsid(None)) {
+            return Ok(None);
+        }
+        let device = process::ids_of(self.tid()).ok_or(Errno::SRCH)?.terminal;
+        let number = pseudo_terminal(device).ok_or(Errno::NXIO)?;
+        let terminal = open_path(format!("/dev/pts/{number}").as_bytes(), false).map_err(|_| Errno::NXIO)?;
+        let found = fstat(&terminal)?.st_rdev;
+        if (rustix::fs::major(found), rustix::fs::minor(found)) == split_device(device) {
+            Ok(Some(terminal))
+        } else {
+            Err(Errno::NXIO)
+        }
     }
+}
+
+/// Major and minor of a device as `/proc` writes it (linux/kdev_t.h, `new_encode_dev`).
+fn split_device(device: u32) -> (u32, u32) {
+    (device >> 8 & 0xfff, device & 0xff | device >> 12 & 0xf_ff00)
+}
+
+/// Name below `/dev/pts`: majors 136 to 143 are pseudo-terminals (admin-guide/devices.txt).
+fn pseudo_terminal(device: u32) -> Option<u32> {
+    let (major, minor) = split_device(device);
+    (136..=143).contains(&major).then(|| (major - 136) * 256 + minor)
 }
 
 fn request_mode(request: Request) -> Mode {
@@ -323,6 +347,15 @@ const _: () = assert!(memory::PATH_MAX > path::LONGEST);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn terminals_are_told_by_their_device() {
+        assert_eq!(pseudo_terminal(136 << 8 | 7), Some(7));
+        assert_eq!(pseudo_terminal(137 << 8 | 1), Some(257));
+        assert_eq!(pseudo_terminal(136 << 8 | 0x2c | 1 << 20), Some(300));
+        assert_eq!(pseudo_terminal(4 << 8 | 1), None);
+        assert_eq!(pseudo_terminal(0), None);
+    }
 
     #[test]
     fn flags_say_what_is_asked_for() {

@@ -24,7 +24,7 @@ pub(super) enum Class {
     Trap(Handler),
     /// A decision without an object, on this operation.
     Judge(&'static str),
-    /// Runs when the profile allows the operations everywhere, is refused (EPERM) otherwise: not decided one by one yet.
+    /// Runs when the profile allows the operations everywhere, is refused (EPERM) otherwise: no operation names its object.
     Everywhere(&'static [&'static str]),
     /// Decided by the filter itself on register values.
     Registers(Registers),

@@ -24,6 +24,7 @@ pub(crate) fn main() {
         ["exec-in-threads", count, program] => exec_in_threads(count, program),
         ["map-executable", path] => map_executable(path),
         ["set-flags", path] => set_flags(path),
+        ["terminal"] => terminal(),
         ["posix-ipc", action, name] => posix_ipc(action, name),
         ["pidfd-kill", pid, signal] => pidfd_kill(pid, signal),
         ["swap-pidfd", milliseconds] => swap_pidfd(milliseconds),
@@ -295,6 +296,38 @@ fn set_flags(path: &str) {
         libc::ioctl(fd, 0x4008_6602, &raw const flags)
     };
     println!("{result} {}", if result < 0 { errno() } else { 0 });
+}
+
+/// Makes a pseudo-terminal, becomes the leader of a session on it in a child, and writes to /dev/tty there; tells what
+/// came out at the other end, or the child's errno.
+fn terminal() {
+    // SAFETY: descriptors of this process only; the name is copied before the next call; the child only opens and writes.
+    unsafe {
+        let main = libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY);
+        assert!(main >= 0 && libc::grantpt(main) == 0 && libc::unlockpt(main) == 0, "{}", errno());
+        let other = libc::open(libc::ptsname(main), libc::O_RDWR | libc::O_NOCTTY);
+        assert!(other >= 0, "{}", errno());
+        let child = libc::fork();
+        if child == 0 {
+            libc::setsid();
+            if libc::open(c"/dev/tty".as_ptr(), libc::O_RDWR) >= 0 || errno() != libc::ENXIO {
+                libc::_exit(200);
+            }
+            libc::ioctl(other, libc::TIOCSCTTY, 0);
+            let own = libc::open(c"/dev/tty".as_ptr(), libc::O_RDWR);
+            if own < 0 || libc::write(own, c"through".as_ptr().cast(), 7) != 7 {
+                libc::_exit(errno());
+            }
+            libc::_exit(0);
+        }
+        let mut status = 0;
+        libc::waitpid(child, &raw mut status, 0);
+        let mut text = [0_u8; 16];
+        libc::fcntl(main, libc::F_SETFL, libc::O_NONBLOCK);
+        let read = libc::read(main, text.as_mut_ptr().cast(), text.len());
+        let text = String::from_utf8_lossy(&text[..usize::try_from(read).unwrap_or(0)]).into_owned();
+        println!("{text} {}", libc::WEXITSTATUS(status));
+    }
 }
 
 /// Shared memory and semaphores through the C library; tells result and errno.
