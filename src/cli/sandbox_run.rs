@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// Write what was enforced to this file as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Refuse nothing; record what would be refused
+    /// Refuse nothing that a profile could allow; record what would be refused
     #[arg(long)]
     observe: bool,
     /// Leave a layer of enforcement out; the report names it (for tests)

@@ -42,6 +42,8 @@ fn the_shipped_suite_is_clean_and_covers_every_operation_both_ways() {
         "file-link",
         "signal",
         "ipc-sysv-shm",
+        "network-outbound",
+        "network-bind",
     ] {
         for expected in ["allow", "deny"] {
             let covered = probes.as_array().unwrap().iter().any(|probe| {

@@ -87,21 +87,6 @@ fn strangers_cannot_be_steered_or_looked_into() {
     });
 }
 
-#[test]
-fn sockets_are_refused_by_register_unless_allowed_everywhere() {
-    each_user(|place| {
-        assert_eq!(call(place, "", &["call", &libc::SYS_connect.to_string(), "0", "0", "0"]), (-1, libc::EPERM));
-        assert_eq!(call(place, "", &["call", &libc::SYS_socket.to_string(), "2", "2", "0"]), (-1, libc::EPERM));
-        assert_eq!(call(place, "", &["call", &libc::SYS_socket.to_string(), "2", "1", "262"]), (-1, libc::EPERM));
-        assert_eq!(call(place, "", &["call", &libc::SYS_socket.to_string(), "40", "1", "0"]), (-1, libc::EPERM));
-        let open = "(allow network-outbound)";
-        assert_eq!(call(place, open, &["call", &libc::SYS_connect.to_string(), "0", "0", "0"]).1, libc::ENOTSOCK);
-        let ran = place.run("(allow network-outbound (remote ip \"localhost:80\"))", &["true"]).good();
-        assert_eq!(ran.report["operations"]["network-outbound"]["status"], "not_enforceable");
-        assert_eq!(ran.report["operations"]["network-outbound"]["reason"], "not enforceable yet: refused");
-    });
-}
-
 /// Attempts, forbidden successes, allowed successes.
 fn race(place: &Place, rules: &str, words: &[&str]) -> (u64, u64, u64) {
     let mut command = vec![place.fake()];

@@ -8,12 +8,16 @@
 
 mod attacks;
 mod command_line;
+mod descriptors;
 mod exec_stop;
 mod files;
+mod ipc;
 mod lifetime;
+mod network;
 mod paths;
 mod processes;
 mod records;
 mod same;
 mod signals;
 mod support;
+mod sysctl;

@@ -106,6 +106,12 @@ impl Call<'_> {
         (!self.is_in_foreign_proc(&plain)).then_some(plain)
     }
 
+    /// Where a path that [`Call::spelt`] gave leads when its links are followed; `None` for what [`Call::locate`] has to find out.
+    pub(super) fn walked(&mut self, spelt: &[u8]) -> Option<Vec<u8>> {
+        let Ok(Walked::At(path)) = self.walk(spelt, true) else { return None };
+        (!path::within(&path, b"/proc") && !self.is_in_foreign_proc(&path)).then_some(path)
+    }
+
     fn is_in_foreign_proc(&self, at: &[u8]) -> bool {
         self.shared.foreign_proc.iter().any(|tree| path::within(at, tree))
     }

@@ -128,13 +128,14 @@ impl<'scope, 'env> Pool<'scope, 'env> {
     /// Called regularly: adds a worker when calls wait and none is answered, or when they keep waiting; lets one go when
     /// there is more than one to wait for calls.
     pub(super) fn tend(&mut self) {
+        self.shared.waits.wake_abandoned(self.shared.listener);
         self.workers.retain(|worker| !worker.is_finished());
         let answered = self.state.answered.load(Ordering::Relaxed);
         let stuck = answered == self.answered_before;
         self.answered_before = answered;
         let idle = self.state.idle.load(Ordering::Relaxed);
         let backlog = idle == 0 && self.shared.listener.has_waiting();
-        let most = if stuck { MOST_WORKERS } else { MOST_AT_WORK.min(self.shared.processors) };
+        let most = if stuck { MOST_WORKERS } else { MOST_AT_WORK.min(processors()) };
         if backlog && (stuck || self.backlog_before) && self.workers.len() < most && !off(Protection::MoreWorkers) {
             // Without another thread the programs that wait go on waiting; nothing is let through.
             let _ = self.add();
@@ -160,6 +161,11 @@ impl<'scope, 'env> Pool<'scope, 'env> {
             let _ = worker.join();
         }
     }
+}
+
+/// Processors this process may run on.
+fn processors() -> usize {
+    rustix::thread::sched_getaffinity(None).map_or(1, |set| usize::try_from(set.count()).unwrap_or(1))
 }
 
 fn work(state: &State, shared: &Shared<'_>) {
