@@ -66,7 +66,7 @@ fi
 run_id=$(<"$out/LATEST")
 bundle=$out/$run_id
 holds "$bundle/run_status.json" 'd["state"] == "complete"'
-holds "$bundle/summary.json" 'd["status"] == "ok" and d["profile_count"] >= 13 and d["scenario_count"] >= 72'
+holds "$bundle/summary.json" 'd["status"] == "ok" and d["profile_count"] >= 14 and d["scenario_count"] >= 75'
 holds "$bundle/artifact_index.json" 'd["status"] == "ok" and d["missing"] == []'
 
 expect 0 "$runtime" validate-bundle --bundle "$out"

@@ -20,6 +20,7 @@ pub const FILES: &[(&str, &str)] = &shipped![
     "plans/linux-baseline/sb/network_scoped.sb",
     "plans/linux-baseline/sb/offline.sb",
     "plans/linux-baseline/sb/server.sb",
+    "plans/linux-baseline/sb/settings.sb",
     "plans/linux-baseline/sb/shared_memory.sb",
     "plans/linux-baseline/sb/signals.sb",
     "plans/linux-baseline/sb/write_scoped.sb",

@@ -35,6 +35,7 @@ fn the_shipped_suite_is_clean_and_covers_every_operation_both_ways() {
         "file-write-unlink",
         "process-exec",
         "process-fork",
+        "sysctl-read",
         "file-test-existence",
         "file-read-xattr",
         "file-write-mode",

@@ -23,8 +23,8 @@ fn every_expectation_is_met_and_the_gates_say_what_follows() {
 
     let run = out.join(std::fs::read_to_string(out.join("LATEST")).unwrap().trim());
     let summary = json(&run.join("summary.json"));
-    assert!(summary["profile_count"].as_u64().unwrap() >= 13);
-    assert!(summary["scenario_count"].as_u64().unwrap() >= 72);
+    assert!(summary["profile_count"].as_u64().unwrap() >= 14);
+    assert!(summary["scenario_count"].as_u64().unwrap() >= 75);
     assert_eq!(summary["counts"]["matches"], summary["scenario_count"]);
     assert!(summary["counts"]["baseline_refused"].as_u64().unwrap() >= 2, "attribution has something to show");
     every_operation_has_both_twins(&json(&run.join("runtime_results.json")));
@@ -62,6 +62,7 @@ fn every_operation_has_both_twins(results: &Value) {
         "file-write-unlink",
         "process-exec",
         "process-fork",
+        "sysctl-read",
         "file-test-existence",
         "file-read-xattr",
         "file-write-mode",
