@@ -63,6 +63,8 @@ pub(crate) fn run() -> ExitCode {
             });
         }
     });
+    // A static's destructor never runs.
+    let _ = std::fs::remove_dir_all(programs());
     let outcomes = outcomes.into_inner().unwrap();
     show(&outcomes);
     println!("{} runs of {} attacks in {:.1} s", outcomes.len(), families.len(), began.elapsed().as_secs_f32());
