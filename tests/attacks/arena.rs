@@ -222,8 +222,12 @@ impl Arena {
         self.before = self.state();
     }
 
-    pub(crate) fn profile(&self, rules: &str) -> PathBuf {
+    /// Writes the profile; `$1` and `$2` are the words that the attack gets.
+    pub(crate) fn profile(&self, rules: &str, words: &[String]) -> PathBuf {
+        let word = |at: usize| words.get(at).map_or("", String::as_str);
         let text = format!("{RULES}{rules}\n")
+            .replace("$1", word(0))
+            .replace("$2", word(1))
             .replace("$W", self.root().to_str().unwrap())
             .replace("$A", attack().to_str().unwrap());
         let path = self.beside("profile.sb");

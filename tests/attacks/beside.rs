@@ -47,6 +47,11 @@ pub(crate) enum Outside {
     Udp,
     Local,
     Abstract,
+    /// One that answers with the secret and one that says something else. Words: port of the one, port of the other;
+    /// local ones are `closed/socket` and `opened/socket`.
+    TwoTcp,
+    TwoUdp,
+    TwoLocal,
     /// Receives what is sent to a local datagram socket.
     Datagram,
     /// Hands an open descriptor to whoever connects.
@@ -132,6 +137,21 @@ impl Beside {
             }
             Outside::Tcp => self.listen_tcp(secret),
             Outside::Udp => self.listen_udp(secret),
+            Outside::TwoTcp => {
+                self.listen_tcp(secret);
+                self.listen_tcp("nothing".to_owned());
+            }
+            Outside::TwoUdp => {
+                self.listen_udp(secret);
+                self.listen_udp("nothing".to_owned());
+            }
+            Outside::TwoLocal => {
+                for (name, says) in [("closed/socket", secret), ("opened/socket", "nothing".to_owned())] {
+                    let listener = UnixListener::bind(arena.path(name)).unwrap();
+                    fs::set_permissions(arena.path(name), fs::Permissions::from_mode(0o777)).unwrap();
+                    self.listen_local(listener, says, PathBuf::new());
+                }
+            }
             Outside::Local | Outside::Giver => {
                 let path = arena.path("opened/socket");
                 let listener = UnixListener::bind(&path).unwrap();
@@ -206,7 +226,7 @@ impl Beside {
     fn listen_tcp(&mut self, secret: String) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
-        self.words = vec![listener.local_addr().unwrap().port().to_string()];
+        self.words.push(listener.local_addr().unwrap().port().to_string());
         self.again_and_again(move || match listener.accept() {
             Ok((mut stream, _)) => drop(stream.write_all(secret.as_bytes())),
             Err(_) => std::thread::sleep(Duration::from_millis(2)),
@@ -216,7 +236,7 @@ impl Beside {
     fn listen_udp(&mut self, secret: String) {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        self.words = vec![socket.local_addr().unwrap().port().to_string()];
+        self.words.push(socket.local_addr().unwrap().port().to_string());
         self.again_and_again(move || {
             if let Ok((_, from)) = socket.recv_from(&mut [0; 64]) {
                 let _ = socket.send_to(secret.as_bytes(), from);

@@ -63,6 +63,8 @@ pub(crate) fn run() -> ExitCode {
             });
         }
     });
+    // A static's destructor never runs.
+    let _ = std::fs::remove_dir_all(programs());
     let outcomes = outcomes.into_inner().unwrap();
     show(&outcomes);
     println!("{} runs of {} attacks in {:.1} s", outcomes.len(), families.len(), began.elapsed().as_secs_f32());
@@ -232,7 +234,7 @@ fn once(row: &Row, user: User, options: Option<&[String]>, time: Duration, patie
         words.extend(["sandbox", "run", "--overlay", "linux-base.sb", "-D"].map(str::to_owned));
         // Stands in the supervisor's arguments only.
         words.extend([format!("KEEP={}", arena.secret), "--profile".to_owned()]);
-        words.push(arena.profile(row.rules).to_str().unwrap().to_owned());
+        words.push(arena.profile(row.rules, &beside.words).to_str().unwrap().to_owned());
         words.extend(options.iter().cloned());
         words.push("--".to_owned());
     }

@@ -157,6 +157,18 @@ fn races() -> Vec<Row> {
     ]
     .map(raced)
     .into();
+    rows.extend([
+        raced("flip-connect-port")
+            .rules("(allow network-outbound (remote ip \"localhost:$2\"))")
+            .outside(Outside::TwoTcp),
+        raced("flip-send-port")
+            .rules("(allow network-outbound (remote udp \"localhost:$2\"))")
+            .outside(Outside::TwoUdp),
+        raced("flip-connect-path")
+            .rules("(allow network-outbound (remote unix-socket (subpath \"$W/opened\")))")
+            .outside(Outside::TwoLocal),
+        raced("flip-bind-path").rules("(allow network-bind (local unix-socket (subpath \"$W/opened\")))"),
+    ]);
     let exchanged = |name| {
         Row { race: Some(Duration::from_millis(600)), ..held(name) }
             .off(&["no_link_proof"])
@@ -316,9 +328,14 @@ fn watched(name: &'static str) -> Row {
     Row { race: Some(Duration::from_secs(2)), who: Who::Either, ..held(name) }.off(&["exec_stop"])
 }
 
+/// Everywhere but to the listener beside the attack.
+const NOT_HERE: &str = "(allow network-outbound)(deny network-outbound (remote ip \"localhost:$1\"))";
+
 fn sockets() -> Vec<Row> {
     vec![
         trapped("connect-tcp", &["connect"]).outside(Outside::Tcp),
+        trapped("connect-any-address", &["connect"]).rules(NOT_HERE).outside(Outside::Tcp),
+        trapped("connect-mapped-address", &["connect"]).rules(NOT_HERE).outside(Outside::Tcp),
         trapped("connect-mptcp", &["connect", "socket"]).outside(Outside::Tcp),
         trapped("connect-fastopen", &["sendto"]).outside(Outside::Tcp),
         trapped("connect-fastopen-message", &["sendmsg"]).outside(Outside::Tcp),

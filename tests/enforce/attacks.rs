@@ -87,6 +87,22 @@ fn strangers_cannot_be_steered_or_looked_into() {
     });
 }
 
+#[test]
+fn a_number_that_is_no_descriptor_is_answered_as_such() {
+    each_user(|place| {
+        let path = place.file("a", "");
+        let some = "(allow network-outbound (remote ip \"localhost:1\"))(allow file-read-metadata (subpath \"$W\"))";
+        let all = |number: i64, rest: &[&str]| {
+            let number = number.to_string();
+            call(place, some, &[&["call", &number, "-1"], rest].concat())
+        };
+        let address = "0123456789abcdef";
+        assert_eq!(all(libc::SYS_connect, &[address, "16"]), (-1, libc::EBADF));
+        assert_eq!(all(libc::SYS_listen, &["1"]), (-1, libc::EBADF));
+        assert_eq!(all(libc::SYS_inotify_add_watch, &[&path, "1"]), (-1, libc::EBADF));
+    });
+}
+
 /// Attempts, forbidden successes, allowed successes.
 fn race(place: &Place, rules: &str, words: &[&str]) -> (u64, u64, u64) {
     let mut command = vec![place.fake()];

@@ -111,6 +111,10 @@ pub fn take_descriptor(of: Pid, number: RawFd) -> Result<OwnedFd, Errno> {
 /// As [`take_descriptor`].
 pub fn take_descriptor_of_thread(tid: i32, number: RawFd) -> Result<OwnedFd, Errno> {
     const PIDFD_THREAD: libc::c_long = libc::O_EXCL as libc::c_long;
+    // Numbers of programs are any; the wrapper below asserts that there is a descriptor.
+    if number < 0 {
+        return Err(Errno::BADF);
+    }
     // SAFETY: takes its arguments by value.
     let opened = checked(unsafe { libc::syscall(libc::SYS_pidfd_open, tid, PIDFD_THREAD) });
     let fd = match opened {

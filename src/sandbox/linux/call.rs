@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::exec::Judged;
@@ -248,13 +248,11 @@ impl<'s> Call<'s> {
                 Ok(()) => (Ok(()), None),
                 Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
             },
-            Ok(Answer::Descriptor { fd, close_on_exec }) => {
-                match listener.answer_with_descriptor(id, fd.as_fd(), close_on_exec) {
-                    Ok(_) => (Ok(()), None),
-                    Err(Errno::NOENT) => (Err(Errno::NOENT), None),
-                    Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
-                }
-            }
+            Ok(Answer::Descriptor { fd, close_on_exec }) => match hand_over(listener, id, fd, close_on_exec) {
+                Ok(()) => (Ok(()), None),
+                Err(Errno::NOENT) => (Err(Errno::NOENT), None),
+                Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
+            },
             Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
         };
         // A caller that is gone got nothing; what was decided for it is still a decision.
@@ -280,6 +278,18 @@ impl<'s> Call<'s> {
             });
         }
     }
+}
+
+/// Gives the caller a copy of a descriptor. One that can write is closed here before the caller goes on: it may execute
+/// the file as soon as it has closed its own copy, and the kernel executes nothing that is open for writing (ETXTBSY).
+fn hand_over(listener: &Listener, id: u64, fd: OwnedFd, close_on_exec: bool) -> Result<(), Errno> {
+    let writes = rustix::fs::fcntl_getfl(&fd)?.intersects(OFlags::RWMODE);
+    if !writes {
+        return listener.answer_with_descriptor(id, fd.as_fd(), close_on_exec).map(drop);
+    }
+    let number = listener.add_descriptor(id, fd.as_fd(), close_on_exec)?;
+    drop(fd);
+    listener.answer(id, Ok(number.into()))
 }
 
 /// Type of an object in the words of the `vnode-type` filter.

@@ -112,6 +112,36 @@ pub(crate) const ATTACKS: &[Attack] = &[
         let (name, value) = (text("user.made"), text("x"));
         flip(run, FILE, |path| quiet(sys!(SYS_setxattr, path, name, value, 1, 0)));
     }),
+    ("flip-connect-port", |run| {
+        flip_port(run, |address| {
+            let socket = sys!(SYS_socket, libc::AF_INET, libc::SOCK_STREAM, 0).unwrap_or(-1);
+            let _ = sys!(SYS_connect, socket, address, 16);
+            answered(socket)
+        })
+    }),
+    ("flip-send-port", |run| {
+        flip_port(run, |address| {
+            let socket = sys!(SYS_socket, libc::AF_INET, libc::SOCK_DGRAM, 0).unwrap_or(-1);
+            let _ = sys!(SYS_sendto, socket, c"x", 1, 0, address, 16);
+            answered(socket)
+        })
+    }),
+    ("flip-connect-path", |run| {
+        flip_local(run, "opened/socket", |address, size| {
+            let socket = sys!(SYS_socket, libc::AF_UNIX, libc::SOCK_STREAM, 0).unwrap_or(-1);
+            let _ = sys!(SYS_connect, socket, address, size);
+            answered(socket)
+        })
+    }),
+    ("flip-bind-path", |run| {
+        flip_local(run, "opened/made", |address, size| {
+            let socket = sys!(SYS_socket, libc::AF_UNIX, libc::SOCK_STREAM, 0).unwrap_or(-1);
+            let done = quiet(sys!(SYS_bind, socket, address, size));
+            let _ = sys!(SYS_close, socket);
+            let _ = sys!(SYS_unlink, text("opened/made"));
+            done
+        })
+    }),
     ("flip-24-threads", |run| flip_with(run, PATH, 24, |path| read(sys!(SYS_openat, CWD, path, 0)))),
     ("flip-from-other-process", flip_from_other_process),
     ("swap-descriptor", swap_descriptor),
@@ -275,6 +305,38 @@ fn flip_with(run: &Run, path: &str, threads: usize, attempt: impl Fn(*const u8) 
         torn.set(0, b"opened");
     };
     race(run, threads, disturb, || attempt(torn.at().cast_const()));
+}
+
+/// What a peer says within a moment.
+fn answered(socket: i64) -> Outcome {
+    let mut poll = libc::pollfd { fd: descriptor(socket), events: libc::POLLIN, revents: 0 };
+    let said = sys!(SYS_poll, &raw mut poll, 1, 20) == Ok(1);
+    let seen = if said { contents(descriptor(socket)) } else { String::new() };
+    let _ = sys!(SYS_close, socket);
+    if seen.is_empty() { Outcome::Failed } else { told(&seen) }
+}
+
+/// The words are the denied port and the allowed one; the address flips between them.
+fn flip_port(run: &Run, attempt: impl Fn(*const u8) -> Outcome + Sync) {
+    let port = |at: usize| run.word(at).parse::<u16>().unwrap().to_be_bytes();
+    let mut address = [2, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    address[2..4].copy_from_slice(&port(1));
+    let torn = Torn::new(&address);
+    let disturb = || {
+        torn.set(2, &port(0));
+        torn.set(2, &port(1));
+    };
+    race(run, 1, disturb, || attempt(torn.at().cast_const()));
+}
+
+/// A local address whose path flips between `opened` and `closed`.
+fn flip_local(run: &Run, path: &str, attempt: impl Fn(*const u8, usize) -> Outcome + Sync) {
+    let torn = Torn::new(&[&[1, 0], path.as_bytes()].concat());
+    let disturb = || {
+        torn.set(2, b"closed");
+        torn.set(2, b"opened");
+    };
+    race(run, 1, disturb, || attempt(torn.at().cast_const(), 2 + path.len() + 1));
 }
 
 /// `vault/readable` may be read, not written; the flags lie in memory.

@@ -8,6 +8,21 @@ use super::{Attack, Run};
 
 pub(crate) const ATTACKS: &[Attack] = &[
     ("connect-tcp", |run| connect_tcp(run, libc::IPPROTO_TCP)),
+    ("connect-any-address", |run| {
+        let (socket, mut address) = (inet(libc::SOCK_STREAM, 0), loopback(run));
+        address.sin_addr.s_addr = 0;
+        note("connect", &sys!(SYS_connect, socket, &raw const address, INET_SIZE));
+        answer(socket);
+    }),
+    ("connect-mapped-address", |run| {
+        let mut address: libc::sockaddr_in6 = zeroed();
+        address.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+        address.sin6_port = run.word(0).parse::<u16>().unwrap().to_be();
+        address.sin6_addr.s6_addr = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1];
+        let socket = sys!(SYS_socket, libc::AF_INET6, libc::SOCK_STREAM, 0).map_or(-1, descriptor);
+        note("connect", &sys!(SYS_connect, socket, &raw const address, 28));
+        answer(socket);
+    }),
     ("connect-mptcp", |run| connect_tcp(run, 262)),
     ("connect-fastopen", |run| {
         let (socket, address) = (inet(libc::SOCK_STREAM, 0), loopback(run));
