@@ -116,6 +116,20 @@ pub struct Lowered {
 
 const EXEC_OPERATIONS: [&str; 2] = ["process-exec*", "process-exec-interpreter"];
 
+/// Where POSIX shared memory and semaphores lie.
+pub(super) const SHARED_MEMORY: &str = "/dev/shm";
+
+/// Operations on POSIX shared memory and semaphores that open, make or remove one.
+pub(super) const POSIX_IPC: [&str; 7] = [
+    "ipc-posix-sem-create",
+    "ipc-posix-sem-open",
+    "ipc-posix-sem-unlink",
+    "ipc-posix-shm-read-data",
+    "ipc-posix-shm-write-create",
+    "ipc-posix-shm-write-data",
+    "ipc-posix-shm-write-unlink",
+];
+
 /// Operations that change what a path names: their paths' directories are written.
 const ENTRY_OPERATIONS: [&str; 3] = ["file-write-create", "file-write-unlink", "file-mknod"];
 
@@ -164,6 +178,9 @@ pub fn lower(policy: &Policy, alone: LeftAlone) -> Lowered {
     for name in ENTRY_OPERATIONS {
         d1.add_roots(&roots(name), Rights::ALL);
         d1.add_parents(&roots(name));
+    }
+    if POSIX_IPC.iter().any(|name| policy.unconditional(&Operation::new(*name)) != Some(Decision::Deny)) {
+        d1.add(SHARED_MEMORY, true, Rights::ALL, Some("POSIX shared memory and semaphores lie there"));
     }
     for (path, root) in &mut d1.roots {
         if root.rights.write && path != "/" {

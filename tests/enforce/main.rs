@@ -8,8 +8,10 @@
 
 mod attacks;
 mod command_line;
+mod descriptors;
 mod exec_stop;
 mod files;
+mod ipc;
 mod lifetime;
 mod network;
 mod paths;
@@ -18,3 +20,4 @@ mod records;
 mod same;
 mod signals;
 mod support;
+mod sysctl;

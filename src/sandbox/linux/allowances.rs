@@ -49,10 +49,6 @@ impl<'p> Allowances<'p> {
         Self { policy, trap, observe, handed_datagrams: handed.iter().any(datagrams), network: OnceCell::new() }
     }
 
-    fn everywhere(&self, name: &str) -> bool {
-        self.policy.unconditional(&Operation::new(name)) == Some(Decision::Allow)
-    }
-
     fn untrapped(&self) -> bool {
         self.trap == Trap::AsNeeded
     }
@@ -64,6 +60,10 @@ impl<'p> Allowances<'p> {
 }
 
 impl Free for Allowances<'_> {
+    fn everywhere(&self, operation: &str) -> bool {
+        self.policy.unconditional(&Operation::new(operation)) == Some(Decision::Allow)
+    }
+
     fn handler(&self, handler: Handler) -> bool {
         let operations = handler.operations();
         self.untrapped()

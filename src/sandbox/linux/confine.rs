@@ -31,6 +31,7 @@ use crate::os::linux::privilege;
 use crate::os::linux::process::{self, ForkError};
 use crate::os::linux::seccomp::{self, Instruction, Listener};
 use crate::sandbox::lower::{self, LeftAlone};
+use crate::sandbox::weaken::{Protection, off};
 use crate::sandbox::{Command, End, EnforcementReport, Job, SandboxError, Supervised, Trap};
 use crate::sbpl::Policy;
 
@@ -73,6 +74,7 @@ struct Plan<'p> {
     domains: Option<(Domain, Domain)>,
     exec_bound: ExecBound,
     signals_are_scoped: bool,
+    alone: LeftAlone,
     foreign_proc: Vec<Vec<u8>>,
 }
 
@@ -140,6 +142,8 @@ fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cance
     }
     let probed = layers::probe();
     let offered = probed.clone().without(&job.without_layers);
+    #[cfg(feature = "test-fakes")]
+    let offered = offered.without(&crate::sandbox::weaken::names());
     if job.policy.is_some() {
         let missing: Vec<String> = NEEDED
             .iter()
@@ -153,11 +157,15 @@ fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cance
     let plan = job.policy.map(|policy| plan(job, policy, &offered)).transpose()?;
     let dropped = if offered.has(CAPABILITIES) {
         privilege::drop_capabilities().map_err(|e| set_up("give up capabilities")(e.into()))?
+    } else if off(Protection::NoNewPrivs) {
+        Vec::new()
     } else {
         rustix::thread::set_no_new_privs(true).map_err(|e| set_up("set no_new_privs")(e.into()))?;
         Vec::new()
     };
-    if let Some((outer, _)) = plan.as_ref().and_then(|plan| plan.domains.as_ref()) {
+    if let Some((outer, _)) = plan.as_ref().and_then(|plan| plan.domains.as_ref())
+        && !off(Protection::OuterDomain)
+    {
         outer.enter().map_err(|e| set_up("enter the outer Landlock domain")(std::io::Error::other(e)))?;
     }
     let report = plan.as_ref().map(|plan| report(job, plan, offered, dropped));
@@ -201,7 +209,7 @@ fn plan<'p>(job: &Job<'_>, policy: &'p Policy, offered: &crate::sandbox::Layers)
     };
     let foreign_proc = mounts::foreign_proc().map_err(set_up("read the list of mounts"))?;
     let signals_are_scoped = domains.is_some() && offered.has(SIGNAL_SCOPE);
-    Ok(Plan { policy, program, domains, exec_bound, signals_are_scoped, foreign_proc })
+    Ok(Plan { policy, program, domains, exec_bound, signals_are_scoped, alone, foreign_proc })
 }
 
 fn report(
@@ -214,8 +222,14 @@ fn report(
         Some((d1, d2)) => (Some(d1), Some(d2)),
         None => (None, None),
     };
-    let operations =
-        status::operations(plan.policy, job.observe, plan.program.is_some(), plan.exec_bound, plan.signals_are_scoped);
+    let operations = status::operations(
+        plan.policy,
+        job.observe,
+        plan.program.is_some(),
+        plan.exec_bound,
+        plan.signals_are_scoped,
+        plan.alone,
+    );
     EnforcementReport {
         platform: format!("linux-{}", std::env::consts::ARCH),
         layers,
@@ -278,12 +292,16 @@ fn set_up_first_process<F>(
     if let Start::Program(prepared) = start {
         rustix::process::chdir(&prepared.cwd).map_err(at(STEP_DIRECTORY))?;
     }
-    if let Some((_, inner)) = plan.and_then(|plan| plan.domains.as_ref()) {
+    if let Some((_, inner)) = plan.and_then(|plan| plan.domains.as_ref())
+        && !off(Protection::InnerDomain)
+    {
         inner.enter().map_err(|_| (STEP_DOMAIN, Errno::INVAL))?;
     }
     let mut keep = vec![0, 1, 2, inside.messages.as_raw_fd(), inside.release.as_raw_fd()];
     keep.extend(job.keep.iter().map(AsRawFd::as_raw_fd));
-    process::close_all_but(&keep).map_err(at(STEP_CLOSE))?;
+    if !off(Protection::ClosedDescriptors) {
+        process::close_all_but(&keep).map_err(at(STEP_CLOSE))?;
+    }
     match plan.and_then(|plan| plan.program.as_ref()) {
         Some(program) => seccomp::install(program).map(Some).map_err(at(STEP_FILTER)),
         None => Ok(None),
@@ -318,7 +336,6 @@ fn supervise(
                 listener: &listener,
                 processes: &processes,
                 records: &records,
-                processors: std::thread::available_parallelism().map_or(1, usize::from),
                 foreign_proc: &plan.foreign_proc,
                 bound: &bound,
                 waits: &waits,

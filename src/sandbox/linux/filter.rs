@@ -4,6 +4,7 @@
 //! values. A foreign architecture and numbers outside the table get `ENOSYS`.
 
 use crate::os::linux::seccomp::Instruction;
+use crate::sandbox::weaken::{Protection, lets_through, off};
 
 use super::table::{self, Class, Handler, Registers};
 
@@ -19,6 +20,8 @@ pub(super) trait Free {
     fn judge(&self, operation: &str) -> bool;
     /// What of the network may run without asking.
     fn network(&self) -> Network;
+    /// Whether the profile allows the operation on everything.
+    fn everywhere(&self, operation: &str) -> bool;
 }
 
 /// What of the network may run without asking.
@@ -79,12 +82,49 @@ const NAMESPACES: u32 = (libc::CLONE_NEWNS
 
 /// Terminal requests that put words into the mouth of whoever holds the terminal, or load line disciplines.
 const TERMINAL_REQUESTS: [u32; 3] = [0x5412, 0x541c, 0x5423];
+/// What every program with a terminal or a non-blocking descriptor asks for (asm-generic/ioctls.h): `TCGETS`, `TCSETS`,
+/// `TCSETSW`, `TCSETSF`, `TCSBRK`, `TCXONC`, `TCFLSH`, `TIOCSCTTY`, `TIOCGPGRP`, `TIOCSPGRP`, `TIOCOUTQ`, `TIOCGWINSZ`,
+/// `TIOCSWINSZ`, `FIONREAD`, `FIONBIO`, `TIOCNOTTY`, `TIOCGSID`, `TCGETS2`, `TCSETS2`, `TCSETSW2`, `TCSETSF2`, `TIOCGPTN`,
+/// `TIOCSPTLCK`, `FIONCLEX`, `FIOCLEX`, `FIOASYNC`.
+const EVERYDAY_REQUESTS: [u32; 26] = [
+    0x5401,
+    0x5402,
+    0x5403,
+    0x5404,
+    0x5409,
+    0x540a,
+    0x540b,
+    0x540e,
+    0x540f,
+    0x5410,
+    0x5411,
+    0x5413,
+    0x5414,
+    0x541b,
+    0x5421,
+    0x5422,
+    0x5429,
+    0x802c_542a,
+    0x402c_542b,
+    0x402c_542c,
+    0x402c_542d,
+    0x8004_5430,
+    0x4004_5431,
+    0x5450,
+    0x5451,
+    0x5452,
+];
+const PROT_EXEC: u32 = libc::PROT_EXEC as u32;
+
 /// `FIOSETOWN` and `SIOCSPGRP` (asm/sockios.h): `F_SETOWN` with its argument in memory.
 const OWNER_REQUESTS: [u32; 2] = [0x8901, 0x8902];
 /// asm-generic/fcntl.h; not in libc for every target.
 const F_SETOWN_EX: u32 = 15;
-/// `FS_IOC_SETFLAGS` in both widths and `FS_IOC_FSSETXATTR` (linux/fs.h).
-const INODE_FLAG_REQUESTS: [u32; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
+/// `FS_IOC_SETFLAGS` in both widths (linux/fs.h): one `int` in memory.
+pub(super) const FLAG_REQUESTS: [u32; 2] = [0x4008_6602, 0x4004_6602];
+/// `FS_IOC_FSSETXATTR` (linux/fs.h): a `struct fsxattr` in memory.
+pub(super) const FLAG_STRUCTURE_REQUEST: u32 = 0x401c_5820;
+const INODE_FLAG_REQUESTS: [u32; 3] = [FLAG_REQUESTS[0], FLAG_REQUESTS[1], FLAG_STRUCTURE_REQUEST];
 
 /// The type byte of a request, and btrfs's (linux/btrfs.h); `FICLONE`, `FICLONERANGE`, `FIDEDUPERANGE` share it.
 const REQUEST_TYPE: u32 = 0xff00;
@@ -113,7 +153,7 @@ pub(super) fn program(free: &dyn Free) -> Block {
     let mut block = vec![
         load(ARCH),
         Instruction { code: JMP_JEQ_K, jt: 1, jf: 0, k: NATIVE_ARCH },
-        ret(ENOSYS),
+        ret(if off(Protection::Architecture) { ALLOW } else { ENOSYS }),
         load(NUMBER),
         Instruction { code: JMP_JSET_K, jt: 0, jf: 1, k: X32_BIT },
         ret(ENOSYS),
@@ -149,10 +189,14 @@ fn ranges(free: &dyn Free) -> Vec<Range> {
 }
 
 fn treatment(class: Class, name: &str, free: &dyn Free) -> Block {
+    if lets_through(name) {
+        return vec![ret(ALLOW)];
+    }
     match class {
         Class::Allow => vec![ret(ALLOW)],
         Class::Enosys => vec![ret(ENOSYS)],
         Class::Deny => vec![ret(EPERM)],
+        Class::Refuse(_) => vec![ret(NOTIFY)],
         Class::Trap(handler) if free.handler(handler) => vec![ret(ALLOW)],
         Class::Trap(Handler::Getsockname) if free.network().names => vec![ret(ALLOW)],
         Class::Trap(Handler::Open) if free.plain_read() => plain_read(1),
@@ -189,20 +233,14 @@ fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
             block.push(ret(ALLOW));
             block
         }
-        Registers::Ioctl => {
-            let mut block = vec![load(low(1))];
-            TERMINAL_REQUESTS.iter().for_each(|request| block.extend(equal(*request, EPERM)));
-            if !free.operations(&["signal"]) {
-                OWNER_REQUESTS.iter().for_each(|request| block.extend(equal(*request, EPERM)));
-            }
-            if !free.operations(&["file-write-flags"]) {
-                INODE_FLAG_REQUESTS.iter().for_each(|request| block.extend(equal(*request, EPERM)));
-            }
-            // Requests of btrfs make and remove subvolumes by name, past every path call; cloning works on open files only.
-            CLONE_REQUESTS.iter().for_each(|request| block.extend(equal(*request, ALLOW)));
-            block.push(and(REQUEST_TYPE));
-            block.extend(equal(BTRFS_REQUESTS, EPERM));
-            block.push(ret(ALLOW));
+        Registers::Ioctl => ioctl(free),
+        Registers::Mmap if free.everywhere("file-map-executable") => vec![ret(ALLOW)],
+        Registers::Mmap => {
+            let mut block =
+                vec![load(low(2)), Instruction { code: JMP_JSET_K, jt: 1, jf: 0, k: PROT_EXEC }, ret(ALLOW)];
+            block.push(load(low(3)));
+            block.extend(any_bit(libc::MAP_ANONYMOUS.cast_unsigned(), ALLOW));
+            block.push(ret(NOTIFY));
             block
         }
         Registers::Prctl => {
@@ -253,7 +291,7 @@ fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
         }
         Registers::Priority => {
             // `PRIO_PROCESS` is 0 and `IOPRIO_WHO_PROCESS` is 1; who 0 is the caller.
-            let process = u32::from(name == "ioprio_set");
+            let process = u32::from(name.starts_with("ioprio"));
             vec![
                 load(low(0)),
                 skip_next_if_equal(process),
@@ -265,6 +303,25 @@ fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
             ]
         }
     }
+}
+
+/// Which requests pass, are refused, or are looked at.
+fn ioctl(free: &dyn Free) -> Block {
+    let mut block = vec![load(low(1))];
+    TERMINAL_REQUESTS.iter().for_each(|request| block.extend(equal(*request, EPERM)));
+    if !free.operations(&["signal"]) {
+        OWNER_REQUESTS.iter().for_each(|request| block.extend(equal(*request, EPERM)));
+    }
+    if !free.judge("file-write-flags") {
+        INODE_FLAG_REQUESTS.iter().for_each(|request| block.extend(equal(*request, NOTIFY)));
+    }
+    EVERYDAY_REQUESTS.iter().for_each(|request| block.extend(equal(*request, ALLOW)));
+    // Requests of btrfs make and remove subvolumes by name, past every path call; cloning works on open files only.
+    CLONE_REQUESTS.iter().for_each(|request| block.extend(equal(*request, ALLOW)));
+    block.push(and(REQUEST_TYPE));
+    block.extend(equal(BTRFS_REQUESTS, EPERM));
+    block.push(ret(if free.everywhere("file-ioctl") { ALLOW } else { NOTIFY }));
+    block
 }
 
 /// `SOCK_TYPE_MASK` of the kernel (linux/net.h).
@@ -407,6 +464,9 @@ mod tests {
         fn judge(&self, operation: &str) -> bool {
             self.1 && self.0.contains(operation)
         }
+        fn everywhere(&self, operation: &str) -> bool {
+            self.0.contains(operation)
+        }
         fn network(&self) -> Network {
             let outbound = self.0.contains("network-outbound");
             let free = self.1 && outbound;
@@ -471,7 +531,7 @@ mod tests {
                 Class::Allow => ALLOW,
                 Class::Enosys => ENOSYS,
                 Class::Deny | Class::Everywhere(_) => EPERM,
-                Class::Trap(_) | Class::Judge(_) => NOTIFY,
+                Class::Trap(_) | Class::Judge(_) | Class::Refuse(_) => NOTIFY,
                 Class::Registers(_) => continue,
             };
             assert_eq!(action, expected, "{name}");
@@ -505,7 +565,7 @@ mod tests {
 
     #[test]
     fn requests_that_reach_past_the_descriptor_are_refused() {
-        for request in [0x5412_u64, 0x541c, 0x5423, 0x4008_6602] {
+        for request in [0x5412_u64, 0x541c, 0x5423] {
             assert_eq!(act(&nothing(), "ioctl", [0, request, 0, 0, 0, 0]), EPERM);
             // The kernel looks at the low half only.
             assert_eq!(act(&nothing(), "ioctl", [0, request | 1 << 32, 0, 0, 0, 0]), EPERM);
@@ -513,7 +573,14 @@ mod tests {
         assert_eq!(act(&nothing(), "ioctl", [0, 0x5000_940e, 0, 0, 0, 0]), EPERM);
         assert_eq!(act(&nothing(), "ioctl", [0, 0x4004_9409, 0, 0, 0, 0]), ALLOW);
         assert_eq!(act(&nothing(), "ioctl", [0, 0x5401, 0, 0, 0, 0]), ALLOW);
-        assert_eq!(act(&names(&["file-write-flags"]), "ioctl", [0, 0x4008_6602, 0, 0, 0, 0]), ALLOW);
+        for request in [0x4008_6602_u64, 0x4004_6602, 0x401c_5820] {
+            assert_eq!(act(&nothing(), "ioctl", [0, request, 0, 0, 0, 0]), NOTIFY);
+            let free = names(&["file-write-flags", "file-ioctl"]);
+            assert_eq!(act(&free, "ioctl", [0, request, 0, 0, 0, 0]), ALLOW);
+            assert_eq!(act(&names(&["file-ioctl"]), "ioctl", [0, request, 0, 0, 0, 0]), NOTIFY);
+        }
+        assert_eq!(act(&nothing(), "ioctl", [0, 0x8008_6601, 0, 0, 0, 0]), NOTIFY);
+        assert_eq!(act(&names(&["file-ioctl"]), "ioctl", [0, 0x8008_6601, 0, 0, 0, 0]), ALLOW);
         for request in [0x8901_u64, 0x8902] {
             assert_eq!(act(&nothing(), "ioctl", [0, request, 0, 0, 0, 0]), EPERM);
             assert_eq!(act(&names(&["signal"]), "ioctl", [0, request, 0, 0, 0, 0]), ALLOW);
@@ -525,6 +592,19 @@ mod tests {
         assert_eq!(act(&nothing(), "prctl", [4, 0, 0, 0, 0, 0]), NO_EFFECT);
         assert_eq!(act(&nothing(), "prctl", [0x5961_6d61, 1, 0, 0, 0, 0]), NO_EFFECT);
         assert_eq!(act(&nothing(), "prctl", [15, 0, 0, 0, 0, 0]), ALLOW);
+    }
+
+    #[test]
+    fn mapping_a_file_as_executable_is_looked_at() {
+        let map =
+            |prot: i32, flags: i32| [0, 4096, u64::from(prot.cast_unsigned()), u64::from(flags.cast_unsigned()), 3, 0];
+        let (read, run, file, memory) = (libc::PROT_READ, libc::PROT_EXEC, libc::MAP_PRIVATE, libc::MAP_ANONYMOUS);
+        for (prot, flags, expected) in
+            [(read, file, ALLOW), (read | run, file, NOTIFY), (run, file, NOTIFY), (read | run, file | memory, ALLOW)]
+        {
+            assert_eq!(act(&nothing(), "mmap", map(prot, flags)), expected);
+            assert_eq!(act(&names(&["file-map-executable"]), "mmap", map(prot, flags)), ALLOW);
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use rustix::process::Pid;
 use super::call::{Call, Shared};
 use super::table;
 use crate::os::linux::process;
+use crate::sandbox::weaken::{Protection, off};
 
 /// Most workers while calls are answered: more than processors only wait for each other.
 const MOST_AT_WORK: usize = 8;
@@ -134,8 +135,8 @@ impl<'scope, 'env> Pool<'scope, 'env> {
         self.answered_before = answered;
         let idle = self.state.idle.load(Ordering::Relaxed);
         let backlog = idle == 0 && self.shared.listener.has_waiting();
-        let most = if stuck { MOST_WORKERS } else { MOST_AT_WORK.min(self.shared.processors) };
-        if backlog && (stuck || self.backlog_before) && self.workers.len() < most {
+        let most = if stuck { MOST_WORKERS } else { MOST_AT_WORK.min(processors()) };
+        if backlog && (stuck || self.backlog_before) && self.workers.len() < most && !off(Protection::MoreWorkers) {
             // Without another thread the programs that wait go on waiting; nothing is let through.
             let _ = self.add();
         }
@@ -160,6 +161,11 @@ impl<'scope, 'env> Pool<'scope, 'env> {
             let _ = worker.join();
         }
     }
+}
+
+/// Processors this process may run on.
+fn processors() -> usize {
+    rustix::thread::sched_getaffinity(None).map_or(1, |set| usize::try_from(set.count()).unwrap_or(1))
 }
 
 fn work(state: &State, shared: &Shared<'_>) {
