@@ -17,6 +17,7 @@ pub(crate) struct Question {
 #[derive(Debug)]
 pub(crate) enum Object {
     None,
+    Name(String),
     Path {
         path: String,
         kind: Option<VnodeType>,
@@ -55,6 +56,7 @@ impl Question {
                 let decision = if answer.decision == "allow" { Decision::Allow } else { Decision::Deny };
                 Answer { decision, rule: answer.rule.map(|rule| rule.to_string()) }
             }
+            Object::Name(name) => judge(Target::Name(name)),
             Object::Process { relations, .. } => {
                 let target = Target::Process(relation(relations[0]));
                 let facts: Vec<_> = relations.iter().map(|value| Fact { filter: "target", value }).collect();
@@ -79,6 +81,7 @@ impl Question {
             Object::None => "",
             Object::Path { path, .. } => path,
             Object::Endpoint(text) => text,
+            Object::Name(name) => name,
             Object::Process { shown, .. } => shown,
         }
     }
@@ -128,7 +131,14 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
     let endpoint = |operation| Question { operation, object: Object::Endpoint(files.expand(&row.argument)) };
     let create = "file-write-create";
     let more = match row.action.as_str() {
-        "read" | "list" => vec![here("file-read-data")],
+        "read" | "list" => match setting(first()) {
+            Some(name) => vec![here("file-read-data"), named("sysctl-read", &name)],
+            None => vec![here("file-read-data")],
+        },
+        "shm-create" => vec![named("ipc-posix-shm-write-create", &files.expand(&row.argument))],
+        "shm-read" => vec![named("ipc-posix-shm-read-data", &files.expand(&row.argument))],
+        "shm-write" => vec![named("ipc-posix-shm-write-data", &files.expand(&row.argument))],
+        "shm-unlink" => vec![named("ipc-posix-shm-write-unlink", &files.expand(&row.argument))],
         "write" | "append" | "truncate" => vec![here("file-write-data")],
         "read-write" | "open-truncate" => vec![here("file-read-data"), here("file-write-data")],
         "open-path" => vec![here("file-read-metadata")],
@@ -169,7 +179,7 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
         "rights" | "stat" | "lstat" | "statx" | "statfs" | "readlink" | "watch" => vec![here("file-read-metadata")],
         "lock" => vec![here("file-read-data"), here("file-lock")],
         "ioctl" => vec![here("file-read-data"), here("file-ioctl")],
-        "flags" => vec![here("file-read-data"), here("file-write-flags")],
+        "flags" => vec![here("file-read-data"), here("file-ioctl"), here("file-write-flags")],
         "map-executable" => vec![here("file-read-data"), here("file-map-executable")],
         "exec" => {
             let mut asked = vec![Question { operation: "process-fork", object: Object::None }, here("process-exec*")];
@@ -214,6 +224,16 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
     };
     questions.extend(more);
     questions
+}
+
+/// A question about an object with a name of its own.
+fn named(operation: &'static str, name: &str) -> Question {
+    Question { operation, object: Object::Name(name.to_owned()) }
+}
+
+/// The kernel setting that a file is.
+fn setting(path: &str) -> Option<String> {
+    path.strip_prefix("/proc/sys/").map(|rest| rest.replace('/', "."))
 }
 
 /// A question about an object that is there, or about a path where none is.

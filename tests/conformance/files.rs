@@ -155,9 +155,10 @@ impl Files {
         if path.starts_with('/') { path.to_owned() } else { self.root.join(path).to_str().unwrap().to_owned() }
     }
 
-    /// A text with the working directory and the ports of this run.
+    /// A text with the working directory, the ports, and a name of this run's own.
     pub(crate) fn expand(&self, text: &str) -> String {
-        ports::expand(text).replace("$W", self.root.to_str().unwrap())
+        let name = self.root.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        ports::expand(text).replace("$W", self.root.to_str().unwrap()).replace("$NAME", name)
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<&Node> {

@@ -34,4 +34,4 @@ macro_rules! tables {
     };
 }
 
-tables!(attributes, combinations, entries, filters, links, network, paths, precedence, processes, wildcards);
+tables!(attributes, combinations, entries, filters, links, names, network, paths, precedence, processes, wildcards);

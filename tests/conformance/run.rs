@@ -10,7 +10,6 @@ use super::accesses::{self, Question};
 use super::compare::{At, Outcome, compare, deciding, refusals};
 use super::deviations;
 use super::files::Files;
-use super::ports;
 use super::support::{Place, User, each_user};
 use super::table::{self, Row, Section};
 
@@ -95,7 +94,7 @@ fn see(section: &Section, user: User) -> Seen {
     let words: Vec<&str> = options.iter().map(String::as_str).collect();
     let place = place.with(&words);
     let mut files = Files::make(section, &place);
-    let rules = ports::expand(&section.rules);
+    let rules = files.expand(&section.rules);
     let mut input = tempfile::tempfile().unwrap();
     for (number, row) in section.rows.iter().enumerate() {
         writeln!(input, "{number}\t{}", files.expand(&line(row))).unwrap();

@@ -154,8 +154,12 @@ impl Row<'_> {
                 let inotify = fs::inotify::init(fs::inotify::CreateFlags::empty())?;
                 done(fs::inotify::add_watch(inotify, path, fs::inotify::WatchFlags::MODIFY))
             }
+            "shm-create" => self.shared_memory(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL),
+            "shm-read" => self.shared_memory(OFlags::RDONLY),
+            "shm-write" => self.shared_memory(OFlags::WRONLY),
+            "shm-unlink" => done(fs::unlinkat(CWD, format!("/dev/shm{}", self.argument), AtFlags::empty())),
             "lock" => done(fs::flock(reading()?, FlockOperation::NonBlockingLockExclusive)),
-            "ioctl" => done(rustix::io::ioctl_fionread(reading()?)),
+            "ioctl" => done(fs::ioctl_getflags(reading()?)),
             "flags" => {
                 let file = reading()?;
                 done(fs::ioctl_setflags(&file, fs::ioctl_getflags(&file)?))
@@ -209,6 +213,11 @@ impl Row<'_> {
             "unix" => work(SocketType::STREAM, &SocketAddrUnix::new(address)?.into()),
             other => panic!("unknown kind of address {other}"),
         }
+    }
+
+    /// What shm_open(3) does with the name in the argument.
+    fn shared_memory(&self, flags: OFlags) -> Outcome {
+        done(open_mode(CWD, &text(&format!("/dev/shm{}", self.argument)), flags, Mode::from_raw_mode(0o600)))
     }
 
     /// Sends a signal that is ignored by default. The detail is errno and receivers, since a refusal names one.
