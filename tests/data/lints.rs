@@ -249,7 +249,7 @@ fn plan_cases() -> Vec<Case> {
                 let rule = "(allow network-outbound (remote tcp (string-append \"localhost:\" (param \"PORT_B\"))))";
                 profile_a(s, "key_specific_rules", json!([rule]));
             },
-            &["sbpl-wrong-type registry/profiles.json /profiles/demo:a/key_specific_rules"],
+            &["sbpl-missing-parameter registry/profiles.json /profiles/demo:a/key_specific_rules"],
         ),
         case(
             "name of a port",

@@ -184,6 +184,22 @@ pub fn watch(inotify: BorrowedFd<'_>, fd: BorrowedFd<'_>, mask: u32) -> Result<i
     i32::try_from(wd).map_err(|_| Errno::IO)
 }
 
+/// Sets inode flags by `FS_IOC_SETFLAGS` or `FS_IOC_FSSETXATTR`; `value` is what the request takes.
+///
+/// # Errors
+/// EINVAL for a value longer than both take; otherwise the system's answer.
+pub fn set_inode_flags(fd: BorrowedFd<'_>, request: u32, value: &[u8]) -> Result<(), Errno> {
+    // Longer than either request says, should the descriptor be another thing's that takes the number for its own.
+    let mut whole = [0_u64; 32];
+    let bytes = value.iter().enumerate().map(|(at, byte)| (at / 8, u64::from(*byte) << (8 * (at % 8))));
+    for (at, bits) in bytes {
+        *whole.get_mut(at).ok_or(Errno::INVAL)? |= bits;
+    }
+    // SAFETY: the kernel reads, or at worst writes, the request's 4 or 28 bytes at the start of 256 that are ours.
+    checked(unsafe { libc::syscall(libc::SYS_ioctl, fd.as_raw_fd(), libc::c_ulong::from(request), whole.as_mut_ptr()) })
+        .map(drop)
+}
+
 /// The calling process's own link to an open descriptor: a path that leads to exactly that object.
 #[must_use]
 pub fn link(fd: BorrowedFd<'_>) -> CString {

@@ -191,6 +191,12 @@ pub fn interrupt(thread: Pid) {
     unsafe { libc::syscall(libc::SYS_tgkill, own, thread.as_raw_nonzero().get(), libc::SIGURG) };
 }
 
+/// Sends a thread the signal that a send to a peer that is gone raises.
+pub fn raise_pipe_signal(tid: i32) {
+    // SAFETY: takes its arguments by value; a thread that is gone is not found.
+    unsafe { libc::syscall(libc::SYS_tkill, tid, libc::SIGPIPE) };
+}
+
 /// Version of the kernel's Landlock interface, 0 when there is none (landlock_create_ruleset(2)).
 #[must_use]
 pub fn landlock_abi() -> u32 {

@@ -147,6 +147,7 @@ impl Call<'_> {
 
     pub(super) fn get_xattr(&mut self, at: Subject) -> Answered {
         let name = self.string(1, XATTR_NAME_MAX).map_err(long_name)?;
+        self.about_attribute(&name);
         let located = self.subject(at, READ_XATTR)?;
         let limit = self.room(3);
         let (size, value) = object::get_xattr(located.found()?, &name, limit)?;

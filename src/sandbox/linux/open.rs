@@ -20,6 +20,7 @@ use super::path;
 use super::processes;
 use super::resolve::{Last, Located, open_proven};
 use crate::os::linux::{memory, object};
+use crate::sandbox::weaken::{Protection, off};
 use crate::sbpl::VnodeType;
 
 const READ: &str = "file-read-data";
@@ -297,13 +298,15 @@ impl Call<'_> {
     pub(super) fn with_umask<T>(&self, make: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
         let umask = processes::umask_of(self.tid())?;
         self.still_waiting()?;
-        rustix::process::umask(Mode::from_bits_truncate(umask));
+        if !off(Protection::CallersUmask) {
+            rustix::process::umask(Mode::from_bits_truncate(umask));
+        }
         make()
     }
 
     /// `/dev/tty` means the opener's terminal: only a program of the supervisor's session has the same one.
     fn own_terminal_only(&self, at: &[u8]) -> Result<(), Errno> {
-        if at != TERMINAL {
+        if at != TERMINAL || off(Protection::OwnTerminal) {
             return Ok(());
         }
         let theirs = rustix::process::Pid::from_raw(self.tid()).map(|pid| rustix::process::getsid(Some(pid)));

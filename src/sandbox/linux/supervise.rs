@@ -12,6 +12,7 @@ use rustix::process::Pid;
 use super::call::{Call, Shared};
 use super::table;
 use crate::os::linux::process;
+use crate::sandbox::weaken::{Protection, off};
 
 /// Most workers while calls are answered: more than processors only wait for each other.
 const MOST_AT_WORK: usize = 8;
@@ -127,6 +128,7 @@ impl<'scope, 'env> Pool<'scope, 'env> {
     /// Called regularly: adds a worker when calls wait and none is answered, or when they keep waiting; lets one go when
     /// there is more than one to wait for calls.
     pub(super) fn tend(&mut self) {
+        self.shared.waits.wake_abandoned(self.shared.listener);
         self.workers.retain(|worker| !worker.is_finished());
         let answered = self.state.answered.load(Ordering::Relaxed);
         let stuck = answered == self.answered_before;
@@ -134,7 +136,7 @@ impl<'scope, 'env> Pool<'scope, 'env> {
         let idle = self.state.idle.load(Ordering::Relaxed);
         let backlog = idle == 0 && self.shared.listener.has_waiting();
         let most = if stuck { MOST_WORKERS } else { MOST_AT_WORK.min(processors()) };
-        if backlog && (stuck || self.backlog_before) && self.workers.len() < most {
+        if backlog && (stuck || self.backlog_before) && self.workers.len() < most && !off(Protection::MoreWorkers) {
             // Without another thread the programs that wait go on waiting; nothing is let through.
             let _ = self.add();
         }
