@@ -33,12 +33,16 @@ pub(crate) struct Args {
     /// Write what was enforced to this file as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Refuse nothing; record what would be refused
+    /// Refuse nothing that a profile could allow; record what would be refused
     #[arg(long)]
     observe: bool,
     /// Leave a layer of enforcement out; the report names it (for tests)
     #[arg(long, value_name = "NAME", hide = true)]
     without_layer: Vec<String>,
+    /// Switch a protection off (test builds only)
+    #[cfg(feature = "test-fakes")]
+    #[arg(long, value_name = "NAME", hide = true)]
+    weaken: Vec<String>,
     /// Command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -55,6 +59,8 @@ Examples:
   runtime sandbox run --profile p.sb -D HOME=/home/u --denials denials.jsonl -- make";
 
 pub(crate) fn run(args: &Args, context: &Context) -> CliResult {
+    #[cfg(all(feature = "test-fakes", target_os = "linux"))]
+    sandbox::weaken::switch_off(&args.weaken).map_err(|error| set_up(anyhow::Error::from(error)))?;
     let policy = match sbpl::compile(&args.profile, context).map_err(set_up)? {
         Ok(policy) => policy,
         Err(diagnostics) => {

@@ -135,14 +135,17 @@ fn is_on_target(probe: &ProbeFacts, seen: &Observation, record: &DecisionRecord)
     }
 }
 
-/// A refusal of something else in the same call, such as a script's interpreter: the operation was then allowed and yet
-/// not done.
+/// A refusal of something else in the same call, such as a script's interpreter, or the file that a kernel setting is: the
+/// operation was then allowed and yet not done.
 fn refused_besides(seen: &Observation, own: usize) -> Option<&DecisionRecord> {
     let record = &seen.records[own];
     let besides = |other: &&DecisionRecord| {
-        other.decision == Decision::Deny && other.pid == record.pid && other.syscall == record.syscall
+        other.decision == Decision::Deny
+            && other.pid == record.pid
+            && other.syscall == record.syscall
+            && other.errno == record.errno
     };
-    seen.records.iter().skip(own + 1).find(besides).filter(|_| failed(seen) && record.decision == Decision::Allow)
+    seen.records.iter().find(besides).filter(|_| failed(seen) && record.decision == Decision::Allow)
 }
 
 fn failed(seen: &Observation) -> bool {
@@ -386,5 +389,47 @@ pub(super) mod tests {
         let seen = Observation { effect: effect(1), records: vec![undecided], ..Observation::default() };
         let row = row(Decision::Deny, seen);
         assert_eq!((row.actual, row.undecided.as_deref()), (None, Some("extension")));
+    }
+
+    #[test]
+    fn a_signal_is_judged_by_the_process_it_was_sent_to() {
+        let sent_to = |pid: i32| {
+            let mut sent = effect(1);
+            sent.as_mut().unwrap().details.insert(SIGNALLED.into(), json!(pid));
+            sent
+        };
+        let to = |target: &str| DecisionRecord { target: target.into(), ..record("signal", Decision::Deny) };
+        for (intended, records, own) in [
+            (SELF_PROCESS, vec![to("process 1")], Some(0)),
+            (SELF_PROCESS, vec![to("process 2")], None),
+            (MADE_PROCESS, vec![to("process 1"), to("process 7")], Some(1)),
+            (MADE_PROCESS, vec![to("process 8"), to("group 7")], None),
+            ("process 5", vec![to("process 5")], Some(0)),
+            ("process 5", vec![to("process 55")], None),
+        ] {
+            let facts = ProbeFacts { intended_target: Some(intended.into()), ..probe("signal", Decision::Deny) };
+            let seen = Observation { effect: sent_to(7), records, ..Observation::default() };
+            assert_eq!(classify(&facts, seen, &runner()).own_record, own, "{intended}");
+        }
+        let facts = ProbeFacts { intended_target: Some(MADE_PROCESS.into()), ..probe("signal", Decision::Deny) };
+        let seen = Observation { effect: sent_to(1), records: vec![to("process 1")], ..Observation::default() };
+        assert_eq!(classify(&facts, seen, &runner()).own_record, None, "itself is not one it made");
+    }
+
+    #[test]
+    fn a_refusal_in_the_same_call_counts_wherever_it_stands() {
+        let allowed = || record("sysctl-read", Decision::Allow);
+        let refused = || DecisionRecord { target: "/proc/sys/a".into(), ..record("file-read-data", Decision::Deny) };
+        let earlier_call = || DecisionRecord { syscall: "execve".into(), ..refused() };
+        for (records, decision) in [
+            (vec![allowed()], Some(Decision::Allow)),
+            (vec![refused(), allowed()], None),
+            (vec![allowed(), refused()], None),
+            (vec![earlier_call(), allowed()], Some(Decision::Allow)),
+        ] {
+            let seen = Observation { effect: effect(1), records, ..Observation::default() };
+            let row = classify(&probe("sysctl-read", Decision::Allow), seen, &runner());
+            assert_eq!(row.actual, decision, "{:?}", row.decision_records);
+        }
     }
 }

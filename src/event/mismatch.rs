@@ -231,3 +231,45 @@ fn reason(mismatch: &Mismatch, control: Option<&BaselineRow>, asked: Option<&Ora
         _ => "expectation_too_strong",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::classify::classify;
+    use crate::event::classify::tests::{effect, probe, record, runner};
+    use crate::event::observation::{ListenerRecord, Observation, Precheck};
+
+    fn listener(accept_count: usize) -> ListenerRecord {
+        ListenerRecord {
+            host: Some("127.0.0.1".into()),
+            port: Some(1),
+            status: "ok",
+            error: None,
+            precheck: Precheck { status: "skipped", error: None },
+            accept_count,
+            path: None,
+            accepted_from: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn who_was_connected_to_is_believed_before_who_connects() {
+        for (decision, errno, accepted, disagrees) in [
+            (Decision::Allow, 0, 1, false),
+            (Decision::Allow, 0, 0, true),
+            (Decision::Deny, 1, 0, false),
+            (Decision::Deny, 1, 1, true),
+            (Decision::Deny, 0, 0, true),
+        ] {
+            let seen = Observation {
+                effect: effect(errno),
+                records: vec![record("network-outbound", decision)],
+                listener: Some(listener(accepted)),
+                ..Observation::default()
+            };
+            let row = classify(&probe("network-outbound", decision), seen, &runner());
+            let found = mismatch_type(&row, None);
+            assert_eq!(found, disagrees.then_some("effect_disagreement"), "{decision} {errno} {accepted}");
+        }
+    }
+}

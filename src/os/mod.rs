@@ -10,4 +10,5 @@ pub mod input;
 pub mod linux;
 pub mod lock;
 pub mod process;
+pub mod socket;
 pub mod sysv;

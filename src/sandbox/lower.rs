@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::sbpl::{Policy, Roots};
+use crate::sbpl::{Policy, Ports, Roots};
 use crate::vocab::{Decision, Operation};
 
 /// Rights on a tree or file, as far as a bound tells them apart.
@@ -47,6 +47,10 @@ pub struct Bound {
     /// Whether entries directly below `/` would have to be made or removed. The kernel knows no right on one directory alone,
     /// so that would admit writing everywhere; it is left out instead.
     pub leaves_out_root_entries: bool,
+    /// TCP ports that connections may be made to.
+    pub connect: Ports,
+    /// TCP ports that sockets may be bound to.
+    pub bind: Ports,
 }
 
 /// Rights of one root.
@@ -112,25 +116,61 @@ pub struct Lowered {
 
 const EXEC_OPERATIONS: [&str; 2] = ["process-exec*", "process-exec-interpreter"];
 
+/// Where POSIX shared memory and semaphores lie.
+pub(super) const SHARED_MEMORY: &str = "/dev/shm";
+
+/// Operations on POSIX shared memory and semaphores that open, make or remove one.
+pub(super) const POSIX_IPC: [&str; 7] = [
+    "ipc-posix-sem-create",
+    "ipc-posix-sem-open",
+    "ipc-posix-sem-unlink",
+    "ipc-posix-shm-read-data",
+    "ipc-posix-shm-write-create",
+    "ipc-posix-shm-write-data",
+    "ipc-posix-shm-write-unlink",
+];
+
 /// Operations that change what a path names: their paths' directories are written.
 const ENTRY_OPERATIONS: [&str; 3] = ["file-write-create", "file-write-unlink", "file-mknod"];
 
-/// Derives both bounds. `read_alone` and `write_alone` say that reading or every kind of writing is left to the kernel,
-/// because the profile allows it everywhere and nobody asks for records.
+/// What is left to the kernel, because the profile allows it everywhere and nobody asks for records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LeftAlone {
+    /// Reading.
+    pub read: bool,
+    /// Every kind of writing.
+    pub write: bool,
+    /// Connecting.
+    pub connect: bool,
+    /// Binding.
+    pub bind: bool,
+}
+
+/// Derives both bounds.
 #[must_use]
-pub fn lower(policy: &Policy, read_alone: bool, write_alone: bool) -> Lowered {
+pub fn lower(policy: &Policy, alone: LeftAlone) -> Lowered {
     let roots = |name: &str| policy.allow_roots(&Operation::new(name));
     let exec = roots("process-exec*").union(roots("process-exec-interpreter"));
     let execute = Rights { execute: true, ..Rights::default() };
     let mut d2 = Bound::default();
     d2.add_roots(&exec, execute);
-    if read_alone {
+    if alone.read {
         d2.add("/", true, Rights { read: true, ..Rights::default() }, None);
     }
-    if write_alone {
+    if alone.write {
         d2.add("/", true, Rights { write: true, read: true, ..Rights::default() }, None);
     }
     let mut d1 = d2.clone();
+    let ports = |name: &str| policy.allow_reach(&Operation::new(name)).tcp;
+    (d1.connect, d1.bind) = (ports("network-outbound"), ports("network-bind"));
+    // The program connects and binds nothing itself, unless it is left alone with it.
+    (d2.connect, d2.bind) = (Ports::none(), Ports::none());
+    if alone.connect {
+        d2.connect = Ports::All;
+    }
+    if alone.bind {
+        d2.bind = Ports::All;
+    }
     d1.add_roots(&roots("file-read-data"), Rights { read: true, ..Rights::default() });
     // What is written is also read, renamed and linked: equal rights on all such roots keep the kernel from taking a move
     // between two of them for a way to gain rights.
@@ -138,6 +178,17 @@ pub fn lower(policy: &Policy, read_alone: bool, write_alone: bool) -> Lowered {
     for name in ENTRY_OPERATIONS {
         d1.add_roots(&roots(name), Rights::ALL);
         d1.add_parents(&roots(name));
+    }
+    if POSIX_IPC.iter().any(|name| policy.unconditional(&Operation::new(*name)) != Some(Decision::Deny)) {
+        d1.add(SHARED_MEMORY, true, Rights::ALL, Some("POSIX shared memory and semaphores lie there"));
+    }
+    if d1.roots.contains_key("/dev/tty") {
+        d1.add(
+            "/dev/pts",
+            true,
+            Rights { read: true, write: true, execute: false },
+            Some("/dev/tty can be any of these"),
+        );
     }
     for (path, root) in &mut d1.roots {
         if root.rights.write && path != "/" {
@@ -208,7 +259,7 @@ mod tests {
     fn lowered(rules: &str) -> Lowered {
         let text = format!("(version 1)\n(deny default)\n{rules}");
         let policy = Policy::compile(&[Source::new("p.sb", text)], &Params::new(), &NoImports).unwrap();
-        lower(&policy, false, false)
+        lower(&policy, LeftAlone::default())
     }
 
     fn shown(bound: &Bound) -> Vec<String> {
@@ -242,6 +293,14 @@ mod tests {
         assert_eq!(shown(&lowered.d1), ["/a/** read", "/c/d read"]);
         assert_eq!(shown(&lowered.d2), Vec::<String>::new());
         assert_eq!(shown(&super::tests::lowered("(allow file-read-data)").d1), ["//** read"]);
+    }
+
+    #[test]
+    fn ports_bound_the_supervisor_and_the_program_has_none() {
+        let lowered = lowered("(allow network-outbound (remote tcp \"*:80\"))(allow network-bind (local ip \"*:*\"))");
+        assert_eq!(lowered.d1.connect, Ports::Only([80].into()));
+        assert_eq!(lowered.d1.bind, Ports::All);
+        assert_eq!((lowered.d2.connect, lowered.d2.bind), (Ports::none(), Ports::none()));
     }
 
     #[test]

@@ -27,6 +27,9 @@ mod linux;
 pub mod lower;
 pub mod overlay;
 pub mod report;
+// Only Linux has hooks for it.
+#[cfg(target_os = "linux")]
+pub mod weaken;
 
 #[cfg(not(target_os = "linux"))]
 use elsewhere as platform;

@@ -19,9 +19,10 @@ pub struct Reach {
 }
 
 /// Upper bound of TCP ports.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Ports {
     /// No bound.
+    #[default]
     All,
     /// Nothing but these.
     Only(BTreeSet<u16>),

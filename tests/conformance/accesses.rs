@@ -1,6 +1,6 @@
 //! What a call amounts to, after the table of docs/linux-enforcement.md: the questions put to the evaluator.
 
-use runtime::sbpl::{Access, Fact, Policy, ProcessTarget, Target, VnodeType};
+use runtime::sbpl::{Access, Fact, Policy, ProcessTarget, Query, Target, VnodeType};
 use runtime::vocab::{Decision, Operation};
 
 use super::files::{Files, Kind};
@@ -17,8 +17,20 @@ pub(crate) struct Question {
 #[derive(Debug)]
 pub(crate) enum Object {
     None,
-    Path { path: String, kind: Option<VnodeType>, mode: Option<u32>, xattr: Option<String> },
-    Process { relation: ProcessTarget, shown: String },
+    Name(String),
+    Path {
+        path: String,
+        kind: Option<VnodeType>,
+        mode: Option<u32>,
+        xattr: Option<String>,
+    },
+    /// The other or the own end of a connection, as questions and records spell it.
+    Endpoint(String),
+    /// Every relation that holds, the strongest first.
+    Process {
+        relations: &'static [&'static str],
+        shown: String,
+    },
 }
 
 /// The evaluator's answer, with the deciding rule as records show it.
@@ -39,7 +51,17 @@ impl Question {
         };
         match &self.object {
             Object::None => judge(Target::None),
-            Object::Process { relation, .. } => judge(Target::Process(*relation)),
+            Object::Endpoint(text) => {
+                let answer = Query::new(self.operation, Some(text), &[]).unwrap().decide(policy);
+                let decision = if answer.decision == "allow" { Decision::Allow } else { Decision::Deny };
+                Answer { decision, rule: answer.rule.map(|rule| rule.to_string()) }
+            }
+            Object::Name(name) => judge(Target::Name(name)),
+            Object::Process { relations, .. } => {
+                let target = Target::Process(relation(relations[0]));
+                let facts: Vec<_> = relations.iter().map(|value| Fact { filter: "target", value }).collect();
+                judge(Target::Described { target: &target, facts: &facts })
+            }
             Object::Path { path, kind, mode, xattr } => {
                 let target = Target::Path { path: path.as_bytes(), vnode_type: *kind, mode: *mode };
                 match xattr {
@@ -58,6 +80,8 @@ impl Question {
         match &self.object {
             Object::None => "",
             Object::Path { path, .. } => path,
+            Object::Endpoint(text) => text,
+            Object::Name(name) => name,
             Object::Process { shown, .. } => shown,
         }
     }
@@ -69,6 +93,16 @@ impl Question {
             Object::Path { path, .. } => format!("({word} {} (literal \"{path}\"))", self.operation),
             _ => format!("({word} {})", self.operation),
         }
+    }
+}
+
+fn relation(name: &str) -> ProcessTarget {
+    match name {
+        "self" => ProcessTarget::Itself,
+        "children" => ProcessTarget::Children,
+        "pgrp" => ProcessTarget::ProcessGroup,
+        "same-sandbox" => ProcessTarget::SameSandbox,
+        _ => ProcessTarget::Others,
     }
 }
 
@@ -94,9 +128,17 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
         }
         question
     };
+    let endpoint = |operation| Question { operation, object: Object::Endpoint(files.expand(&row.argument)) };
     let create = "file-write-create";
     let more = match row.action.as_str() {
-        "read" | "list" => vec![here("file-read-data")],
+        "read" | "list" => match setting(first()) {
+            Some(name) => vec![here("file-read-data"), named("sysctl-read", &name)],
+            None => vec![here("file-read-data")],
+        },
+        "shm-create" => vec![named("ipc-posix-shm-write-create", &files.expand(&row.argument))],
+        "shm-read" => vec![named("ipc-posix-shm-read-data", &files.expand(&row.argument))],
+        "shm-write" => vec![named("ipc-posix-shm-write-data", &files.expand(&row.argument))],
+        "shm-unlink" => vec![named("ipc-posix-shm-write-unlink", &files.expand(&row.argument))],
         "write" | "append" | "truncate" => vec![here("file-write-data")],
         "read-write" | "open-truncate" => vec![here("file-read-data"), here("file-write-data")],
         "open-path" => vec![here("file-read-metadata")],
@@ -137,11 +179,22 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
         "rights" | "stat" | "lstat" | "statx" | "statfs" | "readlink" | "watch" => vec![here("file-read-metadata")],
         "lock" => vec![here("file-read-data"), here("file-lock")],
         "ioctl" => vec![here("file-read-data"), here("file-ioctl")],
-        "flags" => vec![here("file-read-data"), here("file-write-flags")],
+        "flags" => vec![here("file-read-data"), here("file-ioctl"), here("file-write-flags")],
         "map-executable" => vec![here("file-read-data"), here("file-map-executable")],
         "exec" => {
             let mut asked = vec![Question { operation: "process-fork", object: Object::None }, here("process-exec*")];
             asked.extend(files.interpreters(first()).iter().map(|path| on(files, "process-exec-interpreter", path)));
+            asked
+        }
+        "connect" | "send" => vec![endpoint("network-outbound")],
+        "bind" | "listen" => {
+            let mut asked = vec![endpoint("network-bind")];
+            if row.argument.starts_with("unix:") {
+                asked.push(making(create, VnodeType::Socket));
+            }
+            if row.action == "listen" {
+                asked.push(endpoint("network-inbound"));
+            }
             asked
         }
         "fork" => vec![Question { operation: "process-fork", object: Object::None }],
@@ -149,19 +202,38 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
         "sysv-sem" => vec![Question { operation: "ipc-sysv-sem", object: Object::None }],
         "sysv-msg" => vec![Question { operation: "ipc-sysv-msg", object: Object::None }],
         "signal" => {
-            let relation = match row.argument.as_str() {
-                "self" => ProcessTarget::Itself,
-                "child" => ProcessTarget::Children,
-                "group" => ProcessTarget::ProcessGroup,
-                "grandchild" => ProcessTarget::SameSandbox,
-                _ => ProcessTarget::Others,
+            // The first relation is the strongest. The parent keeps the tree together, and stands outside it.
+            let (own, child) =
+                (&["self", "pgrp", "same-sandbox"][..], &["children", "pgrp", "same-sandbox", "others"][..]);
+            let receivers: &[_] = match row.argument.as_str() {
+                "self" | "group" => &[own],
+                "child" => &[child],
+                "group-with-child" => &[own, child],
+                "grandchild" => &[&["same-sandbox", "others"]],
+                "parent" => &[&["pgrp", "others"]],
+                other => panic!("{}: unknown receiver {other}", row.place),
             };
-            vec![Question { operation: "signal", object: Object::Process { relation, shown: detail.to_owned() } }]
+            let pids = detail.split_whitespace();
+            let receiver = |(relations, pid): (&&'static [_], _)| Question {
+                operation: "signal",
+                object: Object::Process { relations, shown: format!("process {pid}") },
+            };
+            receivers.iter().zip(pids).map(receiver).collect()
         }
         action => panic!("{}: unknown call {action}", row.place),
     };
     questions.extend(more);
     questions
+}
+
+/// A question about an object with a name of its own.
+fn named(operation: &'static str, name: &str) -> Question {
+    Question { operation, object: Object::Name(name.to_owned()) }
+}
+
+/// The kernel setting that a file is.
+fn setting(path: &str) -> Option<String> {
+    path.strip_prefix("/proc/sys/").map(|rest| rest.replace('/', "."))
 }
 
 /// A question about an object that is there, or about a path where none is.

@@ -15,14 +15,9 @@ const DOCUMENTATION: &str = include_str!("../../docs/linux-enforcement.md");
 #[rustfmt::skip]
 pub(crate) const ALL: &[Deviation] = &[
     Deviation { name: "path-descriptors-are-for-reading", documented: "the kernel hands over no `O_PATH` descriptors, one for reading takes its place" },
-    Deviation { name: "ioctl-is-not-decided", documented: "`file-ioctl`, `file-lock` and `file-map-executable` are not decided" },
-    Deviation { name: "lock-is-not-decided", documented: "`file-ioctl`, `file-lock` and `file-map-executable` are not decided" },
-    Deviation { name: "map-executable-is-not-decided", documented: "`file-ioctl`, `file-lock` and `file-map-executable` are not decided" },
-    Deviation { name: "flags-are-all-or-nothing", documented: "inode flags (`file-write-flags`) are treated in the same all-or-nothing way" },
-    Deviation { name: "refused-by-register-without-records", documented: "otherwise it is refused by register, without records" },
+    Deviation { name: "lock-is-not-decided", documented: "`file-lock` is not decided" },
     Deviation { name: "signals-stay-inside", documented: "Signals do not leave the tree" },
-    Deviation { name: "attribute-names-are-not-told", documented: "A filter on the name of an extended attribute stays open" },
-    Deviation { name: "modes-of-new-files-are-not-told", documented: "so does a filter on the mode of a file that is being made" },
+    Deviation { name: "modes-of-new-files-are-not-told", documented: "A filter on the mode of a file that is being made stays open" },
 ];
 
 pub(crate) fn find(name: &str) -> &'static Deviation {

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use runtime::sbpl::VnodeType;
 
+use super::ports;
 use super::support::Place;
 use super::table::{Row, Section};
 
@@ -47,16 +49,17 @@ pub(crate) struct Node {
 }
 
 /// The tree below the working directory.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Files {
     root: PathBuf,
     nodes: BTreeMap<String, Node>,
+    listeners: Vec<UnixListener>,
 }
 
 impl Files {
     /// Makes what a section names, and a file with its own name as text for every other path that a call needs to find.
     pub(crate) fn make(section: &Section, place: &Place) -> Self {
-        let mut files = Self { root: place.root(), nodes: BTreeMap::new() };
+        let mut files = Self { root: place.root(), nodes: BTreeMap::new(), listeners: Vec::new() };
         for make in &section.makes {
             let words: Vec<&str> = make.iter().map(String::as_str).collect();
             match words[..] {
@@ -64,6 +67,7 @@ impl Files {
                 ["link", name, to] => {
                     files.node(place, name, Kind::Link(to.replace("$W", place.root().to_str().unwrap())), 0o777);
                 }
+                ["listener", name] => files.node(place, name, Kind::Socket, 0o777),
                 ["fifo", name] => files.node(place, name, Kind::Fifo, 0o644),
                 ["file", name] => files.node(place, name, Kind::File(name.to_owned()), 0o644),
                 ["file", name, mode] => {
@@ -92,7 +96,7 @@ impl Files {
                 }
                 let directory = matches!(row.action.as_str(), "list" | "rmdir" | "open-temporary");
                 match (row.action.as_str(), index) {
-                    ("create" | "node" | "fifo" | "socket" | "device" | "mkdir" | "symlink", _)
+                    ("create" | "node" | "fifo" | "socket" | "device" | "mkdir" | "symlink" | "bind" | "listen", _)
                     | ("rename" | "link", 1) => {
                         if let Some((parent, _)) = path.rsplit_once('/') {
                             files.parents(place, parent);
@@ -136,7 +140,10 @@ impl Files {
                 place.own(&path);
             }
             Kind::Fifo => drop(place.fifo(name)),
-            Kind::Socket => panic!("sockets are made by rows only"),
+            Kind::Socket => {
+                self.listeners.push(UnixListener::bind(place.root().join(name)).unwrap());
+                place.own(&place.root().join(name));
+            }
         }
         if !matches!(kind, Kind::Link(_)) {
             place.mode(name, mode);
@@ -146,6 +153,12 @@ impl Files {
 
     pub(crate) fn absolute(&self, path: &str) -> String {
         if path.starts_with('/') { path.to_owned() } else { self.root.join(path).to_str().unwrap().to_owned() }
+    }
+
+    /// A text with the working directory, the ports, and a name of this run's own.
+    pub(crate) fn expand(&self, text: &str) -> String {
+        let name = self.root.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        ports::expand(text).replace("$W", self.root.to_str().unwrap()).replace("$NAME", name)
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<&Node> {
@@ -201,6 +214,7 @@ impl Files {
             "fifo" => self.insert(&first, new(Kind::Fifo, octal(0o644))),
             "socket" => self.insert(&first, new(Kind::Socket, octal(0o644))),
             "symlink" => self.insert(&first, new(Kind::Link("text".to_owned()), 0o777)),
+            "bind" | "listen" => self.insert(&first, new(Kind::Socket, 0o777)),
             "unlink" | "rmdir" => drop(self.nodes.remove(&first)),
             "rename" => {
                 let node = self.nodes.remove(&first).unwrap();

@@ -16,6 +16,7 @@ mod compare;
 mod coverage;
 mod deviations;
 mod files;
+mod ports;
 mod run;
 #[path = "../enforce/support.rs"]
 #[expect(dead_code, reason = "shared with the enforcement tests, which use all of it")]
@@ -33,4 +34,4 @@ macro_rules! tables {
     };
 }
 
-tables!(attributes, combinations, entries, filters, links, paths, precedence, processes, wildcards);
+tables!(attributes, combinations, entries, filters, links, names, network, paths, precedence, processes, wildcards);

@@ -94,12 +94,13 @@ fn see(section: &Section, user: User) -> Seen {
     let words: Vec<&str> = options.iter().map(String::as_str).collect();
     let place = place.with(&words);
     let mut files = Files::make(section, &place);
+    let rules = files.expand(&section.rules);
     let mut input = tempfile::tempfile().unwrap();
     for (number, row) in section.rows.iter().enumerate() {
-        writeln!(input, "{number}\t{}", line(row).replace("$W", &root)).unwrap();
+        writeln!(input, "{number}\t{}", files.expand(&line(row))).unwrap();
     }
     input.rewind().unwrap();
-    let ran = place.run_reading(&section.rules, &[&place.fake(), "rows"], input);
+    let ran = place.run_reading(&rules, &[&place.fake(), "rows"], input);
     let mut wrong = Vec::new();
     let mut outcomes: Vec<Outcome> = ran.stdout.lines().map(outcome).collect();
     if ran.status != 0 || outcomes.len() != section.rows.len() {
@@ -124,7 +125,7 @@ fn see(section: &Section, user: User) -> Seen {
         }
     }
     wrong.extend(files.differences());
-    let profile = place.profile(&section.rules);
+    let profile = place.profile(&rules);
     let shipped = overlay::shipped("linux-base.sb").unwrap();
     let text = std::fs::read_to_string(&profile).unwrap();
     let sources = vec![Source::new(profile.to_str().unwrap(), text), Source::new(shipped.name, shipped.text)];

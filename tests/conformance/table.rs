@@ -13,7 +13,7 @@
 //! ;? deny fork deviates NAME        an entry of `deviations`: the evaluator's answer is given, and is not enforced
 //! ```
 //!
-//! `$W` is the working directory. A path is below it; `rel:TEXT` is given as it stands from there, `cd:DIR:TEXT` from DIR,
+//! `$W` is the working directory, `$NAME` a name of the run's own, ports stand in `ports`. A path is below it; `rel:TEXT` is given as it stands from there, `cd:DIR:TEXT` from DIR,
 //! `at:DIR:TEXT` relative to a descriptor of DIR, `fd:PATH` is `/proc/self/fd/N` of the opened PATH, `abs:TEXT` is absolute.
 
 use std::path::PathBuf;

@@ -35,6 +35,7 @@ fn the_shipped_suite_is_clean_and_covers_every_operation_both_ways() {
         "file-write-unlink",
         "process-exec",
         "process-fork",
+        "sysctl-read",
         "file-test-existence",
         "file-read-xattr",
         "file-write-mode",
@@ -42,6 +43,8 @@ fn the_shipped_suite_is_clean_and_covers_every_operation_both_ways() {
         "file-link",
         "signal",
         "ipc-sysv-shm",
+        "network-outbound",
+        "network-bind",
     ] {
         for expected in ["allow", "deny"] {
             let covered = probes.as_array().unwrap().iter().any(|probe| {

@@ -4,16 +4,21 @@
 //! the record. Each runs as an ordinary user and, when the tests run as root, as root too.
 #![cfg(target_os = "linux")]
 #![expect(clippy::disallowed_methods, reason = "tests start programs and look at files directly")]
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod attacks;
 mod command_line;
+mod descriptors;
 mod exec_stop;
 mod files;
+mod hardening;
+mod ipc;
 mod lifetime;
+mod network;
 mod paths;
 mod processes;
 mod records;
 mod same;
 mod signals;
 mod support;
+mod sysctl;

@@ -38,7 +38,7 @@ fn spellings_of_a_denied_file_are_all_denied() {
                 format!("cat /proc/thread-self/cwd/{name}"),
             ]
         };
-        let proc = "(allow file-read-metadata (regex #\"^/proc/[0-9]+/\"))";
+        let proc = "(allow file-read-metadata (regex #\"^/proc/[0-9]+/\"))(allow process-info-pidinfo)";
         let rules = format!("{RULES}{proc}");
         for spelling in spellings("secret") {
             let ran = place.run(&rules, &["sh", "-c", &spelling]).bad();
@@ -70,8 +70,8 @@ fn a_link_on_the_way_needs_metadata_of_itself() {
 fn files_of_processes_outside_are_refused_whatever_the_profile_says() {
     each_user(|place| {
         let outside = std::process::id();
-        let rules =
-            "(allow file-read* (subpath \"/proc\"))(allow file-read-metadata file-test-existence (subpath \"/\"))";
+        let rules = "(allow file-read* (subpath \"/proc\"))(allow file-read-metadata file-test-existence (subpath \"/\"))\
+            (allow process-info*)";
         for name in ["status", "cmdline", "environ", "cwd/x", "fd", "root/etc/passwd", "task"] {
             let target = format!("/proc/{outside}/{name}");
             let ran = place.run(rules, &["sh", "-c", &format!("cat {target} || ls {target}")]).bad();
@@ -90,7 +90,8 @@ fn files_of_processes_outside_are_refused_whatever_the_profile_says() {
 #[test]
 fn a_program_sees_itself_not_its_supervisor() {
     each_user(|place| {
-        let rules = "(allow file-read* (subpath \"/proc\"))(allow file-read-metadata (subpath \"/\"))";
+        let rules = "(allow file-read* (subpath \"/proc\"))(allow file-read-metadata (subpath \"/\"))\
+            (allow process-info-pidinfo (target same-sandbox))";
         let ran =
             place.run(rules, &["sh", "-c", "read -r me < /proc/self/stat; echo ${me%% *} $$; readlink /proc/$$/exe"]);
         let ran = ran.good();

@@ -170,3 +170,19 @@ fn a_search_in_path_goes_on_where_the_program_may_look() {
         assert!(blind.denied("process-exec*", &place.path("nowhere/true")), "{blind:#?}");
     });
 }
+
+#[test]
+fn a_file_just_written_can_be_executed() {
+    each_user(|place| {
+        // Several at once, so that several of the supervisor's threads are at work.
+        for at in 1..=6 {
+            place.file(&format!("s{at}"), "");
+            place.mode(&format!("s{at}"), 0o755);
+        }
+        let each = "n=0; while [ $n -lt 40 ]; do n=$((n+1)); echo '#!/usr/bin/true' > s$p; ./s$p || echo busy; done";
+        let all = format!("for p in 1 2 3 4 5 6; do ({each}) & done; wait");
+        let rules = "(allow file-read* file-write* process-exec (subpath \"$W\"))";
+        let ran = place.run(rules, &["sh", "-c", &all]).good();
+        assert!(ran.stdout.is_empty() && ran.stderr.is_empty(), "{} {}", ran.stdout, ran.stderr);
+    });
+}

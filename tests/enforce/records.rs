@@ -122,3 +122,15 @@ fn observing_refuses_nothing_and_records_what_would_be() {
         assert_eq!(ran.report["observe"], true);
     });
 }
+
+#[test]
+fn observing_does_not_offer_what_no_profile_can_allow() {
+    each_user(|place| {
+        let place = Place::new(place.user).with(&["--observe"]);
+        let ran = place.run("", &["unshare", "-U", "true"]).bad();
+        assert!(ran.stderr.contains("Operation not permitted"), "{ran:#?}");
+        let outside = format!("/proc/{}", std::process::id());
+        let ran = place.run("", &["cat", &format!("{outside}/status")]).bad();
+        assert!(ran.stdout.is_empty() && ran.denied("file-read-metadata", &outside), "{ran:#?}");
+    });
+}

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::support::{Place, User, each_user};
+use super::support::{Place, User, each_user, skipped};
 
 /// Prints the outcome of many calls; run twice, with and without a sandbox, in equal directories.
 const CALLS: &str = r#"
@@ -177,13 +177,11 @@ fn outcome(place: &Place, python: &str, rules: Option<&str>) -> Vec<String> {
 fn many_calls_have_the_same_outcome_inside_and_outside() {
     let python = "/usr/bin/python3";
     if Command::new(python).arg("--version").output().is_err() {
-        println!("skipped: no {python} here");
-        return;
+        return skipped(&format!("no {python} to make the same calls inside and outside"));
     }
     each_user(|place| {
         if place.user == User::Own && rustix::process::geteuid().is_root() {
             // Root inside has no capabilities: compare with the baseline, which gave them up too.
-            println!("root is compared in the ordinary user's run only");
             return;
         }
         let outside = outcome(&Place::new(place.user), python, None);

@@ -1,6 +1,7 @@
 //! A place to run in, users to run as, and what came of a run.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -24,12 +25,21 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Tells what is not tested here, past the test harness, which shows only what failing tests print. Where the variable
+/// `RUNTIME_TESTS_SKIP_NOTHING` says that the machine has everything, it is a failure.
+#[track_caller]
+pub(crate) fn skipped(what: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
+    assert!(std::env::var_os("RUNTIME_TESTS_SKIP_NOTHING").is_none(), "nothing may be skipped here: {what}");
+}
+
 /// Runs a test once per user that can be had here.
 pub(crate) fn each_user(test: impl Fn(&Place)) {
     if is_root() {
         test(&Place::new(User::Nobody));
     } else {
-        println!("skipped as another user: the tests do not run as root");
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(|| skipped("the runs as another user, because the tests do not run as root"));
     }
     test(&Place::new(User::Own));
 }

@@ -164,3 +164,34 @@ fn a_target_of_the_wrong_form_is_refused_before_anything_is_written() {
         assert!(!suite.out().exists());
     }
 }
+
+#[test]
+fn a_kernel_setting_is_decided_by_its_name_beside_the_file() {
+    let read = |name: &str, target: &str, expected| Probe::new(name, "sysctl-read", target, expected);
+    let probes = || {
+        vec![
+            read("named", "kernel.ostype", "allow"),
+            read("other", "kernel.osrelease", "deny"),
+            read("wrong_allow", "kernel.ostype", "deny"),
+            read("wrong_deny", "kernel.osrelease", "allow"),
+        ]
+    };
+    let named = "(allow sysctl-read (sysctl-name \"kernel.ostype\"))";
+    let suite = files(&format!("(allow file-read-data (subpath \"/proc/sys\"))\n{named}"), probes());
+    expect(&suite.run(&["--fail-on-mismatch"]), 1);
+    for (name, actual) in [("named", "allow"), ("other", "deny"), ("wrong_allow", "allow"), ("wrong_deny", "deny")] {
+        let row = assert_observed(&suite, name, actual);
+        let own = usize::try_from(row["own_record"].as_u64().unwrap()).unwrap();
+        assert_eq!(row["decision_records"][own]["target"], row["path"], "{row:#}");
+        assert_eq!(row["errno_name"], if actual == "deny" { json!("EPERM") } else { json!(null) }, "{row:#}");
+    }
+    let counts = &suite.document("mismatch_summary.json")["counts"];
+    assert_eq!(*counts, json!({"unexpected_allow": 1, "unexpected_deny": 1}));
+
+    // Without the file the name is never asked about, or cannot be reached: nothing is claimed about the call.
+    let without_file = files(named, vec![read("named", "kernel.ostype", "allow")]);
+    expect(&without_file.run(&[]), 0);
+    let row = without_file.row("demo:a", "named");
+    assert_eq!((&row["actual"], &row["match"]), (&json!(null), &json!(null)), "{row:#}");
+    assert!(row["not_observed"].as_str().unwrap().contains("file-read-data"), "{row:#}");
+}

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
@@ -30,22 +32,39 @@ impl Random {
     }
 }
 
-const OPERATIONS: [&str; 5] =
-    ["file-read-data", "file-read-metadata", "file-write-create", "file-write-data", "file-write-unlink"];
-const RULE_OPERATIONS: [&str; 9] = [
+const OPERATIONS: [&str; 9] = [
+    "file-read-data",
+    "file-read-metadata",
+    "file-read-xattr",
+    "file-test-existence",
+    "file-write-create",
+    "file-write-data",
+    "file-write-mode",
+    "file-write-times",
+    "file-write-unlink",
+];
+const RULE_OPERATIONS: [&str; 13] = [
     "file*",
     "file-read*",
     "file-write*",
     "default",
     "file-read-data",
     "file-read-metadata",
+    "file-read-xattr",
+    "file-test-existence",
     "file-write-create",
     "file-write-data",
+    "file-write-mode",
+    "file-write-times",
     "file-write-unlink",
 ];
+const NETWORK_RULES: [&str; 3] = ["network*", "network-outbound", "network-bind"];
+/// A time that no probe sets.
+const LONG_AGO: Duration = Duration::from_secs(1_000_000_000);
 
 #[derive(Clone)]
 enum Shape {
+    Port(u16),
     Literal(PathBuf),
     Subpath(PathBuf),
     Everything,
@@ -68,6 +87,7 @@ impl Rule {
         };
         operation_fits
             && match &self.shape {
+                Shape::Port(port) => path == address(*port),
                 Shape::Literal(literal) => literal == path,
                 Shape::Subpath(root) => path.starts_with(root),
                 Shape::Everything => true,
@@ -76,12 +96,19 @@ impl Rule {
 
     fn text(&self) -> String {
         let action = if self.allow { "allow" } else { "deny" };
+        let side = if self.operation == "network-bind" { "local" } else { "remote" };
         match &self.shape {
+            Shape::Port(port) => format!("({action} {} ({side} tcp \"localhost:{port}\"))", self.operation),
             Shape::Literal(path) => format!("({action} {} (literal \"{}\"))", self.operation, path.display()),
             Shape::Subpath(path) => format!("({action} {} (subpath \"{}\"))", self.operation, path.display()),
             Shape::Everything => format!("({action} {})", self.operation),
         }
     }
+}
+
+/// How a probe's target names a port, kept where other targets keep a path.
+fn address(port: u16) -> PathBuf {
+    PathBuf::from(format!("127.0.0.1:{port}"))
 }
 
 /// The last rule that matches decides; without one, the last default line.
@@ -100,6 +127,8 @@ struct Planned {
     line: usize,
     expected_wrong: bool,
     readable: bool,
+    /// Who is connected to, and nobody else's: what it has seen is what this probe did.
+    listener: Option<TcpListener>,
 }
 
 /// Every probe gets a file of its own below `root`, some unreadable by mode; rules are drawn over the same directories.
@@ -132,11 +161,24 @@ fn draw(random: &mut Random, root: &Path, profile: usize) -> (String, Vec<Planne
         add(&mut source, Rule { allow: random.below(2) == 0, operation, shape, line: 0 });
     }
 
-    let planned = files.into_iter().enumerate().map(|(n, path)| {
+    let listeners: Vec<TcpListener> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    for _ in 0..6 {
+        let operation = random.one_of(&NETWORK_RULES);
+        let shape = match random.below(4) {
+            0..=2 if operation != "network*" => Shape::Port(port(&listeners[random.below(listeners.len())])),
+            _ => Shape::Everything,
+        };
+        add(&mut source, Rule { allow: random.below(2) == 0, operation, shape, line: 0 });
+    }
+
+    let files = files.into_iter().enumerate().map(|(n, path)| {
         let operation = random.one_of(&OPERATIONS);
         let readable = random.below(4) != 0;
         if operation != "file-write-create" {
             std::fs::write(&path, "0123456789").unwrap();
+            let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + LONG_AGO).unwrap();
             let mode = if readable { 0o644 } else { 0 };
             let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
             std::fs::set_permissions(&path, permissions).unwrap();
@@ -144,9 +186,20 @@ fn draw(random: &mut Random, root: &Path, profile: usize) -> (String, Vec<Planne
         let rule = judge(&rules, operation, &path);
         let (allowed, line) = (rule.allow, rule.line);
         let expected_wrong = random.below(2) == 0;
-        Planned { name: format!("probe{n}"), operation, path, allowed, line, expected_wrong, readable }
+        Planned { name: format!("probe{n}"), operation, path, allowed, line, expected_wrong, readable, listener: None }
     });
-    let planned = planned.collect();
+    let mut planned: Vec<Planned> = files.collect();
+    for (n, listener) in listeners.into_iter().enumerate() {
+        listener.set_nonblocking(true).unwrap();
+        // The port is taken, so a bind that is allowed fails: the decision is the same.
+        let operation = if n == 3 { "network-bind" } else { "network-outbound" };
+        let path = address(port(&listener));
+        let rule = judge(&rules, operation, &path);
+        let (allowed, line) = (rule.allow, rule.line);
+        let (expected_wrong, listener) = (random.below(2) == 0, Some(listener));
+        let name = format!("network{n}");
+        planned.push(Planned { name, operation, path, allowed, line, expected_wrong, readable: true, listener });
+    }
     (source, planned)
 }
 
@@ -213,7 +266,21 @@ fn one_plan(seed: u64) {
 /// What stands on disk now must be what the decision says, whatever the row claims.
 fn check_effect(probe: &Planned, row: &serde_json::Value, at: &str) {
     let length = || std::fs::metadata(&probe.path).unwrap().len();
+    let mode =
+        || std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&probe.path).unwrap().permissions()) & 0o777;
+    let touched = || {
+        let modified = std::fs::metadata(&probe.path).unwrap().modified().unwrap();
+        modified != SystemTime::UNIX_EPOCH + LONG_AGO
+    };
+    let as_made = if probe.readable { 0o644 } else { 0 };
     match probe.operation {
+        "network-outbound" => {
+            let reached = probe.listener.as_ref().unwrap().accept().is_ok();
+            assert_eq!(reached, probe.allowed, "{at}");
+        }
+        "network-bind" => {}
+        "file-write-mode" => assert_eq!(mode(), if probe.allowed { 0o600 } else { as_made }, "{at}"),
+        "file-write-times" => assert_eq!(touched(), probe.allowed, "{at}"),
         "file-write-create" => assert_eq!(probe.path.exists(), probe.allowed, "{at}"),
         "file-write-unlink" => assert_eq!(probe.path.exists(), !probe.allowed, "{at}"),
         "file-write-data" => assert_eq!(length(), if probe.allowed && probe.readable { 11 } else { 10 }, "{at}"),
@@ -222,6 +289,7 @@ fn check_effect(probe: &Planned, row: &serde_json::Value, at: &str) {
     let errno = match (probe.operation, probe.allowed, probe.readable) {
         (_, false, _) => json!(1),
         ("file-read-data" | "file-write-data", true, false) => json!(13),
+        ("network-bind", true, _) => json!(98),
         _ => json!(null),
     };
     assert_eq!(row["runtime_result"]["errno"], errno, "{at}");

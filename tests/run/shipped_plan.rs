@@ -23,11 +23,15 @@ fn every_expectation_is_met_and_the_gates_say_what_follows() {
 
     let run = out.join(std::fs::read_to_string(out.join("LATEST")).unwrap().trim());
     let summary = json(&run.join("summary.json"));
-    assert!(summary["profile_count"].as_u64().unwrap() >= 10);
-    assert!(summary["scenario_count"].as_u64().unwrap() >= 57);
+    assert!(summary["profile_count"].as_u64().unwrap() >= 14);
+    assert!(summary["scenario_count"].as_u64().unwrap() >= 75);
     assert_eq!(summary["counts"]["matches"], summary["scenario_count"]);
     assert!(summary["counts"]["baseline_refused"].as_u64().unwrap() >= 2, "attribution has something to show");
     every_operation_has_both_twins(&json(&run.join("runtime_results.json")));
+    listeners_saw_what_was_allowed_and_nothing_else(
+        &json(&run.join("fixtures.json")),
+        &json(&run.join("runtime_results.json")),
+    );
     refused_baselines_are_attributed_to_the_platform(&json(&run.join("runtime_events.normalized.json")));
 
     expect(&runtime(&["validate-bundle", "--bundle", out_text]), 0);
@@ -58,6 +62,7 @@ fn every_operation_has_both_twins(results: &Value) {
         "file-write-unlink",
         "process-exec",
         "process-fork",
+        "sysctl-read",
         "file-test-existence",
         "file-read-xattr",
         "file-write-mode",
@@ -65,6 +70,8 @@ fn every_operation_has_both_twins(results: &Value) {
         "file-link",
         "signal",
         "ipc-sysv-shm",
+        "network-outbound",
+        "network-bind",
     ] {
         for expected in ["allow", "deny"] {
             let found = rows.iter().any(|row| {
@@ -74,6 +81,21 @@ fn every_operation_has_both_twins(results: &Value) {
             assert!(found, "no probe of {operation} expects {expected}");
         }
     }
+}
+
+fn listeners_saw_what_was_allowed_and_nothing_else(fixtures: &Value, results: &Value) {
+    let mut connections = [0, 0];
+    for record in fixtures["records"].as_array().unwrap() {
+        let listener = &record["listener"];
+        let rows = results[record["profile_id"].as_str().unwrap()]["probes"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["name"] == record["probe_name"]).unwrap();
+        let baseline = record["lane"] == "baseline";
+        let reached = listener["status"] == "ok" && (baseline || row["expected"] == "allow");
+        assert_eq!(listener["accept_count"], u64::from(reached), "{record:#}");
+        connections[usize::from(baseline)] += usize::from(reached);
+    }
+    let [scenario, baseline] = connections;
+    assert!(scenario >= 3 && baseline > scenario, "{connections:?}: denied ones are reached without the policy");
 }
 
 fn refused_baselines_are_attributed_to_the_platform(events: &Value) {

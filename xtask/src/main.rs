@@ -23,7 +23,7 @@ use clap::Parser;
 enum Task {
     /// Everything a change must pass, except the end-to-end run: format, lints, tests, documentation, licences, other targets
     Check,
-    /// What the build machine runs: `check` and the README's main command end to end in a release build
+    /// What the build machine runs: the programs that tests need, `check`, and the README's main command end to end in a release build
     Ci,
     /// Check the licence of every dependency and the number of crates in a default Linux build
     Licences,
@@ -53,7 +53,7 @@ fn run(task: &Task) -> anyhow::Result<bool> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent directory")?;
     let plan = match task {
         Task::Check => check::steps(),
-        Task::Ci => check::steps().into_iter().chain([check::end_to_end()]).collect(),
+        Task::Ci => [check::tools()].into_iter().chain(check::steps()).chain([check::end_to_end()]).collect(),
         Task::Licences => vec![check::licences()],
         Task::Cross => vec![check::foreign_targets()],
         Task::Nightly { cases } => vec![check::long_properties(*cases)],

@@ -9,6 +9,8 @@ use rustix::io::Errno;
 
 use super::checked;
 
+/// Bytes of the kernel's `struct stat`.
+pub const STAT_SIZE: usize = size_of::<libc::stat>();
 /// Bytes of the kernel's `struct statx`.
 pub const STATX_SIZE: usize = 256;
 
@@ -16,12 +18,19 @@ pub const STATX_SIZE: usize = 256;
 ///
 /// # Errors
 /// The system's answer.
-pub fn stat(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
-    let mut buffer = vec![0_u8; size_of::<libc::stat>()];
-    // SAFETY: the buffer has the size of the structure the kernel writes; the path is a NUL-terminated empty string.
-    checked(unsafe {
-        libc::syscall(libc::SYS_newfstatat, fd.as_raw_fd(), c"".as_ptr(), buffer.as_mut_ptr(), libc::AT_EMPTY_PATH)
-    })?;
+pub fn stat(fd: BorrowedFd<'_>) -> Result<[u8; STAT_SIZE], Errno> {
+    stat_at(fd, c"")
+}
+
+/// As [`stat`] for what `name` leads to, seen from `fd`; an empty name is the object itself.
+///
+/// # Errors
+/// The system's answer.
+pub fn stat_at(fd: BorrowedFd<'_>, name: &CStr) -> Result<[u8; STAT_SIZE], Errno> {
+    let mut buffer = [0_u8; STAT_SIZE];
+    let (fd, flags) = (fd.as_raw_fd(), libc::AT_EMPTY_PATH);
+    // SAFETY: the buffer has the size of the structure the kernel writes; the name is NUL-terminated.
+    checked(unsafe { libc::syscall(libc::SYS_newfstatat, fd, name.as_ptr(), buffer.as_mut_ptr(), flags) })?;
     Ok(buffer)
 }
 
@@ -29,11 +38,21 @@ pub fn stat(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
 ///
 /// # Errors
 /// The system's answer.
-pub fn statx(fd: BorrowedFd<'_>, flags: i32, mask: u32) -> Result<Vec<u8>, Errno> {
-    let mut buffer = vec![0_u8; STATX_SIZE];
+pub fn statx(fd: BorrowedFd<'_>, flags: i32, mask: u32) -> Result<[u8; STATX_SIZE], Errno> {
+    statx_at(fd, c"", flags, mask)
+}
+
+/// As [`statx`] for what `name` leads to, seen from `fd`; an empty name is the object itself.
+///
+/// # Errors
+/// The system's answer.
+pub fn statx_at(fd: BorrowedFd<'_>, name: &CStr, flags: i32, mask: u32) -> Result<[u8; STATX_SIZE], Errno> {
+    let mut buffer = [0_u8; STATX_SIZE];
     let flags = (flags & libc::AT_STATX_SYNC_TYPE) | libc::AT_EMPTY_PATH;
-    // SAFETY: the buffer has the size of the structure the kernel writes; the path is a NUL-terminated empty string.
-    checked(unsafe { libc::syscall(libc::SYS_statx, fd.as_raw_fd(), c"".as_ptr(), flags, mask, buffer.as_mut_ptr()) })?;
+    // SAFETY: the buffer has the size of the structure the kernel writes; the name is NUL-terminated.
+    checked(unsafe {
+        libc::syscall(libc::SYS_statx, fd.as_raw_fd(), name.as_ptr(), flags, mask, buffer.as_mut_ptr())
+    })?;
     Ok(buffer)
 }
 
@@ -163,6 +182,22 @@ pub fn watch(inotify: BorrowedFd<'_>, fd: BorrowedFd<'_>, mask: u32) -> Result<i
     // SAFETY: a NUL-terminated path.
     let wd = checked(unsafe { libc::syscall(libc::SYS_inotify_add_watch, inotify.as_raw_fd(), path.as_ptr(), mask) })?;
     i32::try_from(wd).map_err(|_| Errno::IO)
+}
+
+/// Sets inode flags by `FS_IOC_SETFLAGS` or `FS_IOC_FSSETXATTR`; `value` is what the request takes.
+///
+/// # Errors
+/// EINVAL for a value longer than both take; otherwise the system's answer.
+pub fn set_inode_flags(fd: BorrowedFd<'_>, request: u32, value: &[u8]) -> Result<(), Errno> {
+    // Longer than either request says, should the descriptor be another thing's that takes the number for its own.
+    let mut whole = [0_u64; 32];
+    let bytes = value.iter().enumerate().map(|(at, byte)| (at / 8, u64::from(*byte) << (8 * (at % 8))));
+    for (at, bits) in bytes {
+        *whole.get_mut(at).ok_or(Errno::INVAL)? |= bits;
+    }
+    // SAFETY: the kernel reads, or at worst writes, the request's 4 or 28 bytes at the start of 256 that are ours.
+    checked(unsafe { libc::syscall(libc::SYS_ioctl, fd.as_raw_fd(), libc::c_ulong::from(request), whole.as_mut_ptr()) })
+        .map(drop)
 }
 
 /// The calling process's own link to an open descriptor: a path that leads to exactly that object.

@@ -111,6 +111,10 @@ pub fn take_descriptor(of: Pid, number: RawFd) -> Result<OwnedFd, Errno> {
 /// As [`take_descriptor`].
 pub fn take_descriptor_of_thread(tid: i32, number: RawFd) -> Result<OwnedFd, Errno> {
     const PIDFD_THREAD: libc::c_long = libc::O_EXCL as libc::c_long;
+    // Numbers of programs are any; the wrapper below asserts that there is a descriptor.
+    if number < 0 {
+        return Err(Errno::BADF);
+    }
     // SAFETY: takes its arguments by value.
     let opened = checked(unsafe { libc::syscall(libc::SYS_pidfd_open, tid, PIDFD_THREAD) });
     let fd = match opened {
@@ -191,6 +195,12 @@ pub fn interrupt(thread: Pid) {
     unsafe { libc::syscall(libc::SYS_tgkill, own, thread.as_raw_nonzero().get(), libc::SIGURG) };
 }
 
+/// Sends a thread the signal that a send to a peer that is gone raises.
+pub fn raise_pipe_signal(tid: i32) {
+    // SAFETY: takes its arguments by value; a thread that is gone is not found.
+    unsafe { libc::syscall(libc::SYS_tkill, tid, libc::SIGPIPE) };
+}
+
 /// Version of the kernel's Landlock interface, 0 when there is none (landlock_create_ruleset(2)).
 #[must_use]
 pub fn landlock_abi() -> u32 {
@@ -222,21 +232,25 @@ pub struct Ids {
     pub parent: i32,
     /// Its process group.
     pub group: i32,
+    /// Its controlling terminal as a device number of `/proc`, 0 for none.
+    pub terminal: u32,
 }
 
-/// Parent and group of a process; `None` when it is gone.
+/// Parent, group and terminal of a process; `None` when it is gone.
 #[must_use]
 pub fn ids_of(pid: i32) -> Option<Ids> {
     parse_ids(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// Fields 4 and 5 of proc_pid_stat(5). The name in field 2 may hold anything, so the count starts after its last
+/// Fields 4, 5 and 7 of proc_pid_stat(5). The name in field 2 may hold anything, so the count starts after its last
 /// parenthesis.
 #[must_use]
 pub fn parse_ids(stat: &[u8]) -> Option<Ids> {
     let after_name = stat.iter().rposition(|&byte| byte == b')')? + 1;
     let mut fields = std::str::from_utf8(&stat[after_name..]).ok()?.split_ascii_whitespace().skip(1);
-    Some(Ids { parent: fields.next()?.parse().ok()?, group: fields.next()?.parse().ok()? })
+    let (parent, group) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let terminal: i32 = fields.nth(1)?.parse().ok()?;
+    Some(Ids { parent, group, terminal: terminal.cast_unsigned() })
 }
 
 /// Every process there is, by a scan of `/proc`.
@@ -285,7 +299,7 @@ mod tests {
 
     #[test]
     fn parent_and_group_are_read_past_any_name() {
-        assert_eq!(parse_ids(b"12 (a) b) R 7 12 11 0"), Some(Ids { parent: 7, group: 12 }));
+        assert_eq!(parse_ids(b"12 (a) b) R 7 12 11 34816 5"), Some(Ids { parent: 7, group: 12, terminal: 34816 }));
         assert_eq!(parse_ids(b"12 (x"), None);
         assert_eq!(parse_ids(b"12 (x) R 7"), None);
         assert_eq!(parse_ids(b""), None);

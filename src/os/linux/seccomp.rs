@@ -142,9 +142,22 @@ impl Listener {
     /// # Errors
     /// ENOENT when the caller is gone, EMFILE when its table is full, EBADF for an `O_PATH` descriptor.
     pub fn answer_with_descriptor(&self, id: u64, fd: BorrowedFd<'_>, close_on_exec: bool) -> Result<i32, Errno> {
+        self.add(id, fd, close_on_exec, u32::try_from(libc::SECCOMP_ADDFD_FLAG_SEND).unwrap_or(2))
+    }
+
+    /// Puts a copy of `fd` into the caller's descriptor table; the caller goes on waiting for its answer. The number is the
+    /// copy's.
+    ///
+    /// # Errors
+    /// As [`Listener::answer_with_descriptor`].
+    pub fn add_descriptor(&self, id: u64, fd: BorrowedFd<'_>, close_on_exec: bool) -> Result<i32, Errno> {
+        self.add(id, fd, close_on_exec, 0)
+    }
+
+    fn add(&self, id: u64, fd: BorrowedFd<'_>, close_on_exec: bool, flags: u32) -> Result<i32, Errno> {
         let request = libc::seccomp_notif_addfd {
             id,
-            flags: u32::try_from(libc::SECCOMP_ADDFD_FLAG_SEND).unwrap_or(2),
+            flags,
             srcfd: fd.as_raw_fd().cast_unsigned(),
             newfd: 0,
             newfd_flags: if close_on_exec { libc::O_CLOEXEC.cast_unsigned() } else { 0 },

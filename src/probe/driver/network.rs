@@ -4,8 +4,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, bind as bind_to, connect as connect_to,
-    getsockname, socket_with, sockopt,
+    AddressFamily, SocketAddrAny, SocketAddrUnix, bind as bind_to, connect as connect_to, getsockname, sockopt,
 };
 use serde_json::{Map, Value, json};
 
@@ -36,7 +35,7 @@ fn prepare(target: &str) -> Result<(OwnedFd, SocketAddrAny), Errno> {
         Endpoint::Tcp(address) => (AddressFamily::INET, address.into()),
         Endpoint::Unix(path) => (AddressFamily::UNIX, SocketAddrUnix::new(path.as_str())?.into()),
     };
-    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let socket = crate::os::socket::stream(family)?;
     Ok((socket, address))
 }
 

@@ -1,6 +1,12 @@
 //! What the profile allows everywhere, and therefore need not be brought before the supervisor.
 
-use super::filter::Free;
+use std::cell::OnceCell;
+use std::os::fd::BorrowedFd;
+
+use rustix::net::SocketType;
+
+use super::filter::{Free, Network};
+use super::network::{BIND, OUTBOUND};
 use super::table::Handler;
 use crate::sandbox::Trap;
 use crate::sbpl::Policy;
@@ -31,15 +37,16 @@ pub(super) struct Allowances<'p> {
     policy: &'p Policy,
     trap: Trap,
     observe: bool,
+    /// Whether a descriptor that the program is handed is a datagram socket.
+    handed_datagrams: bool,
+    /// Asked for by several calls' treatments.
+    network: OnceCell<Network>,
 }
 
 impl<'p> Allowances<'p> {
-    pub(super) fn new(policy: &'p Policy, trap: Trap, observe: bool) -> Self {
-        Self { policy, trap, observe }
-    }
-
-    fn everywhere(&self, name: &str) -> bool {
-        self.policy.unconditional(&Operation::new(name)) == Some(Decision::Allow)
+    pub(super) fn new(policy: &'p Policy, trap: Trap, observe: bool, handed: &[BorrowedFd<'_>]) -> Self {
+        let datagrams = |fd: &BorrowedFd<'_>| rustix::net::sockopt::socket_type(fd) == Ok(SocketType::DGRAM);
+        Self { policy, trap, observe, handed_datagrams: handed.iter().any(datagrams), network: OnceCell::new() }
     }
 
     fn untrapped(&self) -> bool {
@@ -53,6 +60,10 @@ impl<'p> Allowances<'p> {
 }
 
 impl Free for Allowances<'_> {
+    fn everywhere(&self, operation: &str) -> bool {
+        self.policy.unconditional(&Operation::new(operation)) == Some(Decision::Allow)
+    }
+
     fn handler(&self, handler: Handler) -> bool {
         let operations = handler.operations();
         self.untrapped()
@@ -72,5 +83,26 @@ impl Free for Allowances<'_> {
 
     fn judge(&self, operation: &str) -> bool {
         self.untrapped() && self.everywhere(operation)
+    }
+
+    fn network(&self) -> Network {
+        *self.network.get_or_init(|| self.find_network())
+    }
+}
+
+impl Allowances<'_> {
+    fn find_network(&self) -> Network {
+        let outbound = self.handler(Handler::Connect);
+        let reach = self.policy.allow_reach(&Operation::new(OUTBOUND));
+        let all = self.trap == Trap::All || self.observe;
+        let (ip_datagrams, unix_datagrams) = (all || reach.datagrams, all || reach.unix);
+        Network {
+            outbound,
+            ip_datagrams,
+            unix_datagrams,
+            messages: outbound || !ip_datagrams && !unix_datagrams && !self.handed_datagrams,
+            names: self.handler(Handler::Bind) || !all && !self.policy.allow_reach(&Operation::new(BIND)).unix,
+            routes: self.observe || self.everywhere(OUTBOUND),
+        }
     }
 }

@@ -96,6 +96,7 @@ impl Call<'_> {
         }
         let mut value = vec![0; size];
         memory::read_exact(self.tid(), self.word(2), &mut value)?;
+        self.about_attribute(&name);
         let located = self.subject(subject, XATTR)?;
         self.still_waiting()?;
         object::set_xattr(located.found()?, &name, &value, self.int(4))?;
@@ -104,6 +105,7 @@ impl Call<'_> {
 
     pub(super) fn remove_xattr(&mut self, subject: Subject) -> Answered {
         let name = self.string(1, XATTR_NAME_MAX).map_err(long_name)?;
+        self.about_attribute(&name);
         let located = self.subject(subject, XATTR)?;
         self.still_waiting()?;
         object::remove_xattr(located.found()?, &name)?;

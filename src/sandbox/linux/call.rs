@@ -1,18 +1,21 @@
 //! One trapped call: its arguments, the decisions made for it, and its answer.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::exec::Judged;
+use super::network::BoundPaths;
 use super::processes::{self, Processes};
 use super::records::{Records, now_unix_s};
+use super::waits::Waits;
 use crate::denial::{DecisionRecord, target_text};
 use crate::os::linux::memory;
 use crate::os::linux::seccomp::{Listener, Notification};
-use crate::sbpl::{Access, Judgement, Policy, Target, VnodeType};
+use crate::sandbox::weaken::{Protection, off};
+use crate::sbpl::{Access, Fact, Judgement, Policy, Target, VnodeType};
 use crate::vocab::{Decision, Operation, RuleRef};
 
 /// What all workers of one supervisor share.
@@ -25,10 +28,12 @@ pub(super) struct Shared<'s> {
     pub(super) listener: &'s Listener,
     pub(super) processes: &'s Processes,
     pub(super) records: &'s Records,
-    /// Processors of the machine.
-    pub(super) processors: usize,
     /// Mounts of procfs elsewhere than at `/proc`: never entered, because their per-process files cannot be told apart.
     pub(super) foreign_proc: &'s [Vec<u8>],
+    /// Paths of unix sockets bound in the tree.
+    pub(super) bound: &'s BoundPaths,
+    /// Workers in calls that may block for long.
+    pub(super) waits: &'s Waits,
     /// Whether the kernel keeps the tree's signals inside.
     pub(super) signals_are_scoped: bool,
     /// Whether a program is judged once more before its first instruction.
@@ -74,12 +79,14 @@ pub(super) struct Call<'s> {
     pub(super) shared: &'s Shared<'s>,
     pub(super) notification: Notification,
     pub(super) name: &'static str,
+    /// Name of the extended attribute that the call is about.
+    attribute: Option<String>,
     pending: Vec<Pending>,
 }
 
 impl<'s> Call<'s> {
     pub(super) fn new(shared: &'s Shared<'s>, notification: Notification, name: &'static str) -> Self {
-        Self { shared, notification, name, pending: Vec::new() }
+        Self { shared, notification, name, attribute: None, pending: Vec::new() }
     }
 
     pub(super) fn tid(&self) -> i32 {
@@ -123,27 +130,49 @@ impl<'s> Call<'s> {
 
     /// Fails when the caller no longer waits: then its memory and number may be another's. Asked before every side effect.
     pub(super) fn still_waiting(&self) -> Result<(), Errno> {
+        if off(Protection::Emulation) {
+            // Nothing is performed; `finish` lets the kernel run the call.
+            return Err(Errno::INTR);
+        }
         if self.shared.listener.is_waiting(self.notification.id) { Ok(()) } else { Err(Errno::INTR) }
     }
 
-    /// Decides one access on a path and notes the decision. `object` tells type and mode if the profile asks for them.
-    pub(super) fn allowed(&mut self, operation: &'static str, path: &[u8], object: Option<BorrowedFd<'_>>) -> bool {
+    /// Says which extended attribute the call is about. One whose name is no UTF-8 stays unknown.
+    pub(super) fn about_attribute(&mut self, name: &CStr) {
+        self.attribute = name.to_str().ok().map(str::to_owned);
+    }
+
+    /// [`Call::allowed`] without regard to other words that a profile may have for the file.
+    pub(super) fn allowed_as_file(
+        &mut self,
+        operation: &'static str,
+        path: &[u8],
+        object: Option<BorrowedFd<'_>>,
+    ) -> bool {
         let name = Operation::new(operation);
-        let bare = Target::Path { path, vnode_type: None, mode: None };
-        let mut judgement = self.shared.policy.judge(&Access { operation: &name, target: bare });
+        let attribute = self.attribute.as_deref().map(|value| Fact { filter: "xattr", value });
+        let judge = |target: Target<'_>| {
+            let described = Target::Described { target: &target, facts: attribute.as_slice() };
+            let target = if attribute.is_some() { described } else { target };
+            self.shared.policy.judge(&Access { operation: &name, target })
+        };
+        let mut judgement = judge(Target::Path { path, vnode_type: None, mode: None });
         if judgement.decision().is_none()
             && let Some(stat) = object.and_then(|fd| rustix::fs::fstat(fd).ok())
         {
             let (vnode_type, mode) = (vnode_type(&stat), Some(stat.st_mode & 0o7777));
-            let full = Target::Path { path, vnode_type, mode };
-            judgement = self.shared.policy.judge(&Access { operation: &name, target: full });
+            judgement = judge(Target::Path { path, vnode_type, mode });
         }
         self.note(operation, &judgement, || target_text(path))
     }
 
-    /// As [`Call::allowed`] for something whose type is known without looking: a link met on the way, or an entry that is
-    /// to be made.
-    pub(super) fn allowed_of_type(&mut self, operation: &'static str, path: &[u8], vnode_type: VnodeType) -> bool {
+    /// As [`Call::allowed_as_file`] for something whose type is known without looking.
+    pub(super) fn allowed_as_file_of_type(
+        &mut self,
+        operation: &'static str,
+        path: &[u8],
+        vnode_type: VnodeType,
+    ) -> bool {
         let name = Operation::new(operation);
         let target = Target::Path { path, vnode_type: Some(vnode_type), mode: None };
         let judgement = self.shared.policy.judge(&Access { operation: &name, target });
@@ -200,6 +229,11 @@ impl<'s> Call<'s> {
 
     /// Answers the caller and turns the decisions into records.
     pub(super) fn finish(mut self, answered: Answered) {
+        let answered = match answered {
+            Err(REFUSED) => answered,
+            _ if off(Protection::Emulation) => Ok(Answer::Run),
+            _ => answered,
+        };
         let listener = self.shared.listener;
         let id = self.notification.id;
         // Asked while the caller still waits: afterwards it may be gone, or be another program.
@@ -214,13 +248,11 @@ impl<'s> Call<'s> {
                 Ok(()) => (Ok(()), None),
                 Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
             },
-            Ok(Answer::Descriptor { fd, close_on_exec }) => {
-                match listener.answer_with_descriptor(id, fd.as_fd(), close_on_exec) {
-                    Ok(_) => (Ok(()), None),
-                    Err(Errno::NOENT) => (Err(Errno::NOENT), None),
-                    Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
-                }
-            }
+            Ok(Answer::Descriptor { fd, close_on_exec }) => match hand_over(listener, id, fd, close_on_exec) {
+                Ok(()) => (Ok(()), None),
+                Err(Errno::NOENT) => (Err(Errno::NOENT), None),
+                Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
+            },
             Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
         };
         // A caller that is gone got nothing; what was decided for it is still a decision.
@@ -246,6 +278,18 @@ impl<'s> Call<'s> {
             });
         }
     }
+}
+
+/// Gives the caller a copy of a descriptor. One that can write is closed here before the caller goes on: it may execute
+/// the file as soon as it has closed its own copy, and the kernel executes nothing that is open for writing (ETXTBSY).
+fn hand_over(listener: &Listener, id: u64, fd: OwnedFd, close_on_exec: bool) -> Result<(), Errno> {
+    let writes = rustix::fs::fcntl_getfl(&fd)?.intersects(OFlags::RWMODE);
+    if !writes {
+        return listener.answer_with_descriptor(id, fd.as_fd(), close_on_exec).map(drop);
+    }
+    let number = listener.add_descriptor(id, fd.as_fd(), close_on_exec)?;
+    drop(fd);
+    listener.answer(id, Ok(number.into()))
 }
 
 /// Type of an object in the words of the `vnode-type` filter.

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use landlock::{BitFlags, Scope};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -16,17 +17,21 @@ use super::call::Shared;
 use super::filter::{self, Free};
 use super::landlock::Domain;
 use super::layers::{CAPABILITIES, EXEC_STOP, LANDLOCK, NEEDED, SECCOMP, SIGNAL_SCOPE};
+use super::network::BoundPaths;
 use super::processes::Processes;
 use super::records::Records;
 use super::status::ExecBound;
 use super::supervise::{Pool, State};
+use super::table::Handler;
 use super::tree::{Inside, Message, STEP_FORK, Tree};
+use super::waits::Waits;
 use super::{layers, mounts, status};
 use crate::base::cancel::Cancel;
 use crate::os::linux::privilege;
 use crate::os::linux::process::{self, ForkError};
 use crate::os::linux::seccomp::{self, Instruction, Listener};
-use crate::sandbox::lower;
+use crate::sandbox::lower::{self, LeftAlone};
+use crate::sandbox::weaken::{Protection, off};
 use crate::sandbox::{Command, End, EnforcementReport, Job, SandboxError, Supervised, Trap};
 use crate::sbpl::Policy;
 
@@ -69,6 +74,7 @@ struct Plan<'p> {
     domains: Option<(Domain, Domain)>,
     exec_bound: ExecBound,
     signals_are_scoped: bool,
+    alone: LeftAlone,
     foreign_proc: Vec<Vec<u8>>,
 }
 
@@ -136,6 +142,8 @@ fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cance
     }
     let probed = layers::probe();
     let offered = probed.clone().without(&job.without_layers);
+    #[cfg(feature = "test-fakes")]
+    let offered = offered.without(&crate::sandbox::weaken::names());
     if job.policy.is_some() {
         let missing: Vec<String> = NEEDED
             .iter()
@@ -149,11 +157,15 @@ fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cance
     let plan = job.policy.map(|policy| plan(job, policy, &offered)).transpose()?;
     let dropped = if offered.has(CAPABILITIES) {
         privilege::drop_capabilities().map_err(|e| set_up("give up capabilities")(e.into()))?
+    } else if off(Protection::NoNewPrivs) {
+        Vec::new()
     } else {
         rustix::thread::set_no_new_privs(true).map_err(|e| set_up("set no_new_privs")(e.into()))?;
         Vec::new()
     };
-    if let Some((outer, _)) = plan.as_ref().and_then(|plan| plan.domains.as_ref()) {
+    if let Some((outer, _)) = plan.as_ref().and_then(|plan| plan.domains.as_ref())
+        && !off(Protection::OuterDomain)
+    {
         outer.enter().map_err(|e| set_up("enter the outer Landlock domain")(std::io::Error::other(e)))?;
     }
     let report = plan.as_ref().map(|plan| report(job, plan, offered, dropped));
@@ -164,13 +176,29 @@ fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cance
 }
 
 fn plan<'p>(job: &Job<'_>, policy: &'p Policy, offered: &crate::sandbox::Layers) -> Result<Plan<'p>, SandboxError> {
-    let allowances = Allowances::new(policy, job.trap, job.observe);
-    let lowered = lower::lower(policy, allowances.plain_read(), allowances.write_alone());
+    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    let handed = [&[stdin.as_fd(), stdout.as_fd(), stderr.as_fd()], job.keep].concat();
+    let allowances = Allowances::new(policy, job.trap, job.observe, &handed);
+    let alone = LeftAlone {
+        read: allowances.plain_read(),
+        write: allowances.write_alone(),
+        connect: allowances.network().outbound,
+        bind: allowances.handler(Handler::Bind),
+    };
+    let lowered = lower::lower(policy, alone);
     let program = offered.has(SECCOMP).then(|| filter::program(&allowances));
     let domains = (offered.has(LANDLOCK) && !job.observe).then(|| {
         let abi = offered.landlock_abi;
-        let scoped = offered.has(SIGNAL_SCOPE);
-        (Domain::prepare(&lowered.d1, "d1", abi, false), Domain::prepare(&lowered.d2, "d2", abi, scoped))
+        let mut scopes = BitFlags::EMPTY;
+        if offered.has(SIGNAL_SCOPE) {
+            scopes |= Scope::Signal;
+            // Where connecting is left to the program, the profile allows it everywhere.
+            if !alone.connect {
+                scopes |= Scope::AbstractUnixSocket;
+            }
+        }
+        let outer = Domain::prepare(&lowered.d1, "d1", abi, BitFlags::EMPTY);
+        (outer, Domain::prepare(&lowered.d2, "d2", abi, scopes))
     });
     let exec_bound = match &domains {
         _ if lowered.exec_is_unconditional => ExecBound::Exact,
@@ -181,7 +209,7 @@ fn plan<'p>(job: &Job<'_>, policy: &'p Policy, offered: &crate::sandbox::Layers)
     };
     let foreign_proc = mounts::foreign_proc().map_err(set_up("read the list of mounts"))?;
     let signals_are_scoped = domains.is_some() && offered.has(SIGNAL_SCOPE);
-    Ok(Plan { policy, program, domains, exec_bound, signals_are_scoped, foreign_proc })
+    Ok(Plan { policy, program, domains, exec_bound, signals_are_scoped, alone, foreign_proc })
 }
 
 fn report(
@@ -194,8 +222,14 @@ fn report(
         Some((d1, d2)) => (Some(d1), Some(d2)),
         None => (None, None),
     };
-    let operations =
-        status::operations(plan.policy, job.observe, plan.program.is_some(), plan.exec_bound, plan.signals_are_scoped);
+    let operations = status::operations(
+        plan.policy,
+        job.observe,
+        plan.program.is_some(),
+        plan.exec_bound,
+        plan.signals_are_scoped,
+        plan.alone,
+    );
     EnforcementReport {
         platform: format!("linux-{}", std::env::consts::ARCH),
         layers,
@@ -258,12 +292,16 @@ fn set_up_first_process<F>(
     if let Start::Program(prepared) = start {
         rustix::process::chdir(&prepared.cwd).map_err(at(STEP_DIRECTORY))?;
     }
-    if let Some((_, inner)) = plan.and_then(|plan| plan.domains.as_ref()) {
+    if let Some((_, inner)) = plan.and_then(|plan| plan.domains.as_ref())
+        && !off(Protection::InnerDomain)
+    {
         inner.enter().map_err(|_| (STEP_DOMAIN, Errno::INVAL))?;
     }
     let mut keep = vec![0, 1, 2, inside.messages.as_raw_fd(), inside.release.as_raw_fd()];
     keep.extend(job.keep.iter().map(AsRawFd::as_raw_fd));
-    process::close_all_but(&keep).map_err(at(STEP_CLOSE))?;
+    if !off(Protection::ClosedDescriptors) {
+        process::close_all_but(&keep).map_err(at(STEP_CLOSE))?;
+    }
     match plan.and_then(|plan| plan.program.as_ref()) {
         Some(program) => seccomp::install(program).map(Some).map_err(at(STEP_FILTER)),
         None => Ok(None),
@@ -290,6 +328,7 @@ fn supervise(
                 .map_err(|e| set_up("take the listener of the process to be confined")(e.into()))?;
             let listener = Listener::new(fd);
             let processes = Processes::new(tree.reaper.as_raw_nonzero().get());
+            let (bound, waits) = (BoundPaths::default(), Waits::default());
             let shared = Shared {
                 policy: plan.policy,
                 observe: job.observe,
@@ -297,8 +336,9 @@ fn supervise(
                 listener: &listener,
                 processes: &processes,
                 records: &records,
-                processors: std::thread::available_parallelism().map_or(1, usize::from),
                 foreign_proc: &plan.foreign_proc,
+                bound: &bound,
+                waits: &waits,
                 signals_are_scoped: plan.signals_are_scoped,
                 watch_exec: plan.exec_bound == ExecBound::Stopped,
             };

@@ -14,10 +14,17 @@ impl Call<'_> {
         match class_of(self.name) {
             Some(Class::Trap(handler)) => self.handle_with(handler),
             Some(Class::Judge(operation)) => self.plain(operation),
+            Some(Class::Refuse(operation)) => self.refuse(operation),
+            Some(Class::Registers(Registers::Ioctl)) => self.ioctl(),
+            Some(Class::Registers(Registers::Mmap)) => self.map_executable(),
             Some(Class::Registers(Registers::Clone)) => self.fork(),
             Some(Class::Registers(Registers::Fcntl)) => self.signal_owner(),
             Some(Class::Registers(Registers::ProcessFirst)) => self.steer(self.int(0)),
             Some(Class::Registers(Registers::Priority)) => self.priority(),
+            Some(Class::Registers(Registers::Socket | Registers::Socketpair)) => self.new_socket(),
+            Some(Class::Registers(Registers::Sendto)) => self.sendto(),
+            Some(Class::Registers(Registers::Sendmsg)) => self.sendmsg(),
+            Some(Class::Registers(Registers::Sendmmsg)) => self.sendmmsg(),
             // The filter traps nothing else.
             _ => Err(Errno::NOSYS),
         }
@@ -80,7 +87,11 @@ impl Call<'_> {
             H::Tgkill | H::RtTgsigqueueinfo => self.signal_thread(Some(0), 1),
             H::RtSigqueueinfo => self.signal_process(self.int(0)),
             H::PidfdSendSignal => self.signal_pidfd(),
-            H::PidfdOpen => self.steer(self.int(0)),
+            H::PidfdOpen => self.open_pidfd(),
+            H::Connect => self.connect(),
+            H::Bind => self.bind(),
+            H::Listen => self.listen(),
+            H::Getsockname => self.getsockname(),
         }
     }
 }

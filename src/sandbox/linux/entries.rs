@@ -52,7 +52,7 @@ fn last_spelt(raw: &[u8]) -> &[u8] {
 
 impl Call<'_> {
     /// Locates an entry without following a link in its place, however the path ends.
-    fn locate_entry(&mut self, descriptor: i32, raw: &[u8]) -> Result<Located, Errno> {
+    pub(super) fn locate_entry(&mut self, descriptor: i32, raw: &[u8]) -> Result<Located, Errno> {
         let end = raw.iter().rposition(|&byte| byte != b'/').map_or(raw.len().min(1), |at| at + 1);
         let mut located = self.locate(descriptor, &raw[..end], Last::Keep)?;
         located.must_be_directory = end < raw.len();
@@ -150,7 +150,7 @@ impl Call<'_> {
         self.new_entry_at(&located, raw, vnode_type, directory)
     }
 
-    fn new_entry_at(
+    pub(super) fn new_entry_at(
         &mut self,
         located: &Located,
         raw: &[u8],

@@ -15,6 +15,7 @@ use super::call::{Answer, Answered, Call, REFUSED};
 use super::image::{self, HEAD, HEADER_SIZE, Image, ProgramHeaders};
 use super::resolve::{Last, Located};
 use crate::os::linux::{memory, object};
+use crate::sandbox::weaken::{Protection, off};
 use crate::vocab::{Decision, Operation};
 
 /// The operation's name in the system's table; profiles may spell it `process-exec`.
@@ -60,7 +61,7 @@ impl Call<'_> {
             if !self.allowed(EXEC, &located.path, located.object()) {
                 return Err(REFUSED);
             }
-            if !self.any_program() {
+            if !self.any_program() && !off(Protection::ProgramsWithoutPath) {
                 return Err(self.turn_down(
                     EXEC,
                     &located.path,
@@ -73,7 +74,7 @@ impl Call<'_> {
     }
 
     fn run_program(&self, chain: Chain, spelling: Vec<u8>) -> Answer {
-        if self.shared.watch_exec && !self.shared.observe {
+        if self.shared.watch_exec && !self.shared.observe && !off(Protection::ExecStop) {
             Answer::Execute(Judged { chain, spelling })
         } else {
             Answer::Run
@@ -87,7 +88,8 @@ impl Call<'_> {
         let name =
             self.string(0, 250).map_err(|errno| if errno == Errno::NAMETOOLONG { Errno::INVAL } else { errno })?;
         let flags = self.unsigned(1);
-        let flags = if self.any_program() { flags } else { (flags & !libc::MFD_EXEC) | libc::MFD_NOEXEC_SEAL };
+        let as_asked = self.any_program() || off(Protection::MemoryFilesNotExecutable);
+        let flags = if as_asked { flags } else { (flags & !libc::MFD_EXEC) | libc::MFD_NOEXEC_SEAL };
         let wanted = MemfdFlags::from_bits_retain(flags | libc::MFD_CLOEXEC);
         self.still_waiting()?;
         let fd = memfd_create(name.as_c_str(), wanted)?;
@@ -106,7 +108,8 @@ impl Call<'_> {
             if matches!(located.object, Err(Errno::NOENT)) && self.may_see(&located.path) {
                 return Err(Errno::NOENT);
             }
-            if !self.allowed(operation, &located.path, located.object()) {
+            let unjudged = operation == INTERPRETER && off(Protection::Interpreters);
+            if !unjudged && !self.allowed(operation, &located.path, located.object()) {
                 return Err(REFUSED);
             }
             let file = self.readable(operation, &located)?;
@@ -158,7 +161,7 @@ impl Call<'_> {
         }
         text.truncate(text.iter().position(|&byte| byte == 0).unwrap_or(text.len()));
         let loader = self.locate(libc::AT_FDCWD, &text, Last::Follow)?;
-        if !self.allowed(INTERPRETER, &loader.path, loader.object()) {
+        if !off(Protection::Interpreters) && !self.allowed(INTERPRETER, &loader.path, loader.object()) {
             return Err(REFUSED);
         }
         loader.found()?;

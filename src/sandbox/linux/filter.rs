@@ -4,6 +4,7 @@
 //! values. A foreign architecture and numbers outside the table get `ENOSYS`.
 
 use crate::os::linux::seccomp::Instruction;
+use crate::sandbox::weaken::{Protection, lets_through, off};
 
 use super::table::{self, Class, Handler, Registers};
 
@@ -17,6 +18,27 @@ pub(super) trait Free {
     fn operations(&self, names: &[&str]) -> bool;
     /// Whether a [`Class::Judge`] call may run without asking.
     fn judge(&self, operation: &str) -> bool;
+    /// What of the network may run without asking.
+    fn network(&self) -> Network;
+    /// Whether the profile allows the operation on everything.
+    fn everywhere(&self, operation: &str) -> bool;
+}
+
+/// What of the network may run without asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Network {
+    /// Connecting, and sending to any address.
+    pub(super) outbound: bool,
+    /// Making sockets for IP datagrams; where sending is restricted, each of their addresses is asked about.
+    pub(super) ip_datagrams: bool,
+    /// The same for unix datagrams.
+    pub(super) unix_datagrams: bool,
+    /// Sending without an address in a register: no datagram socket can be there, or `outbound` holds.
+    pub(super) messages: bool,
+    /// Asking for the own address: no unix socket can have been bound to a path on behalf.
+    pub(super) names: bool,
+    /// Options that choose another way than the address says.
+    pub(super) routes: bool,
 }
 
 // linux/bpf_common.h
@@ -60,12 +82,49 @@ const NAMESPACES: u32 = (libc::CLONE_NEWNS
 
 /// Terminal requests that put words into the mouth of whoever holds the terminal, or load line disciplines.
 const TERMINAL_REQUESTS: [u32; 3] = [0x5412, 0x541c, 0x5423];
+/// What every program with a terminal or a non-blocking descriptor asks for (asm-generic/ioctls.h): `TCGETS`, `TCSETS`,
+/// `TCSETSW`, `TCSETSF`, `TCSBRK`, `TCXONC`, `TCFLSH`, `TIOCSCTTY`, `TIOCGPGRP`, `TIOCSPGRP`, `TIOCOUTQ`, `TIOCGWINSZ`,
+/// `TIOCSWINSZ`, `FIONREAD`, `FIONBIO`, `TIOCNOTTY`, `TIOCGSID`, `TCGETS2`, `TCSETS2`, `TCSETSW2`, `TCSETSF2`, `TIOCGPTN`,
+/// `TIOCSPTLCK`, `FIONCLEX`, `FIOCLEX`, `FIOASYNC`.
+const EVERYDAY_REQUESTS: [u32; 26] = [
+    0x5401,
+    0x5402,
+    0x5403,
+    0x5404,
+    0x5409,
+    0x540a,
+    0x540b,
+    0x540e,
+    0x540f,
+    0x5410,
+    0x5411,
+    0x5413,
+    0x5414,
+    0x541b,
+    0x5421,
+    0x5422,
+    0x5429,
+    0x802c_542a,
+    0x402c_542b,
+    0x402c_542c,
+    0x402c_542d,
+    0x8004_5430,
+    0x4004_5431,
+    0x5450,
+    0x5451,
+    0x5452,
+];
+const PROT_EXEC: u32 = libc::PROT_EXEC as u32;
+
 /// `FIOSETOWN` and `SIOCSPGRP` (asm/sockios.h): `F_SETOWN` with its argument in memory.
 const OWNER_REQUESTS: [u32; 2] = [0x8901, 0x8902];
 /// asm-generic/fcntl.h; not in libc for every target.
 const F_SETOWN_EX: u32 = 15;
-/// `FS_IOC_SETFLAGS` in both widths and `FS_IOC_FSSETXATTR` (linux/fs.h).
-const INODE_FLAG_REQUESTS: [u32; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
+/// `FS_IOC_SETFLAGS` in both widths (linux/fs.h): one `int` in memory.
+pub(super) const FLAG_REQUESTS: [u32; 2] = [0x4008_6602, 0x4004_6602];
+/// `FS_IOC_FSSETXATTR` (linux/fs.h): a `struct fsxattr` in memory.
+pub(super) const FLAG_STRUCTURE_REQUEST: u32 = 0x401c_5820;
+const INODE_FLAG_REQUESTS: [u32; 3] = [FLAG_REQUESTS[0], FLAG_REQUESTS[1], FLAG_STRUCTURE_REQUEST];
 
 /// The type byte of a request, and btrfs's (linux/btrfs.h); `FICLONE`, `FICLONERANGE`, `FIDEDUPERANGE` share it.
 const REQUEST_TYPE: u32 = 0xff00;
@@ -78,6 +137,15 @@ const NOT_PLAIN_READ: u32 =
 
 const MSG_FASTOPEN: u32 = 0x2000_0000;
 
+/// Socket options with which packets to an allowed address take a way over another one, or `localhost` leaves this host:
+/// source routes, routing headers (also those that a flow label or remembered options stand for), a choice of interface
+/// (linux/in.h, linux/in6.h, asm-generic/socket.h).
+const ROUTE_OPTIONS: [(i32, &[i32]); 3] = [
+    (libc::IPPROTO_IP, &[libc::IP_OPTIONS, 50]),
+    (libc::IPPROTO_IPV6, &[libc::IPV6_RTHDR, 6, 32, 76]),
+    (libc::SOL_SOCKET, &[libc::SO_BINDTODEVICE, 62]),
+];
+
 type Block = Vec<Instruction>;
 
 /// Builds the filter.
@@ -85,7 +153,7 @@ pub(super) fn program(free: &dyn Free) -> Block {
     let mut block = vec![
         load(ARCH),
         Instruction { code: JMP_JEQ_K, jt: 1, jf: 0, k: NATIVE_ARCH },
-        ret(ENOSYS),
+        ret(if off(Protection::Architecture) { ALLOW } else { ENOSYS }),
         load(NUMBER),
         Instruction { code: JMP_JSET_K, jt: 0, jf: 1, k: X32_BIT },
         ret(ENOSYS),
@@ -121,11 +189,16 @@ fn ranges(free: &dyn Free) -> Vec<Range> {
 }
 
 fn treatment(class: Class, name: &str, free: &dyn Free) -> Block {
+    if lets_through(name) {
+        return vec![ret(ALLOW)];
+    }
     match class {
         Class::Allow => vec![ret(ALLOW)],
         Class::Enosys => vec![ret(ENOSYS)],
         Class::Deny => vec![ret(EPERM)],
+        Class::Refuse(_) => vec![ret(NOTIFY)],
         Class::Trap(handler) if free.handler(handler) => vec![ret(ALLOW)],
+        Class::Trap(Handler::Getsockname) if free.network().names => vec![ret(ALLOW)],
         Class::Trap(Handler::Open) if free.plain_read() => plain_read(1),
         Class::Trap(Handler::Openat) if free.plain_read() => plain_read(2),
         Class::Trap(_) => vec![ret(NOTIFY)],
@@ -140,7 +213,6 @@ fn plain_read(flags: usize) -> Block {
 }
 
 fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
-    let outbound = free.operations(&["network-outbound"]);
     match test {
         Registers::Clone => {
             let fork = if free.handler(Handler::Fork) { ALLOW } else { NOTIFY };
@@ -161,20 +233,14 @@ fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
             block.push(ret(ALLOW));
             block
         }
-        Registers::Ioctl => {
-            let mut block = vec![load(low(1))];
-            TERMINAL_REQUESTS.iter().for_each(|request| block.extend(equal(*request, EPERM)));
-            if !free.operations(&["signal"]) {
-                OWNER_REQUESTS.iter().for_each(|request| block.extend(equal(*request, EPERM)));
-            }
-            if !free.operations(&["file-write-flags"]) {
-                INODE_FLAG_REQUESTS.iter().for_each(|request| block.extend(equal(*request, EPERM)));
-            }
-            // Requests of btrfs make and remove subvolumes by name, past every path call; cloning works on open files only.
-            CLONE_REQUESTS.iter().for_each(|request| block.extend(equal(*request, ALLOW)));
-            block.push(and(REQUEST_TYPE));
-            block.extend(equal(BTRFS_REQUESTS, EPERM));
-            block.push(ret(ALLOW));
+        Registers::Ioctl => ioctl(free),
+        Registers::Mmap if free.everywhere("file-map-executable") => vec![ret(ALLOW)],
+        Registers::Mmap => {
+            let mut block =
+                vec![load(low(2)), Instruction { code: JMP_JSET_K, jt: 1, jf: 0, k: PROT_EXEC }, ret(ALLOW)];
+            block.push(load(low(3)));
+            block.extend(any_bit(libc::MAP_ANONYMOUS.cast_unsigned(), ALLOW));
+            block.push(ret(NOTIFY));
             block
         }
         Registers::Prctl => {
@@ -185,39 +251,47 @@ fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
             block.push(ret(ALLOW));
             block
         }
-        Registers::Socket => socket(outbound, free.operations(&["system-socket"])),
+        Registers::Socket => socket(free.network(), free.judge("system-socket")),
         Registers::Socketpair => {
             // A pair of datagram sockets can still send to other names.
-            let mut block = vec![load(low(0)), skip_next_if_equal(libc::AF_UNIX.cast_unsigned()), ret(EPERM)];
-            if !outbound {
-                block.extend([load(low(1)), and(SOCKET_TYPE_MASK)]);
-                block.extend(equal(libc::SOCK_DGRAM.cast_unsigned(), EPERM));
+            let mut block = vec![load(low(0)), skip_next_if_equal(libc::AF_UNIX.cast_unsigned()), ret(NOTIFY)];
+            block.extend(unix_types(free.network()));
+            block
+        }
+        Registers::Setsockopt if free.network().routes => vec![ret(ALLOW)],
+        Registers::Setsockopt => {
+            let mut block = vec![load(low(1))];
+            for (level, names) in ROUTE_OPTIONS {
+                let mut options = vec![load(low(2))];
+                names.iter().for_each(|name| options.extend(equal(name.cast_unsigned(), EPERM)));
+                options.push(ret(ALLOW));
+                block.extend(branch(level.cast_unsigned(), options));
             }
             block.push(ret(ALLOW));
             block
         }
-        Registers::Sendto if outbound => vec![ret(ALLOW)],
+        Registers::Sendto if free.network().outbound => vec![ret(ALLOW)],
         Registers::Sendto => vec![
             load(low(3)),
             Instruction { code: JMP_JSET_K, jt: 0, jf: 1, k: MSG_FASTOPEN },
             ret(EOPNOTSUPP),
             load(low(4)),
             skip_next_if_equal(0),
-            ret(EPERM),
+            ret(NOTIFY),
             load(high(4)),
             skip_next_if_equal(0),
-            ret(EPERM),
+            ret(NOTIFY),
             ret(ALLOW),
         ],
-        Registers::Sendmsg | Registers::Sendmmsg if outbound => vec![ret(ALLOW)],
-        Registers::Sendmsg => without_fastopen(2),
-        Registers::Sendmmsg => without_fastopen(3),
+        Registers::Sendmsg | Registers::Sendmmsg if free.network().outbound => vec![ret(ALLOW)],
+        Registers::Sendmsg => messages(2, free.network()),
+        Registers::Sendmmsg => messages(3, free.network()),
         Registers::ProcessFirst => {
             vec![load(low(0)), skip_next_if_equal(0), ret(NOTIFY), ret(ALLOW)]
         }
         Registers::Priority => {
             // `PRIO_PROCESS` is 0 and `IOPRIO_WHO_PROCESS` is 1; who 0 is the caller.
-            let process = u32::from(name == "ioprio_set");
+            let process = u32::from(name.starts_with("ioprio"));
             vec![
                 load(low(0)),
                 skip_next_if_equal(process),
@@ -231,46 +305,75 @@ fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
     }
 }
 
+/// Which requests pass, are refused, or are looked at.
+fn ioctl(free: &dyn Free) -> Block {
+    let mut block = vec![load(low(1))];
+    TERMINAL_REQUESTS.iter().for_each(|request| block.extend(equal(*request, EPERM)));
+    if !free.operations(&["signal"]) {
+        OWNER_REQUESTS.iter().for_each(|request| block.extend(equal(*request, EPERM)));
+    }
+    if !free.judge("file-write-flags") {
+        INODE_FLAG_REQUESTS.iter().for_each(|request| block.extend(equal(*request, NOTIFY)));
+    }
+    EVERYDAY_REQUESTS.iter().for_each(|request| block.extend(equal(*request, ALLOW)));
+    // Requests of btrfs make and remove subvolumes by name, past every path call; cloning works on open files only.
+    CLONE_REQUESTS.iter().for_each(|request| block.extend(equal(*request, ALLOW)));
+    block.push(and(REQUEST_TYPE));
+    block.extend(equal(BTRFS_REQUESTS, EPERM));
+    block.push(ret(if free.everywhere("file-ioctl") { ALLOW } else { NOTIFY }));
+    block
+}
+
 /// `SOCK_TYPE_MASK` of the kernel (linux/net.h).
 const SOCKET_TYPE_MASK: u32 = 0xf;
 
-/// Sockets of a program whose outbound traffic is not free: streams that cannot reach anything without connect(2). Local
-/// and IP datagrams can, so they need it free. Other domains need `system-socket`, and some are never given.
-fn socket(outbound: bool, system: bool) -> Block {
+/// Sockets that are made without asking: streams of IP and unix, which cannot reach anything without connect(2), and
+/// datagrams where their addresses are asked about or free. Everything else is brought before the supervisor, which gives
+/// some of it and records the rest.
+fn socket(network: Network, system: bool) -> Block {
     let (unix, inet, inet6) =
         (libc::AF_UNIX.cast_unsigned(), libc::AF_INET.cast_unsigned(), libc::AF_INET6.cast_unsigned());
     let mut ip = vec![load(low(1)), and(SOCKET_TYPE_MASK)];
-    ip.extend(equal(libc::SOCK_RAW.cast_unsigned(), EPERM));
-    if outbound {
-        ip.push(ret(ALLOW));
-    } else {
-        ip.extend([skip_next_if_equal(libc::SOCK_STREAM.cast_unsigned()), ret(EPERM), load(low(2))]);
-        ip.extend(equal(0, ALLOW));
-        ip.extend(equal(libc::IPPROTO_TCP.cast_unsigned(), ALLOW));
-        ip.push(ret(EPERM));
+    ip.extend(branch(libc::SOCK_STREAM.cast_unsigned(), protocols(libc::IPPROTO_TCP)));
+    if network.ip_datagrams {
+        ip.extend(branch(libc::SOCK_DGRAM.cast_unsigned(), protocols(libc::IPPROTO_UDP)));
     }
-    let mut local = vec![load(low(1)), and(SOCKET_TYPE_MASK)];
-    if !outbound {
-        local.extend(equal(libc::SOCK_DGRAM.cast_unsigned(), EPERM));
-        local.extend(equal(libc::SOCK_RAW.cast_unsigned(), EPERM));
-    }
-    local.push(ret(ALLOW));
-
+    ip.push(ret(NOTIFY));
     let mut block = vec![load(low(0))];
-    block.extend(branch(unix, local));
+    block.extend(branch(unix, unix_types(network)));
     block.extend(branch(inet, ip.clone()));
     block.extend(branch(inet6, ip));
     if system {
         block.extend(equal(libc::AF_NETLINK.cast_unsigned(), ALLOW));
     }
-    block.push(ret(EPERM));
+    block.push(ret(NOTIFY));
     block
 }
 
-fn without_fastopen(flags: usize) -> Block {
+/// The default protocol and this one, which is the same.
+fn protocols(named: i32) -> Block {
+    let mut block = vec![load(low(2))];
+    block.extend(equal(0, ALLOW));
+    block.extend(equal(named.cast_unsigned(), ALLOW));
+    block.push(ret(NOTIFY));
+    block
+}
+
+fn unix_types(network: Network) -> Block {
+    let mut block = vec![load(low(1)), and(SOCKET_TYPE_MASK)];
+    if !network.unix_datagrams {
+        block.extend(equal(libc::SOCK_DGRAM.cast_unsigned(), NOTIFY));
+        // Another name of the same type.
+        block.extend(equal(libc::SOCK_RAW.cast_unsigned(), NOTIFY));
+    }
+    block.push(ret(ALLOW));
+    block
+}
+
+fn messages(flags: usize, network: Network) -> Block {
     let mut block = vec![load(low(flags))];
     block.extend(any_bit(MSG_FASTOPEN, EOPNOTSUPP));
-    block.push(ret(ALLOW));
+    block.push(ret(if network.messages { ALLOW } else { NOTIFY }));
     block
 }
 
@@ -361,6 +464,17 @@ mod tests {
         fn judge(&self, operation: &str) -> bool {
             self.1 && self.0.contains(operation)
         }
+        fn everywhere(&self, operation: &str) -> bool {
+            self.0.contains(operation)
+        }
+        fn network(&self) -> Network {
+            let outbound = self.0.contains("network-outbound");
+            let free = self.1 && outbound;
+            let names = self.0.contains("no paths");
+            let (ip_datagrams, unix_datagrams) = (free || self.0.contains("udp"), free || self.0.contains("unix"));
+            let messages = free || !ip_datagrams && !unix_datagrams;
+            Network { outbound: free, ip_datagrams, unix_datagrams, messages, names, routes: outbound }
+        }
     }
 
     fn nothing() -> Names {
@@ -417,7 +531,7 @@ mod tests {
                 Class::Allow => ALLOW,
                 Class::Enosys => ENOSYS,
                 Class::Deny | Class::Everywhere(_) => EPERM,
-                Class::Trap(_) | Class::Judge(_) => NOTIFY,
+                Class::Trap(_) | Class::Judge(_) | Class::Refuse(_) => NOTIFY,
                 Class::Registers(_) => continue,
             };
             assert_eq!(action, expected, "{name}");
@@ -451,7 +565,7 @@ mod tests {
 
     #[test]
     fn requests_that_reach_past_the_descriptor_are_refused() {
-        for request in [0x5412_u64, 0x541c, 0x5423, 0x4008_6602] {
+        for request in [0x5412_u64, 0x541c, 0x5423] {
             assert_eq!(act(&nothing(), "ioctl", [0, request, 0, 0, 0, 0]), EPERM);
             // The kernel looks at the low half only.
             assert_eq!(act(&nothing(), "ioctl", [0, request | 1 << 32, 0, 0, 0, 0]), EPERM);
@@ -459,10 +573,17 @@ mod tests {
         assert_eq!(act(&nothing(), "ioctl", [0, 0x5000_940e, 0, 0, 0, 0]), EPERM);
         assert_eq!(act(&nothing(), "ioctl", [0, 0x4004_9409, 0, 0, 0, 0]), ALLOW);
         assert_eq!(act(&nothing(), "ioctl", [0, 0x5401, 0, 0, 0, 0]), ALLOW);
-        assert_eq!(act(&names(&["file-write-flags"]), "ioctl", [0, 0x4008_6602, 0, 0, 0, 0]), ALLOW);
+        for request in [0x4008_6602_u64, 0x4004_6602, 0x401c_5820] {
+            assert_eq!(act(&nothing(), "ioctl", [0, request, 0, 0, 0, 0]), NOTIFY);
+            let free = names(&["file-write-flags", "file-ioctl"]);
+            assert_eq!(act(&free, "ioctl", [0, request, 0, 0, 0, 0]), ALLOW);
+            assert_eq!(act(&names(&["file-ioctl"]), "ioctl", [0, request, 0, 0, 0, 0]), NOTIFY);
+        }
+        assert_eq!(act(&nothing(), "ioctl", [0, 0x8008_6601, 0, 0, 0, 0]), NOTIFY);
+        assert_eq!(act(&names(&["file-ioctl"]), "ioctl", [0, 0x8008_6601, 0, 0, 0, 0]), ALLOW);
         for request in [0x8901_u64, 0x8902] {
             assert_eq!(act(&nothing(), "ioctl", [0, request, 0, 0, 0, 0]), EPERM);
-            assert_eq!(act(&names(&["signal"]), "ioctl", [0, request, 0, 0, 0, 0]), ALLOW);
+            assert_eq!(act(&names(&["signal", "file-ioctl"]), "ioctl", [0, request, 0, 0, 0, 0]), ALLOW);
         }
         for (command, expected) in [(8, NOTIFY), (15, EPERM), (3, ALLOW)] {
             assert_eq!(act(&nothing(), "fcntl", [0, command, 7, 0, 0, 0]), expected);
@@ -474,39 +595,93 @@ mod tests {
     }
 
     #[test]
-    fn sockets_that_could_send_without_connecting_need_outbound() {
+    fn mapping_a_file_as_executable_is_looked_at() {
+        let map =
+            |prot: i32, flags: i32| [0, 4096, u64::from(prot.cast_unsigned()), u64::from(flags.cast_unsigned()), 3, 0];
+        let (read, run, file, memory) = (libc::PROT_READ, libc::PROT_EXEC, libc::MAP_PRIVATE, libc::MAP_ANONYMOUS);
+        for (prot, flags, expected) in
+            [(read, file, ALLOW), (read | run, file, NOTIFY), (run, file, NOTIFY), (read | run, file | memory, ALLOW)]
+        {
+            assert_eq!(act(&nothing(), "mmap", map(prot, flags)), expected);
+            assert_eq!(act(&names(&["file-map-executable"]), "mmap", map(prot, flags)), ALLOW);
+        }
+    }
+
+    #[test]
+    fn sockets_are_made_unasked_where_every_address_they_reach_is_asked_about() {
         let (inet, unix, stream, dgram) = (2, 1, 1, 2);
         let cloexec = u64::from(libc::SOCK_CLOEXEC.cast_unsigned());
-        let open = names(&["network-outbound"]);
+        let (open, udp, local) = (names(&["network-outbound"]), names(&["udp"]), names(&["unix"]));
         for (free, domain, kind, protocol, expected) in [
             (&nothing(), inet, stream | cloexec, 0, ALLOW),
             (&nothing(), inet, stream, 6, ALLOW),
-            (&nothing(), inet, stream, 262, EPERM),
-            (&nothing(), inet, dgram, 0, EPERM),
-            (&nothing(), inet, 3, 0, EPERM),
-            (&nothing(), 10, dgram | cloexec, 17, EPERM),
+            (&nothing(), inet, stream, 262, NOTIFY),
+            (&nothing(), inet, dgram, 0, NOTIFY),
+            (&nothing(), inet, 3, 0, NOTIFY),
+            (&nothing(), 10, dgram | cloexec, 17, NOTIFY),
             (&nothing(), unix, stream, 0, ALLOW),
-            (&nothing(), unix, dgram, 0, EPERM),
-            (&nothing(), 16, 3, 0, EPERM),
-            (&nothing(), 40, stream, 0, EPERM),
+            (&nothing(), unix, 5, 0, ALLOW),
+            (&nothing(), unix, dgram, 0, NOTIFY),
+            (&nothing(), unix, 3, 0, NOTIFY),
+            (&nothing(), 16, 3, 0, NOTIFY),
+            (&nothing(), 40, stream, 0, NOTIFY),
+            (&udp, inet, dgram, 0, ALLOW),
+            (&udp, 10, dgram | cloexec, 17, ALLOW),
+            (&udp, inet, dgram, 136, NOTIFY),
+            (&udp, unix, dgram, 0, NOTIFY),
+            (&local, unix, dgram, 0, ALLOW),
+            (&local, inet, dgram, 0, NOTIFY),
             (&open, inet, dgram, 0, ALLOW),
-            (&open, inet, 3, 0, EPERM),
+            (&open, inet, 3, 0, NOTIFY),
+            (&open, inet, stream, 262, NOTIFY),
             (&open, unix, dgram, 0, ALLOW),
-            (&open, 40, stream, 0, EPERM),
+            (&open, 40, stream, 0, NOTIFY),
             (&names(&["system-socket"]), 16, 3, 0, ALLOW),
-            (&names(&["system-socket"]), 40, stream, 0, EPERM),
+            (&names(&["system-socket"]), 40, stream, 0, NOTIFY),
         ] {
             assert_eq!(act(free, "socket", [domain, kind, protocol, 0, 0, 0]), expected, "{domain} {kind} {protocol}");
         }
         assert_eq!(act(&nothing(), "socketpair", [1, stream, 0, 0, 0, 0]), ALLOW);
-        assert_eq!(act(&nothing(), "socketpair", [1, dgram, 0, 0, 0, 0]), EPERM);
-        assert_eq!(act(&nothing(), "sendto", [0, 0, 0, 0, 0, 0]), ALLOW);
-        assert_eq!(act(&nothing(), "sendto", [0, 0, 0, 0, 1 << 40, 0]), EPERM);
-        assert_eq!(act(&nothing(), "sendto", [0, 0, 0, 0x2000_0000, 0, 0]), EOPNOTSUPP);
-        assert_eq!(act(&nothing(), "sendmsg", [0, 0, 0x2000_0000, 0, 0, 0]), EOPNOTSUPP);
-        assert_eq!(act(&nothing(), "sendmmsg", [0, 0, 0, 0x2000_0000, 0, 0]), EOPNOTSUPP);
-        assert_eq!(act(&nothing(), "connect", [0; 6]), EPERM);
+        assert_eq!(act(&nothing(), "socketpair", [1, dgram, 0, 0, 0, 0]), NOTIFY);
+        assert_eq!(act(&local, "socketpair", [1, dgram, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(act(&local, "socketpair", [30, dgram, 0, 0, 0, 0]), NOTIFY);
+        assert_eq!(act(&nothing(), "connect", [0; 6]), NOTIFY);
         assert_eq!(act(&open, "connect", [0; 6]), ALLOW);
+        assert_eq!(act(&nothing(), "getsockname", [0; 6]), NOTIFY);
+        assert_eq!(act(&names(&["no paths"]), "getsockname", [0; 6]), ALLOW);
+    }
+
+    #[test]
+    fn addresses_of_datagrams_are_asked_about_and_fast_open_is_not_there() {
+        let (open, udp) = (names(&["network-outbound"]), names(&["udp"]));
+        let fast = u64::from(MSG_FASTOPEN);
+        for free in [&nothing(), &udp] {
+            assert_eq!(act(free, "sendto", [0; 6]), ALLOW);
+            assert_eq!(act(free, "sendto", [0, 0, 0, 0, 1, 16]), NOTIFY);
+            assert_eq!(act(free, "sendto", [0, 0, 0, 0, 1 << 40, 16]), NOTIFY);
+            assert_eq!(act(free, "sendto", [0, 0, 0, fast, 0, 0]), EOPNOTSUPP);
+            assert_eq!(act(free, "sendmsg", [0, 0, fast, 0, 0, 0]), EOPNOTSUPP);
+            assert_eq!(act(free, "sendmmsg", [0, 0, 0, fast, 0, 0]), EOPNOTSUPP);
+        }
+        for name in ["sendmsg", "sendmmsg"] {
+            assert_eq!(act(&nothing(), name, [0; 6]), ALLOW, "no datagram socket can be there");
+            assert_eq!(act(&udp, name, [0; 6]), NOTIFY);
+            assert_eq!(act(&open, name, [0; 6]), ALLOW);
+            assert_eq!(act(&Names(["network-outbound"].into(), false), name, [0; 6]), ALLOW);
+        }
+        assert_eq!(act(&open, "sendto", [0, 0, 0, fast, 1, 16]), ALLOW);
+    }
+
+    #[test]
+    fn options_that_choose_another_way_need_outbound_everywhere() {
+        let open = names(&["network-outbound"]);
+        for (level, option) in [(0, 4), (0, 50), (41, 57), (41, 6), (41, 32), (41, 76), (1, 25), (1, 62)] {
+            assert_eq!(act(&nothing(), "setsockopt", [0, level, option, 0, 0, 0]), EPERM, "{level} {option}");
+            assert_eq!(act(&open, "setsockopt", [0, level, option, 0, 0, 0]), ALLOW, "{level} {option}");
+        }
+        for (level, option) in [(1, 2), (6, 1), (0, 1), (41, 26), (6, 25), (1, 57)] {
+            assert_eq!(act(&nothing(), "setsockopt", [0, level, option, 0, 0, 0]), ALLOW, "{level} {option}");
+        }
     }
 
     #[test]

@@ -3,11 +3,12 @@
 //! The outer one is entered by the supervisor before it forks, the inner one by the program on top of it. Being an ancestor
 //! domain is what lets the supervisor look into the program, and keeps it from looking into anybody else.
 
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 
 use landlock::{
-    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr,
-    RulesetError, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, Scope,
 };
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
@@ -15,6 +16,7 @@ use rustix::io::Errno;
 use super::resolve::open_path;
 use crate::sandbox::lower::{Bound, Rights, RootRights};
 use crate::sandbox::report::{Root, SkippedRoot};
+use crate::sbpl::Ports;
 
 /// Why a domain could not be entered.
 #[derive(Debug, thiserror::Error)]
@@ -36,8 +38,10 @@ pub(super) struct Domain {
     pub(super) roots: Vec<Root>,
     /// What it cannot admit.
     pub(super) skipped: Vec<SkippedRoot>,
+    /// TCP ports by right; a right that is not here is not taken charge of.
+    ports: Vec<(AccessNet, BTreeSet<u16>)>,
     abi: ABI,
-    scoped: bool,
+    scopes: BitFlags<Scope>,
 }
 
 const LINK_ON_THE_WAY: &str = "a link is on the way; rules are compared with canonical paths and never match this one";
@@ -70,8 +74,8 @@ fn kernel_rights(rights: Rights, abi: ABI, directory: bool, beneath: bool) -> Bi
 }
 
 impl Domain {
-    /// Opens the roots of a bound. `name` is the domain's name in reports; `scoped` adds the signal and abstract socket scopes.
-    pub(super) fn prepare(bound: &Bound, name: &str, abi_version: u32, scoped: bool) -> Self {
+    /// Opens the roots of a bound. `name` is the domain's name in reports; `scopes` keep signals or abstract sockets inside.
+    pub(super) fn prepare(bound: &Bound, name: &str, abi_version: u32, scopes: BitFlags<Scope>) -> Self {
         let abi = ABI::from(i32::try_from(abi_version).unwrap_or(i32::MAX));
         let mut domain = Self {
             rules: Vec::new(),
@@ -79,9 +83,17 @@ impl Domain {
             unbounded: false,
             roots: Vec::new(),
             skipped: Vec::new(),
+            ports: Vec::new(),
             abi,
-            scoped,
+            scopes: scopes & Scope::from_all(abi),
         };
+        for (access, ports) in [(AccessNet::ConnectTcp, &bound.connect), (AccessNet::BindTcp, &bound.bind)] {
+            if let Ports::Only(ports) = ports
+                && AccessNet::from_all(abi).contains(access)
+            {
+                domain.ports.push((access, ports.clone()));
+            }
+        }
         for (path, root) in &bound.roots {
             if let Err(reason) = domain.add(path, root) {
                 domain.skipped.push(SkippedRoot { path: path.clone(), domain: name.to_owned(), reason });
@@ -135,9 +147,16 @@ impl Domain {
     fn try_enter(&self) -> Result<(), RulesetError> {
         let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
         let ruleset = ruleset.handle_access(handled(self.abi))?;
-        let scopes = Scope::from_all(self.abi);
-        let ruleset = if self.scoped && !scopes.is_empty() { ruleset.scope(scopes)? } else { ruleset };
+        let mut ruleset = if self.scopes.is_empty() { ruleset } else { ruleset.scope(self.scopes)? };
+        for (access, _) in &self.ports {
+            ruleset = ruleset.handle_access(*access)?;
+        }
         let mut created = ruleset.create()?;
+        for (access, ports) in &self.ports {
+            for port in ports {
+                created = created.add_rule(NetPort::new(*port, *access))?;
+            }
+        }
         for (fd, rights) in &self.rules {
             created = created.add_rule(PathBeneath::new(fd, *rights))?;
         }

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use rustix::io::Errno;
 
 use super::call::{Answer, Answered, Call, REFUSED};
-use super::processes::Processes;
+use super::processes::{self, Processes};
 use super::resolve::{Last, Located};
 use crate::os::linux::{object, process};
 
@@ -78,29 +78,36 @@ impl Call<'_> {
         self.judge_located(located, operation)
     }
 
-    /// stat(2) of a descriptor the caller holds is not judged: libc spells fstat(2) that way.
-    fn stat_target(&mut self, at: At) -> Result<Located, Errno> {
+    /// What stat(2) is asked about. A descriptor the caller holds is not judged: libc spells fstat(2) that way.
+    fn stat_target(&mut self, at: At) -> Result<Option<Located>, Errno> {
         // A null path means an empty one (Linux 6.11).
         let by_descriptor = at.flags & libc::AT_EMPTY_PATH != 0;
         let raw = if by_descriptor && self.word(at.path_at) == 0 { Vec::new() } else { self.path(at.path_at)? };
         if by_descriptor && raw.is_empty() {
-            return self.own(at.descriptor);
+            return if at.descriptor < 0 && at.descriptor != libc::AT_FDCWD { Err(Errno::BADF) } else { Ok(None) };
         }
         let located = self.locate(at.descriptor, &raw, at.last)?;
-        self.judge_located(located, METADATA)
+        self.judge_located(located, METADATA).map(Some)
     }
 
     pub(super) fn stat(&mut self, at: At, buffer_at: usize) -> Answered {
-        let located = self.stat_target(at)?;
-        let bytes = object::stat(located.found()?)?;
+        let bytes = match self.stat_target(at)? {
+            Some(located) => object::stat(located.found()?)?,
+            None => processes::with_own(self.tid(), at.descriptor, object::stat_at)?,
+        };
         self.write(buffer_at, &bytes)?;
         Ok(Answer::DONE)
     }
 
     pub(super) fn statx(&mut self) -> Answered {
-        let flags = self.int(2);
-        let located = self.stat_target(At::of(self.int(0), 1, flags))?;
-        let bytes = object::statx(located.found()?, flags, self.unsigned(3))?;
+        let (flags, mask) = (self.int(2), self.unsigned(3));
+        let at = At::of(self.int(0), 1, flags);
+        let bytes = match self.stat_target(at)? {
+            Some(located) => object::statx(located.found()?, flags, mask)?,
+            None => processes::with_own(self.tid(), at.descriptor, |directory, name| {
+                object::statx_at(directory, name, flags, mask)
+            })?,
+        };
         self.write(4, &bytes)?;
         Ok(Answer::DONE)
     }
@@ -140,6 +147,7 @@ impl Call<'_> {
 
     pub(super) fn get_xattr(&mut self, at: Subject) -> Answered {
         let name = self.string(1, XATTR_NAME_MAX).map_err(long_name)?;
+        self.about_attribute(&name);
         let located = self.subject(at, READ_XATTR)?;
         let limit = self.room(3);
         let (size, value) = object::get_xattr(located.found()?, &name, limit)?;

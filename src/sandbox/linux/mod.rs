@@ -11,10 +11,12 @@
 //! Invariants: the kernel never runs a trapped call again on memory the program can change, but for exec, which the inner
 //! domain bounds or which is judged again when it is done; every error is answered as an error; what has no handler does not exist.
 
+mod address;
 mod allowances;
 mod attributes;
 mod call;
 mod confine;
+mod descriptors;
 mod dispatch;
 mod entries;
 mod exec;
@@ -25,17 +27,21 @@ mod landlock;
 mod layers;
 mod metadata;
 mod mounts;
+mod named;
+mod network;
 mod open;
 mod path;
 mod processes;
 mod records;
 mod relations;
 mod resolve;
+mod send;
 mod signals;
 mod status;
 mod supervise;
 mod table;
 mod tree;
+mod waits;
 
 pub(super) use confine::{enter, exec};
 pub(super) use layers::probe;

@@ -9,17 +9,17 @@
 //! - `O_PATH`: `file-read-metadata`, and `file-read-data` too, because the kernel hands over no `O_PATH` descriptors and one
 //!   for reading takes its place.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 
 use super::call::{Answer, Answered, Call, REFUSED};
 use super::entries::Entry;
-use super::path;
-use super::processes;
-use super::resolve::{Last, Located, open_proven};
-use crate::os::linux::{memory, object};
+use super::resolve::{Last, Located, open_path, open_proven};
+use super::{named, path, processes};
+use crate::os::linux::{memory, object, process};
+use crate::sandbox::weaken::{Protection, off};
 use crate::sbpl::VnodeType;
 
 const READ: &str = "file-read-data";
@@ -80,6 +80,15 @@ impl Request {
     }
 }
 
+/// What came of opening a path at once.
+enum Tried {
+    Answered(Answered),
+    /// The path is not canonical.
+    Linked,
+    /// It has to be looked at first.
+    Other,
+}
+
 impl Call<'_> {
     /// `flags` and `mode` follow the path argument.
     pub(super) fn open(&mut self, descriptor: i32, path_at: usize) -> Answered {
@@ -126,7 +135,7 @@ impl Call<'_> {
         if request.has(OFlags::CREATE) && path::means_directory(raw) {
             return Err(Errno::ISDIR);
         }
-        if let Some(answered) = self.open_at_once(descriptor, raw, request) {
+        if let Some(answered) = self.open_by_path(descriptor, raw, request) {
             return answered;
         }
         let mark = self.mark();
@@ -150,39 +159,57 @@ impl Call<'_> {
         Err(Errno::AGAIN)
     }
 
-    /// Opens what is there with a single look-up: the path is judged as it is spelt, and opened with what was asked for in a
-    /// way that fails unless that spelling is canonical. `None`, with nothing done and noted, when a link is on the way,
-    /// something is to be made, or the profile does not allow it or asks for more than the path.
-    fn open_at_once(&mut self, descriptor: i32, raw: &[u8], request: Request) -> Option<Answered> {
+    /// Opens what is there without looking at it first: the path is judged, and opened with what was asked for in a way that
+    /// fails unless it is canonical. `None`, with nothing done and noted, when something is to be made, or the profile does
+    /// not allow it or asks for more than the path.
+    fn open_by_path(&mut self, descriptor: i32, raw: &[u8], request: Request) -> Option<Answered> {
         let creates = request.has(OFlags::CREATE);
         if self.shared.observe || (creates && (request.has(OFlags::EXCL) || !request.writes())) {
             return None;
         }
-        let path = self.spelt(descriptor, raw)?;
-        if path == TERMINAL {
-            return None;
-        }
         let mark = self.mark();
-        let allowed = (!request.reads() || self.allowed(READ, &path, None))
-            && (!request.writes() || self.allowed(WRITE, &path, None));
-        if allowed {
-            if let Err(gone) = self.still_waiting() {
-                return Some(Err(gone));
+        let mut path = self.spelt(descriptor, raw)?;
+        for _ in 0..2 {
+            match self.open_at_once(&path, path::means_directory(raw), request) {
+                Tried::Answered(answered) => return Some(answered),
+                Tried::Linked if request.has(OFlags::NOFOLLOW) => break,
+                Tried::Linked => self.forget_since(mark),
+                Tried::Other => break,
             }
-            let mut flags = (request.flags - OFlags::CREATE - OFlags::NOFOLLOW) | OFlags::NOCTTY;
-            flags.set(OFlags::DIRECTORY, request.has(OFlags::DIRECTORY) || path::means_directory(raw));
-            match open_proven(&path, flags) {
-                Ok(fd) => return Some(Ok(Answer::Descriptor { fd, close_on_exec: request.close_on_exec() })),
-                // About a component that no link comes before.
-                Err(errno @ (Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::ISDIR)) if !creates => {
-                    return Some(Err(errno));
-                }
-                Err(Errno::INTR) => return Some(Err(Errno::INTR)),
-                Err(_) => {}
+            match self.walked(&path) {
+                Some(walked) => path = walked,
+                None => break,
             }
         }
         self.forget_since(mark);
         None
+    }
+
+    fn open_at_once(&mut self, path: &[u8], directory: bool, request: Request) -> Tried {
+        if path == TERMINAL
+            || named::is_special(path)
+            || (request.reads() && !self.allowed(READ, path, None))
+            || (request.writes() && !self.allowed(WRITE, path, None))
+        {
+            return Tried::Other;
+        }
+        if let Err(gone) = self.still_waiting() {
+            return Tried::Answered(Err(gone));
+        }
+        let mut flags = (request.flags - OFlags::CREATE - OFlags::NOFOLLOW) | OFlags::NOCTTY;
+        flags.set(OFlags::DIRECTORY, directory || request.has(OFlags::DIRECTORY));
+        match open_proven(path, flags) {
+            Ok(fd) => Tried::Answered(Ok(Answer::Descriptor { fd, close_on_exec: request.close_on_exec() })),
+            Err(Errno::LOOP) => Tried::Linked,
+            Err(Errno::INTR) => Tried::Answered(Err(Errno::INTR)),
+            // About a component that no link comes before.
+            Err(errno @ (Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::ISDIR))
+                if !request.has(OFlags::CREATE) =>
+            {
+                Tried::Answered(Err(errno))
+            }
+            Err(_) => Tried::Other,
+        }
     }
 
     fn open_existing(&mut self, located: &Located, request: Request) -> Answered {
@@ -204,9 +231,10 @@ impl Call<'_> {
         if request.has(OFlags::CREATE) && kind == FileType::Directory {
             return Err(Errno::ISDIR);
         }
-        self.own_terminal_only(&located.path)?;
+        let terminal = self.own_terminal(&located.path)?;
         self.still_waiting()?;
-        let fd = self.reopen(object, request.flags - OFlags::CREATE - OFlags::EXCL)?;
+        let fd =
+            self.reopen(terminal.as_ref().map_or(object, AsFd::as_fd), request.flags - OFlags::CREATE - OFlags::EXCL)?;
         Ok(Answer::Descriptor { fd, close_on_exec: request.close_on_exec() })
     }
 
@@ -271,18 +299,43 @@ impl Call<'_> {
     pub(super) fn with_umask<T>(&self, make: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
         let umask = processes::umask_of(self.tid())?;
         self.still_waiting()?;
-        rustix::process::umask(Mode::from_bits_truncate(umask));
+        if !off(Protection::CallersUmask) {
+            rustix::process::umask(Mode::from_bits_truncate(umask));
+        }
         make()
     }
 
-    /// `/dev/tty` means the opener's terminal: only a program of the supervisor's session has the same one.
-    fn own_terminal_only(&self, at: &[u8]) -> Result<(), Errno> {
-        if at != TERMINAL {
-            return Ok(());
+    /// `/dev/tty` means the opener's terminal. A program of the supervisor's session has the same one; for one of another
+    /// session this is the terminal it has by now, where that is a pseudo-terminal.
+    fn own_terminal(&self, at: &[u8]) -> Result<Option<OwnedFd>, Errno> {
+        if at != TERMINAL || off(Protection::OwnTerminal) {
+            return Ok(None);
         }
         let theirs = rustix::process::Pid::from_raw(self.tid()).map(|pid| rustix::process::getsid(Some(pid)));
-        if theirs == Some(rustix::process::getsid(None)) { Ok(()) } else { Err(Errno::NXIO) }
+        if theirs == Some(rustix::process::getsid(None)) {
+            return Ok(None);
+        }
+        let device = process::ids_of(self.tid()).ok_or(Errno::SRCH)?.terminal;
+        let number = pseudo_terminal(device).ok_or(Errno::NXIO)?;
+        let terminal = open_path(format!("/dev/pts/{number}").as_bytes(), false).map_err(|_| Errno::NXIO)?;
+        let found = fstat(&terminal)?.st_rdev;
+        if (rustix::fs::major(found), rustix::fs::minor(found)) == split_device(device) {
+            Ok(Some(terminal))
+        } else {
+            Err(Errno::NXIO)
+        }
     }
+}
+
+/// Major and minor of a device as `/proc` writes it (linux/kdev_t.h, `new_encode_dev`).
+fn split_device(device: u32) -> (u32, u32) {
+    (device >> 8 & 0xfff, device & 0xff | device >> 12 & 0xf_ff00)
+}
+
+/// Name below `/dev/pts`: majors 136 to 143 are pseudo-terminals (admin-guide/devices.txt).
+fn pseudo_terminal(device: u32) -> Option<u32> {
+    let (major, minor) = split_device(device);
+    (136..=143).contains(&major).then(|| (major - 136) * 256 + minor)
 }
 
 fn request_mode(request: Request) -> Mode {
@@ -294,6 +347,15 @@ const _: () = assert!(memory::PATH_MAX > path::LONGEST);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn terminals_are_told_by_their_device() {
+        assert_eq!(pseudo_terminal(136 << 8 | 7), Some(7));
+        assert_eq!(pseudo_terminal(137 << 8 | 1), Some(257));
+        assert_eq!(pseudo_terminal(136 << 8 | 0x2c | 1 << 20), Some(300));
+        assert_eq!(pseudo_terminal(4 << 8 | 1), None);
+        assert_eq!(pseudo_terminal(0), None);
+    }
 
     #[test]
     fn flags_say_what_is_asked_for() {

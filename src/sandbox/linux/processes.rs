@@ -1,7 +1,9 @@
 //! What the supervisor knows about the processes of its tree, read from `/proc`.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
@@ -13,6 +15,8 @@ use crate::os::linux::process::parent_of;
 const DEEPEST: usize = 4096;
 /// Thread-to-process pairs remembered for records.
 const MOST_REMEMBERED: usize = 4096;
+/// Directories of threads kept open per worker.
+const MOST_DIRECTORIES: usize = 32;
 
 /// The processes of one tree.
 #[derive(Debug)]
@@ -81,24 +85,48 @@ fn status_field(tid: i32, key: &str) -> Option<String> {
 
 /// Where a thread's working directory or descriptor leads, as the kernel names it.
 pub(super) fn link_of(tid: i32, descriptor: i32) -> Result<Vec<u8>, Errno> {
-    match readlinkat(CWD, link_path(tid, descriptor), Vec::new()) {
-        Ok(text) => Ok(text.into_bytes()),
-        Err(Errno::NOENT) => Err(Errno::BADF),
-        Err(errno) => Err(errno),
-    }
+    with_own(tid, descriptor, |directory, name| Ok(readlinkat(directory, name, Vec::new())?.into_bytes()))
 }
 
 /// The object behind a thread's working directory or descriptor.
 pub(super) fn object_of(tid: i32, descriptor: i32) -> Result<OwnedFd, Errno> {
-    match openat(CWD, link_path(tid, descriptor), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
-        Err(Errno::NOENT) => Err(Errno::BADF),
-        other => other,
-    }
+    with_own(tid, descriptor, |directory, name| openat(directory, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()))
 }
 
-fn link_path(tid: i32, descriptor: i32) -> String {
-    match descriptor {
-        libc::AT_FDCWD => format!("/proc/{tid}/cwd"),
-        number => format!("/proc/{tid}/fd/{number}"),
-    }
+thread_local! {
+    /// `/proc/<tid>` of threads that asked lately. Such a descriptor stays with its thread: once that is gone nothing is found
+    /// through it, whoever got the number since.
+    static DIRECTORIES: RefCell<HashMap<i32, OwnedFd>> = RefCell::default();
+}
+
+/// Hands the `/proc` directory of a thread to `look`, with the name of its working directory or descriptor there. Finding the
+/// directory costs more than the look, so it is kept.
+pub(super) fn with_own<T>(
+    tid: i32,
+    descriptor: i32,
+    look: impl Fn(BorrowedFd<'_>, &CStr) -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    let name = match descriptor {
+        libc::AT_FDCWD => c"cwd".to_owned(),
+        number => CString::new(format!("fd/{number}")).expect("digits hold no NUL"),
+    };
+    DIRECTORIES
+        .with_borrow_mut(|known| {
+            if let Some(directory) = known.get(&tid) {
+                match look(directory.as_fd(), &name) {
+                    // Not there, or the thread is gone: asked anew.
+                    Err(Errno::NOENT | Errno::SRCH) => known.remove(&tid),
+                    other => return other,
+                };
+            }
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let directory = openat(CWD, format!("/proc/{tid}"), flags, Mode::empty())?;
+            let found = look(directory.as_fd(), &name);
+            if known.len() >= MOST_DIRECTORIES {
+                known.clear();
+            }
+            known.insert(tid, directory);
+            found
+        })
+        .map_err(|errno| if errno == Errno::NOENT { Errno::BADF } else { errno })
 }

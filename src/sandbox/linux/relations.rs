@@ -7,6 +7,8 @@ use super::processes::Processes;
 use crate::os::linux::process::ids_of;
 use crate::sbpl::{Fact, ProcessTarget, Target};
 
+const NEVER: &str = "refused whatever the profile says";
+
 /// Every relation of the `target` filter that holds between the calling process and another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Relation {
@@ -42,6 +44,14 @@ impl Call<'_> {
         if self.allowed_on(operation, Target::None, String::new()) { Ok(Answer::Run) } else { Err(REFUSED) }
     }
 
+    /// A call that is refused whatever the profile says; the record names the rule where the profile refuses too.
+    pub(super) fn refuse(&mut self, operation: &'static str) -> Answered {
+        if self.allowed_on(operation, Target::None, String::new()) {
+            return Err(self.turn_down(operation, b"", NEVER));
+        }
+        Err(REFUSED)
+    }
+
     /// Process of the calling thread.
     pub(super) fn own_process(&self) -> Result<i32, Errno> {
         Processes::process_of(self.tid())
@@ -62,17 +72,40 @@ impl Call<'_> {
         self.allowed_on(operation, Target::Described { target: &target, facts: &relation.facts }, shown)
     }
 
-    /// Steering another process: only inside the tree, whatever the profile says.
+    /// Steering another process or asking about it: only inside the tree, whatever the profile says.
     pub(super) fn steer(&mut self, pid: i32) -> Answered {
-        if pid <= 0 {
+        let changes = self.name != "prlimit64" || self.word(2) != 0;
+        if pid <= 0 || !self.shared.processes.is_inside(pid) {
             return Err(Errno::PERM);
         }
-        if self.shared.processes.is_inside(pid) { Ok(Answer::Run) } else { Err(Errno::PERM) }
+        // Group, session, priority and scheduling: getpgid(2), ioprio_get(2), sched_getparam(2) and the like.
+        if self.name.contains("get") {
+            return Ok(Answer::Run);
+        }
+        let own = self.own_process()?;
+        let process = Processes::process_of(pid)?;
+        if process == own {
+            return Ok(Answer::Run);
+        }
+        let relation = self.relation(own, process);
+        let operation = if changes { "process-info-setcontrol" } else { "process-info-pidinfo" };
+        if self.allowed_on_process(operation, &relation, format!("process {process}")) {
+            Ok(Answer::Run)
+        } else {
+            Err(REFUSED)
+        }
     }
 
-    /// setpriority(2) and ioprio_set(2): groups and users are refused, single processes as in [`Call::steer`].
+    /// pidfd_open(2): what is done with the descriptor is judged when it is done.
+    pub(super) fn open_pidfd(&mut self) -> Answered {
+        let pid = self.int(0);
+        if pid > 0 && self.shared.processes.is_inside(pid) { Ok(Answer::Run) } else { Err(Errno::PERM) }
+    }
+
+    /// setpriority(2), ioprio_set(2) and the calls that read what these set: groups and users are refused, single
+    /// processes as in [`Call::steer`].
     pub(super) fn priority(&mut self) -> Answered {
-        let process = i32::from(self.name == "ioprio_set");
+        let process = i32::from(self.name.starts_with("ioprio"));
         if self.int(0) != process {
             return Err(Errno::PERM);
         }

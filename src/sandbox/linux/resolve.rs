@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use super::call::{Call, REFUSED};
 use super::path;
 use super::processes::{self, Processes};
+use crate::sandbox::weaken::{Protection, off};
 use crate::sbpl::VnodeType;
 
 /// Links followed in one look-up (the kernel's MAXSYMLINKS).
@@ -74,6 +75,11 @@ impl Call<'_> {
         let whole = self.whole(descriptor, raw)?;
         let must_be_directory = path::means_directory(raw);
         let follow = last == Last::Follow || must_be_directory;
+        if off(Protection::CanonicalPaths) {
+            let flags = OFlags::PATH | OFlags::CLOEXEC | if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
+            let object = openat(CWD, &whole, flags, Mode::empty());
+            return Ok(Located { path: whole, object, must_be_directory });
+        }
         if let Some(plain) = plain(&whole)
             && let Some(object) = prove(&plain, follow)?
         {
@@ -98,6 +104,12 @@ impl Call<'_> {
     pub(super) fn spelt(&mut self, descriptor: i32, raw: &[u8]) -> Option<Vec<u8>> {
         let plain = if raw.is_empty() { None } else { plain(&self.whole(descriptor, raw).ok()?) }?;
         (!self.is_in_foreign_proc(&plain)).then_some(plain)
+    }
+
+    /// Where a path that [`Call::spelt`] gave leads when its links are followed; `None` for what [`Call::locate`] has to find out.
+    pub(super) fn walked(&mut self, spelt: &[u8]) -> Option<Vec<u8>> {
+        let Ok(Walked::At(path)) = self.walk(spelt, true) else { return None };
+        (!path::within(&path, b"/proc") && !self.is_in_foreign_proc(&path)).then_some(path)
     }
 
     fn is_in_foreign_proc(&self, at: &[u8]) -> bool {
@@ -127,6 +139,9 @@ impl Call<'_> {
 
     /// The directory that relative paths start from.
     fn base(&self, descriptor: i32) -> Result<Vec<u8>, Errno> {
+        if off(Protection::CallersDirectory) {
+            return Ok(rustix::process::getcwd(Vec::new())?.into_bytes());
+        }
         let text = processes::link_of(self.tid(), descriptor)?;
         match text.first() {
             Some(b'/') => Ok(text),
@@ -240,6 +255,9 @@ impl Call<'_> {
     /// Refuses per-process files of processes that are not of this tree. Asked after the object was opened: a descriptor
     /// of such a file stays with its process, so a number given out again meanwhile cannot make it another's.
     fn guard(&mut self, at: &[u8]) -> Result<(), Errno> {
+        if off(Protection::OutsiderFiles) {
+            return Ok(());
+        }
         if let Some(pid) = path::proc_pid(at)
             && !self.shared.processes.is_inside(pid)
             && std::path::Path::new(&format!("/proc/{pid}")).exists()
@@ -302,7 +320,10 @@ pub(super) fn open_path(at: &[u8], directory: bool) -> Result<OwnedFd, Errno> {
 
 /// openat2(2) of an absolute path; ELOOP when a component is a link, so that success proves the path to be canonical.
 pub(super) fn open_proven(at: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let (mut flags, mut resolve) = (flags, ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS);
+    if off(Protection::NoLinkProof) {
+        (flags, resolve) = (flags - OFlags::NOFOLLOW, ResolveFlags::empty());
+    }
     for _ in 0..MOST_ATTEMPTS {
         match openat2(CWD, at, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
             // The kernel could not make sure that nothing was renamed meanwhile.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::sandbox::lower::{LeftAlone, POSIX_IPC};
 use crate::sandbox::report::{OperationStatus, Status};
 use crate::sbpl::Policy;
-use crate::vocab::{Decision, Operation};
+use crate::vocab::Operation;
 
 /// Decided one by one, and the decision applied.
-const DECIDED: [&str; 19] = [
+const DECIDED: [&str; 22] = [
     "file-link",
     "file-mknod",
     "file-read-data",
@@ -16,6 +17,7 @@ const DECIDED: [&str; 19] = [
     "file-test-existence",
     "file-write-create",
     "file-write-data",
+    "file-write-flags",
     "file-write-mode",
     "file-write-owner",
     "file-write-times",
@@ -24,21 +26,11 @@ const DECIDED: [&str; 19] = [
     "ipc-sysv-msg",
     "ipc-sysv-sem",
     "ipc-sysv-shm",
+    "network-bind",
+    "network-outbound",
     "process-exec*",
     "process-exec-interpreter",
     "process-fork",
-];
-
-/// Run when the profile allows them everywhere, refused otherwise.
-const ALL_OR_NOTHING: [&str; 8] = [
-    "file-write-flags",
-    "ipc-posix-shm-read-data",
-    "ipc-posix-shm-write-create",
-    "ipc-posix-shm-write-data",
-    "ipc-posix-shm-write-unlink",
-    "network-bind",
-    "network-inbound",
-    "network-outbound",
 ];
 
 /// Refused whatever the profile says.
@@ -60,10 +52,29 @@ const NEVER: [&str; 12] = [
 const RACE: &str = "the exec rules cannot be expressed exactly: a racing thread could run another file of the admitted \
                     trees (d2_roots)";
 const NO_LANDLOCK: &str = "without Landlock a racing thread can run any file";
+const SOCKETS: &str = "never given: other domains than UNIX, INET, INET6 and NETLINK; raw sockets; MPTCP, SCTP and other \
+                       stream protocols than TCP";
+const INBOUND: &str = "decided when a socket listens; datagrams that arrive at a bound socket are not asked about";
 const SIGNAL: &str = "a signal to a group is refused as a whole when one member is refused; who joins the group meanwhile, or \
                       gets a number given out again, is not asked about; nor are signals between threads of one process";
 const UNSCOPED: &str = "without landlock_scopes a process that gets a number given out again may be outside";
-const SOCKETS: &str = "never given: other domains than UNIX, INET, INET6 and, when allowed everywhere, NETLINK";
+const IOCTL: &str = "advisory: a racing thread can exchange the descriptor; everyday requests on terminals and descriptors are \
+                     not asked about; ioctl-command is the number of this system";
+const MAP: &str = "advisory: a racing thread can exchange the descriptor, and a program can read a file and make the memory \
+                   executable";
+const SCRATCH: &str = "the C library makes a semaphore under a scratch name of six letters or digits first: names of that form \
+                       can be made, linked and removed by a program that may make any";
+const SYSCTL: &str =
+    "decided for the files below /proc/sys, beside the file operation; uname and sysinfo are not asked about";
+const PID_INFO: &str = "decided for the files below /proc of other processes inside, beside the file operation, and for \
+                        their limits; group, session, priority and scheduling of processes inside can be asked; the files of \
+                        processes outside are refused whatever the profile says";
+const SET_CONTROL: &str = "decided for limits and scheduling of other processes inside; those outside are refused \
+                           whatever the profile says";
+const READ_ALONE: &str = "opening files for reading is left to the kernel, because the profile allows it everywhere: not \
+                          decided for what is only read";
+const WRITE_ALONE: &str =
+    "all file operations are left to the kernel, because the profile allows them everywhere: not decided";
 
 /// How tightly what a race during exec can run is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +96,14 @@ pub(super) fn operations(
     supervised: bool,
     exec_bound: ExecBound,
     signals_are_scoped: bool,
+    alone: LeftAlone,
 ) -> BTreeMap<String, OperationStatus> {
     let mut all = BTreeMap::new();
+    let left_alone = match alone {
+        LeftAlone { write: true, .. } => Some(WRITE_ALONE),
+        LeftAlone { read: true, .. } => Some(READ_ALONE),
+        _ => None,
+    };
     let mut note = |name: &str, status: Status, reason: Option<&str>| {
         all.insert(name.to_owned(), OperationStatus { status, reason: reason.map(str::to_owned) });
     };
@@ -100,25 +117,33 @@ pub(super) fn operations(
             _ => note(name, Status::Enforced, None),
         }
     }
-    for name in ALL_OR_NOTHING {
-        match policy.unconditional(&Operation::new(name)) {
-            Some(Decision::Allow) => note(name, Status::Enforced, Some("allowed everywhere: runs, without records")),
-            Some(Decision::Deny) => note(name, Status::Enforced, Some("denied everywhere: refused, without records")),
-            None => note(name, Status::NotEnforceable, Some("not enforceable yet: refused")),
-        }
-    }
     for name in NEVER {
-        note(name, Status::Partly, Some("refused whatever the profile says"));
+        let recorded = if name.starts_with("fs-quota") { "without a record" } else { "with a record" };
+        note(name, Status::Partly, Some(&format!("refused whatever the profile says, {recorded}")));
     }
     let signal = if signals_are_scoped { SIGNAL.to_owned() } else { format!("{SIGNAL}; {UNSCOPED}") };
     note("signal", Status::Partly, Some(&signal));
     note("system-socket", Status::Partly, Some(SOCKETS));
-    for name in ["file-ioctl", "file-lock", "file-map-executable"] {
-        note(name, Status::NotEnforceable, Some("not decided: works on descriptors the program holds, and runs"));
+    note("network-inbound", Status::Partly, Some(INBOUND));
+    note("file-lock", Status::NotEnforceable, Some("not decided: works on descriptors the program holds, and runs"));
+    note("file-ioctl", Status::Partly, Some(IOCTL));
+    note("file-map-executable", Status::Partly, Some(MAP));
+    for name in POSIX_IPC {
+        match left_alone {
+            None if matches!(name, "ipc-posix-sem-create" | "ipc-posix-sem-unlink") => {
+                note(name, Status::Partly, Some(SCRATCH))
+            }
+            None => note(name, Status::Enforced, None),
+            reason => note(name, Status::Partly, reason),
+        }
     }
-    for name in ["sysctl-read", "sysctl-write", "process-info-pidinfo"] {
-        note(name, Status::NotEnforceable, Some("decided as file operations on the files below /proc"));
+    for name in ["ipc-posix-sem-post", "ipc-posix-sem-wait"] {
+        note(name, Status::NotEnforceable, Some("not decided: works on memory the program has mapped"));
     }
+    for (name, reason) in [("sysctl-read", SYSCTL), ("sysctl-write", SYSCTL), ("process-info-pidinfo", PID_INFO)] {
+        note(name, Status::Partly, Some(left_alone.unwrap_or(reason)));
+    }
+    note("process-info-setcontrol", Status::Partly, Some(SET_CONTROL));
     for rule in policy.rules().iter().filter(|rule| !rule.is_default()) {
         for name in rule.operations.iter().map(Operation::canonical) {
             if !name.ends_with('*') && !all.contains_key(name) {

@@ -12,6 +12,7 @@ use rustix::process::Pid;
 use super::call::{Call, Shared};
 use super::table;
 use crate::os::linux::process;
+use crate::sandbox::weaken::{Protection, off};
 
 /// Most workers while calls are answered: more than processors only wait for each other.
 const MOST_AT_WORK: usize = 8;
@@ -127,14 +128,15 @@ impl<'scope, 'env> Pool<'scope, 'env> {
     /// Called regularly: adds a worker when calls wait and none is answered, or when they keep waiting; lets one go when
     /// there is more than one to wait for calls.
     pub(super) fn tend(&mut self) {
+        self.shared.waits.wake_abandoned(self.shared.listener);
         self.workers.retain(|worker| !worker.is_finished());
         let answered = self.state.answered.load(Ordering::Relaxed);
         let stuck = answered == self.answered_before;
         self.answered_before = answered;
         let idle = self.state.idle.load(Ordering::Relaxed);
         let backlog = idle == 0 && self.shared.listener.has_waiting();
-        let most = if stuck { MOST_WORKERS } else { MOST_AT_WORK.min(self.shared.processors) };
-        if backlog && (stuck || self.backlog_before) && self.workers.len() < most {
+        let most = if stuck { MOST_WORKERS } else { MOST_AT_WORK.min(processors()) };
+        if backlog && (stuck || self.backlog_before) && self.workers.len() < most && !off(Protection::MoreWorkers) {
             // Without another thread the programs that wait go on waiting; nothing is let through.
             let _ = self.add();
         }
@@ -161,6 +163,11 @@ impl<'scope, 'env> Pool<'scope, 'env> {
     }
 }
 
+/// Processors this process may run on.
+fn processors() -> usize {
+    rustix::thread::sched_getaffinity(None).map_or(1, |set| usize::try_from(set.count()).unwrap_or(1))
+}
+
 fn work(state: &State, shared: &Shared<'_>) {
     // A umask of its own: a worker sets the one of the program it makes a file for.
     if process::own_file_context().is_err() {
@@ -173,12 +180,14 @@ fn work(state: &State, shared: &Shared<'_>) {
 }
 
 fn answer_calls(state: &State, shared: &Shared<'_>) {
+    let mut in_vain = 0_u32;
     while !state.stop.load(Ordering::SeqCst) {
         state.idle.fetch_add(1, Ordering::Relaxed);
         let received = shared.listener.receive();
         state.idle.fetch_sub(1, Ordering::Relaxed);
         match received {
             Ok(notification) => {
+                in_vain = 0;
                 let mut call = Call::new(shared, notification, state.name(notification.number));
                 // A mistake in a handler costs its caller one call, not the tree.
                 let answered = catch_unwind(AssertUnwindSafe(|| call.handle())).unwrap_or(Err(Errno::IO));
@@ -188,8 +197,13 @@ fn answer_calls(state: &State, shared: &Shared<'_>) {
                     return;
                 }
             }
-            // Its caller died, or nobody is left and the keeper is about to say so.
-            Err(Errno::NOENT) => std::thread::sleep(Duration::from_micros(100)),
+            // Its caller died; again and again when nobody is left, and the keeper is about to say so.
+            Err(Errno::NOENT) => {
+                in_vain += 1;
+                if in_vain > 1 {
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+            }
             Err(Errno::INTR) => {}
             Err(_) => return,
         }

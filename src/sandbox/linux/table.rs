@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use super::network::{BIND, INBOUND, OUTBOUND};
+
 /// What happens to a system call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
@@ -16,11 +18,13 @@ pub(super) enum Class {
     Enosys,
     /// Refused (EPERM) whatever the profile says: it would change the ground the sandbox stands on.
     Deny,
+    /// Refused (EPERM) whatever the profile says, with a record of this operation.
+    Refuse(&'static str),
     /// Brought before the supervisor.
     Trap(Handler),
     /// A decision without an object, on this operation.
     Judge(&'static str),
-    /// Runs when the profile allows the operations everywhere, is refused (EPERM) otherwise: not decided one by one yet.
+    /// Runs when the profile allows the operations everywhere, is refused (EPERM) otherwise: no operation names its object.
     Everywhere(&'static [&'static str]),
     /// Decided by the filter itself on register values.
     Registers(Registers),
@@ -33,17 +37,21 @@ pub(super) enum Registers {
     Clone,
     /// Who gets a descriptor's signals is looked at.
     Fcntl,
-    /// Terminal injection and inode flags are refused.
+    /// Terminal injection is refused, everyday requests pass, inode flags and others are looked at.
     Ioctl,
+    /// Mapping a file as executable is looked at.
+    Mmap,
     /// Changes of who may look into the process are answered without effect.
     Prctl,
     /// Socket domains, types and protocols.
     Socket,
     /// Local pairs.
     Socketpair,
-    /// Sending to a named address.
+    /// Options that choose another way than the address says.
+    Setsockopt,
+    /// Sending to a named address; `MSG_FASTOPEN` would connect.
     Sendto,
-    /// Sending with `MSG_FASTOPEN` would connect.
+    /// Sending to an address in memory; `MSG_FASTOPEN` would connect.
     Sendmsg,
     /// As `Sendmsg`, flags one argument later.
     Sendmmsg,
@@ -120,6 +128,10 @@ pub(super) enum Handler {
     RtTgsigqueueinfo,
     PidfdSendSignal,
     PidfdOpen,
+    Connect,
+    Bind,
+    Listen,
+    Getsockname,
 }
 
 const READ: &str = "file-read-data";
@@ -157,6 +169,10 @@ impl Handler {
             Self::PidfdSendSignal => &["signal"],
             // Never left to the kernel alone: processes outside the sandbox are refused whatever the profile says.
             Self::PidfdOpen => &[],
+            Self::Connect => &[OUTBOUND],
+            Self::Listen => &[INBOUND, BIND],
+            // What was bound here has to be known when it listens, and when its name is asked for.
+            Self::Bind | Self::Getsockname => &[BIND, INBOUND, CREATE, METADATA],
         }
     }
 
@@ -166,10 +182,6 @@ impl Handler {
     }
 }
 
-/// What the three network operations need to run untouched.
-const OUTBOUND: &[&str] = &["network-outbound"];
-const BIND: &[&str] = &["network-bind"];
-const INBOUND: &[&str] = &["network-inbound"];
 const POSIX_IPC: &[&str] = &[
     "ipc-posix-shm-read-data",
     "ipc-posix-shm-write-create",
@@ -181,27 +193,26 @@ const POSIX_IPC: &[&str] = &[
 const TABLE: &[(Class, &[&str])] = &[
     // Own memory, time, waiting, identity, own signals, open descriptors.
     (Class::Allow, &[
-        "alarm", "arch_prctl", "brk", "cachestat", "capget", "capset", "chdir", "clock_adjtime", "clock_getres",
-        "clock_gettime", "clock_nanosleep", "close", "close_range", "copy_file_range", "dup", "dup2", "dup3",
+        "accept", "accept4", "alarm", "arch_prctl", "brk", "cachestat", "capget", "capset", "chdir", "clock_adjtime",
+        "clock_getres", "clock_gettime", "clock_nanosleep", "close", "close_range", "copy_file_range", "dup", "dup2", "dup3",
         "epoll_create", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd", "eventfd2",
         "exit", "exit_group", "adjtimex", "fadvise64", "fallocate", "fchdir", "fdatasync", "flock", "fstat",
         "fstatfs", "fsync", "ftruncate", "futex", "futex_requeue", "futex_wait", "futex_waitv", "futex_wake",
         "get_mempolicy", "get_robust_list", "get_thread_area", "getcpu", "getcwd", "getdents", "getdents64", "getegid",
-        "geteuid", "getgid", "getgroups", "getitimer", "getpeername", "getpgid", "getpgrp", "getpid", "getppid",
-        "getpriority", "getrandom", "getresgid", "getresuid", "getrlimit", "getrusage", "getsid", "getsockname",
+        "geteuid", "getgid", "getgroups", "getitimer", "getpeername", "getpgrp", "getpid", "getppid",
+        "getrandom", "getresgid", "getresuid", "getrlimit", "getrusage",
         "getsockopt", "gettid", "gettimeofday", "getuid", "inotify_init", "inotify_init1", "inotify_rm_watch",
-        "io_cancel", "io_destroy", "io_getevents", "io_pgetevents", "io_setup", "io_submit", "ioprio_get", "lseek",
+        "io_cancel", "io_destroy", "io_getevents", "io_pgetevents", "io_setup", "io_submit", "lseek",
         "madvise", "map_shadow_stack", "mbind", "membarrier", "memfd_secret", "mincore", "mlock",
-        "mlock2", "mlockall", "mmap", "modify_ldt", "mprotect", "mq_getsetattr", "mq_notify", "mq_timedreceive",
+        "mlock2", "mlockall", "modify_ldt", "mprotect", "mq_getsetattr", "mq_notify", "mq_timedreceive",
         "mq_timedsend", "mremap", "mseal", "msync", "munlock", "munlockall", "munmap", "nanosleep", "pause",
         "personality", "pipe", "pipe2", "pkey_alloc", "pkey_free", "pkey_mprotect", "poll", "ppoll", "pread64", "preadv",
         "preadv2", "pselect6", "pwrite64", "pwritev", "pwritev2", "read", "readahead", "readv", "recvfrom", "recvmmsg",
         "recvmsg", "remap_file_pages", "restart_syscall", "rseq", "rt_sigaction", "rt_sigpending", "rt_sigprocmask",
         "rt_sigreturn", "rt_sigsuspend", "rt_sigtimedwait", "sched_get_priority_max", "sched_get_priority_min",
-        "sched_getaffinity", "sched_getattr", "sched_getparam", "sched_getscheduler", "sched_rr_get_interval",
         "sched_yield", "seccomp", "select", "sendfile", "set_mempolicy", "set_mempolicy_home_node", "set_robust_list",
         "set_thread_area", "set_tid_address", "setfsgid", "setfsuid", "setgid", "setgroups", "setitimer", "setpgid",
-        "setregid", "setresgid", "setresuid", "setreuid", "setrlimit", "setsid", "setsockopt", "setuid", "shutdown",
+        "setregid", "setresgid", "setresuid", "setreuid", "setrlimit", "setsid", "setuid", "shutdown",
         "sigaltstack", "signalfd", "signalfd4", "splice", "sync", "sync_file_range", "syncfs", "sysinfo", "tee", "time",
         "timer_create", "timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime", "timerfd_create",
         "timerfd_gettime", "timerfd_settime", "times", "umask", "uname", "uprobe", "uretprobe", "vmsplice", "wait4",
@@ -222,15 +233,26 @@ const TABLE: &[(Class, &[&str])] = &[
     ]),
     // The kernel, mounts, namespaces, other processes' memory and descriptors, access by handle, submission queues.
     (Class::Deny, &[
-        "acct", "add_key", "bpf", "chroot", "clock_settime", "delete_module", "fanotify_init", "fanotify_mark",
-        "finit_module", "fsconfig", "fsmount", "fsopen", "fspick", "init_module", "io_uring_enter", "io_uring_register",
-        "io_uring_setup", "ioperm", "iopl", "kcmp", "kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie",
-        "migrate_pages", "mount", "mount_setattr", "move_mount", "move_pages", "name_to_handle_at",
-        "open_by_handle_at", "open_tree", "open_tree_attr", "perf_event_open", "pidfd_getfd", "pivot_root",
-        "process_madvise", "process_mrelease", "process_vm_readv", "process_vm_writev", "ptrace", "quotactl",
-        "quotactl_fd", "reboot", "request_key", "setdomainname", "sethostname", "setns", "settimeofday", "swapoff",
-        "swapon", "syslog", "umount2", "unshare", "uselib", "userfaultfd", "vhangup",
+        "add_key", "bpf", "fanotify_init", "fanotify_mark", "io_uring_enter", "io_uring_register", "io_uring_setup",
+        "ioperm", "iopl", "kcmp", "keyctl", "lookup_dcookie", "migrate_pages", "move_pages", "name_to_handle_at",
+        "open_by_handle_at", "perf_event_open", "pidfd_getfd", "process_madvise", "process_mrelease",
+        "process_vm_readv", "process_vm_writev", "ptrace", "quotactl", "quotactl_fd", "request_key", "setns", "syslog",
+        "unshare", "uselib", "userfaultfd", "vhangup",
     ]),
+    // Capabilities are gone, so the kernel would refuse most of these too; a record says that it was tried.
+    (Class::Refuse("file-chroot"), &["chroot", "pivot_root"]),
+    (Class::Refuse("file-mount"), &[
+        "fsconfig", "fsmount", "fsopen", "fspick", "mount", "move_mount", "open_tree", "open_tree_attr",
+    ]),
+    (Class::Refuse("file-mount-update"), &["mount_setattr"]),
+    (Class::Refuse("file-unmount"), &["umount2"]),
+    (Class::Refuse("sysctl-write"), &["setdomainname", "sethostname"]),
+    (Class::Refuse("system-acct"), &["acct"]),
+    (Class::Refuse("system-kext-load"), &["finit_module", "init_module"]),
+    (Class::Refuse("system-kext-unload"), &["delete_module"]),
+    (Class::Refuse("system-reboot"), &["kexec_file_load", "kexec_load", "reboot"]),
+    (Class::Refuse("system-set-time"), &["clock_settime", "settimeofday"]),
+    (Class::Refuse("system-swap"), &["swapoff", "swapon"]),
     (Class::Trap(Handler::Open), &["open"]),
     (Class::Trap(Handler::Openat), &["openat"]),
     (Class::Trap(Handler::Openat2), &["openat2"]),
@@ -296,21 +318,26 @@ const TABLE: &[(Class, &[&str])] = &[
     (Class::Trap(Handler::RtTgsigqueueinfo), &["rt_tgsigqueueinfo"]),
     (Class::Trap(Handler::PidfdSendSignal), &["pidfd_send_signal"]),
     (Class::Trap(Handler::PidfdOpen), &["pidfd_open"]),
+    // Reading counts too: it tells that a process exists.
     (Class::Registers(Registers::ProcessFirst), &[
-        "prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler",
+        "getpgid", "getsid", "prlimit64", "sched_getaffinity", "sched_getattr", "sched_getparam", "sched_getscheduler",
+        "sched_rr_get_interval", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler",
     ]),
-    (Class::Registers(Registers::Priority), &["setpriority", "ioprio_set"]),
+    (Class::Registers(Registers::Priority), &["getpriority", "setpriority", "ioprio_get", "ioprio_set"]),
     (Class::Registers(Registers::Fcntl), &["fcntl"]),
     (Class::Registers(Registers::Ioctl), &["ioctl"]),
+    (Class::Registers(Registers::Mmap), &["mmap"]),
     (Class::Registers(Registers::Prctl), &["prctl"]),
     (Class::Registers(Registers::Socket), &["socket"]),
     (Class::Registers(Registers::Socketpair), &["socketpair"]),
     (Class::Registers(Registers::Sendto), &["sendto"]),
     (Class::Registers(Registers::Sendmsg), &["sendmsg"]),
     (Class::Registers(Registers::Sendmmsg), &["sendmmsg"]),
-    (Class::Everywhere(OUTBOUND), &["connect"]),
-    (Class::Everywhere(BIND), &["bind"]),
-    (Class::Everywhere(INBOUND), &["listen", "accept", "accept4"]),
+    (Class::Registers(Registers::Setsockopt), &["setsockopt"]),
+    (Class::Trap(Handler::Connect), &["connect"]),
+    (Class::Trap(Handler::Bind), &["bind"]),
+    (Class::Trap(Handler::Listen), &["listen"]),
+    (Class::Trap(Handler::Getsockname), &["getsockname"]),
     (Class::Everywhere(POSIX_IPC), &["mq_open", "mq_unlink"]),
     (Class::Judge("ipc-sysv-shm"), &["shmat", "shmctl", "shmdt", "shmget"]),
     (Class::Judge("ipc-sysv-sem"), &["semctl", "semget", "semop", "semtimedop"]),

@@ -22,6 +22,7 @@ use rustix::process::{
 
 use crate::os::linux::process::{self, Fork};
 use crate::sandbox::End;
+use crate::sandbox::weaken::{Protection, off};
 
 /// How often the reaper collects processes that ended.
 const TICK: Duration = Duration::from_millis(200);
@@ -200,7 +201,7 @@ fn watch(target: Pid, alive: BorrowedFd<'_>) -> End {
         fds.extend(process.as_ref().ok().map(|process| PollFd::new(process, PollFlags::IN)));
         let tick = Timespec { tv_sec: 0, tv_nsec: TICK.subsec_nanos().into() };
         let _ = poll(&mut fds, Some(&tick));
-        if fds[0].revents().contains(PollFlags::HUP) {
+        if fds[0].revents().contains(PollFlags::HUP) && !off(Protection::EndOfTree) {
             let _ = kill_process(target, Signal::KILL);
             return wait_for(target);
         }
@@ -239,6 +240,9 @@ fn end_of(status: rustix::process::WaitStatus) -> End {
 /// Ends every descendant: children are killed and collected until there are none; the children of each come here when it
 /// dies, because the calling process adopts orphans.
 fn end_children() {
+    if off(Protection::EndOfTree) {
+        return;
+    }
     loop {
         match waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
             Err(Errno::CHILD) => return,

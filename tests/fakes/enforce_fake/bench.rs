@@ -4,8 +4,8 @@
 use std::ffi::{CStr, CString};
 use std::time::Instant;
 
-/// Calls of one batch.
-const BATCH: u32 = 500;
+/// Calls of one batch: few enough that most batches are not interrupted by other programs.
+const BATCH: u32 = 50;
 
 /// Repeats an action on `path` `count` times and prints the nanoseconds of one: the median of batches.
 pub(crate) fn call(action: &str, count: &str, path: &str) {

@@ -22,6 +22,10 @@ pub(crate) fn main() {
         [] => std::process::exit(if executed_as().ends_with("evil/run") { 42 } else { 0 }),
         ["exec-in-thread", program] => exec_in_thread(program),
         ["exec-in-threads", count, program] => exec_in_threads(count, program),
+        ["map-executable", path] => map_executable(path),
+        ["set-flags", path] => set_flags(path),
+        ["terminal"] => terminal(),
+        ["posix-ipc", action, name] => posix_ipc(action, name),
         ["pidfd-kill", pid, signal] => pidfd_kill(pid, signal),
         ["swap-pidfd", milliseconds] => swap_pidfd(milliseconds),
         ["exec-too-big", count] => exec_too_big(count),
@@ -30,6 +34,7 @@ pub(crate) fn main() {
         ["memfd-exec", program] => memfd_exec(program),
         ["threads", count, path] => threads(count, path),
         ["without-landlock", program, rest @ ..] => without_landlock(program, rest),
+        ["net", rest @ ..] => crate::network::main(rest),
         ["enter", profile, trap, action, path] => enter(profile, trap, action, path),
         ["rows"] => super::rows::run(),
         ["bench-call", action, count, path] => super::bench::call(action, count, path),
@@ -267,6 +272,84 @@ fn exec_too_big(count: &str) {
         answers
     };
     println!("{answers} {}", SIGNALS.load(Ordering::Relaxed) > 0);
+}
+
+/// Maps a file as executable; tells result and errno.
+fn map_executable(path: &str) {
+    let path = CString::new(path).unwrap();
+    // SAFETY: a NUL-terminated path; the mapping stays unused.
+    let at = unsafe {
+        let fd = libc::open(path.as_ptr(), libc::O_RDONLY);
+        assert!(fd >= 0, "{}", std::io::Error::last_os_error());
+        libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ | libc::PROT_EXEC, libc::MAP_PRIVATE, fd, 0)
+    };
+    if at == libc::MAP_FAILED { println!("-1 {}", errno()) } else { println!("0 0") }
+}
+
+/// Sets the flag that forbids to dump a file (chattr +d); tells result and errno.
+fn set_flags(path: &str) {
+    let flags: libc::c_int = 0x40;
+    let path = CString::new(path).unwrap();
+    // SAFETY: a NUL-terminated path; the request reads one int.
+    let result = unsafe {
+        let fd = libc::open(path.as_ptr(), libc::O_RDONLY);
+        libc::ioctl(fd, 0x4008_6602, &raw const flags)
+    };
+    println!("{result} {}", if result < 0 { errno() } else { 0 });
+}
+
+/// Makes a pseudo-terminal, becomes the leader of a session on it in a child, and writes to /dev/tty there; tells what
+/// came out at the other end, or the child's errno.
+fn terminal() {
+    // SAFETY: descriptors of this process only; the name is copied before the next call; the child only opens and writes.
+    unsafe {
+        let main = libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY);
+        assert!(main >= 0 && libc::grantpt(main) == 0 && libc::unlockpt(main) == 0, "{}", errno());
+        let other = libc::open(libc::ptsname(main), libc::O_RDWR | libc::O_NOCTTY);
+        assert!(other >= 0, "{}", errno());
+        let child = libc::fork();
+        if child == 0 {
+            libc::setsid();
+            if libc::open(c"/dev/tty".as_ptr(), libc::O_RDWR) >= 0 || errno() != libc::ENXIO {
+                libc::_exit(200);
+            }
+            libc::ioctl(other, libc::TIOCSCTTY, 0);
+            let own = libc::open(c"/dev/tty".as_ptr(), libc::O_RDWR);
+            if own < 0 || libc::write(own, c"through".as_ptr().cast(), 7) != 7 {
+                libc::_exit(errno());
+            }
+            libc::_exit(0);
+        }
+        let mut status = 0;
+        libc::waitpid(child, &raw mut status, 0);
+        let mut text = [0_u8; 16];
+        libc::fcntl(main, libc::F_SETFL, libc::O_NONBLOCK);
+        let read = libc::read(main, text.as_mut_ptr().cast(), text.len());
+        let text = String::from_utf8_lossy(&text[..usize::try_from(read).unwrap_or(0)]).into_owned();
+        println!("{text} {}", libc::WEXITSTATUS(status));
+    }
+}
+
+/// Shared memory and semaphores through the C library; tells result and errno.
+fn posix_ipc(action: &str, name: &str) {
+    let name = CString::new(name).unwrap();
+    let path = name.as_ptr();
+    let descriptor = |fd: libc::c_int| if fd < 0 { -1 } else { 0 };
+    let semaphore = |sem: *mut libc::sem_t| if sem == libc::SEM_FAILED { -1 } else { 0 };
+    // SAFETY: a NUL-terminated name; what is opened stays open until the end.
+    let result = unsafe {
+        match action {
+            "shm-read" => descriptor(libc::shm_open(path, libc::O_RDONLY, 0)),
+            "shm-write" => descriptor(libc::shm_open(path, libc::O_RDWR, 0)),
+            "shm-create" => descriptor(libc::shm_open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, 0o600)),
+            "shm-unlink" => libc::shm_unlink(path),
+            "sem-create" => semaphore(libc::sem_open(path, libc::O_CREAT | libc::O_EXCL, 0o600, 1)),
+            "sem-open" => semaphore(libc::sem_open(path, 0)),
+            "sem-unlink" => libc::sem_unlink(path),
+            _ => panic!("unknown action {action}"),
+        }
+    };
+    println!("{result} {}", if result < 0 { errno() } else { 0 });
 }
 
 fn pidfd_of(pid: i32) -> libc::c_long {

@@ -8,6 +8,8 @@ mod elsewhere;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
+mod network;
+#[cfg(target_os = "linux")]
 mod rows;
 
 #[cfg(not(target_os = "linux"))]

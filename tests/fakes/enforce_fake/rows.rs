@@ -8,10 +8,12 @@
 
 use std::ffi::{CStr, CString};
 use std::io::BufRead as _;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Access, AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags, Timespec, Timestamps};
 use rustix::io::Errno;
+use rustix::net::{self, SocketAddrAny, SocketAddrUnix, SocketType};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::linux::errno;
@@ -152,8 +154,12 @@ impl Row<'_> {
                 let inotify = fs::inotify::init(fs::inotify::CreateFlags::empty())?;
                 done(fs::inotify::add_watch(inotify, path, fs::inotify::WatchFlags::MODIFY))
             }
+            "shm-create" => self.shared_memory(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL),
+            "shm-read" => self.shared_memory(OFlags::RDONLY),
+            "shm-write" => self.shared_memory(OFlags::WRONLY),
+            "shm-unlink" => done(fs::unlinkat(CWD, format!("/dev/shm{}", self.argument), AtFlags::empty())),
             "lock" => done(fs::flock(reading()?, FlockOperation::NonBlockingLockExclusive)),
-            "ioctl" => done(rustix::io::ioctl_fionread(reading()?)),
+            "ioctl" => done(fs::ioctl_getflags(reading()?)),
             "flags" => {
                 let file = reading()?;
                 done(fs::ioctl_setflags(&file, fs::ioctl_getflags(&file)?))
@@ -162,6 +168,17 @@ impl Row<'_> {
             "exec" => execute(path),
             "fork" => done(child(|| 0)),
             "signal" => self.signal(),
+            "connect" => self.socket(|kind, address| done(net::connect(&socket(kind, address)?, address))),
+            "send" => self.socket(|kind, address| {
+                let sent = net::sendto(&socket(kind, address)?, b"sent", net::SendFlags::empty(), address);
+                done(sent)
+            }),
+            "bind" => self.socket(|kind, address| done(net::bind(&socket(kind, address)?, address))),
+            "listen" => self.socket(|kind, address| {
+                let socket = socket(kind, address)?;
+                net::bind(&socket, address)?;
+                done(net::listen(&socket, 1))
+            }),
             "sysv-shm" => {
                 // SAFETY: plain numbers, and a null pointer that the request does not look at.
                 done(unsafe {
@@ -187,24 +204,47 @@ impl Row<'_> {
         }
     }
 
-    /// Sends a signal that is ignored by default. The detail is errno and target, since a refusal names its target.
+    /// Does something with the address in the argument, as records spell it.
+    fn socket(&self, work: impl Fn(SocketType, &SocketAddrAny) -> Outcome) -> Outcome {
+        let (kind, address) = self.argument.split_once(':').unwrap();
+        match kind {
+            "tcp" => work(SocketType::STREAM, &address.parse::<SocketAddr>().unwrap().into()),
+            "udp" => work(SocketType::DGRAM, &address.parse::<SocketAddr>().unwrap().into()),
+            "unix" => work(SocketType::STREAM, &SocketAddrUnix::new(address)?.into()),
+            other => panic!("unknown kind of address {other}"),
+        }
+    }
+
+    /// What shm_open(3) does with the name in the argument.
+    fn shared_memory(&self, flags: OFlags) -> Outcome {
+        done(open_mode(CWD, &text(&format!("/dev/shm{}", self.argument)), flags, Mode::from_raw_mode(0o600)))
+    }
+
+    /// Sends a signal that is ignored by default. The detail is errno and receivers, since a refusal names one.
     fn signal(&self) -> Outcome {
-        let send = |pid: Pid| {
-            let outcome = kill_process(pid, Signal::URG);
-            Ok(format!("{} process {}", outcome.err().map_or(0, Errno::raw_os_error), pid.as_raw_nonzero()))
+        let told = |outcome: Result<(), Errno>, pids: &[Pid]| {
+            let pids: Vec<String> = pids.iter().map(|pid| pid.as_raw_nonzero().to_string()).collect();
+            Ok(format!("{} {}", outcome.err().map_or(0, Errno::raw_os_error), pids.join(" ")))
         };
+        let send = |pid: Pid| told(kill_process(pid, Signal::URG), &[pid]);
+        let own = rustix::process::getpid();
         match self.argument {
-            "self" => send(rustix::process::getpid()),
+            "self" => send(own),
             "parent" => send(rustix::process::getppid().unwrap()),
             "child" => send(Waiting::start(false)?.pid),
             "grandchild" => send(Waiting::start(true)?.pid),
-            "group" => {
-                let outcome = rustix::process::kill_current_process_group(Signal::URG);
-                Ok(format!("{} group 0", outcome.err().map_or(0, Errno::raw_os_error)))
+            "group" => told(rustix::process::kill_current_process_group(Signal::URG), &[own]),
+            "group-with-child" => {
+                let child = Waiting::start(false)?;
+                told(rustix::process::kill_current_process_group(Signal::URG), &[own, child.pid])
             }
-            other => panic!("unknown target {other}"),
+            other => panic!("unknown receiver {other}"),
         }
     }
+}
+
+fn socket(kind: SocketType, address: &SocketAddrAny) -> Result<OwnedFd, Errno> {
+    net::socket_with(address.address_family(), kind, net::SocketFlags::CLOEXEC, None)
 }
 
 fn map(file: &OwnedFd) -> Outcome {

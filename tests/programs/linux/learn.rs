@@ -24,6 +24,9 @@ fn rule(denial: &Value, place: &Place) -> String {
     let (operation, target) = (denial["operation"].as_str().unwrap(), denial["target"].as_str().unwrap());
     let root = place.root();
     let root = root.to_str().unwrap();
+    if let Some((transport, port)) = target.split_once(":127.0.0.1:") {
+        return format!("(allow {operation} (remote {transport} \"localhost:{port}\"))");
+    }
     if !target.starts_with('/') {
         return format!("(allow {operation})");
     }

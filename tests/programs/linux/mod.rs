@@ -7,7 +7,6 @@ mod program;
 mod server;
 #[path = "../../enforce/support.rs"]
 #[expect(dead_code, reason = "shared with the enforcement tests, which use all of it")]
-#[expect(clippy::print_stdout, reason = "tells what is skipped")]
 mod support;
 mod toolchain;
 

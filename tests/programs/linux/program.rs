@@ -29,8 +29,6 @@ pub(crate) struct Program {
     /// A part of `result` or output that shows that it did its work.
     pub(crate) shows: &'static str,
     pub(crate) removed: Removed,
-    /// Rules that no record tells: what is refused by register.
-    pub(crate) not_learnt: &'static str,
 }
 
 /// A rule of the profile, by its whole text, and the refusal that follows when it is not there.
@@ -110,7 +108,7 @@ impl Program {
         // The twin: the same empty profile, enforced, does not let it start.
         let (refused, _) = self.run(user, empty, &[]);
         assert_eq!(refused.status, 126, "{refused:#?}");
-        let learnt = learn::profile(&observed.denials, &place) + self.not_learnt;
+        let learnt = learn::profile(&observed.denials, &place);
         std::fs::remove_dir_all(place.root()).unwrap();
         std::fs::create_dir(place.root()).unwrap();
         place.own(&place.root());

@@ -1,0 +1,63 @@
+//! Requests on descriptors the program holds: mapping as executable, ioctl(2), inode flags.
+//!
+//! The object is the one behind the descriptor, under the name the kernel has for it. Inode flags are set by the supervisor on
+//! a copy of the descriptor. The other two are run by the kernel after the decision, and a racing thread can exchange the
+//! descriptor meanwhile: they are **advisory**. They bound nothing that matters, since a program can read a file into memory
+//! and make that executable, and since what a descriptor may be asked for is bounded by how it was opened.
+
+use std::os::fd::AsFd;
+
+use super::call::{Answer, Answered, Call, REFUSED};
+use super::filter::{FLAG_REQUESTS, FLAG_STRUCTURE_REQUEST};
+use super::resolve::name_of_object;
+use crate::os::linux::{object, process};
+use crate::sbpl::{Fact, Target};
+
+const MAP: &str = "file-map-executable";
+const IOCTL: &str = "file-ioctl";
+const FLAGS: &str = "file-write-flags";
+
+/// Size of `struct fsxattr` (linux/fs.h).
+const FLAG_STRUCTURE_SIZE: usize = 28;
+
+impl Call<'_> {
+    pub(super) fn map_executable(&mut self) -> Answered {
+        let located = self.own(self.int(4))?;
+        if self.allowed(MAP, &located.path, located.object()) { Ok(Answer::Run) } else { Err(REFUSED) }
+    }
+
+    pub(super) fn ioctl(&mut self) -> Answered {
+        let request = self.unsigned(1);
+        if FLAG_REQUESTS.contains(&request) {
+            return self.set_flags(request, size_of::<libc::c_int>());
+        }
+        if request == FLAG_STRUCTURE_REQUEST {
+            return self.set_flags(request, FLAG_STRUCTURE_SIZE);
+        }
+        let path = self.own(self.int(0))?.path;
+        // Sockets, pipes and what else has no path are no files.
+        if path.first() != Some(&b'/') {
+            return Ok(Answer::Run);
+        }
+        let target = Target::Path { path: &path, vnode_type: None, mode: None };
+        let command = request.to_string();
+        let facts = [Fact { filter: "ioctl-command", value: &command }];
+        let target = Target::Described { target: &target, facts: &facts };
+        let shown = crate::denial::target_text(&path);
+        if self.allowed_on(IOCTL, target, shown) { Ok(Answer::Run) } else { Err(REFUSED) }
+    }
+
+    fn set_flags(&mut self, request: u32, size: usize) -> Answered {
+        let mut value = [0; FLAG_STRUCTURE_SIZE];
+        let value = &mut value[..size];
+        self.read(2, value)?;
+        let descriptor = process::take_descriptor_of_thread(self.tid(), self.int(0))?;
+        let path = name_of_object(descriptor.as_fd())?;
+        if !self.allowed(FLAGS, &path, Some(descriptor.as_fd())) {
+            return Err(REFUSED);
+        }
+        self.still_waiting()?;
+        object::set_inode_flags(descriptor.as_fd(), request, value)?;
+        Ok(Answer::DONE)
+    }
+}
