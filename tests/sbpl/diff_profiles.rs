@@ -60,7 +60,7 @@ fn shipped() -> Vec<Profile> {
         .map(|path| Profile {
             name: path.display().to_string(),
             text: std::fs::read_to_string(&path).unwrap(),
-            params: vec![("FIXTURES", "/srv/fixtures")],
+            params: vec![("FIXTURES", "/srv/fixtures"), ("PORT_SERVICE", "8080"), ("PORT_OWN", "8081")],
         })
         .collect()
 }
