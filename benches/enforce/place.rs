@@ -27,7 +27,7 @@ const UNTRAPPED: &str = "(allow file-read* file-test-existence)\n";
 const COMMON: &str = r#"(version 1)
 (deny default)
 (allow process-fork)
-(allow process-exec* (subpath "/"))
+(allow process-exec* file-map-executable file-ioctl (subpath "/"))
 (allow signal (target same-sandbox))
 (allow sysctl-read)
 (allow file-write* (subpath (param "WORK")) (subpath "/tmp"))
