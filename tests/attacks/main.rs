@@ -7,23 +7,23 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a test program")]
 #![expect(clippy::disallowed_methods, reason = "tests start programs and look at files directly")]
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod arena;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod beside;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod row;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod suite;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod table;
 
 fn main() -> std::process::ExitCode {
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     return suite::run();
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
     {
-        println!("skipped: these attacks are aimed at Linux");
+        println!("skipped: these attacks are written for Linux on x86-64");
         std::process::ExitCode::SUCCESS
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Peers, runtime, text};
+use super::{Peers, runtime, text};
 
 /// A directory with everything the works need; removed at the end.
 pub(crate) struct Place {

@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use crate::measure::{Measured, Rounds, Variant, timed};
-use crate::place::{Place, bwrap, native, strace, syd};
-use crate::{Asked, Peers, caller, text};
+use super::measure::{Measured, Rounds, Variant, timed};
+use super::place::{Place, bwrap, native, strace, syd};
+use super::{Asked, Peers, caller, text};
 
 const NATIVE: &str = "native";
 const TRAPPED: &str = "trapped";
@@ -13,35 +13,25 @@ const STRACE: &str = "strace";
 const SYD: &str = "syd";
 const BWRAP: &str = "bwrap";
 
-/// Measures every work that is asked for.
-pub(crate) fn all(asked: &Asked, place: &Place, peers: &Peers) -> Vec<Measured> {
-    let mut results = Vec::new();
+/// Measures every work that is asked for; each result is handed on as soon as it is there.
+pub(crate) fn all(asked: &Asked, place: &Place, peers: &Peers, mut found: impl FnMut(Measured)) {
     let bench = Bench { asked, place, peers };
-    if asked.wants("open") {
-        results.extend(bench.call("open", "open+close", 6.5, Some(0.6)));
+    type Work<'b> = fn(&Bench<'b>) -> Vec<Measured>;
+    let works: [(&str, Work<'_>); 8] = [
+        ("open", |bench| bench.call("open", "open+close", 6.5, Some(0.6))),
+        ("stat", |bench| bench.call("stat", "stat", 12.0, None)),
+        ("start", Bench::start),
+        ("find", Bench::find),
+        ("git", Bench::git),
+        ("compile", Bench::compile),
+        ("python", Bench::python),
+        ("cargo", Bench::cargo),
+    ];
+    for (name, work) in works {
+        if asked.wants(name) {
+            work(&bench).into_iter().for_each(&mut found);
+        }
     }
-    if asked.wants("stat") {
-        results.extend(bench.call("stat", "stat", 12.0, None));
-    }
-    if asked.wants("start") {
-        results.extend(bench.start());
-    }
-    if asked.wants("find") {
-        results.extend(bench.find());
-    }
-    if asked.wants("git") {
-        results.extend(bench.git());
-    }
-    if asked.wants("compile") {
-        results.extend(bench.compile());
-    }
-    if asked.wants("python") {
-        results.extend(bench.python());
-    }
-    if asked.wants("cargo") {
-        results.extend(bench.cargo());
-    }
-    results
 }
 
 struct Bench<'b> {

@@ -3,8 +3,8 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::measure::Measured;
-use crate::place::Place;
+use super::measure::Measured;
+use super::place::Place;
 
 const PROCESSES: usize = 100;
 const BAR_MIB: f64 = 20.0;
