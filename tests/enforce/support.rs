@@ -33,6 +33,12 @@ pub(crate) fn skipped(what: &str) {
     assert!(std::env::var_os("RUNTIME_TESTS_SKIP_NOTHING").is_none(), "nothing may be skipped here: {what}");
 }
 
+/// Whether a race without its protection is won once in some runs: who wins one run is up to the scheduler. A race with its
+/// protection is run once, and must not be won.
+pub(crate) fn won_at_some_time(mut race: impl FnMut() -> u64) -> bool {
+    (0..10).any(|_| race() > 0)
+}
+
 /// Runs a test once per user that can be had here.
 pub(crate) fn each_user(test: impl Fn(&Place)) {
     if is_root() {
