@@ -149,7 +149,6 @@ fn a_descriptor_swapped_during_a_call_wins_nothing() {
 
 #[test]
 fn a_link_or_directory_exchanged_from_outside_wins_nothing() {
-    use std::sync::atomic::{AtomicBool, Ordering};
     each_user(|place| {
         for name in ["good", "evil"] {
             place.directory(name);
@@ -160,19 +159,8 @@ fn a_link_or_directory_exchanged_from_outside_wins_nothing() {
         let see = "(allow file-read-data file-read-metadata (subpath \"$W\"))";
         let rules = format!("{see}(deny file-read-data (subpath \"$W/evil\"))");
         let flipped = |rules: &str| {
-            let stop = AtomicBool::new(false);
-            std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    while !stop.load(Ordering::Relaxed) {
-                        for to in ["evil", "good"] {
-                            std::os::unix::fs::symlink(to, place.path("next")).unwrap();
-                            std::fs::rename(place.path("next"), place.path("way")).unwrap();
-                        }
-                    }
-                });
-                let outcome = race(place, rules, &["repeat", &place.path("way/file"), "800"]);
-                stop.store(true, Ordering::Relaxed);
-                outcome
+            place.while_exchanging("way", ["evil", "good"], || {
+                race(place, rules, &["repeat", &place.path("way/file"), "800"])
             })
         };
         let (attempts, wins, passes) = flipped(&rules);

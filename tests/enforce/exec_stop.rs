@@ -58,7 +58,6 @@ fn a_program_path_flipped_during_exec_wins_nothing() {
 
 #[test]
 fn a_link_exchanged_from_outside_during_exec_wins_nothing() {
-    use std::sync::atomic::{AtomicBool, Ordering};
     each_user(|place| {
         // Two programs that tell which file they are: they exit with 0 and 1.
         for (directory, program) in [("good", "/usr/bin/true"), ("evil", "/usr/bin/false")] {
@@ -67,19 +66,8 @@ fn a_link_exchanged_from_outside_during_exec_wins_nothing() {
         }
         place.link("way", "good");
         let flipped = |place: &Place| {
-            let stop = AtomicBool::new(false);
-            std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    while !stop.load(Ordering::Relaxed) {
-                        for to in ["evil", "good"] {
-                            std::os::unix::fs::symlink(to, place.path("next")).unwrap();
-                            std::fs::rename(place.path("next"), place.path("way")).unwrap();
-                        }
-                    }
-                });
-                let outcome = race(place, CARVED, &["repeat-exec", &place.path("way/run"), "1500"]);
-                stop.store(true, Ordering::Relaxed);
-                outcome
+            place.while_exchanging("way", ["evil", "good"], || {
+                race(place, CARVED, &["repeat-exec", &place.path("way/run"), "1500"])
             })
         };
         let (attempts, wins, passes, ran) = flipped(place);

@@ -92,6 +92,25 @@ pub(crate) struct Ran {
 }
 
 impl Place {
+    /// Runs `race` while the link `name` is led to one of two targets and the other from outside, over and over.
+    pub(crate) fn while_exchanging<T>(&self, name: &str, targets: [&str; 2], race: impl FnOnce() -> T) -> T {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    for target in targets {
+                        std::os::unix::fs::symlink(target, self.path("next")).unwrap();
+                        fs::rename(self.path("next"), self.path(name)).unwrap();
+                    }
+                }
+            });
+            let outcome = race();
+            stop.store(true, Ordering::Relaxed);
+            outcome
+        })
+    }
+
     pub(crate) fn new(user: User) -> Self {
         let place = Self { user, directory: open_directory(), extra: Vec::new() };
         fs::create_dir(place.root()).unwrap();

@@ -139,7 +139,7 @@ fn posix_ipc(operation: &str, path: &[u8]) -> Option<Named> {
     Some(Named { operation, name: format!("/{}", target_text(name)) })
 }
 
-/// Six letters or digits in place of glibc's `XXXXXX`.
+/// Six letters or digits, which glibc's sem_open(3) fills in for a scratch name.
 fn is_scratch(name: &[u8]) -> bool {
     name.len() == 6 && name.iter().all(u8::is_ascii_alphanumeric)
 }
