@@ -1,6 +1,6 @@
 //! Identity, terminals, and working directories that are gone.
 
-use super::support::{Place, User, each_user};
+use super::support::{Place, User, each_user, skipped};
 
 #[test]
 fn identities_cannot_change_so_the_supervisor_never_acts_with_more() {
@@ -47,6 +47,25 @@ fn the_terminal_of_a_program_is_its_own() {
         assert_eq!(ran.stdout, " 200\n", "{ran:#?}");
         assert!(ran.denied("file-read-data", "/dev/tty"), "{ran:#?}");
     });
+}
+
+/// As in a container: the session began outside, so it has no number inside (the kernel answers 0).
+#[test]
+fn the_terminal_of_a_program_is_its_own_in_a_pid_namespace() {
+    let place = Place::new(User::Own);
+    if !rustix::process::geteuid().is_root() {
+        return skipped("PID namespaces, because the tests do not run as root");
+    }
+    let rules = "(allow file-read* file-write* (literal \"/dev/ptmx\") (subpath \"/dev/pts\"))(allow file-ioctl)";
+    for (tty, expected) in
+        [("(allow file-read-data file-write-data (literal \"/dev/tty\"))", "through 0\n"), ("", " 200\n")]
+    {
+        let run = place.command(&format!("{rules}{tty}"), &[&place.fake(), "terminal"]);
+        let mut inside = place.guarded();
+        inside.args(["unshare", "--pid", "--fork", "--mount-proc"]).arg(run.get_program()).args(run.get_args());
+        let ran = place.ran(&inside.output().unwrap()).good();
+        assert_eq!(ran.stdout, expected, "{ran:#?}");
+    }
 }
 
 #[test]

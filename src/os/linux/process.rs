@@ -135,6 +135,17 @@ fn leader_of(tid: i32) -> Result<Pid, Errno> {
     field.and_then(|text| text.trim().parse().ok()).and_then(Pid::from_raw).ok_or(Errno::SRCH)
 }
 
+/// Session of a process or thread, `None` for this process's own; 0 where the session's leader has no number in this process's
+/// PID namespace (`getsid(2)`, `pid_namespaces(7)`).
+///
+/// # Errors
+/// ESRCH when the process is gone.
+pub fn session_of(process: Option<i32>) -> Result<i32, Errno> {
+    // SAFETY: takes its argument by value. The safe wrapper at hand takes 0 for impossible.
+    let session = checked(unsafe { libc::getsid(process.unwrap_or(0)) }.into())?;
+    i32::try_from(session).map_err(|_| Errno::SRCH)
+}
+
 /// Gives the calling thread its own umask and working directory (unshare(2) with `CLONE_FS`).
 ///
 /// # Errors

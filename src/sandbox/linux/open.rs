@@ -311,8 +311,8 @@ impl Call<'_> {
         if at != TERMINAL || off(Protection::OwnTerminal) {
             return Ok(None);
         }
-        let theirs = rustix::process::Pid::from_raw(self.tid()).map(|pid| rustix::process::getsid(Some(pid)));
-        if theirs == Some(rustix::process::getsid(None)) {
+        // Where the supervisor's session began outside its PID namespace both are 0: a session that a program makes has a number.
+        if process::session_of(Some(self.tid()))? == process::session_of(None)? {
             return Ok(None);
         }
         let device = process::ids_of(self.tid()).ok_or(Errno::SRCH)?.terminal;
