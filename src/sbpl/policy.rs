@@ -293,19 +293,19 @@ impl Policy {
     #[must_use]
     pub fn allow_roots(&self, operation: &Operation) -> Roots {
         self.with_table(operation, |table| {
-            let mut roots = Roots::none();
+            let mut bounds = Vec::new();
             for step in &table.steps {
                 let Step::Rule(index) = step else { return Roots::All };
                 let rule = &self.rules[*index];
-                roots = match (rule.action, &rule.filter) {
+                match (rule.action, &rule.filter) {
                     (Decision::Allow, None) => return Roots::All,
-                    (Decision::Allow, Some(filter)) => roots.union(Roots::of_filter(filter)),
+                    (Decision::Allow, Some(filter)) => bounds.push(Roots::of_filter(filter)),
                     // An unconditional rule hides everything before it.
-                    (Decision::Deny, None) => return roots,
-                    (Decision::Deny, Some(_)) => roots,
-                };
+                    (Decision::Deny, None) => break,
+                    (Decision::Deny, Some(_)) => {}
+                }
             }
-            roots
+            Roots::of_any(bounds)
         })
     }
 

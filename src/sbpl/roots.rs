@@ -47,13 +47,19 @@ impl Roots {
     /// The bound of an access that either bound admits.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::All, _) | (_, Self::All) => Self::All,
-            (Self::Paths(mut left), Self::Paths(right)) => {
-                left.extend(right);
-                Self::Paths(reduced(left))
+        Self::of_any([self, other])
+    }
+
+    /// The bound of an access that any of the bounds admits.
+    pub(crate) fn of_any(bounds: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Vec::new();
+        for bound in bounds {
+            match bound {
+                Self::All => return Self::All,
+                Self::Paths(paths) => all.extend(paths),
             }
         }
+        Self::Paths(reduced(all))
     }
 
     /// The bound of what a filter could match.
@@ -72,10 +78,8 @@ impl Roots {
                     Err(_) => Self::All,
                 }
             }
-            Filter::PathAncestors(path) => {
-                ancestors(path).map(|path| Self::one(path, false)).fold(Self::none(), Self::union)
-            }
-            Filter::RequireAny(any) => any.iter().map(Self::of_filter).fold(Self::none(), Self::union),
+            Filter::PathAncestors(path) => Self::of_any(ancestors(path).map(|path| Self::one(path, false))),
+            Filter::RequireAny(any) => Self::of_any(any.iter().map(Self::of_filter)),
             Filter::RequireAll(all) => all.iter().map(Self::of_filter).reduce(Self::narrower).unwrap_or(Self::All),
             Filter::Network(network) => match &network.peer {
                 Peer::Unix(Some(path)) => Self::of_filter(path),

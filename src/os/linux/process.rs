@@ -59,6 +59,36 @@ pub fn fork(_only: SingleThreaded) -> Result<Fork, ForkError> {
     })
 }
 
+/// Stack of a process made by [`fork_until_exec`], in bytes.
+const SHARED_STACK: usize = 256 * 1024;
+
+/// Starts a process that works in this one's memory, as vfork(2) does, while this one stands still: until it executes a program or
+/// ends. Cheaper than [`fork`], which copies the page tables and then every page that either side writes. `child` runs once and
+/// returns the exit status of a process that has executed nothing; what it leaves in memory stays there.
+///
+/// # Errors
+/// [`ForkError::System`]
+pub fn fork_until_exec<F: FnOnce() -> u8>(_only: SingleThreaded, child: F) -> Result<Pid, ForkError> {
+    extern "C" fn enter<F: FnOnce() -> u8>(child: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: the pointer is to the caller's `Option<F>`, which lives until this process is gone, and only this process uses it.
+        let child = unsafe { &mut *child.cast::<Option<F>>() }.take();
+        let status =
+            child.map_or(1, |child| std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(101));
+        exit_now(status)
+    }
+    let mut child = Some(child);
+    let mut stack: Vec<u128> = Vec::with_capacity(SHARED_STACK / size_of::<u128>());
+    let top = stack.as_mut_ptr().wrapping_add(stack.capacity());
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: this is the only thread, and the kernel holds it until the new process has left this memory: what the new process
+    // reads and writes nobody else does meanwhile. Its stack is aligned, its own, and lives until then. Descriptors, the working
+    // directory, signal handlers, and credentials are copies.
+    let returned = unsafe { libc::clone(enter::<F>, top.cast(), flags, std::ptr::from_mut(&mut child).cast()) };
+    let pid = checked(returned.into()).map_err(ForkError::System)?;
+    drop(stack);
+    i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(ForkError::System(Errno::SRCH))
+}
+
 /// Ends this process at once: no destructors, no buffers flushed twice after a fork.
 pub fn exit_now(status: u8) -> ! {
     // SAFETY: `_exit` has no precondition.

@@ -4,7 +4,6 @@
 //! walks the kernel's tables so that no name of them is missing here. "Trap" means: a handler of the supervisor decides,
 //! and performs the operation itself; only handlers whose decision rests on register values let the kernel run the call.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::network::{BIND, INBOUND, OUTBOUND};
@@ -346,9 +345,13 @@ const TABLE: &[(Class, &[&str])] = &[
 
 /// The class of a system call by name; `None` for a name the table does not hold.
 pub(super) fn class_of(name: &str) -> Option<Class> {
-    static BY_NAME: LazyLock<HashMap<&'static str, Class>> =
-        LazyLock::new(|| TABLE.iter().flat_map(|(class, names)| names.iter().map(|name| (*name, *class))).collect());
-    BY_NAME.get(name).copied()
+    static BY_NAME: LazyLock<Vec<(&'static str, Class)>> = LazyLock::new(|| {
+        let mut all: Vec<_> =
+            TABLE.iter().flat_map(|(class, names)| names.iter().map(|name| (*name, *class))).collect();
+        all.sort_unstable_by_key(|(name, _)| *name);
+        all
+    });
+    BY_NAME.binary_search_by_key(&name, |(name, _)| name).ok().map(|at| BY_NAME[at].1)
 }
 
 /// The native table: number and name of every system call of the architecture this is built for.
@@ -360,7 +363,7 @@ pub(super) fn native() -> impl Iterator<Item = (u32, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeSet, HashMap};
 
     fn names_of_both_architectures() -> BTreeSet<&'static str> {
         let x86 = (0..1024).filter_map(syscalls::x86_64::Sysno::new).map(|call| call.name());
