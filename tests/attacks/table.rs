@@ -111,10 +111,8 @@ fn direct() -> Vec<Row> {
     rows.extend(["chown", "lchown", "fchown"].map(|name| trapped(name, &[name]).who(Who::Root)));
     rows.extend([
         trapped("inotify", &["inotify_add_watch"]).outside(Outside::BusyDirectory),
-        held("existence-by-chdir")
-            .known("the working directory may be changed to any directory, which tells that it exists"),
-        held("link-text-by-chdir")
-            .known("the working directory may be changed through any link, and getcwd tells where it led"),
+        trapped("existence-by-chdir", &["chdir"]),
+        trapped("link-text-by-chdir", &["chdir", "getcwd"]),
         held("rename-ancestor")
             .rules("(allow file-write* (subpath \"$W/vault\"))(deny file* (literal \"$W/vault/secret\"))")
             .known("renaming a directory above a denied file moves the file out from under its rule"),
@@ -168,6 +166,13 @@ fn races() -> Vec<Row> {
             .rules("(allow network-outbound (remote unix-socket (subpath \"$W/opened\")))")
             .outside(Outside::TwoLocal),
         raced("flip-bind-path").rules("(allow network-bind (local unix-socket (subpath \"$W/opened\")))"),
+    ]);
+    // The kernel runs chdir after the decision; what tells where that led is held back by itself.
+    let led = |name| Row { race: Some(Duration::from_millis(600)), who: Who::Either, ..held(name) };
+    rows.extend([
+        led("flip-chdir").known("a race while the working directory is changed tells that a directory exists"),
+        led("flip-chdir-and-name").off(&["call:getcwd"]),
+        led("flip-chdir-and-link").off(&["call:readlink"]),
     ]);
     let exchanged = |name| {
         Row { race: Some(Duration::from_millis(600)), ..held(name) }

@@ -109,7 +109,11 @@ fn relation(name: &str) -> ProcessTarget {
 /// The questions of a row in the order in which they are asked, given the files as they are before the call. `detail` is what
 /// the call reported.
 pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
-    let mut questions: Vec<Question> = row.via.iter().map(|link| on(files, "file-read-metadata", link)).collect();
+    let mut questions: Vec<Question> = Vec::new();
+    if row.form == "cd" {
+        questions.push(on(files, "file-read-metadata", &row.directory));
+    }
+    questions.extend(row.via.iter().map(|link| on(files, "file-read-metadata", link)));
     if row.form == "at" {
         questions.push(on(files, "file-read-data", &row.directory));
     }
@@ -176,7 +180,9 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
         "getxattr-open" => vec![here("file-read-data"), attribute("file-read-xattr")],
         "listxattr" => vec![here("file-read-xattr")],
         "exists" => vec![here("file-test-existence")],
-        "rights" | "stat" | "lstat" | "statx" | "statfs" | "readlink" | "watch" => vec![here("file-read-metadata")],
+        "rights" | "stat" | "lstat" | "statx" | "statfs" | "readlink" | "watch" | "chdir" => {
+            vec![here("file-read-metadata")]
+        }
         "lock" => vec![here("file-read-data"), here("file-lock")],
         "ioctl" => vec![here("file-read-data"), here("file-ioctl")],
         "flags" => vec![here("file-read-data"), here("file-ioctl"), here("file-write-flags")],

@@ -52,6 +52,7 @@ const ACTIONS: &[&str] = &[
     "statfs",
     "readlink",
     "watch",
+    "chdir",
     "exec",
     "fork",
     "signal",

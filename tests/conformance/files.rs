@@ -94,7 +94,7 @@ impl Files {
                 if !decided.insert(path) || files.exists(path) {
                     continue;
                 }
-                let directory = matches!(row.action.as_str(), "list" | "rmdir" | "open-temporary");
+                let directory = matches!(row.action.as_str(), "list" | "rmdir" | "open-temporary" | "chdir");
                 match (row.action.as_str(), index) {
                     ("create" | "node" | "fifo" | "socket" | "device" | "mkdir" | "symlink" | "bind" | "listen", _)
                     | ("rename" | "link", 1) => {

@@ -18,7 +18,7 @@ use super::filter::{self, Free};
 use super::landlock::Domain;
 use super::layers::{CAPABILITIES, EXEC_STOP, LANDLOCK, NEEDED, SECCOMP, SIGNAL_SCOPE};
 use super::network::BoundPaths;
-use super::processes::Processes;
+use super::processes::{Processes, link_of};
 use super::records::Records;
 use super::status::ExecBound;
 use super::supervise::{Pool, State};
@@ -337,6 +337,7 @@ fn supervise(
                 processes: &processes,
                 records: &records,
                 foreign_proc: &plan.foreign_proc,
+                home: link_of(pid, libc::AT_FDCWD).unwrap_or_default(),
                 bound: &bound,
                 waits: &waits,
                 signals_are_scoped: plan.signals_are_scoped,

@@ -63,6 +63,8 @@ impl Call<'_> {
             H::Futimesat => self.set_times_us(At::of(self.int(0), 1, 0), 2),
             H::Utimensat => self.set_times_at(),
             H::Truncate => self.truncate(),
+            H::Chdir => self.chdir(),
+            H::Getcwd => self.getcwd(),
             H::Unlink => self.unlink(CWD, 0, 0),
             H::Rmdir => self.unlink(CWD, 0, libc::AT_REMOVEDIR),
             H::Unlinkat => self.unlink(self.int(0), 1, self.int(2)),

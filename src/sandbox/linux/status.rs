@@ -8,11 +8,10 @@ use crate::sbpl::Policy;
 use crate::vocab::Operation;
 
 /// Decided one by one, and the decision applied.
-const DECIDED: [&str; 22] = [
+const DECIDED: [&str; 21] = [
     "file-link",
     "file-mknod",
     "file-read-data",
-    "file-read-metadata",
     "file-read-xattr",
     "file-test-existence",
     "file-write-create",
@@ -52,6 +51,7 @@ const NEVER: [&str; 12] = [
 const RACE: &str = "the exec rules cannot be expressed exactly: a racing thread could run another file of the admitted \
                     trees (d2_roots)";
 const NO_LANDLOCK: &str = "without Landlock a racing thread can run any file";
+const CHDIR: &str = "decided one by one; a race during chdir can tell that a directory exists";
 const SOCKETS: &str = "never given: other domains than UNIX, INET, INET6 and NETLINK; raw sockets; MPTCP, SCTP and other \
                        stream protocols than TCP";
 const INBOUND: &str = "decided when a socket listens; datagrams that arrive at a bound socket are not asked about";
@@ -126,6 +126,11 @@ pub(super) fn operations(
     note("system-socket", Status::Partly, Some(SOCKETS));
     note("network-inbound", Status::Partly, Some(INBOUND));
     note("file-lock", Status::NotEnforceable, Some("not decided: works on descriptors the program holds, and runs"));
+    if policy.unconditional(&Operation::new("file-read-metadata")).is_some() {
+        note("file-read-metadata", Status::Enforced, None);
+    } else {
+        note("file-read-metadata", Status::Partly, Some(CHDIR));
+    }
     note("file-ioctl", Status::Partly, Some(IOCTL));
     note("file-map-executable", Status::Partly, Some(MAP));
     for name in POSIX_IPC {

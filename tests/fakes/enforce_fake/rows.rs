@@ -147,6 +147,10 @@ impl Row<'_> {
             "lstat" => done(fs::statat(at, path, keep)),
             "statx" => done(fs::statx(at, path, AtFlags::empty(), fs::StatxFlags::SIZE)),
             "statfs" => done(fs::statfs(path)),
+            "chdir" => {
+                let home = rustix::process::getcwd(Vec::new())?;
+                rustix::process::chdir(path).and_then(|()| done(rustix::process::chdir(home)))
+            }
             "readlink" => {
                 fs::readlinkat(at, path, Vec::new()).map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned())
             }

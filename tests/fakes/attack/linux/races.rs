@@ -7,7 +7,7 @@ use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::help::{CWD, contents, descriptor, open_at, sys, syscall, text, write_file, zeroed};
+use super::help::{CWD, area, contents, descriptor, open, open_at, sys, syscall, text, write_file, zeroed};
 use super::{Attack, Run};
 
 pub(crate) const ATTACKS: &[Attack] = &[
@@ -140,6 +140,24 @@ pub(crate) const ATTACKS: &[Attack] = &[
             let _ = sys!(SYS_close, socket);
             let _ = sys!(SYS_unlink, text("opened/made"));
             done
+        })
+    }),
+    ("flip-chdir", |run| {
+        flip_directory(run, "opened/directory", || {
+            let mut buffer: libc::stat = zeroed();
+            told(if sys!(SYS_stat, text("../secret"), &raw mut buffer).is_err() {
+                "WON closed/directory exists"
+            } else {
+                ""
+            })
+        })
+    }),
+    ("flip-chdir-and-name", |run| flip_directory(run, "opened/directory-link", || told(&area()))),
+    ("flip-chdir-and-link", |run| {
+        flip_directory(run, "opened/directory-link", || {
+            let mut buffer = [0_u8; 4096];
+            let _ = sys!(SYS_readlink, text("/proc/self/cwd"), buffer.as_mut_ptr(), buffer.len());
+            told(&String::from_utf8_lossy(&buffer).replace('\0', ""))
         })
     }),
     ("flip-24-threads", |run| flip_with(run, PATH, 24, |path| read(sys!(SYS_openat, CWD, path, 0)))),
@@ -305,6 +323,20 @@ fn flip_with(run: &Run, path: &str, threads: usize, attempt: impl Fn(*const u8) 
         torn.set(0, b"opened");
     };
     race(run, threads, disturb, || attempt(torn.at().cast_const()));
+}
+
+/// Goes to a directory that flips to one of `closed`, looks around, and comes back.
+fn flip_directory(run: &Run, path: &str, look: impl Fn() -> Outcome + Sync) {
+    let _ = sys!(SYS_symlink, text("directory"), text("opened/directory-link"));
+    let home = open(".").unwrap();
+    flip(run, path, |path| {
+        if sys!(SYS_chdir, path).is_err() {
+            return Outcome::Failed;
+        }
+        let outcome = look();
+        let _ = sys!(SYS_fchdir, home);
+        outcome
+    });
 }
 
 /// What a peer says within a moment.
