@@ -113,9 +113,15 @@ fn direct() -> Vec<Row> {
         trapped("inotify", &["inotify_add_watch"]).outside(Outside::BusyDirectory),
         trapped("existence-by-chdir", &["chdir"]),
         trapped("link-text-by-chdir", &["chdir", "getcwd"]),
-        held("rename-ancestor")
-            .rules("(allow file-write* (subpath \"$W/vault\"))(deny file* (literal \"$W/vault/secret\"))")
-            .known("renaming a directory above a denied file moves the file out from under its rule"),
+    ]);
+    let moved = |name| held(name).off(&["moved_entries"]);
+    let vault = "(allow file-write* (subpath \"$W/vault\"))(deny file* (literal \"$W/vault/secret\"))";
+    let new = "(allow file-write* (subpath \"$W/vault\"))(deny file* (literal \"$W/vault/sub/new\"))";
+    rows.extend([
+        moved("rename-ancestor").rules(vault),
+        moved("exchange-ancestor").rules(vault),
+        moved("rename-into-rule").rules("(deny file* (regex #\"/deep/under/secret$\"))"),
+        moved("rename-to-plant").rules(new),
     ]);
     rows
 }
@@ -167,6 +173,11 @@ fn races() -> Vec<Row> {
             .outside(Outside::TwoLocal),
         raced("flip-bind-path").rules("(allow network-bind (local unix-socket (subpath \"$W/opened\")))"),
     ]);
+    rows.push(
+        Row { race: Some(Duration::from_millis(600)), who: Who::Either, ..held("fill-while-moving") }
+            .rules("(deny file-write-create (literal \"$W/opened/moved/new\"))")
+            .off(&["still_entries"]),
+    );
     // The kernel runs chdir after the decision; what tells where that led is held back by itself.
     let led = |name| Row { race: Some(Duration::from_millis(600)), who: Who::Either, ..held(name) };
     rows.extend([

@@ -166,6 +166,10 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
             if row.action == "exchange" {
                 asked.push(of_kind(files, create, first(), files.kind(second())));
             }
+            asked.extend(moved(files, first(), second()));
+            if row.action == "exchange" {
+                asked.extend(moved(files, second(), first()));
+            }
             asked
         }
         "link" => vec![here("file-link"), of_kind(files, create, second(), files.kind(first()))],
@@ -256,6 +260,21 @@ fn on(files: &Files, operation: &'static str, path: &str) -> Question {
 
 fn of_kind(files: &Files, operation: &'static str, path: &str, kind: Option<VnodeType>) -> Question {
     Question { operation, object: Object::Path { path: files.absolute(path), kind, mode: None, xattr: None } }
+}
+
+/// The questions about what lies in a directory that moves.
+fn moved(files: &Files, from: &str, to: &str) -> Vec<Question> {
+    let mut asked = Vec::new();
+    for name in files.below(from) {
+        let (old, new) = (format!("{from}/{name}"), format!("{to}/{name}"));
+        asked.push(on(files, "file-write-unlink", &old));
+        let mut made = on(files, "file-write-create", &old);
+        if let Object::Path { path, .. } = &mut made.object {
+            *path = files.absolute(&new);
+        }
+        asked.push(made);
+    }
+    asked
 }
 
 /// A question about an object that the call would make, with the mode it asks for.

@@ -1,4 +1,4 @@
-//! The working directory: where a program may go, and what it may learn of where it is.
+//! Directories: where a program may go, what it may learn of where it is, and what moves with one that is renamed.
 
 use super::support::each_user;
 
@@ -80,5 +80,58 @@ print(libc.syscall(79, b, 200), ctypes.get_errno())";
         let ran = place.run(python, &["python3", "-c", ask]).good();
         let expected = format!("{}\n{}\nTrue -1 34\n-1 2\n", place.path("d"), place.root().display());
         assert_eq!(ran.stdout, expected);
+    });
+}
+
+#[test]
+fn a_directory_takes_along_what_lies_in_it() {
+    each_user(|place| {
+        let make = || {
+            let _ = std::fs::remove_dir_all(place.root().join("moved"));
+            for name in ["d", "d/deep"] {
+                if !place.exists(name) {
+                    place.directory(name);
+                }
+            }
+            place.file("d/deep/plain", "x");
+            place.file("d/deep/secret", "x");
+        };
+        make();
+        let all = "(allow file* (subpath \"$W\"))";
+        let denied = format!("{all}(deny file* (literal \"$W/d/deep/secret\"))");
+        for command in [["mv", "-T", "d", "moved"], ["mv", "-T", "d/deep", "moved"]] {
+            let ran = place.run(&denied, &command).bad();
+            assert!(ran.denied("file-write-unlink", &place.path("d/deep/secret")), "{ran:#?}");
+            assert!(
+                ran.rule("file-write-unlink", &place.path("d/deep/secret"))
+                    .is_some_and(|rule| rule.ends_with("profile.sb:7")),
+                "{ran:#?}"
+            );
+            assert!(place.exists("d/deep/secret") && !place.exists("moved"));
+        }
+        let planted = format!("{all}(deny file-write-create (literal \"$W/moved/deep/plain\"))");
+        let ran = place.run(&planted, &["mv", "-T", "d", "moved"]).bad();
+        assert!(ran.denied("file-write-create", &place.path("moved/deep/plain")) && place.exists("d"), "{ran:#?}");
+        // Rules about other entries, and about what is not there, are in nobody's way.
+        for beside in ["(literal \"$W/d/deep/none\")", "(subpath \"$W/e\")", "(regex #\"/hidden$\")"] {
+            let ran = place.run(&format!("{all}(deny file* {beside})"), &["mv", "-T", "d", "moved"]).good();
+            assert!(place.exists("moved/deep/secret") && !ran.denied_any("file-write-unlink"), "{beside}: {ran:#?}");
+            make();
+        }
+    });
+}
+
+#[test]
+fn a_directory_that_cannot_be_looked_into_stays_where_rules_tell_entries_apart() {
+    each_user(|place| {
+        place.directory("d");
+        place.mode("d", 0o300);
+        let all = "(allow file* (subpath \"$W\"))";
+        let apart = format!("{all}(deny file* (literal \"$W/d/secret\"))");
+        let ran = place.run(&apart, &["mv", "-T", "d", "moved"]).bad();
+        let reason = ran.denials.iter().find_map(|denial| denial["undecided"].as_str());
+        assert!(reason.is_some_and(|reason| reason.contains("cannot be looked at")), "{ran:#?}");
+        place.run(all, &["mv", "-T", "d", "moved"]).good();
+        assert!(place.exists("moved"));
     });
 }

@@ -7,6 +7,7 @@ use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::exec::Judged;
+use super::moved::Moves;
 use super::network::BoundPaths;
 use super::processes::{self, Processes};
 use super::records::{Records, now_unix_s};
@@ -34,6 +35,8 @@ pub(super) struct Shared<'s> {
     pub(super) home: Vec<u8>,
     /// Paths of unix sockets bound in the tree.
     pub(super) bound: &'s BoundPaths,
+    /// Calls that make and move entries.
+    pub(super) moves: &'s Moves,
     /// Workers in calls that may block for long.
     pub(super) waits: &'s Waits,
     /// Whether the kernel keeps the tree's signals inside.

@@ -29,6 +29,7 @@ mod landlock;
 mod layers;
 mod metadata;
 mod mounts;
+mod moved;
 mod named;
 mod network;
 mod open;

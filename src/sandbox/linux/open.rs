@@ -248,6 +248,7 @@ impl Call<'_> {
         if !self.allowed_of_type(CREATE, &located.path, VnodeType::RegularFile) {
             return Err(REFUSED);
         }
+        let _part = self.shared.moves.making();
         let entry = Entry::of(&located.path)?;
         let flags = request.flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let fd = self.with_umask(|| {

@@ -1,6 +1,8 @@
 //! One call each, straight at something denied. Their twins show that the filter brings the call before the supervisor.
 
-use super::help::{CWD, area, contents, descriptor, errno, note, open, open_at, show_path, sys, text, won, zeroed};
+use super::help::{
+    CWD, area, contents, descriptor, errno, note, open, open_at, show_path, sys, text, won, write_file, zeroed,
+};
 use super::{Attack, Run};
 
 pub(crate) const ATTACKS: &[Attack] = &[
@@ -124,6 +126,28 @@ pub(crate) const ATTACKS: &[Attack] = &[
     ("rename-ancestor", |_| {
         note("rename", &sys!(SYS_rename, text("vault"), text("opened/taken")));
         show_path("opened/taken/secret");
+    }),
+    ("exchange-ancestor", |_| {
+        let (from, to) = (text("opened/inner"), text("vault"));
+        note("renameat2", &sys!(SYS_renameat2, CWD, from, CWD, to, libc::RENAME_EXCHANGE));
+        show_path("opened/inner/secret");
+    }),
+    ("rename-into-rule", |_| {
+        let _ = sys!(SYS_mkdir, text("opened/side"), 0o755);
+        let _ = sys!(SYS_mkdir, text("opened/side/under"), 0o755);
+        write_file("opened/side/under/secret", "x");
+        note("rename", &sys!(SYS_rename, text("opened/side"), text("opened/deep")));
+        let under = open("opened/deep/under");
+        let mut buffer = [0_u8; 4096];
+        let _ = sys!(SYS_getdents64, under.unwrap_or(-1), buffer.as_mut_ptr(), buffer.len());
+        if String::from_utf8_lossy(&buffer).contains("secret") {
+            won("there is a file that nobody may make");
+        }
+    }),
+    ("rename-to-plant", |_| {
+        let _ = sys!(SYS_mkdir, text("opened/sub"), 0o755);
+        write_file("opened/sub/new", "planted");
+        note("rename", &sys!(SYS_rename, text("opened/sub"), text("vault/sub")));
     }),
     ("temporary-file-link", |_| {
         let fd = open_at(CWD, "opened", libc::O_TMPFILE | libc::O_WRONLY);

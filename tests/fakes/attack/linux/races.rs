@@ -142,6 +142,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
             done
         })
     }),
+    ("fill-while-moving", fill_while_moving),
     ("flip-chdir", |run| {
         flip_directory(run, "opened/directory", || {
             let mut buffer: libc::stat = zeroed();
@@ -439,6 +440,31 @@ fn swap_directory(run: &Run) {
         let _ = sys!(SYS_fchdir, good);
     };
     race(run, 1, disturb, || read(sys!(SYS_openat, CWD, name, 0)));
+}
+
+/// `new` is made and removed in a directory that moves to where nobody may make it.
+fn fill_while_moving(run: &Run) {
+    let _ = sys!(SYS_mkdir, text("opened/still"), 0o755);
+    let (still, moved) = (text("opened/still"), text("opened/moved"));
+    let (name, other) = (text("opened/still/new"), text("opened/still/other"));
+    let disturb = || {
+        let _ = sys!(SYS_mknod, name, libc::S_IFREG | 0o600, 0);
+        let _ = sys!(SYS_unlink, name);
+        let made = sys!(SYS_openat, CWD, name, libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY, 0o600);
+        let _ = sys!(SYS_close, made.unwrap_or(-1));
+        let _ = sys!(SYS_unlink, name);
+    };
+    // Something to look at takes time.
+    let _ = sys!(SYS_mknod, other, libc::S_IFREG | 0o600, 0);
+    race(run, 1, disturb, || {
+        if sys!(SYS_rename, still, moved).is_err() {
+            return Outcome::Failed;
+        }
+        let planted = sys!(SYS_access, text("opened/moved/new"), libc::F_OK).is_ok();
+        let _ = sys!(SYS_unlink, text("opened/moved/new"));
+        let _ = sys!(SYS_rename, moved, still);
+        told(if planted { "WON opened/moved/new is there" } else { "" })
+    });
 }
 
 /// A link in one's own directory is replaced: `opened/way` leads to `opened/inner` or to `closed`.
