@@ -114,6 +114,8 @@ fn direct() -> Vec<Row> {
         trapped("existence-by-chdir", &["chdir"]),
         trapped("link-text-by-chdir", &["chdir", "getcwd"]),
     ]);
+    let unlocked = "(deny file-lock (subpath \"$W/vault\"))";
+    rows.extend([trapped("lock", &["flock"]).rules(unlocked), trapped("lock-record", &["fcntl"]).rules(unlocked)]);
     let moved = |name| held(name).off(&["moved_entries"]);
     let vault = "(allow file-write* (subpath \"$W/vault\"))(deny file* (literal \"$W/vault/secret\"))";
     let new = "(allow file-write* (subpath \"$W/vault\"))(deny file* (literal \"$W/vault/sub/new\"))";

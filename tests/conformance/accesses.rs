@@ -187,7 +187,7 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
         "rights" | "stat" | "lstat" | "statx" | "statfs" | "readlink" | "watch" | "chdir" => {
             vec![here("file-read-metadata")]
         }
-        "lock" => vec![here("file-read-data"), here("file-lock")],
+        "lock" | "lock-record" | "lock-open-file" => vec![here("file-read-data"), here("file-lock")],
         "ioctl" => vec![here("file-read-data"), here("file-ioctl")],
         "flags" => vec![here("file-read-data"), here("file-ioctl"), here("file-write-flags")],
         "map-executable" => vec![here("file-read-data"), here("file-map-executable")],

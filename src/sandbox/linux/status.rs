@@ -60,6 +60,7 @@ const SIGNAL: &str = "a signal to a group is refused as a whole when one member 
 const UNSCOPED: &str = "without landlock_scopes a process that gets a number given out again may be outside";
 const IOCTL: &str = "advisory: a racing thread can exchange the descriptor; everyday requests on terminals and descriptors are \
                      not asked about; ioctl-command is the number of this system";
+const LOCK: &str = "advisory: a racing thread can exchange the descriptor; releasing by flock is not asked about";
 const MAP: &str = "advisory: a racing thread can exchange the descriptor, and a program can read a file and make the memory \
                    executable";
 const SCRATCH: &str = "the C library makes a semaphore under a scratch name of six letters or digits first: names of that form \
@@ -125,7 +126,7 @@ pub(super) fn operations(
     note("signal", Status::Partly, Some(&signal));
     note("system-socket", Status::Partly, Some(SOCKETS));
     note("network-inbound", Status::Partly, Some(INBOUND));
-    note("file-lock", Status::NotEnforceable, Some("not decided: works on descriptors the program holds, and runs"));
+    note("file-lock", Status::Partly, Some(LOCK));
     if policy.unconditional(&Operation::new("file-read-metadata")).is_some() {
         note("file-read-metadata", Status::Enforced, None);
     } else {

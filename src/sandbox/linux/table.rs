@@ -35,8 +35,10 @@ pub(super) enum Class {
 pub(super) enum Registers {
     /// Threads pass, namespaces are refused, new processes are judged.
     Clone,
-    /// Who gets a descriptor's signals is looked at.
+    /// Who gets a descriptor's signals is looked at, and locking.
     Fcntl,
+    /// Releasing a lock passes, taking one is looked at.
+    Flock,
     /// Terminal injection is refused, everyday requests pass, inode flags and others are looked at.
     Ioctl,
     /// Mapping a file as executable is looked at.
@@ -199,7 +201,7 @@ const TABLE: &[(Class, &[&str])] = &[
         "accept", "accept4", "alarm", "arch_prctl", "brk", "cachestat", "capget", "capset", "clock_adjtime",
         "clock_getres", "clock_gettime", "clock_nanosleep", "close", "close_range", "copy_file_range", "dup", "dup2", "dup3",
         "epoll_create", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd", "eventfd2",
-        "exit", "exit_group", "adjtimex", "fadvise64", "fallocate", "fchdir", "fdatasync", "flock", "fstat",
+        "exit", "exit_group", "adjtimex", "fadvise64", "fallocate", "fchdir", "fdatasync", "fstat",
         "fstatfs", "fsync", "ftruncate", "futex", "futex_requeue", "futex_wait", "futex_waitv", "futex_wake",
         "get_mempolicy", "get_robust_list", "get_thread_area", "getcpu", "getdents", "getdents64", "getegid",
         "geteuid", "getgid", "getgroups", "getitimer", "getpeername", "getpgrp", "getpid", "getppid",
@@ -330,6 +332,7 @@ const TABLE: &[(Class, &[&str])] = &[
     ]),
     (Class::Registers(Registers::Priority), &["getpriority", "setpriority", "ioprio_get", "ioprio_set"]),
     (Class::Registers(Registers::Fcntl), &["fcntl"]),
+    (Class::Registers(Registers::Flock), &["flock"]),
     (Class::Registers(Registers::Ioctl), &["ioctl"]),
     (Class::Registers(Registers::Mmap), &["mmap"]),
     (Class::Registers(Registers::Prctl), &["prctl"]),

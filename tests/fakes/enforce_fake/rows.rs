@@ -163,6 +163,8 @@ impl Row<'_> {
             "shm-write" => self.shared_memory(OFlags::WRONLY),
             "shm-unlink" => done(fs::unlinkat(CWD, format!("/dev/shm{}", self.argument), AtFlags::empty())),
             "lock" => done(fs::flock(reading()?, FlockOperation::NonBlockingLockExclusive)),
+            "lock-record" => lock(&reading()?, libc::F_SETLK),
+            "lock-open-file" => lock(&reading()?, libc::F_OFD_SETLK),
             "ioctl" => done(fs::ioctl_getflags(reading()?)),
             "flags" => {
                 let file = reading()?;
@@ -249,6 +251,15 @@ impl Row<'_> {
 
 fn socket(kind: SocketType, address: &SocketAddrAny) -> Result<OwnedFd, Errno> {
     net::socket_with(address.address_family(), kind, net::SocketFlags::CLOEXEC, None)
+}
+
+/// A lock for reading on the whole file.
+fn lock(file: &OwnedFd, command: i32) -> Outcome {
+    // SAFETY: all-zero bytes are a valid `flock`.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = i16::try_from(libc::F_RDLCK).unwrap();
+    // SAFETY: these commands take a pointer to a `flock`.
+    done(returned(unsafe { libc::fcntl(file.as_raw_fd(), command, &raw const lock) }))
 }
 
 fn map(file: &OwnedFd) -> Outcome {

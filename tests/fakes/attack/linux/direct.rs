@@ -149,6 +149,13 @@ pub(crate) const ATTACKS: &[Attack] = &[
         write_file("opened/sub/new", "planted");
         note("rename", &sys!(SYS_rename, text("opened/sub"), text("vault/sub")));
     }),
+    ("lock", |_| locked(|fd| sys!(SYS_flock, fd, libc::LOCK_SH))),
+    ("lock-record", |_| {
+        let mut lock: libc::flock = zeroed();
+        lock.l_type = i16::try_from(libc::F_RDLCK).unwrap();
+        locked(|fd| sys!(SYS_fcntl, fd, libc::F_SETLK, &raw const lock));
+        locked(|fd| sys!(SYS_fcntl, fd, libc::F_OFD_SETLKW, &raw const lock));
+    }),
     ("temporary-file-link", |_| {
         let fd = open_at(CWD, "opened", libc::O_TMPFILE | libc::O_WRONLY);
         note("open", &fd);
@@ -171,6 +178,15 @@ fn size_by(stat: impl Fn(*mut libc::stat) -> Result<i64, i32>) {
     let mut buffer: libc::stat = zeroed();
     note("stat", &stat(&raw mut buffer));
     println!("size={}", buffer.st_size);
+}
+
+/// `vault/readable` may be read.
+fn locked(lock: impl Fn(i32) -> Result<i64, i32>) {
+    let done = open("vault/readable").and_then(lock);
+    note("lock", &done);
+    if done.is_ok() {
+        won("a lock is held");
+    }
 }
 
 /// One of 16 names exists; finding out which is the attack.
