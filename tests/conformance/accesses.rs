@@ -106,6 +106,10 @@ fn relation(name: &str) -> ProcessTarget {
     }
 }
 
+/// Relations of a process to its parent, and to the parent of that, from whose group it has gone; the strongest first.
+const CHILD: &[&str] = &["children", "pgrp", "same-sandbox", "others"];
+const GRANDCHILD: &[&str] = &["same-sandbox", "others"];
+
 /// The questions of a row in the order in which they are asked, given the files as they are before the call. `detail` is what
 /// the call reported.
 pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
@@ -142,6 +146,28 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
         "shm-create" => vec![named("ipc-posix-shm-write-create", &files.expand(&row.argument))],
         "shm-read" => vec![named("ipc-posix-shm-read-data", &files.expand(&row.argument))],
         "shm-write" => vec![named("ipc-posix-shm-write-data", &files.expand(&row.argument))],
+        "sem-create" => vec![named("ipc-posix-sem-create", &files.expand(&row.argument))],
+        "sem-open" => vec![named("ipc-posix-sem-open", &files.expand(&row.argument))],
+        "sem-unlink" => vec![named("ipc-posix-sem-unlink", &files.expand(&row.argument))],
+        "set" => {
+            let name = setting(first()).unwrap_or_else(|| panic!("{}: no setting", row.place));
+            vec![here("file-write-data"), named("sysctl-write", &name)]
+        }
+        "info-file" | "limits" | "set-limits" => {
+            let operation = if row.action == "set-limits" { "process-info-setcontrol" } else { "process-info-pidinfo" };
+            let relations: &[_] = match row.argument.as_str() {
+                "child" => CHILD,
+                "grandchild" => GRANDCHILD,
+                other => panic!("{}: unknown process {other}", row.place),
+            };
+            let about = Object::Process { relations, shown: format!("process {detail}") };
+            let mut asked = Vec::new();
+            if row.action == "info-file" {
+                asked.push(on(files, "file-read-data", &format!("/proc/{detail}/comm")));
+            }
+            asked.push(Question { operation, object: about });
+            asked
+        }
         "shm-unlink" => vec![named("ipc-posix-shm-write-unlink", &files.expand(&row.argument))],
         "write" | "append" | "truncate" => vec![here("file-write-data")],
         "read-write" | "open-truncate" => vec![here("file-read-data"), here("file-write-data")],
@@ -213,13 +239,12 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
         "sysv-msg" => vec![Question { operation: "ipc-sysv-msg", object: Object::None }],
         "signal" => {
             // The first relation is the strongest. The parent keeps the tree together, and stands outside it.
-            let (own, child) =
-                (&["self", "pgrp", "same-sandbox"][..], &["children", "pgrp", "same-sandbox", "others"][..]);
+            let (own, child) = (&["self", "pgrp", "same-sandbox"][..], CHILD);
             let receivers: &[_] = match row.argument.as_str() {
                 "self" | "group" => &[own],
                 "child" => &[child],
                 "group-with-child" => &[own, child],
-                "grandchild" => &[&["same-sandbox", "others"]],
+                "grandchild" => &[GRANDCHILD],
                 "parent" => &[&["pgrp", "others"]],
                 other => panic!("{}: unknown receiver {other}", row.place),
             };

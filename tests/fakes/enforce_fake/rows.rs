@@ -161,6 +161,15 @@ impl Row<'_> {
             "shm-create" => self.shared_memory(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL),
             "shm-read" => self.shared_memory(OFlags::RDONLY),
             "shm-write" => self.shared_memory(OFlags::WRONLY),
+            "sem-create" => self.semaphore(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL),
+            "sem-open" => self.semaphore(OFlags::RDWR),
+            "sem-unlink" => done(fs::unlinkat(CWD, self.semaphore_path(), AtFlags::empty())),
+            // Settings are not changed. File modes and a read-only mount come after the decision.
+            "set" => match open(at, path, OFlags::WRONLY) {
+                Err(Errno::ACCESS | Errno::ROFS) => Ok(String::new()),
+                other => done(other),
+            },
+            "info-file" | "limits" | "set-limits" => self.other_process(),
             "shm-unlink" => done(fs::unlinkat(CWD, format!("/dev/shm{}", self.argument), AtFlags::empty())),
             "lock" => done(fs::flock(reading()?, FlockOperation::NonBlockingLockExclusive)),
             "lock-record" => lock(&reading()?, libc::F_SETLK),
@@ -224,6 +233,42 @@ impl Row<'_> {
     /// What shm_open(3) does with the name in the argument.
     fn shared_memory(&self, flags: OFlags) -> Outcome {
         done(open_mode(CWD, &text(&format!("/dev/shm{}", self.argument)), flags, Mode::from_raw_mode(0o600)))
+    }
+
+    /// The file of a semaphore (sem_overview(7)), without the scratch name that the C library makes first.
+    fn semaphore_path(&self) -> String {
+        format!("/dev/shm/sem.{}", self.argument.trim_start_matches('/'))
+    }
+
+    fn semaphore(&self, flags: OFlags) -> Outcome {
+        done(open_mode(CWD, &text(&self.semaphore_path()), flags, Mode::from_raw_mode(0o600)))
+    }
+
+    /// Asks about another process, or steers it to where it is. The detail is errno and process.
+    fn other_process(&self) -> Outcome {
+        let other = match self.argument {
+            "child" => Waiting::start(false)?,
+            "grandchild" => Waiting::start(true)?,
+            other => panic!("unknown process {other}"),
+        };
+        let pid = other.pid;
+        let outcome = match self.action {
+            "info-file" => {
+                open(CWD, &text(&format!("/proc/{pid}/comm")), OFlags::RDONLY).and_then(|file| read(&file)).map(drop)
+            }
+            change => {
+                let (pid, mut limits) = (pid.as_raw_nonzero().get(), libc::rlimit { rlim_cur: 0, rlim_max: 0 });
+                // SAFETY: each address is null or that of an `rlimit`. Without a process it is the own limit.
+                done(unsafe {
+                    let own = libc::prlimit(0, libc::RLIMIT_CORE, std::ptr::null(), &raw mut limits);
+                    assert_eq!(own, 0);
+                    let new = if change == "set-limits" { &raw const limits } else { std::ptr::null() };
+                    returned(libc::prlimit(pid, libc::RLIMIT_CORE, new, &raw mut limits))
+                })
+                .map(drop)
+            }
+        };
+        Ok(format!("{} {pid}", outcome.err().map_or(0, Errno::raw_os_error)))
     }
 
     /// Sends a signal that is ignored by default. The detail is errno and receivers, since a refusal names one.
