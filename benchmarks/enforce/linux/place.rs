@@ -31,7 +31,7 @@ const COMMON: &str = r#"(version 1)
 (allow process-exec* file-map-executable file-ioctl (subpath "/"))
 (allow signal (target same-sandbox))
 (allow sysctl-read)
-(allow file-write* (subpath (param "WORK")) (subpath "/tmp"))
+(allow file-write* file-lock (subpath (param "WORK")) (subpath "/tmp"))
 (allow file-write-data (literal "/dev/null") (literal "/dev/tty"))
 "#;
 

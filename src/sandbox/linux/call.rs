@@ -7,6 +7,7 @@ use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
 use super::exec::Judged;
+use super::moved::Moves;
 use super::network::BoundPaths;
 use super::processes::{self, Processes};
 use super::records::{Records, now_unix_s};
@@ -30,8 +31,12 @@ pub(super) struct Shared<'s> {
     pub(super) records: &'s Records,
     /// Mounts of procfs elsewhere than at `/proc`: never entered, because their per-process files cannot be told apart.
     pub(super) foreign_proc: &'s [Vec<u8>],
+    /// The directory that the run began in.
+    pub(super) home: Vec<u8>,
     /// Paths of unix sockets bound in the tree.
     pub(super) bound: &'s BoundPaths,
+    /// Calls that make and move entries.
+    pub(super) moves: &'s Moves,
     /// Workers in calls that may block for long.
     pub(super) waits: &'s Waits,
     /// Whether the kernel keeps the tree's signals inside.
@@ -47,8 +52,8 @@ pub(super) enum Answer {
     Value(i64),
     /// A copy of this descriptor; `writes` tells whether it can write.
     Descriptor { fd: OwnedFd, close_on_exec: bool, writes: bool },
-    /// The kernel runs the call itself. Only for decisions on register values, and for exec, which the inner Landlock domain
-    /// bounds exactly.
+    /// The kernel runs the call itself. Only for decisions on register values, for exec, which the inner Landlock domain
+    /// bounds exactly, and for chdir, which leads to nothing that is not judged.
     Run,
     /// The kernel executes a program, and what came of it is judged again before its first instruction.
     Execute(Judged),

@@ -15,8 +15,9 @@ use super::call::Shared;
 use super::filter::{self, Free};
 use super::landlock::Domain;
 use super::layers::{CAPABILITIES, EXEC_STOP, LANDLOCK, NEEDED, SECCOMP, SIGNAL_SCOPE};
+use super::moved::Moves;
 use super::network::BoundPaths;
-use super::processes::Processes;
+use super::processes::{Processes, link_of};
 use super::records::Records;
 use super::status::ExecBound;
 use super::supervise::{Pool, State};
@@ -341,7 +342,7 @@ fn supervise(
                 .map_err(|e| set_up("take the listener of the process to be confined")(e.into()))?;
             let listener = Listener::new(fd);
             let processes = Processes::new(tree.reaper.as_raw_nonzero().get());
-            let (bound, waits) = (BoundPaths::default(), Waits::default());
+            let (bound, moves, waits) = (BoundPaths::default(), Moves::default(), Waits::default());
             let shared = Shared {
                 policy: plan.policy,
                 observe: job.observe,
@@ -350,7 +351,9 @@ fn supervise(
                 processes: &processes,
                 records: &records,
                 foreign_proc: &plan.foreign_proc,
+                home: link_of(pid, libc::AT_FDCWD).unwrap_or_default(),
                 bound: &bound,
+                moves: &moves,
                 waits: &waits,
                 signals_are_scoped: plan.signals_are_scoped,
                 watch_exec: plan.exec_bound == ExecBound::Stopped,

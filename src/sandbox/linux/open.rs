@@ -206,7 +206,8 @@ impl Call<'_> {
         }
         let mut flags = (request.flags - OFlags::CREATE - OFlags::NOFOLLOW) | OFlags::NOCTTY;
         flags.set(OFlags::DIRECTORY, directory || request.has(OFlags::DIRECTORY));
-        match open_proven(path, flags) {
+        // A FIFO keeps its opener waiting.
+        match self.shared.waits.during(self.notification.id, || open_proven(path, flags)) {
             Ok(fd) => Tried::Answered(Ok(request.answer(fd))),
             Err(Errno::LOOP) => Tried::Linked,
             Err(Errno::INTR) => Tried::Answered(Err(Errno::INTR)),
@@ -249,13 +250,14 @@ impl Call<'_> {
     /// Opens the object itself, whatever its path leads to by now.
     fn reopen(&self, object: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
         let flags = (flags - OFlags::NOFOLLOW) | OFlags::NOCTTY | OFlags::CLOEXEC;
-        openat(CWD, object::link(object), flags, Mode::empty())
+        self.shared.waits.during(self.notification.id, || openat(CWD, object::link(object), flags, Mode::empty()))
     }
 
     fn open_new(&mut self, located: &Located, request: Request) -> Answered {
         if !self.allowed_of_type(CREATE, &located.path, VnodeType::RegularFile) {
             return Err(REFUSED);
         }
+        let _part = self.shared.moves.making();
         let entry = Entry::of(&located.path)?;
         let flags = request.flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let fd = self.with_umask(|| {
