@@ -64,7 +64,7 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
     let json = cli.json;
     match cli.command {
         Command::Run(args) => run::run(&args, json, context),
-        Command::Status(args) => status::run(&args, context),
+        Command::Status(args) => status::run(&args, json, context),
         Command::ValidateBundle(args) => validate_bundle::run(&args, json, context),
         Command::EmitPromotion(args) => emit_promotion::run(&args, json, context),
         Command::PlanLint(args) => plan_lint::run(&args, json, context),

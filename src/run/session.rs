@@ -36,6 +36,10 @@ pub const CHANNEL_DIRECT: &str = "direct";
 /// A launchd job outside any sandbox (macOS).
 pub const CHANNEL_LAUNCHD_CLEAN: &str = "launchd_clean";
 
+/// What [`CHANNEL_LAUNCHD_CLEAN`] needs and this system does not have.
+pub(super) const LAUNCHD_CLEAN_NEEDS: &str =
+    "it needs launchd (/bin/launchctl) and sandbox_init of macOS, and there is no fallback";
+
 /// What to run.
 #[derive(Debug)]
 pub struct Plans<'a> {
@@ -243,7 +247,7 @@ fn check_channel(channel: &str) -> Result<(), RunError> {
         CHANNEL_DIRECT => Ok(()),
         CHANNEL_LAUNCHD_CLEAN => Err(RunError::ChannelNotAvailable {
             channel: channel.to_owned(),
-            missing: "it needs launchd (/bin/launchctl) and sandbox_init of macOS, and there is no fallback".to_owned(),
+            missing: LAUNCHD_CLEAN_NEEDS.to_owned(),
         }),
         other => Err(RunError::UnknownChannel(other.to_owned())),
     }
