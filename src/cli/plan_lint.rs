@@ -8,8 +8,9 @@ use super::context::Context;
 use super::exit::{CliResult, Exit};
 use super::lookup::{LookupArgs, name_from_working_directory};
 use super::print_line;
+use crate::base::digest::Sha256Hex;
 use crate::base::json;
-use crate::plan::lint_plan;
+use crate::plan::lint_plan_frozen;
 use crate::registry::{Document, Place};
 use crate::report;
 
@@ -25,6 +26,9 @@ pub(crate) struct Args {
     /// The plan
     #[arg(long, value_name = "FILE")]
     pub plan: PathBuf,
+    /// Fail unless the plan, and all it leads to, still has this compiled digest (see `describe-plan`)
+    #[arg(long, value_name = "DIGEST", value_parser = Sha256Hex::parse)]
+    pub frozen: Option<Sha256Hex>,
     #[command(flatten)]
     pub lookup: LookupArgs,
 }
@@ -32,7 +36,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let path = context.absolute(&args.plan);
     let lookup = args.lookup.resolve(context, path.parent().unwrap_or(&context.cwd));
-    let mut found = lint_plan(Document::read(&Place::Disk(path))?, &lookup);
+    let mut found = lint_plan_frozen(Document::read(&Place::Disk(path))?, &lookup, args.frozen.as_ref());
     name_from_working_directory(&mut found.findings, context);
     let ok = !report::has_errors(&found.findings);
     if json {

@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let mut findings = Vec::new();
     let mut linted = Vec::new();
     let mut lint = |(id, files): Selected| {
-        linted.push(json!({"id": id, "source": files.source}));
+        linted.push(json!({"id": id, "source": files.used(&lookup)}));
         lint_files(id.as_deref(), files, &lookup)
     };
     if args.registry.is_empty() {

@@ -8,13 +8,13 @@ use serde_json::Value;
 
 use super::document::{self, Plan};
 use super::fixtures;
+use super::frozen::check_frozen;
 use super::target::{self, Ground};
+use crate::base::digest::Sha256Hex;
 use crate::base::position::escape;
 use crate::fixture::FixtureSet;
 use crate::registry::check::{Sink, id_problem};
-use crate::registry::{
-    self, Base, Document, Lookup, Place, Probe, Profile, ProfileMode, Reading, RegistryError, Source,
-};
+use crate::registry::{self, Base, Document, Lookup, Place, Probe, Profile, ProfileMode, Reading, RegistryError, Used};
 use crate::sbpl::Params;
 use crate::vocab::driver::driver;
 use crate::vocab::{Driver, Finding, Lane, Platform, Severity, world_platform, worlds_agree};
@@ -24,8 +24,8 @@ use crate::vocab::{Driver, Finding, Lane, Platform, Severity, world_platform, wo
 pub struct PlanReport {
     /// Everything found, in the order plan, registry, profiles.
     pub findings: Vec<Finding>,
-    /// How the registry was found; `None` when the plan could not be read that far.
-    pub registry: Option<Source>,
+    /// Which registry was used; `None` when the plan could not be read that far.
+    pub registry: Option<Used>,
 }
 
 /// The capabilities a probe may ask for.
@@ -37,6 +37,12 @@ const MACH_DRIVER: &str = "sandbox_mach_probe";
 /// Lints the plan in `document`.
 #[must_use]
 pub fn lint_plan(document: Document, lookup: &Lookup) -> PlanReport {
+    lint_plan_frozen(document, lookup, None)
+}
+
+/// Lints the plan in `document`; that its compiled digest is not `frozen` is a finding too.
+#[must_use]
+pub fn lint_plan_frozen(document: Document, lookup: &Lookup, frozen: Option<&Sha256Hex>) -> PlanReport {
     let (plan, mut findings) = document::read_usable(document);
     let Some(plan) = plan else { return PlanReport { findings, registry: None } };
 
@@ -47,11 +53,16 @@ pub fn lint_plan(document: Document, lookup: &Lookup) -> PlanReport {
     findings.extend(sink.into_findings());
     let fixtures = fixtures.and_then(|place| read_fixtures(&place, &mut findings));
     let mut source = None;
-    match read_registry(&plan, lookup) {
+    let read = read_registry(&plan, lookup);
+    if let Some(frozen) = frozen {
+        let registry = read.as_ref().and_then(|read| read.as_ref().ok()).map(|reading| &reading.registry);
+        findings.extend(check_frozen(&plan, registry, fixtures.as_ref(), lookup, frozen));
+    }
+    match read {
         None => {}
         Some(Err(error)) => findings.extend(error.findings(&file, "/registry_id")),
         Some(Ok(reading)) => {
-            source = Some(reading.registry.source.clone());
+            source = Some(reading.registry.used.clone());
             findings.extend(Use::new(&plan, &reading, fixtures.as_ref()).lint());
             for document in &reading.registry.documents {
                 document.add_positions(&mut findings);

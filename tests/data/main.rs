@@ -4,6 +4,8 @@
 mod broken;
 mod commands;
 mod expectations;
+mod frozen;
 mod lints;
 mod mutation;
+mod resolution;
 mod suite;

@@ -98,6 +98,20 @@ impl Suite {
         std::fs::remove_file(self.path(file)).unwrap();
     }
 
+    /// Moves the registry to the folder `to`, which the index then names, away from the plan.
+    pub(crate) fn move_registry(&self, to: &str) {
+        std::fs::rename(self.path("registry"), self.path(to)).unwrap();
+        self.change(INDEX, |index| {
+            for file in ["probes", "profiles"] {
+                index["registries"][0][file] = json!(format!("{to}/{file}.json"));
+            }
+        });
+        // `./` paths would lead out of a folder that is not called `registry`.
+        self.change(&format!("{to}/profiles.json"), |profiles| {
+            profiles["profiles"]["demo:a"]["profile_path"] = json!(PROFILE_TEXT);
+        });
+    }
+
     /// Runs the binary in the suite's directory.
     pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
         run_in(self.directory.path(), arguments)
