@@ -5,6 +5,7 @@ mod broken;
 mod commands;
 mod expectations;
 mod frozen;
+mod links;
 mod lints;
 mod mutation;
 mod resolution;
