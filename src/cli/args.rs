@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// Look into a document of runtime links
     #[command(subcommand)]
     Links(super::links::Command),
+    /// Find out where a source tree deals with sandboxes
+    #[command(subcommand)]
+    Inventory(super::inventory::Command),
     /// Run any command under a profile
     #[command(subcommand)]
     Sandbox(Sandbox),

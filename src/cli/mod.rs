@@ -9,6 +9,7 @@ mod describe;
 mod emit_promotion;
 mod exit;
 mod host;
+mod inventory;
 mod links;
 mod list;
 mod lookup;
@@ -78,6 +79,7 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::DescribeProbe(args) => describe::probe(&args, json, context),
         Command::DescribeProfile(args) => describe::profile(&args, json, context),
         Command::Links(command) => links::run(&command, json, context),
+        Command::Inventory(command) => inventory::run(&command, json, context),
         Command::Sandbox(args::Sandbox::Run(args)) => sandbox_run::run(&args, context),
         Command::Sbpl(command) => sbpl::run(&command, json, context),
         Command::Worker => worker::run(),

@@ -5,6 +5,7 @@ mod broken;
 mod commands;
 mod expectations;
 mod frozen;
+mod inventory;
 mod links;
 mod lints;
 mod mutation;
