@@ -17,6 +17,6 @@ pub use compile::{CompileError, CompiledPlan, CompiledProfile, Filters, ProbeRow
 pub use digest::plan_digest;
 pub use document::{Lanes, PLAN_TAG, Plan, PlanError, load_plan, read};
 pub use fixtures::{FIXTURES_VARIABLE, FixturesError, load_fixtures};
-pub use lint::{PlanReport, lint_plan};
+pub use lint::{PlanReport, lint_plan, lint_run};
 pub use list::{PlanEntry, list_plans, list_shipped_plans};
 pub use target::{resolve_target, target_parameters};

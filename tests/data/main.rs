@@ -4,6 +4,8 @@
 mod broken;
 mod commands;
 mod expectations;
+mod fields;
 mod lints;
 mod mutation;
+mod reports;
 mod suite;
