@@ -8,6 +8,7 @@ mod context;
 mod describe;
 mod emit_promotion;
 mod exit;
+mod findings;
 mod host;
 mod inventory;
 mod links;

@@ -21,6 +21,6 @@ pub use digest::plan_digest;
 pub use document::{Lanes, PLAN_TAG, Plan, PlanError, load_plan, read};
 pub use fixtures::{FIXTURES_VARIABLE, FixturesError, load_fixtures};
 pub use frozen::check_frozen;
-pub use lint::{PlanReport, lint_plan, lint_plan_frozen};
+pub use lint::{PlanReport, lint_plan, lint_run};
 pub use list::{PlanEntry, list_plans, list_shipped_plans};
 pub use target::{resolve_target, target_parameters};

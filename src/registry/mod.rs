@@ -21,7 +21,10 @@ mod select;
 pub use document::{Document, DocumentError, Refusal};
 pub use entry::{LaneSupport, PROBES_TAG, PROFILES_TAG, Probe, Profile, ProfileMode};
 pub use index::{INDEX_PATH, INDEX_TAG, Index, IndexEntry, Lookup, ReadOnce, RegistryListing};
-pub use lint::{ProfileReport, lint_files, lint_probe, lint_profile, lint_registry};
+pub use lint::{
+    ProfileReport, RegistryReport, WORLDS, lint_files, lint_probe, lint_profile, lint_registry, lint_text,
+    names_a_world,
+};
 pub use place::{Base, Place, StoredPathError, root_of};
 pub use profile_text::is_deny_default;
 pub use profile_text::{TextError, applied_sources, read_profile_text};

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::check::{self, Field, Kind, Sink, required};
+use super::check::{self, Field, Kind, Sink, id_problem, required};
 use super::document::{Document, DocumentError, Refusal};
 use super::entry::{PROBE_FIELDS, PROBES_TAG, PROFILE_FIELDS, PROFILES_TAG, Probe, Profile};
 use super::index::{Index, Lookup};
@@ -360,8 +360,12 @@ fn check_entry(
 /// Whether the two documents agree with each other and with the id they were asked for by.
 fn agreement(id: Option<&str>, probes: &Document, profiles: &Document) -> Vec<Finding> {
     let mut findings = Vec::new();
+    // What cannot be an id at all is a finding already.
+    let stored = |document: &Document, key: &str| {
+        document.value.get(key).and_then(Value::as_str).filter(|id| id_problem(id).is_none()).map(str::to_owned)
+    };
     for document in [probes, profiles] {
-        let inner = document.value.get("registry_id").and_then(Value::as_str);
+        let inner = stored(document, "registry_id");
         if let (Some(id), Some(inner)) = (id, inner)
             && id != inner
         {
@@ -370,8 +374,7 @@ fn agreement(id: Option<&str>, probes: &Document, profiles: &Document) -> Vec<Fi
             findings.push(finding.at("/registry_id"));
         }
     }
-    let world = |document: &Document| document.value.get("world_id").and_then(Value::as_str).map(str::to_owned);
-    if let (Some(a), Some(b)) = (world(probes), world(profiles))
+    if let (Some(a), Some(b)) = (stored(probes, "world_id"), stored(profiles, "world_id"))
         && !worlds_agree(&a, &b)
     {
         let text = format!("world_id is {b:?}, but the probe registry says {a:?}");

@@ -105,6 +105,8 @@ fn a_digest_that_cannot_be_made_is_said_to_be_absent() {
         let usage = suite.run(&["plan-lint", "--plan", PLAN, "--frozen", text]);
         assert_eq!(usage.status, Some(2), "{text:?} {}", usage.stdout);
     }
+    let two = suite.run(&["plan-lint", "--plan", PLAN, "--plan", PLAN, "--frozen", &frozen]);
+    assert!(two.status == Some(2) && two.stderr.contains("one plan"), "{}", two.stderr);
     // The digest of the plan alone is another one; the finding says which was given.
     let plan_digest = describe(&suite)["plan_digest"].as_str().unwrap().to_owned();
     let report = lint(&suite, &plan_digest);

@@ -4,10 +4,12 @@
 mod broken;
 mod commands;
 mod expectations;
+mod fields;
 mod frozen;
 mod inventory;
 mod links;
 mod lints;
 mod mutation;
+mod reports;
 mod resolution;
 mod suite;

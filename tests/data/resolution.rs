@@ -84,7 +84,7 @@ fn people_and_programs_are_told_which_files_were_used() {
         let say = |arguments: &[&str]| suite.run(&[arguments, &["--registry-index", INDEX]].concat()).stdout;
         let parse = |text: String| -> Value { serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}")) };
         assert!(say(&["plan-lint", "--plan", PLAN]).contains(words));
-        assert_eq!(parse(say(&["plan-lint", "--plan", PLAN, "--json"]))["registry"], used);
+        assert_eq!(parse(say(&["plan-lint", "--plan", PLAN, "--json"]))["plans"][0]["registry"], used);
         assert_eq!(parse(say(&["describe-plan", "--plan", PLAN]))["registry"], used);
         let table = say(&["describe-plan", "--plan", PLAN, "--format", "table"]);
         assert!(table.contains(used["probes"].as_str().unwrap()), "{table}");
