@@ -23,8 +23,8 @@ use crate::report;
 Exit status: 0 no errors (warnings allowed), 1 errors found (with --deny warnings: or warnings), 2 usage, 3 a plan cannot
 be read or is not JSON, or not every lint was asked. Every finding has a stable id, documented in docs/lints.md.")]
 pub(crate) struct Args {
-    /// The plan; may be given several times
-    #[arg(long, value_name = "FILE", required = true)]
+    /// The plan; several may follow, and the option may be repeated
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub plan: Vec<PathBuf>,
     /// A profile id as `run --only-profile` takes it: every plan must have it; may be given several times
     #[arg(long, value_name = "ID")]

@@ -19,9 +19,9 @@ use crate::report;
 Exit status: 0 no errors (warnings allowed), 1 errors found (with --deny warnings: or warnings), 2 usage, 3 the index or a
 named registry cannot be read, or not every lint was asked. Every finding has a stable id, documented in docs/lints.md.")]
 pub(crate) struct Args {
-    /// A registry: an id of the index, a directory, or one of its two files; may be given several times [default: the
+    /// A registry: an id of the index, a directory, or one of its two files; several may follow [default: the
     /// whole index]
-    #[arg(long, value_name = "ID|DIR|FILE")]
+    #[arg(long, value_name = "ID|DIR|FILE", num_args = 1..)]
     pub registry: Vec<String>,
     #[command(flatten)]
     pub lookup: LookupArgs,

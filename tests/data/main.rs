@@ -10,6 +10,7 @@ mod inventory;
 mod links;
 mod lints;
 mod mutation;
+mod ready_made;
 mod reports;
 mod resolution;
 mod suite;
