@@ -17,6 +17,11 @@ impl Operation {
     /// How many operations the system's table holds.
     pub const COUNT: usize = OPERATIONS.len();
 
+    /// Every name of the system's table, in its order.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        OPERATIONS.iter().copied()
+    }
+
     /// Every operation of the system's table, in its order.
     pub fn all() -> impl Iterator<Item = Self> {
         OPERATIONS.iter().map(|name| Self::named(name))

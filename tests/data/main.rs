@@ -4,6 +4,13 @@
 mod broken;
 mod commands;
 mod expectations;
+mod fields;
+mod frozen;
+mod inventory;
+mod links;
 mod lints;
 mod mutation;
+mod ready_made;
+mod reports;
+mod resolution;
 mod suite;

@@ -14,7 +14,7 @@ use super::allowances::Allowances;
 use super::call::Shared;
 use super::filter::{self, Free};
 use super::landlock::Domain;
-use super::layers::{CAPABILITIES, EXEC_STOP, LANDLOCK, NEEDED, SECCOMP, SIGNAL_SCOPE};
+use super::layers::{CAPABILITIES, EXEC_STOP, LANDLOCK, SECCOMP, SIGNAL_SCOPE};
 use super::moved::Moves;
 use super::network::BoundPaths;
 use super::processes::{Processes, link_of};
@@ -149,15 +149,10 @@ fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cance
     let offered = probed.clone().without(&job.without_layers);
     #[cfg(feature = "test-fakes")]
     let offered = offered.without(&crate::sandbox::weaken::names());
-    if job.policy.is_some() {
-        let missing: Vec<String> = NEEDED
-            .iter()
-            .filter(|name| !probed.has(name))
-            .map(|name| format!("{name} ({})", probed.layers.get(*name).map_or("", |layer| &layer.detail)))
-            .collect();
-        if !missing.is_empty() {
-            return Err(SandboxError::MissingLayers { missing });
-        }
+    if job.policy.is_some()
+        && let Some(obstacle) = layers::obstacle(&probed)
+    {
+        return Err(obstacle);
     }
     let plan = job.policy.map(|policy| plan(job, policy, &offered)).transpose()?;
     let dropped = if offered.has(CAPABILITIES) {
