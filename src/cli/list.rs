@@ -128,7 +128,8 @@ fn entries(args: &EntriesArgs, context: &Context, document: usize, columns: &[&s
     print(args.format, &listed, columns, rows)
 }
 
-fn print(format: Format, listed: &impl Serialize, columns: &[&str], rows: Vec<Vec<String>>) -> CliResult {
+/// Prints a listing in the form that was asked for.
+pub(super) fn print(format: Format, listed: &impl Serialize, columns: &[&str], rows: Vec<Vec<String>>) -> CliResult {
     match format {
         Format::Json => print_line(&json::to_pretty(listed))?,
         Format::Table => print_line(report::render_table(columns, &rows).trim_end())?,

@@ -10,7 +10,9 @@ mod emit_promotion;
 mod exit;
 mod host;
 mod list;
+mod list_templates;
 mod lookup;
+mod plan_build;
 mod plan_lint;
 mod registry_lint;
 mod run;
@@ -67,9 +69,11 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::Status(args) => status::run(&args, context),
         Command::ValidateBundle(args) => validate_bundle::run(&args, json, context),
         Command::EmitPromotion(args) => emit_promotion::run(&args, json, context),
+        Command::PlanBuild(args) => plan_build::run(&args, json, context),
         Command::PlanLint(args) => plan_lint::run(&args, json, context),
         Command::RegistryLint(args) => registry_lint::run(&args, json, context),
         Command::ListPlans(args) => list::plans(&args, context),
+        Command::ListTemplates(args) => list_templates::run(&args, context),
         Command::ListRegistries(args) => list::registries(&args, context),
         Command::ListProbes(args) => list::probes(&args, context),
         Command::ListProfiles(args) => list::profiles(&args, context),

@@ -25,5 +25,5 @@ pub use lint::{ProfileReport, lint_files, lint_probe, lint_profile, lint_registr
 pub use place::{Base, Place, StoredPathError, root_of};
 pub use profile_text::is_deny_default;
 pub use profile_text::{TextError, applied_sources, read_profile_text};
-pub use read::{Files, Reading, Registry, RegistryError, Source, for_plan, indexed, load, read, sibling};
+pub use read::{Files, Reading, Registry, RegistryError, Source, for_plan, indexed, load, of_documents, read, sibling};
 pub use select::{Selected, select};

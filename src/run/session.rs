@@ -335,7 +335,7 @@ impl Session<'_> {
         manifest.world_rebound = Some(self.world_rebound);
         manifest.stand_in_tools = Some(self.host.stand_in_tools.keys().cloned().collect());
         self.bundle.write_json(&name(layout::RUN_MANIFEST), &manifest)?;
-        let matrix = documents::expected_matrix(self.world(), self.plans.compiled);
+        let matrix = self.plans.compiled.expected_matrix(self.world());
         self.bundle.write_json(&name(layout::EXPECTED_MATRIX_GENERATED), &matrix)?;
         self.bundle.write_json(&name(layout::EXPECTED_MATRIX), &matrix)?;
         self.write_applied_profiles()
