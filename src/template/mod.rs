@@ -4,12 +4,13 @@
 //! binary; others lie in a directory that the caller names. Formats: `SPEC.md`, section "Templates".
 //!
 //! Parts: `load` (finding and reading), `parameter` (values for `${NAME}`), `build` (from template to suite), `vfs` and
-//! `metadata` (generators of plans that are too regular to be written down).
+//! `metadata` (generators of plans that are too regular to be written down), `generator` (what these share).
 //!
 //! Invariants: a suite is written whole or not at all; the same template and values give the same bytes; nothing of a
 //! template is opened outside its folder.
 
 mod build;
+mod generator;
 mod load;
 mod metadata;
 mod parameter;
