@@ -5,5 +5,7 @@ mod broken;
 mod commands;
 mod expectations;
 mod lints;
+mod macos_expectations;
+mod macos_templates;
 mod mutation;
 mod suite;
