@@ -156,14 +156,14 @@ fn in_order<'t>(
     for (at, id) in order.iter().enumerate() {
         let pointer = format!("/profile_order/{at}");
         if known.is_none_or(|known| !known.contains_key(*id)) {
-            sink.error("template-value", &pointer, format!("the template has no profile {id:?}"));
+            sink.error("template-generator", &pointer, format!("the template has no profile {id:?}"));
         } else if order[..at].contains(id) {
-            sink.error("template-value", &pointer, format!("profile {id:?} is listed twice"));
+            sink.error("template-generator", &pointer, format!("profile {id:?} is listed twice"));
         }
     }
     for id in known.into_iter().flat_map(Map::keys).filter(|id| !order.contains(&id.as_str())) {
         let pointer = format!("/profiles/{}", escape(id));
-        sink.error("template-value", &pointer, format!("profile {id:?} is not in profile_order"));
+        sink.error("template-generator", &pointer, format!("profile {id:?} is not in profile_order"));
     }
     let mut profiles = Vec::new();
     for (id, value) in order.into_iter().filter_map(|id| known?.get_key_value(id)) {
@@ -240,5 +240,5 @@ pub(super) fn add(
 
 /// Two probes have one id and differ.
 pub(super) fn conflict(id: &str, pointer: &str, sink: &mut Sink<'_>) {
-    sink.error("template-conflict", pointer, format!("two probes have the id {id:?} and differ"));
+    sink.error("template-generator", pointer, format!("two probes have the id {id:?} and differ"));
 }

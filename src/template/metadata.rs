@@ -31,7 +31,7 @@ const OPS_FIELDS: &[Field] = &[required(READ, Kind::Object), required(WRITE, Kin
 
 const PROFILE_FIELDS: &[Field] = &[
     required("sbpl", Kind::Text),
-    required("allowed_sets", Kind::WordList("template-value", SETS)),
+    required("allowed_sets", Kind::WordList("template-generator", SETS)),
     optional("mode", Kind::Word("profile-mode", &["sbpl", "blob"])),
     optional("family", Kind::OptionalText),
     optional("semantic_group", Kind::OptionalText),
@@ -123,18 +123,18 @@ fn calls<'t>(ops: &'t Value, sink: &mut Sink<'_>) -> Vec<Call<'t>> {
         check::object(of, fields, Severity::Error, operation, &pointer, sink);
         if of.get("syscalls").and_then(Value::as_array).is_some_and(Vec::is_empty) {
             let message = format!("{operation} names no call");
-            sink.error("template-value", &format!("{pointer}/syscalls"), message);
+            sink.error("template-generator", &format!("{pointer}/syscalls"), message);
         }
         let takes: Vec<&str> = texts(of.get("attr_payload_syscalls")).collect();
         for (at, syscall) in takes.iter().enumerate() {
             if !texts(of.get("syscalls")).any(|known| known == *syscall) {
                 let message = format!("{syscall:?} is none of the calls of {operation}");
-                sink.error("template-value", &format!("{pointer}/attr_payload_syscalls/{at}"), message);
+                sink.error("template-generator", &format!("{pointer}/attr_payload_syscalls/{at}"), message);
             }
         }
         if !takes.is_empty() && texts(of.get("attr_payloads")).next().is_none() {
             let message = format!("{operation} has calls with a payload and names no payload");
-            sink.error("template-value", &pointer, message);
+            sink.error("template-generator", &pointer, message);
         }
         for syscall in texts(of.get("syscalls")) {
             if takes.contains(&syscall) {
@@ -236,16 +236,16 @@ mod tests {
     #[test]
     fn what_a_template_gets_wrong_is_named() {
         for (pointer, value, finding) in [
-            ("/profiles/t:p/allowed_sets", json!(["aliases"]), "template-value /profiles/t:p/allowed_sets/0"),
+            ("/profiles/t:p/allowed_sets", json!(["aliases"]), "template-generator /profiles/t:p/allowed_sets/0"),
             ("/profiles/t:p/mode", json!("text"), "profile-mode /profiles/t:p/mode"),
             ("/profiles/t:p/sbpl", json!(null), "wrong-type /profiles/t:p/sbpl"),
-            ("/ops/file-read-metadata/syscalls", json!([]), "template-value /ops/file-read-metadata/syscalls"),
-            ("/ops/file-write*/syscalls", json!([]), "template-value /ops/file-write*/syscalls"),
-            ("/ops/file-read-metadata/attr_payloads", json!([]), "template-value /ops/file-read-metadata"),
+            ("/ops/file-read-metadata/syscalls", json!([]), "template-generator /ops/file-read-metadata/syscalls"),
+            ("/ops/file-write*/syscalls", json!([]), "template-generator /ops/file-write*/syscalls"),
+            ("/ops/file-read-metadata/attr_payloads", json!([]), "template-generator /ops/file-read-metadata"),
             (
                 "/ops/file-read-metadata/attr_payload_syscalls",
                 json!(["fstat"]),
-                "template-value /ops/file-read-metadata/attr_payload_syscalls/0",
+                "template-generator /ops/file-read-metadata/attr_payload_syscalls/0",
             ),
             ("/path_pairs/1", json!(["/a"]), "wrong-type /path_pairs/1"),
             ("/path_pairs", json!({}), "wrong-type /path_pairs"),
