@@ -94,6 +94,8 @@ impl Built {
 fn every_template_builds_anywhere_and_lints_clean() {
     for &(id, plan_id, profiles, probes) in SUITES {
         let suite = Built::new(id);
+        let described = format!("| `{id}` | {profiles} | {probes} |");
+        assert!(include_str!("../../docs/templates.md").contains(&described), "{described}");
         let plan = suite.json("plan.json");
         assert_eq!((plan["plan_id"].as_str(), plan["registry_id"].as_str()), (Some(plan_id), Some(id)));
         assert_eq!((suite.profiles.len(), suite.probes.len()), (profiles, probes), "{id}");
