@@ -66,7 +66,7 @@ pub struct PlanBuildResult {
     pub template_path: String,
     /// Values of its parameters, defaults included.
     pub parameters: BTreeMap<String, String>,
-    /// The suite's directory, absolute.
+    /// The suite's directory, absolute, links resolved.
     pub out: PathBuf,
     /// The plan's id.
     pub plan_id: String,
@@ -114,6 +114,7 @@ pub fn build_plan_from_template(
     out: &Path,
     options: &BuildOptions,
 ) -> Result<PlanBuildResult, TemplateError> {
+    let out = &fs::resolved(out).map_err(TemplateError::Write)?;
     let template = load_plan_template(template_id, options.templates.as_deref())?;
     let parameters = parameter::values(template_id, &template.parameters, &options.parameters)?;
     let suite = suite(&template, &parameters)?;
@@ -122,7 +123,7 @@ pub fn build_plan_from_template(
             .into_iter()
             .map(|(name, value)| (name_of(name), json::to_pretty(value).into_bytes()))
             .collect();
-    let lookup = Lookup { root: options.root.clone(), index: None, start: out.to_path_buf() };
+    let lookup = Lookup { root: options.root.clone(), index: None, start: out.clone() };
     let checked = check(&template, &files, out, &lookup)?;
     let mut size: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
     for file in &template.files {
@@ -150,7 +151,7 @@ pub fn build_plan_from_template(
         template_id: template_id.to_owned(),
         template_path: template.document.place.to_string(),
         parameters,
-        out: out.to_path_buf(),
+        out: out.clone(),
         plan_id: checked.plan.plan_id.clone(),
         registry_id: checked.plan.registry_id.clone(),
         plan_digest: checked.plan.digest(),

@@ -185,9 +185,8 @@ pub fn load_plan_template(id: &str, directory: Option<&Path>) -> Result<PlanTemp
         return Err(TemplateError::Unknown { id: id.to_owned(), known: known.join(", ") });
     };
     let place = folder.place(DOCUMENT);
-    let name = RelPath::try_from(DOCUMENT).expect("a plain file name");
     let bytes = folder
-        .read(&name, MAX_DOCUMENT_BYTES)
+        .read(&document_name(), MAX_DOCUMENT_BYTES)
         .map_err(|source| DocumentError::Read { place: place.clone(), source })?;
     read(id, Document::parse(&place, bytes)?, folder)
 }
@@ -208,12 +207,21 @@ fn ids_in(directory: &Dir) -> Result<Vec<String>, TemplateError> {
     Ok(folders.filter(holds).collect())
 }
 
+fn holds_document(folder: &Dir) -> Result<bool, TemplateError> {
+    folder.contains(&document_name()).map_err(TemplateError::Directory)
+}
+
+fn document_name() -> RelPath {
+    RelPath::try_from(DOCUMENT).expect("a plain file name")
+}
+
 fn find(id: &str, directory: Option<&Path>) -> Result<Option<Folder>, TemplateError> {
     let Some(name) = RelPath::try_from(id).ok().filter(|name| name.components().count() == 1) else { return Ok(None) };
     if let Some(directory) = directory {
         let directory = Dir::open(directory).map_err(TemplateError::Directory)?;
         match directory.open_dir(&name) {
-            Ok(folder) => return Ok(Some(Folder::Disk(folder))),
+            Ok(folder) if holds_document(&folder)? => return Ok(Some(Folder::Disk(folder))),
+            Ok(_) => {}
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(TemplateError::Directory(error)),
         }

@@ -8,11 +8,17 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode, RenameFlags};
 use rustix::io::Errno;
 
-use super::{Dir, FsError, fault, write::TEMP_PREFIX};
+use super::{Dir, FsError, fault};
 use crate::base::rel_path::RelPath;
 
 /// A directory with more entries that stay is not replaced.
 const MAX_KEPT: usize = 100_000;
+
+/// How the names of directories begin that are being built.
+const PREFIX: &str = ".tmp-build-";
+
+/// A directory of such a name that nobody holds, and that has not changed for so long, was left by a build that was killed.
+const LEFT_AFTER_S: i64 = 60;
 
 /// How directories of a tree are opened: what was put in their place meanwhile is not followed.
 const DIRECTORY: OFlags = super::DIRECTORY.union(OFlags::NOFOLLOW);
@@ -37,6 +43,7 @@ pub fn replace_tree(target: &Path, files: &[(RelPath, Vec<u8>)]) -> Result<(), F
     let invalid = || FsError::io("replace", &target, std::io::Error::from(std::io::ErrorKind::InvalidInput));
     let name = target.file_name().ok_or_else(invalid)?;
     let parent = Dir::create_all(target.parent().ok_or_else(invalid)?)?;
+    sweep(&parent.handle);
     let fresh = Fresh::make(&parent)?;
     for (file, bytes) in files {
         fresh.dir.write(file, bytes)?;
@@ -53,6 +60,8 @@ pub fn replace_tree(target: &Path, files: &[(RelPath, Vec<u8>)]) -> Result<(), F
         fresh.forget();
         return Ok(());
     };
+    // After the exchange it has the temporary name, which others sweep.
+    let _ = hold(&old.handle);
     let mut kept = 0;
     keep(&old.handle, &fresh.dir.handle, &target, &mut kept)?;
     copy_mode(&old.handle, &fresh.dir.handle).map_err(|e| FsError::io("set the mode of", &target, e))?;
@@ -72,9 +81,11 @@ struct Fresh<'p> {
 
 impl<'p> Fresh<'p> {
     fn make(parent: &'p Dir) -> Result<Self, FsError> {
-        let name = format!("{TEMP_PREFIX}{}", uuid::Uuid::new_v4().simple());
+        let name = format!("{PREFIX}{}", uuid::Uuid::new_v4().simple());
         let path = RelPath::try_from(name.as_str()).expect("a plain file name");
         let dir = parent.create_dir(&path)?;
+        // Best effort: without the lock another build could take this one for dead after a minute.
+        let _ = hold(&dir.handle);
         Ok(Self { parent, name, dir })
     }
 
@@ -92,6 +103,26 @@ impl Drop for Fresh<'_> {
             && let Ok(name) = CString::new(self.name.as_str())
         {
             let _ = remove(&self.parent.handle, &name);
+        }
+    }
+}
+
+/// Says that the directory is in use, until it is closed or this process ends.
+fn hold(directory: &File) -> Result<(), Errno> {
+    rustix::fs::flock(directory, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+}
+
+/// Removes what builds that were killed left in `parent`. Best effort.
+fn sweep(parent: &File) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.ok().and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or(0);
+    let names = names(parent).unwrap_or_default();
+    for name in names.iter().filter(|name| name.to_bytes().starts_with(PREFIX.as_bytes())) {
+        let Ok(directory) = open(parent, name) else { continue };
+        let Ok(stat) = rustix::fs::fstat(&directory) else { continue };
+        let ours = stat.st_uid == rustix::process::geteuid().as_raw();
+        if ours && now - stat.st_mtime > LEFT_AFTER_S && hold(&directory).is_ok() {
+            let _ = remove(parent, name);
         }
     }
 }
@@ -281,6 +312,28 @@ mod tests {
             tree(&target).into_iter().filter(|(_, text)| text == "mine").map(|(name, _)| name).collect();
         assert_eq!(mine, ["notes", "out/.runtime.lock", "out/run/x", "sb/more/mine.sb"]);
         assert_eq!(tree(&target).iter().filter(|(_, text)| text == "two").count(), 3);
+    }
+
+    #[test]
+    fn what_killed_builds_left_is_removed_and_what_lives_is_not() {
+        use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
+        let temp = tempfile::tempdir().unwrap();
+        let aged = Timespec { tv_sec: 1_000_000, tv_nsec: 0 };
+        let times = Timestamps { last_access: aged, last_modification: aged };
+        for (name, age) in [("dead", true), ("held", true), ("young", false)] {
+            let path = temp.path().join(format!("{PREFIX}{name}"));
+            std::fs::create_dir_all(path.join("sb")).unwrap();
+            if age {
+                utimensat(CWD, &path, &times, AtFlags::empty()).unwrap();
+            }
+        }
+        let held = File::open(temp.path().join(format!("{PREFIX}held"))).unwrap();
+        hold(&held).unwrap();
+        replace_tree(&temp.path().join("t"), &files("one")).unwrap();
+        let mut left: Vec<_> =
+            std::fs::read_dir(temp.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".tmp-build-held", ".tmp-build-young", "t"]);
     }
 
     #[test]
