@@ -11,7 +11,7 @@
 //! | 2 | [`sbpl`], [`event`], [`denial`], [`report`] | 0-1 (`sbpl`, `event`, `denial`, `report` never `os`) |
 //! | 3 | [`host`], [`fixture`], [`registry`], [`sandbox`], [`bundle`] | 0-2 |
 //! | 4 | [`plan`], [`probe`], [`promotion`], [`links`], [`inventory`] | 0-3 |
-//! | 5 | [`lane`] | 0-4 |
+//! | 5 | [`lane`], [`template`] | 0-4 |
 //! | 6 | [`run`] | 0-5 |
 //! | 7 | [`cli`] | all; nobody imports it |
 //!
@@ -36,4 +36,5 @@ pub mod report;
 pub mod run;
 pub mod sandbox;
 pub mod sbpl;
+pub mod template;
 pub mod vocab;

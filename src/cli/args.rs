@@ -36,12 +36,16 @@ pub(crate) enum Command {
     ValidateBundle(super::validate_bundle::Args),
     /// Derive a promotion packet from a bundle
     EmitPromotion(super::emit_promotion::Args),
+    /// Build a suite from a template
+    PlanBuild(super::plan_build::Args),
     /// Check a plan with its registry and profiles
     PlanLint(super::plan_lint::Args),
     /// Check probe and profile registries
     RegistryLint(super::registry_lint::Args),
     /// List plans
     ListPlans(super::list::PlansArgs),
+    /// List templates of plans
+    ListTemplates(super::list_templates::Args),
     /// List registries of the index
     ListRegistries(super::list::RegistriesArgs),
     /// List the probes of a registry

@@ -183,7 +183,14 @@ fn cell(entry: &Value, key: &str) -> String {
     }
 }
 
-fn print(format: Format, json: bool, listed: &impl Serialize, columns: &[&str], rows: Vec<Vec<String>>) -> CliResult {
+/// Prints a listing in the form that was asked for.
+pub(super) fn print(
+    format: Format,
+    json: bool,
+    listed: &impl Serialize,
+    columns: &[&str],
+    rows: Vec<Vec<String>>,
+) -> CliResult {
     if format == Format::Json || json {
         print_line(&json::to_pretty(listed))?;
     } else {

@@ -13,7 +13,9 @@ mod host;
 mod inventory;
 mod links;
 mod list;
+mod list_templates;
 mod lookup;
+mod plan_build;
 mod plan_lint;
 mod registry_lint;
 mod run;
@@ -70,9 +72,11 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::Status(args) => status::run(&args, json, context),
         Command::ValidateBundle(args) => validate_bundle::run(&args, json, context),
         Command::EmitPromotion(args) => emit_promotion::run(&args, json, context),
+        Command::PlanBuild(args) => plan_build::run(&args, json, context),
         Command::PlanLint(args) => plan_lint::run(&args, json, context),
         Command::RegistryLint(args) => registry_lint::run(&args, json, context),
         Command::ListPlans(args) => list::plans(&args, json, context),
+        Command::ListTemplates(args) => list_templates::run(&args, json, context),
         Command::ListRegistries(args) => list::registries(&args, json, context),
         Command::ListProbes(args) => list::probes(&args, json, context),
         Command::ListProfiles(args) => list::profiles(&args, json, context),

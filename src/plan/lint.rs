@@ -375,7 +375,7 @@ impl<'a> Use<'a> {
             None if named => Ground::Unreadable,
             None => Ground::None,
         };
-        target::check(probe, driver, &ground, &pointer(probe, "/target"), sink);
+        target::check(probe, (driver, self.platform), &ground, &pointer(probe, "/target"), sink);
     }
 }
 

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fixtures::FIXTURES_VARIABLE;
 use crate::base::rel_path::RelPath;
-use crate::fixture::FixtureSet;
+use crate::fixture::{FixtureKind, FixtureSet};
 use crate::registry::Probe;
 use crate::registry::check::Sink;
-use crate::vocab::Driver;
 use crate::vocab::target::{self, Endpoint};
+use crate::vocab::{Driver, Platform};
 
 /// The fixtures a target is checked against.
 pub(super) enum Ground<'a> {
@@ -36,8 +36,17 @@ pub fn resolve_target(text: &str, params: &BTreeMap<String, String>) -> String {
     result
 }
 
-/// Checks the target of `probe`, which `driver` is to act on; findings are about `at`.
-pub(super) fn check(probe: &Probe, driver: Option<Driver>, ground: &Ground<'_>, at: &str, sink: &mut Sink<'_>) {
+/// The call of macOS that opens a path relative to the root directory, opened before: its target lacks the leading slash.
+const ROOT_RELATIVE: &str = "openat_rootrel";
+
+/// Checks the target of `probe`, which `driver` is to act on where `platform` is not another; findings are about `at`.
+pub(super) fn check(
+    probe: &Probe,
+    (driver, platform): (Option<Driver>, Option<Platform>),
+    ground: &Ground<'_>,
+    at: &str,
+    sink: &mut Sink<'_>,
+) {
     let id = &probe.probe_id;
     let empty = FixtureSet::empty();
     let set = match ground {
@@ -67,7 +76,9 @@ pub(super) fn check(probe: &Probe, driver: Option<Driver>, ground: &Ground<'_>, 
     if resolved.contains("${") {
         return; // what an unreadable set would give is not known
     }
-    if let Err(error) = target::check(driver, &resolved) {
+    let root_relative = probe.syscall.as_deref() == Some(ROOT_RELATIVE) && platform == Some(Platform::MacOs);
+    let absolute = if root_relative { format!("/{resolved}") } else { resolved.clone() };
+    if let Err(error) = target::check(driver, &absolute) {
         let message =
             format!("{:?} of probe {id:?} is no target of {:?}: {error}", probe.target, probe.operation.as_str());
         sink.error("unusable-target", at, message);
@@ -91,7 +102,8 @@ fn check_fixture(probe: &Probe, driver: Driver, set: &FixtureSet, path: &str, at
         return; // a spelling with `..` or doubled slashes is a probe of path handling, not of one fixture
     }
     let id = &probe.probe_id;
-    let declared = set.entries.iter().any(|entry| with_parents(entry.path.as_str()).any(|known| known == path));
+    let led = through_links(set, path);
+    let declared = set.entries.iter().any(|entry| with_parents(entry.path.as_str()).any(|known| known == led));
     if driver.makes_target() && declared {
         let message = format!("probe {id:?} creates {path:?}, which the fixtures already hold");
         sink.warning("fixture-exists", at, message);
@@ -101,6 +113,45 @@ fn check_fixture(probe: &Probe, driver: Driver, set: &FixtureSet, path: &str, at
     }
 }
 
+/// The longest chain of links that is followed, as Linux has it (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+
+/// Where `path` leads through the links and mounts of the set that lie on the way to its last component, judged by text.
+fn through_links(set: &FixtureSet, path: &str) -> String {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let crossed = set.entries.iter().find_map(|entry| {
+            let rest = path.strip_prefix(entry.path.as_str())?.strip_prefix('/')?;
+            let target = entry.target.as_ref()?;
+            let led = match entry.kind {
+                FixtureKind::BindMount => target.clone(),
+                FixtureKind::Symlink => joined(entry.path.as_str(), target)?,
+                _ => return None,
+            };
+            Some(if led.is_empty() { rest.to_owned() } else { format!("{led}/{rest}") })
+        });
+        match crossed {
+            Some(led) => path = led,
+            None => break,
+        }
+    }
+    path
+}
+
+/// What the text of a link at `link` names, beneath the fixtures; `None` when it leaves them.
+fn joined(link: &str, target: &str) -> Option<String> {
+    let mut parts: Vec<&str> = link.split('/').collect();
+    parts.pop();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
 /// A path and every directory above it: what exists once the path has been made.
 fn with_parents(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(end, _)| &path[..end]).chain([path])
@@ -108,7 +159,28 @@ fn with_parents(path: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::target_parameters;
+    use super::{FixtureSet, target_parameters, through_links};
+
+    #[test]
+    fn links_and_mounts_on_the_way_are_followed() {
+        let set: FixtureSet = serde_json::from_value(serde_json::json!({"schema_version": "x", "entries": [
+            {"path": "a/b/c", "kind": "file"}, {"path": "l", "kind": "symlink", "target": "a/./b"},
+            {"path": "a/up", "kind": "symlink", "target": "../l"}, {"path": "m", "kind": "bind_mount", "target": "a"},
+            {"path": "round", "kind": "symlink", "target": "round"}]}))
+        .unwrap();
+        for (path, led) in [
+            ("a/b/c", "a/b/c"),
+            ("l", "l"),
+            ("l/c", "a/b/c"),
+            ("a/up/c", "a/b/c"),
+            ("m/b/c", "a/b/c"),
+            ("m/up/c", "a/b/c"),
+            ("l/none", "a/b/none"),
+            ("round/x", "round/x"),
+        ] {
+            assert_eq!(through_links(&set, path), led, "{path}");
+        }
+    }
 
     #[test]
     fn every_parameter_of_a_target_is_seen() {

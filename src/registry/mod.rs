@@ -28,5 +28,7 @@ pub use lint::{
 pub use place::{Base, Place, StoredPathError, root_of};
 pub use profile_text::is_deny_default;
 pub use profile_text::{TextError, applied_sources, read_profile_text};
-pub use read::{Files, Reading, Registry, RegistryError, Source, Used, for_plan, indexed, load, read, sibling};
+pub use read::{
+    Files, Reading, Registry, RegistryError, Source, Used, for_plan, indexed, load, of_documents, read, sibling,
+};
 pub use select::{Selected, select};

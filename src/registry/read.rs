@@ -226,9 +226,36 @@ pub fn load(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Registry,
 /// [`Refusal`] when a file cannot be read or carries another schema tag; both files are looked at.
 pub fn read(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Reading, Refusal> {
     let mut findings = Vec::new();
-    let used = files.used(lookup);
-    let probes = open(&files.probes, PROBES_TAG, "probes", &mut findings);
-    let profiles = open(&files.profiles, PROFILES_TAG, "profiles", &mut findings);
+    let probes = open(&files.probes, "probes", &mut findings);
+    let profiles = open(&files.profiles, "profiles", &mut findings);
+    join(id, [probes, profiles], files.used(lookup), lookup, findings)
+}
+
+/// Like [`read`], of documents that are read already: probes, then profiles.
+///
+/// # Errors
+/// [`Refusal`] when one carries another schema tag.
+pub fn of_documents(
+    id: Option<&str>,
+    documents: [Document; 2],
+    source: Source,
+    lookup: &Lookup,
+) -> Result<Reading, Refusal> {
+    let [probes, profiles] = [0, 1].map(|at: usize| documents[at].place.clone());
+    let used = Files { probes, profiles, source }.used(lookup);
+    join(id, documents.map(Some), used, lookup, Vec::new())
+}
+
+fn join(
+    id: Option<&str>,
+    documents: [Option<Document>; 2],
+    used: Used,
+    lookup: &Lookup,
+    mut findings: Vec<Finding>,
+) -> Result<Reading, Refusal> {
+    let [probes, profiles] = documents;
+    let probes = probes.and_then(|document| check_top(document, PROBES_TAG, "probes", &mut findings));
+    let profiles = profiles.and_then(|document| check_top(document, PROFILES_TAG, "profiles", &mut findings));
     let (Some(probes), Some(profiles)) = (probes, profiles) else { return Err(Refusal { findings }) };
 
     let (probe_entries, probe_findings) = entries::<Probe>(&probes, "probes", PROBE_FIELDS, "probe_id", "probe");
@@ -267,21 +294,30 @@ impl Registry {
     }
 }
 
-/// Opens one of the two documents and checks tag and top level.
-fn open(place: &Place, tag: &str, entries_key: &'static str, findings: &mut Vec<Finding>) -> Option<Document> {
+/// Opens one of the two documents.
+fn open(place: &Place, entries_key: &'static str, findings: &mut Vec<Finding>) -> Option<Document> {
     if !place.is_file() {
         let text = format!("the {} registry is absent or not a regular file", entries_key.trim_end_matches('s'));
         findings.push(Finding::new("registry-file-missing", Severity::Error, &place.to_string(), text));
         return None;
     }
-    let document = match Document::read(place) {
-        Ok(document) => document,
+    match Document::read(place) {
+        Ok(document) => Some(document),
         Err(error) => {
             findings.push(error.finding());
-            return None;
+            None
         }
-    };
-    let name = place.to_string();
+    }
+}
+
+/// Checks tag and top level of one of the two documents.
+fn check_top(
+    document: Document,
+    tag: &str,
+    entries_key: &'static str,
+    findings: &mut Vec<Finding>,
+) -> Option<Document> {
+    let name = document.place.to_string();
     let mut sink = Sink::new(&name);
     let tagged = check::has_tag(&document.value, tag, &mut sink);
     if tagged {

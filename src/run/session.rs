@@ -360,7 +360,7 @@ impl Session<'_> {
         manifest.compiled_digest = Some(self.plans.compiled_digest.digest.to_string());
         manifest.stand_in_tools = Some(self.host.stand_in_tools.keys().cloned().collect());
         self.bundle.write_json(&name(layout::RUN_MANIFEST), &manifest)?;
-        let matrix = documents::expected_matrix(self.world(), self.plans.compiled);
+        let matrix = self.plans.compiled.expected_matrix(self.world());
         self.bundle.write_json(&name(layout::EXPECTED_MATRIX_GENERATED), &matrix)?;
         self.bundle.write_json(&name(layout::EXPECTED_MATRIX), &matrix)?;
         self.write_applied_profiles()

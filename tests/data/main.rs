@@ -9,6 +9,8 @@ mod frozen;
 mod inventory;
 mod links;
 mod lints;
+mod macos_expectations;
+mod macos_templates;
 mod mutation;
 mod ready_made;
 mod reports;
