@@ -14,6 +14,7 @@ mod list;
 mod lookup;
 mod plan_lint;
 mod registry_lint;
+mod registry_upgrade;
 mod run;
 mod run_progress;
 mod sandbox_run;
@@ -70,6 +71,7 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::EmitPromotion(args) => emit_promotion::run(&args, json, context),
         Command::PlanLint(args) => plan_lint::run(&args, json, context),
         Command::RegistryLint(args) => registry_lint::run(&args, json, context),
+        Command::RegistryUpgrade(args) => registry_upgrade::run(&args, json, context),
         Command::ListPlans(args) => list::plans(&args, context),
         Command::ListRegistries(args) => list::registries(&args, context),
         Command::ListProbes(args) => list::probes(&args, context),

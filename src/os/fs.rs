@@ -36,7 +36,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::base::rel_path::RelPath;
 
 pub use list::{Entry, EntryKind};
-pub use lone::{exists, read_bounded, write_durable};
+pub use lone::{exists, read_bounded, remove, write_durable};
 
 #[cfg(test)]
 pub(crate) use fault::testing as fault_testing;

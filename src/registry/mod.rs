@@ -17,6 +17,7 @@ mod place;
 mod profile_text;
 mod read;
 mod select;
+mod upgrade;
 
 pub use document::{Document, DocumentError, Refusal};
 pub use entry::{LaneSupport, PROBES_TAG, PROFILES_TAG, Probe, Profile, ProfileMode};
@@ -30,3 +31,4 @@ pub use profile_text::is_deny_default;
 pub use profile_text::{TextError, applied_sources, read_profile_text};
 pub use read::{Files, Reading, Registry, RegistryError, Source, for_plan, indexed, load, read, sibling};
 pub use select::{Selected, select};
+pub use upgrade::{UpgradeError, Upgraded, upgrade_registry};

@@ -9,3 +9,4 @@ mod lints;
 mod mutation;
 mod reports;
 mod suite;
+mod upgrade;
