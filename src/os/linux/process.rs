@@ -8,11 +8,29 @@ use rustix::process::Pid;
 
 use super::checked;
 
+/// Says that this process has one thread. It is used up by what may follow only then.
+#[derive(Debug)]
+pub struct SingleThreaded(());
+
+impl SingleThreaded {
+    /// Counts the threads.
+    ///
+    /// # Errors
+    /// [`ForkError::Threads`] with another number than 1; [`ForkError::System`] when `/proc` cannot be read.
+    pub fn check() -> Result<Self, ForkError> {
+        let counted = std::fs::read_dir("/proc/self/task").map(Iterator::count);
+        match counted.map_err(|e| ForkError::System(e.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)))? {
+            1 => Ok(Self(())),
+            threads => Err(ForkError::Threads(threads)),
+        }
+    }
+}
+
 /// Which side of a fork this is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Fork {
-    /// The new process.
-    Child,
+    /// The new process; it has the one thread that forked.
+    Child(SingleThreaded),
     /// The old process, with the child's id.
     Parent(Pid),
 }
@@ -28,29 +46,16 @@ pub enum ForkError {
     System(#[source] Errno),
 }
 
-/// Number of threads of this process.
-///
-/// # Errors
-/// `/proc` cannot be read.
-pub fn thread_count() -> std::io::Result<usize> {
-    Ok(std::fs::read_dir("/proc/self/task")?.count())
-}
-
 /// Forks a process that has exactly one thread, so that the child may run any code.
 ///
 /// # Errors
-/// [`ForkError`]
-pub fn fork_single_threaded() -> Result<Fork, ForkError> {
-    let threads =
-        thread_count().map_err(|e| ForkError::System(e.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)))?;
-    if threads != 1 {
-        return Err(ForkError::Threads(threads));
-    }
+/// [`ForkError::System`]
+pub fn fork(_only: SingleThreaded) -> Result<Fork, ForkError> {
     // SAFETY: this is the only thread, so no lock is held by a thread that the child lacks.
     let returned = checked(unsafe { libc::fork() }.into()).map_err(ForkError::System)?;
     Ok(match i32::try_from(returned).ok().and_then(Pid::from_raw) {
         Some(child) => Fork::Parent(child),
-        None => Fork::Child,
+        None => Fork::Child(SingleThreaded(())),
     })
 }
 
@@ -319,7 +324,7 @@ mod tests {
     #[test]
     fn a_process_with_threads_is_not_forked() {
         // The test harness itself runs several threads.
-        let result = fork_single_threaded();
+        let result = SingleThreaded::check();
         assert!(matches!(result, Err(ForkError::Threads(n)) if n > 1), "{result:?}");
     }
 }

@@ -28,7 +28,7 @@ use super::waits::Waits;
 use super::{layers, mounts, status};
 use crate::base::cancel::Cancel;
 use crate::os::linux::privilege;
-use crate::os::linux::process::{self, ForkError};
+use crate::os::linux::process::{self, ForkError, SingleThreaded};
 use crate::os::linux::seccomp::{self, Instruction, Listener};
 use crate::sandbox::lower::{self, LeftAlone};
 use crate::sandbox::weaken::{Protection, off};
@@ -136,10 +136,7 @@ fn prepare(command: &Command, program: std::path::PathBuf) -> Result<Prepared, S
 }
 
 fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cancel) -> Result<Supervised, SandboxError> {
-    let threads = process::thread_count().map_err(set_up("count the threads of this process"))?;
-    if threads != 1 {
-        return Err(SandboxError::NotSingleThreaded { threads });
-    }
+    let only = SingleThreaded::check().map_err(fork_failed)?;
     let probed = layers::probe();
     let offered = probed.clone().without(&job.without_layers);
     #[cfg(feature = "test-fakes")]
@@ -169,7 +166,7 @@ fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cance
         outer.enter().map_err(|e| set_up("enter the outer Landlock domain")(std::io::Error::other(e)))?;
     }
     let report = plan.as_ref().map(|plan| report(job, plan, offered, dropped));
-    let mut tree = Tree::grow(|inside| first_process(job, plan.as_ref(), start, inside)).map_err(fork_failed)?;
+    let mut tree = Tree::grow(only, |inside| first_process(job, plan.as_ref(), start, inside)).map_err(fork_failed)?;
     let supervised = supervise(job, plan.as_ref(), &mut tree, cancel);
     tree.bury();
     supervised.map(|supervised| Supervised { report, ..supervised })

@@ -20,7 +20,7 @@ use rustix::process::{
     set_child_subreaper, set_parent_process_death_signal, wait, waitid,
 };
 
-use crate::os::linux::process::{self, Fork};
+use crate::os::linux::process::{self, Fork, SingleThreaded};
 use crate::sandbox::End;
 use crate::sandbox::weaken::{Protection, off};
 
@@ -111,23 +111,23 @@ pub(super) struct Inside {
 
 impl Tree {
     /// Forks reaper and first process; `first` runs in the latter and returns its exit status.
-    pub(super) fn grow(first: impl FnOnce(Inside) -> u8) -> Result<Self, process::ForkError> {
+    pub(super) fn grow(only: SingleThreaded, first: impl FnOnce(Inside) -> u8) -> Result<Self, process::ForkError> {
         let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(process::ForkError::System);
         let (messages, messages_end) = pipe()?;
         let (release_end, release) = pipe()?;
         let (alive_end, alive) = pipe()?;
         // Should the reaper die, its orphans come here.
         set_child_subreaper(Some(rustix::process::getpid())).map_err(process::ForkError::System)?;
-        match process::fork_single_threaded()? {
+        match process::fork(only)? {
             Fork::Parent(reaper) => Ok(Self {
                 reaper,
                 messages: File::from(messages),
                 release: Some(File::from(release)),
                 alive: Some(alive),
             }),
-            Fork::Child => {
+            Fork::Child(only) => {
                 drop((messages, release, alive));
-                reap(messages_end, release_end, alive_end, first)
+                reap(only, messages_end, release_end, alive_end, first)
             }
         }
     }
@@ -155,7 +155,13 @@ impl Tree {
 }
 
 /// The reaper's life.
-fn reap(messages: OwnedFd, release: OwnedFd, alive: OwnedFd, first: impl FnOnce(Inside) -> u8) -> ! {
+fn reap(
+    only: SingleThreaded,
+    messages: OwnedFd,
+    release: OwnedFd,
+    alive: OwnedFd,
+    first: impl FnOnce(Inside) -> u8,
+) -> ! {
     let fail = |errno: Errno| -> ! {
         Message::Failed { step: STEP_FORK, errno: errno.raw_os_error() }.send(messages.as_fd());
         process::exit_now(1)
@@ -164,9 +170,9 @@ fn reap(messages: OwnedFd, release: OwnedFd, alive: OwnedFd, first: impl FnOnce(
     if let Err(errno) = set_child_subreaper(Some(own)) {
         fail(errno);
     }
-    let target = match process::fork_single_threaded() {
+    let target = match process::fork(only) {
         Ok(Fork::Parent(target)) => target,
-        Ok(Fork::Child) => {
+        Ok(Fork::Child(_)) => {
             drop(alive);
             let _ = set_parent_process_death_signal(Some(Signal::KILL));
             // The reaper may have died before the line above.

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Peers, runtime, text};
+use super::{Peers, text};
 
 /// A directory with everything the works need; removed at the end.
 pub(crate) struct Place {
+    runtime: String,
     directory: tempfile::TempDir,
 }
 
@@ -35,9 +36,9 @@ const COMMON: &str = r#"(version 1)
 "#;
 
 impl Place {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(runtime: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("bench-enforce-").tempdir().unwrap();
-        let place = Self { directory };
+        let place = Self { directory, runtime: runtime.to_owned() };
         fs::create_dir(place.work()).unwrap();
         for (name, rules) in [("trapped", TRAPPED), ("untrapped", UNTRAPPED)] {
             fs::write(place.profile(name), format!("{COMMON}{rules}")).unwrap();
@@ -80,7 +81,7 @@ impl Place {
 
     /// `command` under `sandbox run` with the named profile.
     pub(crate) fn ours(&self, profile: &str, command: &[&str]) -> Command {
-        let mut line = Command::new(runtime());
+        let mut line = Command::new(&self.runtime);
         line.args(["sandbox", "run", "-D"]).arg(format!("WORK={}", text(&self.work()))).arg("--profile");
         line.arg(self.profile(profile)).args(["--overlay", "linux-base.sb", "--"]).args(command);
         line

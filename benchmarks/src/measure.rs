@@ -6,26 +6,31 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 /// One way of running a work: a name and how long one run took, in the unit of the work.
-pub(crate) struct Variant<'a> {
-    pub(crate) name: &'static str,
-    pub(crate) run: Box<dyn Fn() -> f64 + 'a>,
+pub struct Variant<'a> {
+    /// Name in results.
+    pub name: &'static str,
+    /// Runs once and tells how long it took.
+    pub run: Box<dyn Fn() -> f64 + 'a>,
 }
 
 /// One comparison.
-pub(crate) struct Measured {
+pub struct Measured {
     /// Work and the two sides.
-    pub(crate) name: String,
+    pub name: String,
     /// Medians of both sides.
-    pub(crate) sides: (f64, f64),
-    pub(crate) unit: &'static str,
+    pub sides: (f64, f64),
+    /// Unit of the medians.
+    pub unit: &'static str,
     /// Median of the ratios of rounds (or the only figure, without a second side).
-    pub(crate) ratio: f64,
+    pub ratio: f64,
     /// What the ratio must not exceed; `None` where nothing is promised.
-    pub(crate) bar: Option<f64>,
+    pub bar: Option<f64>,
 }
 
 impl Measured {
-    pub(crate) fn line(&self) -> String {
+    /// One line of the printed table.
+    #[must_use]
+    pub fn line(&self) -> String {
         let bar = self.bar.map_or(String::new(), |bar| format!("<= {bar}"));
         let verdict = match self.bar {
             Some(bar) if self.ratio > bar => "MISSED",
@@ -42,7 +47,9 @@ impl Measured {
         )
     }
 
-    pub(crate) fn json(&self) -> Value {
+    /// The comparison as an entry of the printed document.
+    #[must_use]
+    pub fn json(&self) -> Value {
         json!({
             "name": self.name,
             "unit": self.unit,
@@ -56,7 +63,7 @@ impl Measured {
 }
 
 /// The rounds of one work: `times[variant][round]`.
-pub(crate) struct Rounds {
+pub struct Rounds {
     work: &'static str,
     unit: &'static str,
     names: Vec<&'static str>,
@@ -65,7 +72,7 @@ pub(crate) struct Rounds {
 
 impl Rounds {
     /// Runs every variant once per round, in turn. The first round warms the caches and is dropped.
-    pub(crate) fn run(work: &'static str, unit: &'static str, rounds: usize, variants: &[Variant<'_>]) -> Self {
+    pub fn run(work: &'static str, unit: &'static str, rounds: usize, variants: &[Variant<'_>]) -> Self {
         eprintln!("{work}");
         let mut times = vec![Vec::new(); variants.len()];
         for round in 0..=rounds {
@@ -84,7 +91,7 @@ impl Rounds {
     }
 
     /// `first` in relation to `second`; `None` when either did not run.
-    pub(crate) fn compare(&self, first: &str, second: &str, bar: Option<f64>) -> Option<Measured> {
+    pub fn compare(&self, first: &str, second: &str, bar: Option<f64>) -> Option<Measured> {
         let (numerators, denominators) = (self.of(first)?, self.of(second)?);
         let ratios = numerators.iter().zip(denominators).map(|(a, b)| a / b).collect();
         Some(Measured {
@@ -97,12 +104,14 @@ impl Rounds {
     }
 
     /// Median of a variant.
-    pub(crate) fn median_of(&self, name: &str) -> Option<f64> {
+    pub fn median_of(&self, name: &str) -> Option<f64> {
         self.of(name).map(|times| median(times.to_vec()))
     }
 }
 
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+/// The middle of at least one value; of an even number, between the two in the middle.
+#[must_use]
+pub fn median(mut values: Vec<f64>) -> f64 {
     assert!(!values.is_empty());
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -111,7 +120,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 
 /// Runs a command and returns the milliseconds it took. It must print exactly as many lines as `lines` says, if given, and
 /// end with status 0.
-pub(crate) fn timed(command: &mut Command, lines: Option<&dyn Fn(usize) -> bool>) -> f64 {
+pub fn timed(command: &mut Command, lines: Option<&dyn Fn(usize) -> bool>) -> f64 {
     command.stdin(Stdio::null()).stderr(Stdio::piped());
     let start = Instant::now();
     let output = command.stdout(if lines.is_some() { Stdio::piped() } else { Stdio::null() }).output().unwrap();

@@ -1,10 +1,10 @@
-//! What enforcement costs on Linux: `cargo bench --bench enforce`.
+//! What enforcement costs on Linux: `cargo bench -p benchmarks --bench enforce`.
 //!
 //! Every work runs without a sandbox, under `sandbox run`, and under those peers that are installed, in turn and several
 //! times; a ratio is the median of the ratios of rounds, so that both sides of each saw the same machine. Peers that are
 //! missing are named. `docs/benchmarks.md` holds the bars, the machine and figures.
 //!
-//!   cargo bench --bench enforce [-- [--quick] [--json] [WORK…]]
+//!   cargo bench -p benchmarks --bench enforce [-- [--quick] [--json] [--runtime FILE] [WORK…]]
 
 #[cfg(target_os = "linux")]
 mod linux;

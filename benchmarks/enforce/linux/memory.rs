@@ -3,8 +3,8 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::measure::Measured;
 use super::place::Place;
+use benchmarks::Measured;
 
 const PROCESSES: usize = 100;
 const BAR_MIB: f64 = 20.0;

@@ -2,9 +2,10 @@
 
 use std::process::Command;
 
-use super::measure::{Measured, Rounds, Variant, timed};
+use benchmarks::{Asked, Measured, Rounds, Variant, timed};
+
 use super::place::{Place, bwrap, native, strace, syd};
-use super::{Asked, Peers, caller, text};
+use super::{Peers, calls, own_program, text};
 
 const NATIVE: &str = "native";
 const TRAPPED: &str = "trapped";
@@ -56,7 +57,7 @@ impl<'b> Bench<'b> {
         let file = text(&self.place.file("some/directory/of/files/settings.conf", b"text\n"));
         let run = |count: usize, wrap: &dyn Fn(&[&str]) -> Command| {
             let count = self.size(count).to_string();
-            let output = wrap(&[caller(), "bench-call", action, &count, &file]).output().unwrap();
+            let output = wrap(&[&own_program(), calls::WORD, action, &count, &file]).output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             String::from_utf8(output.stdout).unwrap().trim().parse::<f64>().unwrap() / 1e3
         };
