@@ -42,6 +42,8 @@ pub(crate) enum Command {
     PlanLint(super::plan_lint::Args),
     /// Check probe and profile registries
     RegistryLint(super::registry_lint::Args),
+    /// Bring a registry to the current form
+    RegistryUpgrade(super::registry_upgrade::Args),
     /// List plans
     ListPlans(super::list::PlansArgs),
     /// List templates of plans

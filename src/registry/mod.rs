@@ -17,6 +17,7 @@ mod place;
 mod profile_text;
 mod read;
 mod select;
+mod upgrade;
 
 pub use document::{Document, DocumentError, Refusal};
 pub use entry::{LaneSupport, PROBES_TAG, PROFILES_TAG, Probe, Profile, ProfileMode};
@@ -32,3 +33,4 @@ pub use read::{
     Files, Reading, Registry, RegistryError, Source, Used, for_plan, indexed, load, of_documents, read, sibling,
 };
 pub use select::{Selected, select};
+pub use upgrade::{UpgradeError, Upgraded, upgrade_registry};

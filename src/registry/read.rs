@@ -3,9 +3,9 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::check::{self, Field, Kind, Sink, id_problem, required};
+use super::check::{self, Field, Kind, Lazy, Sink, id_problem, required};
 use super::document::{Document, DocumentError, Refusal};
 use super::entry::{PROBE_FIELDS, PROBES_TAG, PROFILE_FIELDS, PROFILES_TAG, Probe, Profile};
 use super::index::{Index, Lookup};
@@ -346,19 +346,20 @@ fn entries<T: DeserializeOwned>(
     noun: &str,
 ) -> Entries<T> {
     let file = document.place.to_string();
-    let mut usable = IndexMap::new();
+    let listed = document.value.get(key).and_then(Value::as_object);
+    let mut usable = IndexMap::with_capacity(listed.map_or(0, Map::len));
     let mut findings: IndexMap<String, Vec<Finding>> = IndexMap::new();
-    for (id, value) in document.value.get(key).and_then(Value::as_object).into_iter().flatten() {
-        let pointer = format!("/{key}/{}", escape(id));
+    for (id, value) in listed.into_iter().flatten() {
+        let pointer: Lazy<'_> = &|| format!("/{key}/{}", escape(id));
         let mut sink = Sink::new(&file);
-        check_entry(id, value, fields, id_key, noun, &pointer, &mut sink);
+        check_entry(id, value, fields, id_key, noun, pointer, &mut sink);
         if !sink.has_error_since(0) {
             match T::deserialize(value) {
                 Ok(entry) => {
                     usable.insert(id.clone(), entry);
                 }
                 Err(error) => {
-                    sink.error("wrong-type", &pointer, format!("{noun} {id:?} cannot be read: {error}"));
+                    sink.error("wrong-type", &pointer(), format!("{noun} {id:?} cannot be read: {error}"));
                 }
             }
         }
@@ -376,18 +377,18 @@ fn check_entry(
     fields: &[Field],
     id_key: &str,
     noun: &str,
-    pointer: &str,
+    pointer: Lazy<'_>,
     sink: &mut Sink<'_>,
 ) {
-    let what = format!("{noun} {id:?}");
+    let what: Lazy<'_> = &|| format!("{noun} {id:?}");
     if let Some(problem) = check::id_problem(id) {
-        sink.error("unusable-id", pointer, format!("the key of {what} {problem}"));
+        sink.error("unusable-id", &pointer(), format!("the key of {} {problem}", what()));
     }
-    let Some(map) = check::object(value, fields, Severity::Error, &what, pointer, sink) else { return };
+    let Some(map) = check::object_at(value, fields, Severity::Error, what, pointer, sink) else { return };
     if let Some(inner) = map.get(id_key).and_then(Value::as_str).filter(|inner| *inner != id) {
         sink.error(
             "id-mismatch",
-            &format!("{pointer}/{id_key}"),
+            &format!("{}/{id_key}", pointer()),
             format!("{id_key} is {inner:?}, but the key is {id:?}"),
         );
     }
