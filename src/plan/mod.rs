@@ -15,7 +15,7 @@ mod target;
 
 pub use compile::{CompileError, CompiledPlan, CompiledProfile, Filters, ProbeRow, compile};
 pub use digest::plan_digest;
-pub use document::{Lanes, PLAN_TAG, Plan, PlanError, load_plan, read};
+pub use document::{Lanes, PLAN_FIELDS, PLAN_TAG, Plan, PlanError, load_plan, read};
 pub use fixtures::{FIXTURES_VARIABLE, FixturesError, load_fixtures};
 pub use lint::{PlanReport, lint_plan};
 pub use list::{PlanEntry, list_plans, list_shipped_plans};

@@ -20,7 +20,8 @@ mod select;
 
 pub use document::{Document, DocumentError, Refusal};
 pub use entry::{LaneSupport, PROBES_TAG, PROFILES_TAG, Probe, Profile, ProfileMode};
-pub use index::{INDEX_PATH, INDEX_TAG, Index, IndexEntry, Lookup, RegistryListing};
+pub use entry::{PROBE_FIELDS, PROBE_REGISTRY_FIELDS, PROFILE_FIELDS, PROFILE_REGISTRY_FIELDS};
+pub use index::{INDEX_ENTRY_FIELDS, INDEX_FIELDS, INDEX_PATH, INDEX_TAG, Index, IndexEntry, Lookup, RegistryListing};
 pub use lint::{ProfileReport, lint_files, lint_probe, lint_profile, lint_registry};
 pub use place::{Base, Place, StoredPathError, root_of};
 pub use profile_text::is_deny_default;

@@ -5,9 +5,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::check::{self, Field, Kind, Sink, required};
+use super::check::{self, Field, Sink};
 use super::document::{Document, DocumentError, Refusal};
-use super::entry::{PROBE_FIELDS, PROBES_TAG, PROFILE_FIELDS, PROFILES_TAG, Probe, Profile};
+use super::entry::{
+    PROBE_FIELDS, PROBE_REGISTRY_FIELDS, PROBES_TAG, PROFILE_FIELDS, PROFILE_REGISTRY_FIELDS, PROFILES_TAG, Probe,
+    Profile,
+};
 use super::index::{Index, Lookup};
 use super::place::{Base, Place};
 use crate::base::position::escape;
@@ -192,8 +195,8 @@ pub fn load(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Registry,
 /// [`Refusal`] when a file cannot be read or carries another schema tag; both files are looked at.
 pub fn read(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Reading, Refusal> {
     let mut findings = Vec::new();
-    let probes = open(&files.probes, PROBES_TAG, "probes", &mut findings);
-    let profiles = open(&files.profiles, PROFILES_TAG, "profiles", &mut findings);
+    let probes = open(&files.probes, PROBES_TAG, PROBE_REGISTRY_FIELDS, &mut findings);
+    let profiles = open(&files.profiles, PROFILES_TAG, PROFILE_REGISTRY_FIELDS, &mut findings);
     let (Some(probes), Some(profiles)) = (probes, profiles) else { return Err(Refusal { findings }) };
 
     let (probe_entries, probe_findings) = entries::<Probe>(&probes, "probes", PROBE_FIELDS, "probe_id", "probe");
@@ -233,9 +236,10 @@ impl Registry {
 }
 
 /// Opens one of the two documents and checks tag and top level.
-fn open(place: &Place, tag: &str, entries_key: &'static str, findings: &mut Vec<Finding>) -> Option<Document> {
+fn open(place: &Place, tag: &str, fields: &[Field], findings: &mut Vec<Finding>) -> Option<Document> {
     if !place.is_file() {
-        let text = format!("the {} registry is absent or not a regular file", entries_key.trim_end_matches('s'));
+        let noun = if tag == PROBES_TAG { "probe" } else { "profile" };
+        let text = format!("the {noun} registry is absent or not a regular file");
         findings.push(Finding::new("registry-file-missing", Severity::Error, &place.to_string(), text));
         return None;
     }
@@ -250,13 +254,7 @@ fn open(place: &Place, tag: &str, entries_key: &'static str, findings: &mut Vec<
     let mut sink = Sink::new(&name);
     let tagged = check::has_tag(&document.value, tag, &mut sink);
     if tagged {
-        let fields = [
-            required("schema_version", Kind::Text),
-            required("registry_id", Kind::Id),
-            required("world_id", Kind::Id),
-            required(entries_key, Kind::Object),
-        ];
-        check::object(&document.value, &fields, Severity::Warning, "the registry", "", &mut sink);
+        check::object(&document.value, fields, Severity::Warning, "the registry", "", &mut sink);
     }
     let mut found = sink.into_findings();
     document.add_positions(&mut found);
