@@ -1,0 +1,10 @@
+//! The schemas and the code say the same: every schema against real documents, against mutations of them, and against the
+//! readers of the code; and the `schema` commands through the real binary.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests start the binary, prepare files and may panic"
+)]
+
+mod files;
+mod generate;
