@@ -112,7 +112,7 @@ fn check(args: &CheckArgs, json: bool, context: &Context) -> CliResult {
             .map(|file| json!({"file": file.file, "schemas": file.schemas, "ok": file.findings.is_empty()}))
             .collect();
         let findings: Vec<&Finding> = checked.iter().flat_map(|file| &file.findings).collect();
-        let object = json!({"ok": ok, "complete": complete, "files": files, "findings": findings});
+        let object = json!({"ok": ok, "complete": complete, "documents": files, "findings": findings});
         print_line(&document::to_pretty(&object))?;
     } else {
         for file in &checked {

@@ -6,5 +6,10 @@
     reason = "tests start the binary, prepare files and may panic"
 )]
 
+#[expect(dead_code, reason = "the tests of lints need more of it")]
+#[path = "../data/suite.rs"]
+mod data_suite;
 mod files;
 mod generate;
+mod inputs;
+mod mutate;
