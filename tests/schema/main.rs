@@ -13,3 +13,13 @@ mod files;
 mod generate;
 mod inputs;
 mod mutate;
+#[cfg(target_os = "linux")]
+mod outputs;
+#[cfg(target_os = "linux")]
+mod readers;
+#[cfg(target_os = "linux")]
+#[expect(dead_code, reason = "the tests of runs need more of it")]
+#[path = "../run/suite.rs"]
+mod run_suite;
+#[cfg(target_os = "linux")]
+mod runs;
