@@ -72,6 +72,9 @@ pub(crate) enum Command {
     /// Read, check and explain SBPL profiles
     #[command(subcommand)]
     Sbpl(super::sbpl::Command),
+    /// List, show and apply the JSON Schemas of all documents
+    #[command(subcommand)]
+    Schema(super::schema::Command),
     /// Perform one job handed over on a private descriptor
     #[command(name = "__worker", hide = true)]
     Worker,

@@ -23,6 +23,7 @@ mod run;
 mod run_progress;
 mod sandbox_run;
 mod sbpl;
+mod schema;
 mod status;
 mod validate_bundle;
 mod worker;
@@ -89,6 +90,7 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::Inventory(command) => inventory::run(&command, json, context),
         Command::Sandbox(args::Sandbox::Run(args)) => sandbox_run::run(&args, context),
         Command::Sbpl(command) => sbpl::run(&command, json, context),
+        Command::Schema(command) => schema::run(&command, json, context),
         Command::Worker => worker::run(),
     }
 }

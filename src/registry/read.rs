@@ -5,9 +5,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::check::{self, Field, Kind, Lazy, Sink, id_problem, required};
+use super::check::{self, Field, Lazy, Sink, id_problem};
 use super::document::{Document, DocumentError, Refusal};
-use super::entry::{PROBE_FIELDS, PROBES_TAG, PROFILE_FIELDS, PROFILES_TAG, Probe, Profile};
+use super::entry::{
+    PROBE_FIELDS, PROBE_REGISTRY_FIELDS, PROBES_TAG, PROFILE_FIELDS, PROFILE_REGISTRY_FIELDS, PROFILES_TAG, Probe,
+    Profile,
+};
 use super::index::{Index, Lookup};
 use super::place::{Base, Place};
 use crate::base::position::escape;
@@ -226,8 +229,8 @@ pub fn load(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Registry,
 /// [`Refusal`] when a file cannot be read or carries another schema tag; both files are looked at.
 pub fn read(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Reading, Refusal> {
     let mut findings = Vec::new();
-    let probes = open(&files.probes, "probes", &mut findings);
-    let profiles = open(&files.profiles, "profiles", &mut findings);
+    let probes = open(&files.probes, PROBES_TAG, &mut findings);
+    let profiles = open(&files.profiles, PROFILES_TAG, &mut findings);
     join(id, [probes, profiles], files.used(lookup), lookup, findings)
 }
 
@@ -254,8 +257,9 @@ fn join(
     mut findings: Vec<Finding>,
 ) -> Result<Reading, Refusal> {
     let [probes, profiles] = documents;
-    let probes = probes.and_then(|document| check_top(document, PROBES_TAG, "probes", &mut findings));
-    let profiles = profiles.and_then(|document| check_top(document, PROFILES_TAG, "profiles", &mut findings));
+    let probes = probes.and_then(|document| check_top(document, PROBES_TAG, PROBE_REGISTRY_FIELDS, &mut findings));
+    let profiles =
+        profiles.and_then(|document| check_top(document, PROFILES_TAG, PROFILE_REGISTRY_FIELDS, &mut findings));
     let (Some(probes), Some(profiles)) = (probes, profiles) else { return Err(Refusal { findings }) };
 
     let (probe_entries, probe_findings) = entries::<Probe>(&probes, "probes", PROBE_FIELDS, "probe_id", "probe");
@@ -295,9 +299,10 @@ impl Registry {
 }
 
 /// Opens one of the two documents.
-fn open(place: &Place, entries_key: &'static str, findings: &mut Vec<Finding>) -> Option<Document> {
+fn open(place: &Place, tag: &str, findings: &mut Vec<Finding>) -> Option<Document> {
     if !place.is_file() {
-        let text = format!("the {} registry is absent or not a regular file", entries_key.trim_end_matches('s'));
+        let noun = if tag == PROBES_TAG { "probe" } else { "profile" };
+        let text = format!("the {noun} registry is absent or not a regular file");
         findings.push(Finding::new("registry-file-missing", Severity::Error, &place.to_string(), text));
         return None;
     }
@@ -311,23 +316,12 @@ fn open(place: &Place, entries_key: &'static str, findings: &mut Vec<Finding>) -
 }
 
 /// Checks tag and top level of one of the two documents.
-fn check_top(
-    document: Document,
-    tag: &str,
-    entries_key: &'static str,
-    findings: &mut Vec<Finding>,
-) -> Option<Document> {
+fn check_top(document: Document, tag: &str, fields: &[Field], findings: &mut Vec<Finding>) -> Option<Document> {
     let name = document.place.to_string();
     let mut sink = Sink::new(&name);
     let tagged = check::has_tag(&document.value, tag, &mut sink);
     if tagged {
-        let fields = [
-            required("schema_version", Kind::Text),
-            required("registry_id", Kind::Id),
-            required("world_id", Kind::Id),
-            required(entries_key, Kind::Object),
-        ];
-        check::object(&document.value, &fields, Severity::Warning, "the registry", "", &mut sink);
+        check::object(&document.value, fields, Severity::Warning, "the registry", "", &mut sink);
     }
     let mut found = sink.into_findings();
     document.add_positions(&mut found);
