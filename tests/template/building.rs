@@ -148,6 +148,18 @@ fn the_result_is_one_object_and_the_matrix_is_written_when_asked_for() {
 }
 
 #[test]
+fn the_later_of_the_two_words_about_the_matrix_counts() {
+    let place = Elsewhere::new();
+    let (write, skip) = ("--write-expected-matrix", "--skip-expected-matrix");
+    for (words, written) in [(&[write, skip][..], false), (&[skip, write], true), (&[skip], false), (&[], false)] {
+        let args = ["plan-build", "--template", "linux-baseline", "--out", "../suite", "--overwrite"];
+        expect(&place.runtime(&[&args[..], words].concat()), 0);
+        assert_eq!(place.path("suite/out/expected_matrix.json").exists(), written, "{words:?}");
+        std::fs::remove_dir_all(place.path("suite")).unwrap();
+    }
+}
+
+#[test]
 fn the_working_directory_is_not_taken_away() {
     let place = Elsewhere::new();
     for out in [".", "..", "../cwd"] {
