@@ -33,7 +33,7 @@ const RULES: Rules = Rules {
         &["vocab", "os"],
         &["sbpl", "event", "denial", "report"],
         &["host", "fixture", "registry", "sandbox", "bundle"],
-        &["plan", "probe", "promotion"],
+        &["plan", "probe", "promotion", "links", "inventory"],
         &["lane", "template"],
         &["run"],
         &["cli"],

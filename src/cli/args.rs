@@ -58,6 +58,12 @@ pub(crate) enum Command {
     DescribeProbe(super::describe::ProbeArgs),
     /// Print one profile of a registry
     DescribeProfile(super::describe::ProfileArgs),
+    /// Look into a document of runtime links
+    #[command(subcommand)]
+    Links(super::links::Command),
+    /// Find out where a source tree deals with sandboxes
+    #[command(subcommand)]
+    Inventory(super::inventory::Command),
     /// Run any command under a profile
     #[command(subcommand)]
     Sandbox(Sandbox),

@@ -23,7 +23,7 @@ pub(crate) struct Args {
     pub format: Format,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> CliResult {
+pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let directory = args.templates.as_ref().map(|path| context.absolute(path));
     let listed = list_plan_templates(directory.as_deref())?;
     let rows = listed.iter().map(|entry| match entry {
@@ -32,5 +32,5 @@ pub(crate) fn run(args: &Args, context: &Context) -> CliResult {
         }
         TemplateEntry::Broken { template_id, path, error } => vec![template_id.clone(), error.clone(), path.clone()],
     });
-    print(args.format, &listed, &["template", "description", "path"], rows.collect())
+    print(args.format, json, &listed, &["template", "description", "path"], rows.collect())
 }

@@ -13,3 +13,4 @@ pub mod mount;
 pub mod process;
 pub mod socket;
 pub mod sysv;
+pub mod tree;

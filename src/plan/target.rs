@@ -7,8 +7,8 @@ use crate::base::rel_path::RelPath;
 use crate::fixture::{FixtureKind, FixtureSet};
 use crate::registry::Probe;
 use crate::registry::check::Sink;
-use crate::vocab::Driver;
 use crate::vocab::target::{self, Endpoint};
+use crate::vocab::{Driver, Platform};
 
 /// The fixtures a target is checked against.
 pub(super) enum Ground<'a> {
@@ -36,8 +36,17 @@ pub fn resolve_target(text: &str, params: &BTreeMap<String, String>) -> String {
     result
 }
 
-/// Checks the target of `probe`, which `driver` is to act on; findings are about `at`.
-pub(super) fn check(probe: &Probe, driver: Option<Driver>, ground: &Ground<'_>, at: &str, sink: &mut Sink<'_>) {
+/// The call of macOS that opens a path relative to the root directory, opened before: its target lacks the leading slash.
+const ROOT_RELATIVE: &str = "openat_rootrel";
+
+/// Checks the target of `probe`, which `driver` is to act on where `platform` is not another; findings are about `at`.
+pub(super) fn check(
+    probe: &Probe,
+    (driver, platform): (Option<Driver>, Option<Platform>),
+    ground: &Ground<'_>,
+    at: &str,
+    sink: &mut Sink<'_>,
+) {
     let id = &probe.probe_id;
     let empty = FixtureSet::empty();
     let set = match ground {
@@ -67,7 +76,9 @@ pub(super) fn check(probe: &Probe, driver: Option<Driver>, ground: &Ground<'_>, 
     if resolved.contains("${") {
         return; // what an unreadable set would give is not known
     }
-    if let Err(error) = target::check(driver, &resolved) {
+    let root_relative = probe.syscall.as_deref() == Some(ROOT_RELATIVE) && platform == Some(Platform::MacOs);
+    let absolute = if root_relative { format!("/{resolved}") } else { resolved.clone() };
+    if let Err(error) = target::check(driver, &absolute) {
         let message =
             format!("{:?} of probe {id:?} is no target of {:?}: {error}", probe.target, probe.operation.as_str());
         sink.error("unusable-target", at, message);

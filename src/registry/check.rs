@@ -5,6 +5,7 @@
 use serde_json::{Map, Value};
 
 use crate::base::position::escape;
+use crate::base::spelling;
 use crate::vocab::{Finding, Severity};
 
 /// What a field may hold.
@@ -36,6 +37,9 @@ pub enum Kind {
 
 /// The lanes a document may name, in the order of the formats.
 pub const LANES: &[&str] = &["baseline", "scenario", "oracle"];
+
+/// The controls a document may name.
+pub const CONTROLS: &[&str] = &["baseline", "allow_default", "deny_default"];
 
 /// One field of an object.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +92,11 @@ impl<'a> Sink<'a> {
     pub fn add(&mut self, id: &str, severity: Severity, pointer: &str, message: impl Into<String>) -> &mut Finding {
         self.findings.push(Finding::new(id, severity, self.file, message).at(pointer));
         self.findings.last_mut().expect("a finding was just added")
+    }
+
+    /// Adds findings made elsewhere.
+    pub fn extend<'f>(&mut self, findings: impl IntoIterator<Item = &'f Finding>) {
+        self.findings.extend(findings.into_iter().cloned());
     }
 
     /// How many findings there are.
@@ -233,7 +242,8 @@ fn check_kind(value: &Value, field: &Field, what: &str, pointer: &str, sink: &mu
 
 fn check_word(word: &str, id: &str, words: &[&str], key: &str, what: &str, pointer: &str, sink: &mut Sink<'_>) {
     if !words.contains(&word) {
-        sink.error(id, pointer, format!("{key} of {what} is {word:?}, expected one of {}", words.join(", ")));
+        let message = format!("{key} of {what} is {word:?}, expected one of {}", words.join(", "));
+        sink.error(id, pointer, message).help = did_you_mean(word, words.iter().copied());
     }
 }
 
@@ -275,16 +285,23 @@ fn expected(kind: Kind) -> &'static str {
     }
 }
 
-/// The known key that differs from `key` only in case, separators or one edit of its end.
+/// The known key that `key` is meant to be: it differs only in case, separators or a plural, or in one or two characters.
 fn nearest(key: &str, fields: &[Field]) -> Option<&'static str> {
     let squash = |text: &str| -> String {
         text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
     };
     let wanted = squash(key);
-    fields.iter().map(|field| field.key).find(|known| {
+    let keys = || fields.iter().map(|field| field.key);
+    let same = keys().find(|known| {
         let known = squash(known);
         known == wanted || known.strip_suffix('s') == Some(&wanted) || wanted.strip_suffix('s') == Some(&known)
-    })
+    });
+    same.or_else(|| spelling::nearest(key, keys()))
+}
+
+/// The question after the word that is meant, where one is near.
+pub fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+    spelling::nearest(word, known).map(|known| format!("did you mean {known:?}?"))
 }
 
 #[cfg(test)]
@@ -349,6 +366,7 @@ mod tests {
     fn near_misses_are_suggested() {
         assert_eq!(nearest("Lists", FIELDS), Some("list"));
         assert_eq!(nearest("lane", FIELDS), Some("lanes"));
+        assert_eq!(nearest("txet", FIELDS), Some("text"));
         assert_eq!(nearest("zzz", FIELDS), None);
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::check::{self, Field, Kind, Sink, required};
+use super::check::{self, Field, Kind, Sink, id_problem, required};
 use super::document::{Document, DocumentError, Refusal};
 use super::entry::{PROBE_FIELDS, PROBES_TAG, PROFILE_FIELDS, PROFILES_TAG, Probe, Profile};
 use super::index::{Index, Lookup};
@@ -35,6 +35,28 @@ impl std::fmt::Display for Source {
     }
 }
 
+/// Which registry a command used: how it was found, and its two files relative to the root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Used {
+    /// How it was found.
+    #[serde(flatten)]
+    pub source: Source,
+    /// The probe registry.
+    pub probes: String,
+    /// The profile registry.
+    pub profiles: String,
+}
+
+impl std::fmt::Display for Used {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.source {
+            // Its folder says which files these are.
+            Source::Sibling(_) => self.source.fmt(f),
+            Source::Index(_) | Source::Given(_) => write!(f, "{} ({}, {})", self.source, self.probes, self.profiles),
+        }
+    }
+}
+
 /// The two files of a registry and how they were found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
@@ -44,6 +66,15 @@ pub struct Files {
     pub profiles: Place,
     /// How they were found.
     pub source: Source,
+}
+
+impl Files {
+    /// What a command says about them.
+    #[must_use]
+    pub fn used(&self, lookup: &Lookup) -> Used {
+        let shown = |place: &Place| Base::of(place, lookup.root()).relative(place);
+        Used { source: self.source.clone(), probes: shown(&self.probes), profiles: shown(&self.profiles) }
+    }
 }
 
 /// A registry: probes and profiles by id, in file order.
@@ -57,8 +88,8 @@ pub struct Registry {
     pub probes: IndexMap<String, Probe>,
     /// Profiles by id.
     pub profiles: IndexMap<String, Profile>,
-    /// How it was found.
-    pub source: Source,
+    /// How it was found, and its files.
+    pub used: Used,
     /// The documents it was read from: probes, then profiles.
     pub documents: [Document; 2],
     /// Base of the paths in the profile registry.
@@ -169,7 +200,10 @@ pub fn sibling(plan: &Place, lookup: &Lookup) -> Option<Files> {
 pub fn for_plan(plan: &Place, registry_id: &str, lookup: &Lookup) -> Result<Files, RegistryError> {
     match sibling(plan, lookup) {
         Some(files) => Ok(files),
-        None => indexed(&Index::read(lookup).map_err(RegistryError::Index)?, registry_id),
+        None => {
+            let index = Index::read(lookup).map_err(RegistryError::Index)?;
+            indexed(&index, registry_id)
+        }
     }
 }
 
@@ -194,7 +228,7 @@ pub fn read(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Reading, 
     let mut findings = Vec::new();
     let probes = open(&files.probes, "probes", &mut findings);
     let profiles = open(&files.profiles, "profiles", &mut findings);
-    join(id, [probes, profiles], files.source, lookup, findings)
+    join(id, [probes, profiles], files.used(lookup), lookup, findings)
 }
 
 /// Like [`read`], of documents that are read already: probes, then profiles.
@@ -207,13 +241,15 @@ pub fn of_documents(
     source: Source,
     lookup: &Lookup,
 ) -> Result<Reading, Refusal> {
-    join(id, documents.map(Some), source, lookup, Vec::new())
+    let [probes, profiles] = [0, 1].map(|at: usize| documents[at].place.clone());
+    let used = Files { probes, profiles, source }.used(lookup);
+    join(id, documents.map(Some), used, lookup, Vec::new())
 }
 
 fn join(
     id: Option<&str>,
     documents: [Option<Document>; 2],
-    source: Source,
+    used: Used,
     lookup: &Lookup,
     mut findings: Vec<Finding>,
 ) -> Result<Reading, Refusal> {
@@ -237,7 +273,7 @@ fn join(
         world_id: stored(&probes, "world_id").or_else(|| stored(&profiles, "world_id")).unwrap_or_default(),
         probes: probe_entries,
         profiles: profile_entries,
-        source,
+        used,
         documents: [probes, profiles],
         base,
     };
@@ -360,8 +396,12 @@ fn check_entry(
 /// Whether the two documents agree with each other and with the id they were asked for by.
 fn agreement(id: Option<&str>, probes: &Document, profiles: &Document) -> Vec<Finding> {
     let mut findings = Vec::new();
+    // What cannot be an id at all is a finding already.
+    let stored = |document: &Document, key: &str| {
+        document.value.get(key).and_then(Value::as_str).filter(|id| id_problem(id).is_none()).map(str::to_owned)
+    };
     for document in [probes, profiles] {
-        let inner = document.value.get("registry_id").and_then(Value::as_str);
+        let inner = stored(document, "registry_id");
         if let (Some(id), Some(inner)) = (id, inner)
             && id != inner
         {
@@ -370,8 +410,7 @@ fn agreement(id: Option<&str>, probes: &Document, profiles: &Document) -> Vec<Fi
             findings.push(finding.at("/registry_id"));
         }
     }
-    let world = |document: &Document| document.value.get("world_id").and_then(Value::as_str).map(str::to_owned);
-    if let (Some(a), Some(b)) = (world(probes), world(profiles))
+    if let (Some(a), Some(b)) = (stored(probes, "world_id"), stored(profiles, "world_id"))
         && !worlds_agree(&a, &b)
     {
         let text = format!("world_id is {b:?}, but the probe registry says {a:?}");

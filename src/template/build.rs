@@ -123,7 +123,7 @@ pub fn build_plan_from_template(
             .into_iter()
             .map(|(name, value)| (name_of(name), json::to_pretty(value).into_bytes()))
             .collect();
-    let lookup = Lookup { root: options.root.clone(), index: None, start: out.clone() };
+    let lookup = Lookup { root: options.root.clone(), start: out.clone(), ..Lookup::default() };
     let checked = check(&template, &files, out, &lookup)?;
     let mut size: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
     for file in &template.files {

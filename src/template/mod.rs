@@ -1,15 +1,17 @@
 //! Plan templates: suites as data with declared parameters, and building a suite from one.
 //!
 //! A template is a folder `<id>/` with `template.json` and the files that it lists. The shipped ones stand inside the
-//! binary; others lie in a directory that the caller names. Formats: `SPEC.md`, section "Templates".
+//! binary; others lie in a directory that the caller names. Formats: `SPEC.md`, section "Templates"; of generated
+//! templates `docs/templates.md`.
 //!
 //! Parts: `load` (finding and reading), `parameter` (values for `${NAME}`), `build` (from template to suite), `vfs` and
-//! `metadata` (generators of plans that are too regular to be written down).
+//! `metadata` (generators of plans that are too regular to be written down), `generator` (what these share).
 //!
 //! Invariants: a suite is written whole or not at all; the same template and values give the same bytes; nothing of a
 //! template is opened outside its folder.
 
 mod build;
+mod generator;
 mod load;
 mod metadata;
 mod parameter;
