@@ -25,7 +25,7 @@ const DOCUMENT: &str = "template.json";
 /// Where the shipped templates stand in the project.
 const SHIPPED: &str = "plans/templates/";
 
-/// More directories than this are not looked at.
+/// A directory with more entries is not listed.
 const MAX_TEMPLATES: usize = 10_000;
 
 /// The longest list of files, and the largest of them: what a profile may have.
@@ -34,7 +34,7 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Keys that every template may have; a static one also has `plan`, `probes` and `profiles`, a generated one what its
 /// generator reads.
-const FIELDS: &[Field] = &[
+pub const TEMPLATE_FIELDS: &[Field] = &[
     required("schema_version", Kind::Text),
     required("template_id", Kind::Id),
     optional("description", Kind::OptionalText),
@@ -45,7 +45,8 @@ const FIELDS: &[Field] = &[
     optional("generator", Kind::Word("template-generator", Generator::WORDS)),
 ];
 
-const STATIC_FIELDS: &[Field] =
+/// The further keys of a static template.
+pub const STATIC_FIELDS: &[Field] =
     &[required("plan", Kind::Object), required("probes", Kind::Object), required("profiles", Kind::Object)];
 
 /// A template, free of errors in what all templates have in common.
@@ -198,7 +199,12 @@ fn shipped_ids() -> Vec<String> {
 
 /// The folders of a directory that hold a template.
 fn ids_in(directory: &Dir) -> Result<Vec<String>, TemplateError> {
-    let (entries, _) = directory.list(MAX_TEMPLATES).map_err(TemplateError::Directory)?;
+    let (entries, more) = directory.list(MAX_TEMPLATES).map_err(TemplateError::Directory)?;
+    if more {
+        let source = std::io::Error::other(format!("it has more than {MAX_TEMPLATES} entries"));
+        let path = directory.path().to_owned();
+        return Err(TemplateError::Directory(FsError::Io { action: "list", path, source }));
+    }
     let folders = entries.into_iter().filter(|entry| entry.kind == EntryKind::Directory).map(|entry| entry.name);
     let holds = |id: &String| {
         let document = RelPath::try_from(format!("{id}/{DOCUMENT}"));
@@ -262,16 +268,16 @@ fn check_document(id: &str, value: &Value, sink: &mut Sink<'_>) -> Option<Parts>
     let kind = kind(id, map);
     match kind {
         Some(TemplateKind::Static) => {
-            let fields: Vec<Field> = FIELDS.iter().chain(STATIC_FIELDS).copied().collect();
+            let fields: Vec<Field> = TEMPLATE_FIELDS.iter().chain(STATIC_FIELDS).copied().collect();
             check::object(value, &fields, Severity::Error, "the template", "", sink);
         }
         // What else stands in it is its generator's to check.
         Some(TemplateKind::Generated(_)) => {
             let own: Map<String, Value> = map.clone().into_iter().filter(|(key, _)| is_common(key)).collect();
-            check::object(&Value::Object(own), FIELDS, Severity::Error, "the template", "", sink);
+            check::object(&Value::Object(own), TEMPLATE_FIELDS, Severity::Error, "the template", "", sink);
         }
         None => {
-            check::object(value, &[FIELDS, STATIC_FIELDS].concat(), Severity::Error, "the template", "", sink);
+            check::object(value, &[TEMPLATE_FIELDS, STATIC_FIELDS].concat(), Severity::Error, "the template", "", sink);
         }
     }
     if let Some(inner) = map.get("template_id").and_then(Value::as_str).filter(|inner| *inner != id) {
@@ -284,7 +290,7 @@ fn check_document(id: &str, value: &Value, sink: &mut Sink<'_>) -> Option<Parts>
 }
 
 fn is_common(key: &str) -> bool {
-    FIELDS.iter().any(|field| field.key == key)
+    TEMPLATE_FIELDS.iter().any(|field| field.key == key)
 }
 
 /// `None` for a template that holds no suite and names no generator.

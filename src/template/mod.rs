@@ -18,7 +18,10 @@ mod parameter;
 mod vfs;
 
 pub use build::{BuildOptions, PlanBuildResult, WrittenFile, build_plan_from_template};
-pub use load::{PlanTemplate, TEMPLATE_TAG, TemplateEntry, list_plan_templates, load_plan_template};
+pub use load::{
+    PlanTemplate, STATIC_FIELDS, TEMPLATE_FIELDS, TEMPLATE_TAG, TemplateEntry, list_plan_templates, load_plan_template,
+};
+pub use parameter::{PARAMETER_FIELDS, Parameter};
 
 use crate::os::fs::FsError;
 use crate::plan::CompileError;

@@ -13,7 +13,8 @@ use crate::fixture::DIRECTORY_PARAMETER;
 use crate::registry::check::{self, Field, Kind, Sink, optional, required};
 use crate::vocab::Severity;
 
-const FIELDS: &[Field] = &[
+/// What a declaration may hold.
+pub const PARAMETER_FIELDS: &[Field] = &[
     required("description", Kind::Text),
     optional("default", Kind::Text),
     optional("pattern", Kind::Text),
@@ -71,7 +72,7 @@ pub(super) fn declared(value: Option<&Value>, sink: &mut Sink<'_>) -> IndexMap<S
         if let Some(problem) = name_problem(name) {
             sink.error("template-parameter", &at, format!("the parameter {name:?} {problem}"));
         }
-        check::object(value, FIELDS, Severity::Error, &format!("parameter {name:?}"), &at, sink);
+        check::object(value, PARAMETER_FIELDS, Severity::Error, &format!("parameter {name:?}"), &at, sink);
         if sink.has_error_since(mark) {
             continue;
         }

@@ -148,6 +148,39 @@ fn the_result_is_one_object_and_the_matrix_is_written_when_asked_for() {
 }
 
 #[test]
+fn a_linux_suite_can_be_bound_to_one_world() {
+    let place = Elsewhere::new();
+    for id in ["linux-baseline", "linux-hardened", "linux-edge", "linux-vfs"] {
+        let build = |world: &str| {
+            place.runtime(&["plan-build", "--template", id, "--out", "../suite", "--param", &format!("WORLD={world}")])
+        };
+        expect(&build("linux-debian"), 0);
+        let files = tree(&place.path("suite"));
+        let bound = |name: &&String| name.starts_with("plan") || name.starts_with("registry/");
+        let bound: Vec<_> = files.keys().filter(bound).map(|name| json(&files[name])["world_id"].clone()).collect();
+        assert!(bound.len() >= 3 && bound.iter().all(|world| world == "linux-debian"), "{id}: {bound:?}");
+        expect(&place.runtime(&["plan-lint", "--plan", "../suite/plan.json"]), 0);
+        std::fs::remove_dir_all(place.path("suite")).unwrap();
+        let refused = build("macos");
+        expect(&refused, 2);
+        assert!(text(&refused).contains("\"WORLD\"") && text(&refused).contains(id), "{}", text(&refused));
+        assert!(!place.path("suite").exists());
+    }
+}
+
+#[test]
+fn the_later_of_the_two_words_about_the_matrix_counts() {
+    let place = Elsewhere::new();
+    let (write, skip) = ("--write-expected-matrix", "--skip-expected-matrix");
+    for (words, written) in [(&[write, skip][..], false), (&[skip, write], true), (&[skip], false), (&[], false)] {
+        let args = ["plan-build", "--template", "linux-baseline", "--out", "../suite", "--overwrite"];
+        expect(&place.runtime(&[&args[..], words].concat()), 0);
+        assert_eq!(place.path("suite/out/expected_matrix.json").exists(), written, "{words:?}");
+        std::fs::remove_dir_all(place.path("suite")).unwrap();
+    }
+}
+
+#[test]
 fn the_working_directory_is_not_taken_away() {
     let place = Elsewhere::new();
     for out in [".", "..", "../cwd"] {

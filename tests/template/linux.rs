@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use runtime::vocab::driver::driver;
 use runtime::vocab::{Operation, Platform};
@@ -233,4 +234,42 @@ fn bind_mounts_are_judged_by_the_place_used_and_without_the_right_to_mount_nothi
     }
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
     assert!(!mounts.contains("runtime-fixtures-"), "no mount is left: {mounts}");
+}
+
+#[test]
+fn mounts_that_a_killed_run_left_are_taken_down_by_the_next() {
+    if !may_mount() {
+        eprintln!("not run: this process may not mount; the test before this one shows what happens then");
+        return;
+    }
+    let place = Elsewhere::new();
+    place.build("linux-vfs");
+    let temp = place.path("tmp");
+    std::fs::create_dir(&temp).unwrap();
+    let mounted = || std::fs::read_to_string("/proc/self/mounts").unwrap().contains(temp.to_str().unwrap());
+    let command = || {
+        let mut command = Command::new(RUNTIME);
+        command.args(["run", "--plan", "../suite/plan_bind_mounts.json", "--out", "../bundles"]);
+        command.current_dir(place.path("cwd")).env("TMPDIR", &temp);
+        command
+    };
+    let mut left = false;
+    for _ in 0..20 {
+        let mut child = command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while !mounted() && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        left = mounted();
+        if left {
+            break;
+        }
+    }
+    assert!(left, "no run was killed while its mounts stood");
+    let output = command().output().unwrap();
+    expect(&output, 0);
+    assert!(text(&output).contains("left by a run that was killed"), "{}", text(&output));
+    assert!(!mounted());
+    assert_eq!(std::fs::read_dir(&temp).unwrap().count(), 0);
 }
