@@ -95,8 +95,10 @@ fn built() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     eprintln!("cargo build --profile dist");
-    let built =
-        Command::new(cargo).args(["build", "--quiet", "--profile", "dist", "--bin", "runtime"]).current_dir(root).status();
+    let built = Command::new(cargo)
+        .args(["build", "--quiet", "--profile", "dist", "--bin", "runtime"])
+        .current_dir(root)
+        .status();
     assert!(built.unwrap().success(), "the build failed");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target));
     target.join("dist/runtime")
