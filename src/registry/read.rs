@@ -12,7 +12,7 @@ use super::entry::{
     Profile,
 };
 use super::index::{Index, Lookup};
-use super::place::{Base, Place};
+use super::place::{Base, Place, root_of};
 use crate::base::position::escape;
 use crate::vocab::{Finding, Severity, worlds_agree};
 
@@ -72,10 +72,12 @@ pub struct Files {
 }
 
 impl Files {
-    /// What a command says about them.
+    /// What a command says about them; paths are relative to the root of where the command looked.
     #[must_use]
     pub fn used(&self, lookup: &Lookup) -> Used {
-        let shown = |place: &Place| Base::of(place, lookup.root()).relative(place);
+        // Not the root of each file: without a repository that is its own folder, and every registry would be called alike.
+        let root = lookup.root.clone().unwrap_or_else(|| root_of(&lookup.start));
+        let shown = |place: &Place| Base::of(place, Some(&root)).relative(place);
         Used { source: self.source.clone(), probes: shown(&self.probes), profiles: shown(&self.profiles) }
     }
 }
