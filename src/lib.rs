@@ -7,7 +7,7 @@
 //! | Layer | Modules | May import |
 //! | --- | --- | --- |
 //! | 0 | [`base`] | nothing of this crate |
-//! | 1 | [`vocab`], [`os`] | 0 |
+//! | 1 | [`vocab`], [`os`], [`schema`] | 0 |
 //! | 2 | [`sbpl`], [`event`], [`denial`], [`report`] | 0-1 (`sbpl`, `event`, `denial`, `report` never `os`) |
 //! | 3 | [`host`], [`fixture`], [`registry`], [`sandbox`], [`bundle`] | 0-2 |
 //! | 4 | [`plan`], [`probe`], [`promotion`], [`links`], [`inventory`] | 0-3 |
@@ -36,5 +36,6 @@ pub mod report;
 pub mod run;
 pub mod sandbox;
 pub mod sbpl;
+pub mod schema;
 pub mod template;
 pub mod vocab;

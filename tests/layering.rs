@@ -30,7 +30,7 @@ struct Rules {
 const RULES: Rules = Rules {
     layers: &[
         &["base"],
-        &["vocab", "os"],
+        &["vocab", "os", "schema"],
         &["sbpl", "event", "denial", "report"],
         &["host", "fixture", "registry", "sandbox", "bundle"],
         &["plan", "probe", "promotion", "links", "inventory"],

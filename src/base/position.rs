@@ -11,7 +11,8 @@ pub type Position = (usize, usize);
 #[must_use]
 pub fn locate<'p>(text: &str, pointers: impl IntoIterator<Item = &'p str>) -> HashMap<String, Position> {
     let wanted: HashMap<&str, ()> = pointers.into_iter().map(|pointer| (pointer, ())).collect();
-    let mut scan = Scan { text, at: 0, line: 1, line_start: 0, pointer: String::new(), wanted, found: HashMap::new() };
+    let pointer = String::new();
+    let mut scan = Scan { text, at: 0, line: 1, counted: (0, 0), pointer, wanted, found: HashMap::new() };
     scan.value();
     scan.found
 }
@@ -20,7 +21,9 @@ struct Scan<'t, 'p> {
     text: &'t str,
     at: usize,
     line: usize,
-    line_start: usize,
+    /// A byte of the current line, and how many characters of the line stand before it. A document may be one long line, so
+    /// no character is counted twice.
+    counted: (usize, usize),
     pointer: String,
     wanted: HashMap<&'p str, ()>,
     found: HashMap<String, Position>,
@@ -36,7 +39,7 @@ impl Scan<'_, '_> {
             self.at += 1;
             if byte == b'\n' {
                 self.line += 1;
-                self.line_start = self.at;
+                self.counted = (self.at, 0);
             }
         }
     }
@@ -44,8 +47,9 @@ impl Scan<'_, '_> {
     fn value(&mut self) {
         self.skip_space();
         if self.wanted.contains_key(self.pointer.as_str()) {
-            let column = self.text.get(self.line_start..self.at).map_or(0, |line| line.chars().count()) + 1;
-            self.found.entry(self.pointer.clone()).or_insert((self.line, column));
+            let (from, before) = self.counted;
+            self.counted = (self.at, before + self.text.get(from..self.at).map_or(0, |line| line.chars().count()));
+            self.found.entry(self.pointer.clone()).or_insert((self.line, self.counted.1 + 1));
         }
         match self.peek() {
             Some(b'{') => self.members(b'}', true),

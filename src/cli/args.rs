@@ -42,6 +42,8 @@ pub(crate) enum Command {
     PlanLint(super::plan_lint::Args),
     /// Check probe and profile registries
     RegistryLint(super::registry_lint::Args),
+    /// Bring a registry to the current form
+    RegistryUpgrade(super::registry_upgrade::Args),
     /// List plans
     ListPlans(super::list::PlansArgs),
     /// List templates of plans
@@ -70,6 +72,9 @@ pub(crate) enum Command {
     /// Read, check and explain SBPL profiles
     #[command(subcommand)]
     Sbpl(super::sbpl::Command),
+    /// List, show and apply the JSON Schemas of all documents
+    #[command(subcommand)]
+    Schema(super::schema::Command),
     /// Perform one job handed over on a private descriptor
     #[command(name = "__worker", hide = true)]
     Worker,

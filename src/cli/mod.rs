@@ -18,10 +18,12 @@ mod lookup;
 mod plan_build;
 mod plan_lint;
 mod registry_lint;
+mod registry_upgrade;
 mod run;
 mod run_progress;
 mod sandbox_run;
 mod sbpl;
+mod schema;
 mod status;
 mod validate_bundle;
 mod worker;
@@ -75,6 +77,7 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::PlanBuild(args) => plan_build::run(&args, json, context),
         Command::PlanLint(args) => plan_lint::run(&args, json, context),
         Command::RegistryLint(args) => registry_lint::run(&args, json, context),
+        Command::RegistryUpgrade(args) => registry_upgrade::run(&args, json, context),
         Command::ListPlans(args) => list::plans(&args, json, context),
         Command::ListTemplates(args) => list_templates::run(&args, json, context),
         Command::ListRegistries(args) => list::registries(&args, json, context),
@@ -87,6 +90,7 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::Inventory(command) => inventory::run(&command, json, context),
         Command::Sandbox(args::Sandbox::Run(args)) => sandbox_run::run(&args, context),
         Command::Sbpl(command) => sbpl::run(&command, json, context),
+        Command::Schema(command) => schema::run(&command, json, context),
         Command::Worker => worker::run(),
     }
 }

@@ -14,7 +14,8 @@ use crate::vocab::{Finding, Lane, Severity};
 /// Schema tag of a plan.
 pub const PLAN_TAG: &str = "runtime-tools.plan.v0.1";
 
-const FIELDS: &[Field] = &[
+/// The fields of a plan; its schema is made from them.
+pub const PLAN_FIELDS: &[Field] = &[
     required("schema_version", Kind::Text),
     required("plan_id", Kind::Id),
     required("registry_id", Kind::Id),
@@ -159,7 +160,7 @@ fn check_document(value: &Value, sink: &mut Sink<'_>) -> bool {
     // The forbidden key has its own finding; it is not reported a second time as unknown.
     let mut rest = map.clone();
     rest.shift_remove("schema_versions");
-    check::object(&Value::Object(rest), FIELDS, Severity::Warning, "the plan", "", sink);
+    check::object(&Value::Object(rest), PLAN_FIELDS, Severity::Warning, "the plan", "", sink);
     true
 }
 

@@ -18,7 +18,8 @@ use crate::vocab::{Finding, Severity};
 /// How targets name the directory a set is built in.
 pub const FIXTURES_VARIABLE: &str = "${FIXTURES}";
 
-const FIELDS: &[Field] =
+/// The fields of a fixture set; its schema is made from these and the two tables below.
+pub const FIXTURE_SET_FIELDS: &[Field] =
     &[required("schema_version", Kind::Text), required("entries", Kind::Array), optional("ports", Kind::Array)];
 
 const KINDS: &[&str] =
@@ -26,9 +27,12 @@ const KINDS: &[&str] =
 
 const PORT_KINDS: &[&str] = &["tcp_listener", "tcp_closed"];
 
-const PORT_FIELDS: &[Field] = &[required("name", Kind::Text), required("kind", Kind::Word("fixture-kind", PORT_KINDS))];
+/// The fields of a port.
+pub const PORT_FIELDS: &[Field] =
+    &[required("name", Kind::Text), required("kind", Kind::Word("fixture-kind", PORT_KINDS))];
 
-const ENTRY_FIELDS: &[Field] = &[
+/// The fields of an entry.
+pub const ENTRY_FIELDS: &[Field] = &[
     required("path", Kind::Text),
     required("kind", Kind::Word("fixture-kind", KINDS)),
     optional("mode", Kind::Text),
@@ -74,7 +78,7 @@ fn read_value(value: &Value, sink: &mut Sink<'_>) -> FixtureSet {
     if !check::has_tag(value, SCHEMA_VERSION, sink) {
         return set;
     }
-    let map = check::object(value, FIELDS, Severity::Warning, "the fixture set", "", sink);
+    let map = check::object(value, FIXTURE_SET_FIELDS, Severity::Warning, "the fixture set", "", sink);
     let entries = map.and_then(|map| map.get("entries")).and_then(Value::as_array);
     for (number, value) in entries.into_iter().flatten().enumerate() {
         let pointer = format!("/entries/{number}");

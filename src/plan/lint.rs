@@ -18,7 +18,7 @@ use crate::registry::check::{CONTROLS, Sink, id_problem, kind_name};
 use crate::registry::{self, Base, Document, Lookup, Place, Probe, Profile, ProfileMode, Reading, RegistryError, Used};
 use crate::sbpl::Params;
 use crate::vocab::driver::driver;
-use crate::vocab::{Driver, Finding, Lane, Platform, Severity, world_platform, worlds_agree};
+use crate::vocab::{Finding, Lane, Platform, Severity, world_platform, worlds_agree};
 
 /// What lint says about one plan.
 #[derive(Debug, Clone, Default)]
@@ -194,6 +194,7 @@ struct Use<'a> {
     /// The platform of the plan's world, where the world says so.
     platform: Option<Platform>,
     fixtures: Option<&'a FixtureSet>,
+    ground: Ground,
 }
 
 impl<'a> Use<'a> {
@@ -206,6 +207,8 @@ impl<'a> Use<'a> {
             profiles_file: reading.registry.documents[1].place.to_string(),
             platform: plan.world_id.as_deref().and_then(world_platform),
             fixtures,
+            // A set that is named and cannot be read is a finding already.
+            ground: Ground::new(fixtures, plan.document.value.get("fixtures").is_some_and(|path| !path.is_null())),
         }
     }
 
@@ -354,7 +357,7 @@ impl<'a> Use<'a> {
             );
             sink.warning("no-driver", &pointer(probe, "/operation"), message);
         }
-        self.check_target(probe, driver, sink);
+        target::check(probe, (driver, self.platform), &self.ground, sink);
     }
 
     /// Whether the fixtures hold somebody who listens; what is in a set that cannot be read is not known.
@@ -365,17 +368,6 @@ impl<'a> Use<'a> {
                 set.ports.iter().any(|port| port.kind == PortKind::TcpListener)
                     || set.entries.iter().any(|entry| entry.kind == FixtureKind::UnixListener)
             })
-    }
-
-    fn check_target(&self, probe: &Probe, driver: Option<Driver>, sink: &mut Sink<'_>) {
-        let named = self.plan.document.value.get("fixtures").is_some_and(|path| !path.is_null());
-        let ground = match self.fixtures {
-            Some(set) => Ground::Known(set),
-            // A set that is named and cannot be read is a finding already.
-            None if named => Ground::Unreadable,
-            None => Ground::None,
-        };
-        target::check(probe, (driver, self.platform), &ground, &pointer(probe, "/target"), sink);
     }
 }
 

@@ -10,8 +10,23 @@ pub const PROBES_TAG: &str = "runtime-tools.probe_registry.v0.2";
 /// Schema tag of a profile registry.
 pub const PROFILES_TAG: &str = "runtime-tools.profile_registry.v0.2";
 
+/// The fields of a probe registry; its schema is made from these and [`PROBE_FIELDS`].
+pub const PROBE_REGISTRY_FIELDS: &[Field] = &registry_fields("probes");
+
+/// The fields of a profile registry; its schema is made from these and [`PROFILE_FIELDS`].
+pub const PROFILE_REGISTRY_FIELDS: &[Field] = &registry_fields("profiles");
+
+const fn registry_fields(entries: &'static str) -> [Field; 4] {
+    [
+        required("schema_version", Kind::Text),
+        required("registry_id", Kind::Id),
+        required("world_id", Kind::Id),
+        required(entries, Kind::Object),
+    ]
+}
+
 /// The fields of a probe; any other key is an error.
-pub(super) const PROBE_FIELDS: &[Field] = &[
+pub const PROBE_FIELDS: &[Field] = &[
     required("probe_id", Kind::Id),
     required("name", Kind::Text),
     required("operation", Kind::Text),
@@ -33,7 +48,7 @@ pub(super) const PROBE_FIELDS: &[Field] = &[
 ];
 
 /// The fields of a profile; any other key is an error.
-pub(super) const PROFILE_FIELDS: &[Field] = &[
+pub const PROFILE_FIELDS: &[Field] = &[
     required("profile_id", Kind::Id),
     required("profile_path", Kind::Text),
     required("mode", Kind::Word("profile-mode", &["sbpl", "blob"])),

@@ -19,9 +19,11 @@ pub const INDEX_TAG: &str = "runtime-tools.registry_index.v0.1";
 /// Where the project keeps its index, relative to the root.
 pub const INDEX_PATH: &str = "plans/registry/index.json";
 
-const FIELDS: &[Field] = &[required("schema_version", Kind::Text), required("registries", Kind::Array)];
+/// The fields of the index; its schema is made from these and [`INDEX_ENTRY_FIELDS`].
+pub const INDEX_FIELDS: &[Field] = &[required("schema_version", Kind::Text), required("registries", Kind::Array)];
 
-const ENTRY_FIELDS: &[Field] = &[
+/// The fields of one entry of the index.
+pub const INDEX_ENTRY_FIELDS: &[Field] = &[
     required("id", Kind::Id),
     optional("description", Kind::OptionalText),
     required("probes", Kind::Text),
@@ -175,14 +177,14 @@ fn entries(value: &Value, base: &Base, sink: &mut Sink<'_>) -> Vec<IndexEntry> {
     if !check::has_tag(value, INDEX_TAG, sink) {
         return Vec::new();
     }
-    let map = check::object(value, FIELDS, Severity::Warning, "the index", "", sink);
+    let map = check::object(value, INDEX_FIELDS, Severity::Warning, "the index", "", sink);
     let listed = map.and_then(|map| map.get("registries")).and_then(Value::as_array);
     let mut entries: Vec<IndexEntry> = Vec::new();
     let mut seen = HashSet::new();
     for (number, value) in listed.into_iter().flatten().enumerate() {
         let pointer = format!("/registries/{number}");
         let mark = sink.len();
-        check::object(value, ENTRY_FIELDS, Severity::Warning, "an index entry", &pointer, sink);
+        check::object(value, INDEX_ENTRY_FIELDS, Severity::Warning, "an index entry", &pointer, sink);
         if sink.has_error_since(mark) {
             continue;
         }

@@ -17,10 +17,14 @@ mod place;
 mod profile_text;
 mod read;
 mod select;
+mod upgrade;
 
 pub use document::{Document, DocumentError, Refusal};
 pub use entry::{LaneSupport, PROBES_TAG, PROFILES_TAG, Probe, Profile, ProfileMode};
-pub use index::{INDEX_PATH, INDEX_TAG, Index, IndexEntry, Lookup, ReadOnce, RegistryListing};
+pub use entry::{PROBE_FIELDS, PROBE_REGISTRY_FIELDS, PROFILE_FIELDS, PROFILE_REGISTRY_FIELDS};
+pub use index::{
+    INDEX_ENTRY_FIELDS, INDEX_FIELDS, INDEX_PATH, INDEX_TAG, Index, IndexEntry, Lookup, ReadOnce, RegistryListing,
+};
 pub use lint::{
     ProfileReport, RegistryReport, WORLDS, lint_files, lint_probe, lint_profile, lint_registry, lint_text,
     names_a_world,
@@ -32,3 +36,4 @@ pub use read::{
     Files, Reading, Registry, RegistryError, Source, Used, for_plan, indexed, load, of_documents, read, sibling,
 };
 pub use select::{Selected, select};
+pub use upgrade::{UpgradeError, Upgraded, upgrade_registry};

@@ -3,13 +3,16 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::check::{self, Field, Kind, Sink, id_problem, required};
+use super::check::{self, Field, Lazy, Sink, id_problem};
 use super::document::{Document, DocumentError, Refusal};
-use super::entry::{PROBE_FIELDS, PROBES_TAG, PROFILE_FIELDS, PROFILES_TAG, Probe, Profile};
+use super::entry::{
+    PROBE_FIELDS, PROBE_REGISTRY_FIELDS, PROBES_TAG, PROFILE_FIELDS, PROFILE_REGISTRY_FIELDS, PROFILES_TAG, Probe,
+    Profile,
+};
 use super::index::{Index, Lookup};
-use super::place::{Base, Place};
+use super::place::{Base, Place, root_of};
 use crate::base::position::escape;
 use crate::vocab::{Finding, Severity, worlds_agree};
 
@@ -69,10 +72,12 @@ pub struct Files {
 }
 
 impl Files {
-    /// What a command says about them.
+    /// What a command says about them; paths are relative to the root of where the command looked.
     #[must_use]
     pub fn used(&self, lookup: &Lookup) -> Used {
-        let shown = |place: &Place| Base::of(place, lookup.root()).relative(place);
+        // Not the root of each file: without a repository that is its own folder, and every registry would be called alike.
+        let root = lookup.root.clone().unwrap_or_else(|| root_of(&lookup.start));
+        let shown = |place: &Place| Base::of(place, Some(&root)).relative(place);
         Used { source: self.source.clone(), probes: shown(&self.probes), profiles: shown(&self.profiles) }
     }
 }
@@ -226,8 +231,8 @@ pub fn load(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Registry,
 /// [`Refusal`] when a file cannot be read or carries another schema tag; both files are looked at.
 pub fn read(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Reading, Refusal> {
     let mut findings = Vec::new();
-    let probes = open(&files.probes, "probes", &mut findings);
-    let profiles = open(&files.profiles, "profiles", &mut findings);
+    let probes = open(&files.probes, PROBES_TAG, &mut findings);
+    let profiles = open(&files.profiles, PROFILES_TAG, &mut findings);
     join(id, [probes, profiles], files.used(lookup), lookup, findings)
 }
 
@@ -254,8 +259,9 @@ fn join(
     mut findings: Vec<Finding>,
 ) -> Result<Reading, Refusal> {
     let [probes, profiles] = documents;
-    let probes = probes.and_then(|document| check_top(document, PROBES_TAG, "probes", &mut findings));
-    let profiles = profiles.and_then(|document| check_top(document, PROFILES_TAG, "profiles", &mut findings));
+    let probes = probes.and_then(|document| check_top(document, PROBES_TAG, PROBE_REGISTRY_FIELDS, &mut findings));
+    let profiles =
+        profiles.and_then(|document| check_top(document, PROFILES_TAG, PROFILE_REGISTRY_FIELDS, &mut findings));
     let (Some(probes), Some(profiles)) = (probes, profiles) else { return Err(Refusal { findings }) };
 
     let (probe_entries, probe_findings) = entries::<Probe>(&probes, "probes", PROBE_FIELDS, "probe_id", "probe");
@@ -295,9 +301,10 @@ impl Registry {
 }
 
 /// Opens one of the two documents.
-fn open(place: &Place, entries_key: &'static str, findings: &mut Vec<Finding>) -> Option<Document> {
+fn open(place: &Place, tag: &str, findings: &mut Vec<Finding>) -> Option<Document> {
     if !place.is_file() {
-        let text = format!("the {} registry is absent or not a regular file", entries_key.trim_end_matches('s'));
+        let noun = if tag == PROBES_TAG { "probe" } else { "profile" };
+        let text = format!("the {noun} registry is absent or not a regular file");
         findings.push(Finding::new("registry-file-missing", Severity::Error, &place.to_string(), text));
         return None;
     }
@@ -311,23 +318,12 @@ fn open(place: &Place, entries_key: &'static str, findings: &mut Vec<Finding>) -
 }
 
 /// Checks tag and top level of one of the two documents.
-fn check_top(
-    document: Document,
-    tag: &str,
-    entries_key: &'static str,
-    findings: &mut Vec<Finding>,
-) -> Option<Document> {
+fn check_top(document: Document, tag: &str, fields: &[Field], findings: &mut Vec<Finding>) -> Option<Document> {
     let name = document.place.to_string();
     let mut sink = Sink::new(&name);
     let tagged = check::has_tag(&document.value, tag, &mut sink);
     if tagged {
-        let fields = [
-            required("schema_version", Kind::Text),
-            required("registry_id", Kind::Id),
-            required("world_id", Kind::Id),
-            required(entries_key, Kind::Object),
-        ];
-        check::object(&document.value, &fields, Severity::Warning, "the registry", "", &mut sink);
+        check::object(&document.value, fields, Severity::Warning, "the registry", "", &mut sink);
     }
     let mut found = sink.into_findings();
     document.add_positions(&mut found);
@@ -346,19 +342,20 @@ fn entries<T: DeserializeOwned>(
     noun: &str,
 ) -> Entries<T> {
     let file = document.place.to_string();
-    let mut usable = IndexMap::new();
+    let listed = document.value.get(key).and_then(Value::as_object);
+    let mut usable = IndexMap::with_capacity(listed.map_or(0, Map::len));
     let mut findings: IndexMap<String, Vec<Finding>> = IndexMap::new();
-    for (id, value) in document.value.get(key).and_then(Value::as_object).into_iter().flatten() {
-        let pointer = format!("/{key}/{}", escape(id));
+    for (id, value) in listed.into_iter().flatten() {
+        let pointer: Lazy<'_> = &|| format!("/{key}/{}", escape(id));
         let mut sink = Sink::new(&file);
-        check_entry(id, value, fields, id_key, noun, &pointer, &mut sink);
+        check_entry(id, value, fields, id_key, noun, pointer, &mut sink);
         if !sink.has_error_since(0) {
             match T::deserialize(value) {
                 Ok(entry) => {
                     usable.insert(id.clone(), entry);
                 }
                 Err(error) => {
-                    sink.error("wrong-type", &pointer, format!("{noun} {id:?} cannot be read: {error}"));
+                    sink.error("wrong-type", &pointer(), format!("{noun} {id:?} cannot be read: {error}"));
                 }
             }
         }
@@ -376,18 +373,18 @@ fn check_entry(
     fields: &[Field],
     id_key: &str,
     noun: &str,
-    pointer: &str,
+    pointer: Lazy<'_>,
     sink: &mut Sink<'_>,
 ) {
-    let what = format!("{noun} {id:?}");
+    let what: Lazy<'_> = &|| format!("{noun} {id:?}");
     if let Some(problem) = check::id_problem(id) {
-        sink.error("unusable-id", pointer, format!("the key of {what} {problem}"));
+        sink.error("unusable-id", &pointer(), format!("the key of {} {problem}", what()));
     }
-    let Some(map) = check::object(value, fields, Severity::Error, &what, pointer, sink) else { return };
+    let Some(map) = check::object_at(value, fields, Severity::Error, what, pointer, sink) else { return };
     if let Some(inner) = map.get(id_key).and_then(Value::as_str).filter(|inner| *inner != id) {
         sink.error(
             "id-mismatch",
-            &format!("{pointer}/{id_key}"),
+            &format!("{}/{id_key}", pointer()),
             format!("{id_key} is {inner:?}, but the key is {id:?}"),
         );
     }

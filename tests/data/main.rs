@@ -16,3 +16,4 @@ mod ready_made;
 mod reports;
 mod resolution;
 mod suite;
+mod upgrade;

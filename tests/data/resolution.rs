@@ -93,6 +93,12 @@ fn people_and_programs_are_told_which_files_were_used() {
         let report = parse(say(&[&run[..], &["--json"]].concat()));
         assert_eq!(report["registry_files"], json!({"probes": used["probes"], "profiles": used["profiles"]}));
     }
+    // Outside any repository, paths start at the plan.
+    let alone = Suite::new();
+    alone.remove("AGENTS.md");
+    let described: Value = serde_json::from_str(&alone.run(&["describe-plan", "--plan", PLAN]).stdout).unwrap();
+    let beside = json!({"kind": "sibling", "path": "registry", "probes": PROBES, "profiles": PROFILES});
+    assert_eq!(described["registry"], beside);
     // Listings keep their shapes; the table form says it beside them.
     let table = suite.run(&["list-probes", "--registry", "demo", "--registry-index", INDEX, "--format", "table"]);
     assert!(table.stderr.contains(in_words) && !table.stdout.contains(in_words), "{}", table.stderr);

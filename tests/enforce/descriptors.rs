@@ -54,7 +54,8 @@ fn file_ioctl() {
 #[test]
 fn file_write_flags() {
     each_user(|place| {
-        let path = place.file("a", "text");
+        // ext4 takes setting plain flags for a change of how blocks are kept, which it may refuse where there are some.
+        let path = place.file("a", "");
         let flags = || {
             let output = std::process::Command::new("lsattr").args(["-d", &path]).output().unwrap();
             String::from_utf8(output.stdout).unwrap().split(' ').next().unwrap_or_default().contains('d')

@@ -11,10 +11,11 @@ use serde::Deserialize;
 use spdx::{Expression, LicenseReq, ParseMode};
 
 /// Licences that anything we build with may be under: identifier and exception as SPDX spells them.
-const ALLOWED: [(&str, Option<&str>); 10] = [
+const ALLOWED: [(&str, Option<&str>); 11] = [
     ("Apache-2.0", None),
     ("Apache-2.0", Some("LLVM-exception")),
     ("MIT", None),
+    ("MIT-0", None),
     ("BSD-2-Clause", None),
     ("BSD-3-Clause", None),
     ("ISC", None),
@@ -29,7 +30,7 @@ const PRODUCT: &str = "runtime";
 /// The platform whose crates are counted.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 /// More crates than this in a default build of [`PRODUCT`] on [`PLATFORM`] are too many to answer for.
-const MAX_CRATES: usize = 120;
+const MAX_CRATES: usize = 150;
 
 /// What `cargo metadata --format-version 1` prints, as far as it is used here.
 #[derive(Debug, Deserialize)]
@@ -157,6 +158,7 @@ mod tests {
             "MIT",
             "Apache-2.0 OR MIT",
             "MIT/Apache-2.0",
+            "MIT-0",
             "Apache-2.0 WITH LLVM-exception OR Apache-2.0 OR MIT",
             "Apache-2.0 WITH LLVM-exception",
             "(MIT OR Apache-2.0) AND Unicode-3.0",

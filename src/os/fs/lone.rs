@@ -39,6 +39,17 @@ pub fn write_durable(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
     write::replace_in(&parent.handle, last, bytes, true, path)
 }
 
+/// Removes the file at `path`.
+///
+/// # Errors
+/// The path has no file name, its directory cannot be opened, or the system's answer.
+pub fn remove(path: &Path) -> Result<(), FsError> {
+    let invalid = || FsError::io("remove", path, std::io::Error::from(std::io::ErrorKind::InvalidInput));
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(invalid)?;
+    let name = crate::base::rel_path::RelPath::try_from(name).map_err(|_| invalid())?;
+    Dir::open(path.parent().unwrap_or(Path::new(".")))?.remove_file(&name)
+}
+
 /// Whether anything stands at `path` (a dangling link counts).
 #[must_use]
 pub fn exists(path: &Path) -> bool {
@@ -131,6 +142,8 @@ mod tests {
         assert!(write_durable(&temp.path().join(".."), b"x").is_err());
         assert_eq!(read_bounded(&file, 10).unwrap(), b"newer");
         assert!(exists(&link) && !exists(&temp.path().join("absent")));
+        remove(&file).unwrap();
+        assert!(!exists(&file) && remove(&file).unwrap_err().is_not_found());
     }
 
     #[test]

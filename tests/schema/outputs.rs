@@ -1,0 +1,310 @@
+//! Documents that this tool writes: every one is what its schema says, and the schema says no more than what is written.
+//!
+//! Nobody but this tool writes them, so the schemas are exact: closed, every value typed, no key optional that is always there,
+//! no value nullable that is never null. What no run of the tests shows is named in [`UNSEEN`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use runtime::base::position::escape;
+use runtime::schema::{self, Validator};
+use serde_json::Value;
+
+use crate::mutate::weakened;
+use crate::runs::{Everything, Written, everything};
+
+/// Why a schema admits what no run of these tests shows.
+const EARLIER: &str = "the earlier tool did not write it";
+const MACOS: &str = "a matter of macOS";
+const APPLIES: &str = "profiles can be applied here";
+const NO_SIGNAL: &str = "no probe of these runs is ended by a signal";
+const FEWER: &str = "the rows of these runs that do not match have it; shown where the rows themselves are";
+
+/// What the schemas admit and no run of these tests shows: the schema (or `*`), place and what about it, and why.
+const UNSEEN: &[(&str, &str, &str)] = &[
+    ("run-status", "/properties/tool is never absent", EARLIER),
+    ("run-manifest", "/properties/stage_root is always null", MACOS),
+    ("run-manifest", "/properties/staged_output_root is always null", MACOS),
+    ("run-manifest", "/properties/stand_in_tools is never absent", EARLIER),
+    ("run-manifest", "/properties/world_rebound is never absent", EARLIER),
+    ("artifact-index", "/properties/artifacts/items/properties/name is never absent", EARLIER),
+    ("artifact-index", "/properties/tool is never absent", EARLIER),
+    ("promotion-packet", "/properties/artifact_index is never absent", EARLIER),
+    ("promotion-packet", "/properties/artifact_index_sha256 is never absent", EARLIER),
+    ("promotion-packet", "/properties/export_digests is never absent", EARLIER),
+    ("promotion-packet", "/properties/promotability/properties/details is never absent", EARLIER),
+    ("promotion-packet", "/properties/promotability/properties/linux_enforcement is never absent", EARLIER),
+    ("promotion-packet", "/properties/run_id is never absent", EARLIER),
+    ("promotion-packet", "/properties/world_id is never absent", EARLIER),
+    ("promotion-packet", "/properties/impact_map is never present", "nobody put one into a bundle"),
+    (
+        "promotion-packet",
+        "/properties/promotability/properties/gating_inputs/properties/channel is never null",
+        "every bundle has a manifest",
+    ),
+    ("mismatch-packet", "/properties/baseline is never null", "the baseline lane runs"),
+    ("mismatch-packet", "/properties/oracle_check is never null", "the oracle lane runs"),
+    ("mismatch-packet", "/properties/decision_event is never null", "every row has an event"),
+];
+
+/// The same, where it depends on the machine, its load and who runs the tests.
+const BY_HOST: &[(&str, &str, &str)] = &[
+    ("*", "/$defs/apply_report/properties/errbuf is always null", APPLIES),
+    ("apply-preflight", "/properties/failure_stage is always null", APPLIES),
+    ("apply-preflight", "/properties/exit_code is never null", APPLIES),
+    ("results", "/additionalProperties/properties/probes/items/properties/signal is always null", NO_SIGNAL),
+    ("*", "/$defs/baseline_row/properties/signal is always null", NO_SIGNAL),
+    ("events", "/items/properties/stderr is never present", "a worker writes there when it fails"),
+    ("events", "/$defs/confounder/properties/errno_name is never null", "every errno of these runs has a name"),
+    ("mismatch-packet", "/$defs/listener/properties/host is never null", FEWER),
+    ("mismatch-packet", "/$defs/listener/properties/port is never null", FEWER),
+    ("mismatch-packet", "/$defs/listener/properties/path is never present", FEWER),
+    ("promotion-packet", "/properties/promotability/properties/warnings is never present", "no run began in a sandbox"),
+    ("*", "/$defs/layers/properties/yama_ptrace_scope is always null", "the kernel has no Yama"),
+    ("*", "/$defs/layers/properties/yama_ptrace_scope is never null", "the kernel has Yama"),
+    ("*", "skipped_roots/items/properties/domain is never reached", "every root can be admitted"),
+    ("*", "skipped_roots/items/properties/path is never reached", "every root can be admitted"),
+    ("*", "skipped_roots/items/properties/reason is never reached", "every root can be admitted"),
+    ("denial", "/properties/process is never null", "the process lives long enough to be named"),
+];
+
+/// Places where any value is right.
+const FREE: &[&str] = &[
+    "/properties/apply_preflight/properties/record",
+    "/properties/promotability/properties/gating_inputs/properties/apply_ok",
+    "/properties/promotability/properties/gating_inputs/properties/sandbox_check_self",
+    "/$defs/effect/properties/details",
+    "/properties/run_context",
+];
+
+/// The runs take a while; every test looks at the same.
+pub(crate) fn all() -> &'static Everything {
+    static ALL: OnceLock<Everything> = OnceLock::new();
+    ALL.get_or_init(everything)
+}
+
+/// The schemas of documents that this tool writes, each with the documents.
+fn outputs() -> Vec<(&'static schema::Schema, Vec<&'static Written>)> {
+    let written = |schema: &schema::Schema| {
+        all().written.iter().filter(|written| written.schema == schema.name).collect::<Vec<_>>()
+    };
+    let pairs = schema::all().iter().map(|schema| (schema, written(schema)));
+    pairs.filter(|(_, written)| !written.is_empty()).collect()
+}
+
+#[test]
+fn every_document_that_is_written_meets_its_schema() {
+    for (schema, documents) in outputs() {
+        let validator = Validator::of(schema);
+        for Written { from, document, .. } in documents {
+            let violations = validator.violations(document);
+            assert!(violations.is_empty(), "{} from {from}: {violations:#?}", schema.name);
+        }
+    }
+    let judged: BTreeSet<&str> = outputs().iter().map(|(schema, _)| schema.name).collect();
+    let by_lint = ["plan", "probe-registry", "profile-registry", "registry-index", "fixture-set"];
+    for schema in schema::all() {
+        assert!(judged.contains(schema.name) != by_lint.contains(&schema.name), "nobody judges {}", schema.name);
+    }
+}
+
+/// What the documents show about one property of a schema.
+#[derive(Debug, Default)]
+struct Seen {
+    absent: usize,
+    null: usize,
+    value: usize,
+}
+
+/// Notes what `instance` shows about the properties of `schema`, which stands at `at` in `root`.
+fn look(root: &Value, schema: &Value, at: &str, instance: &Value, seen: &mut BTreeMap<String, Seen>) {
+    if let Some(to) = schema.get("$ref").and_then(Value::as_str) {
+        let at = to.trim_start_matches('#');
+        look(root, root.pointer(at).unwrap(), at, instance, seen);
+    }
+    let properties = schema.get("properties").and_then(Value::as_object);
+    if let (Some(properties), Some(object)) = (properties, instance.as_object()) {
+        for (key, inner) in properties {
+            let at = format!("{at}/properties/{}", escape(key));
+            let entry = seen.entry(at.clone()).or_default();
+            match object.get(key) {
+                None => entry.absent += 1,
+                Some(Value::Null) => entry.null += 1,
+                Some(_) => entry.value += 1,
+            }
+            if let Some(value) = object.get(key) {
+                look(root, inner, &at, value, seen);
+            }
+        }
+    }
+    if let Some(items) = schema.get("items") {
+        let members = instance.as_array().into_iter().flatten();
+        members.for_each(|member| look(root, items, &format!("{at}/items"), member, seen));
+    }
+    if let Some(rest) = schema.get("additionalProperties").filter(|rest| rest.is_object()) {
+        let members = instance.as_object().into_iter().flatten();
+        for (_, member) in members.filter(|(key, _)| properties.is_none_or(|known| !known.contains_key(*key))) {
+            look(root, rest, &format!("{at}/additionalProperties"), member, seen);
+        }
+    }
+}
+
+/// Calls `visit` with every schema in `schema` and its place.
+fn walk(schema: &Value, at: &str, visit: &mut dyn FnMut(&str, &Value)) {
+    visit(at, schema);
+    for (keyword, value) in schema.as_object().into_iter().flatten() {
+        let here = format!("{at}/{keyword}");
+        match keyword.as_str() {
+            "properties" | "$defs" => {
+                let members = value.as_object().unwrap();
+                members.iter().for_each(|(key, inner)| walk(inner, &format!("{here}/{}", escape(key)), visit));
+            }
+            "items" => walk(value, &here, visit),
+            "additionalProperties" if value.is_object() => walk(value, &here, visit),
+            _ => {}
+        }
+    }
+}
+
+/// Whether null is among the values a schema admits, and whether anything else is.
+fn admits(schema: &Value) -> (bool, bool) {
+    let words = ["type", "enum"].iter().filter_map(|keyword| schema.get(*keyword));
+    let words: Vec<&Value> =
+        words.flat_map(|word| word.as_array().map_or_else(|| vec![word], |all| all.iter().collect())).collect();
+    let is_null = |word: &&Value| word.is_null() || *word == "null";
+    (words.iter().any(|word| is_null(&word)), words.is_empty() || words.iter().any(|word| !is_null(&word)))
+}
+
+/// Everything that a schema leaves open and the documents do not need.
+fn slack(root: &Value, documents: &[&Written]) -> BTreeSet<String> {
+    let mut seen = BTreeMap::new();
+    documents.iter().for_each(|written| look(root, root, "", &written.document, &mut seen));
+    let mut slack = BTreeSet::new();
+    // Keywords of objects do nothing where the type is not named: by the schema itself, or by whoever refers to it.
+    let typed = |schema: &Value| {
+        let names = |schema: &Value| ["type", "enum", "const"].iter().any(|keyword| schema.get(*keyword).is_some());
+        let to = schema.get("$ref").and_then(Value::as_str).and_then(|to| root.pointer(to.trim_start_matches('#')));
+        names(schema) || to.is_some_and(names)
+    };
+    walk(root, "", &mut |at, schema| {
+        let mut note = |what: &str| {
+            slack.insert(format!("{at} {what}"));
+        };
+        let is_definition = at.strip_prefix("/$defs/").is_some_and(|name| !name.contains('/'));
+        if FREE.contains(&at) {
+            return;
+        }
+        if !is_definition && !typed(schema) {
+            note("has no type");
+        }
+        let is = |kind: &str| {
+            schema["type"] == kind || schema["type"].as_array().is_some_and(|all| all.contains(&kind.into()))
+        };
+        if (is("object") || schema.get("properties").is_some())
+            && schema.get("$ref").is_none()
+            && schema.get("additionalProperties").is_none()
+        {
+            note("is open");
+        }
+        if is("array") && schema.get("items").is_none() {
+            note("has any members");
+        }
+        let required: Vec<&str> =
+            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        for (key, inner) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            let at = format!("{at}/properties/{}", escape(key));
+            let mut note = |what: &str| {
+                slack.insert(format!("{at} {what}"));
+            };
+            let Some(shown) = seen.get(&at) else {
+                note("is never reached");
+                continue;
+            };
+            let (null, value) = admits(inner);
+            if shown.null + shown.value == 0 {
+                note("is never present");
+            } else {
+                if null && shown.null == 0 {
+                    note("is never null");
+                }
+                if null && value && shown.value == 0 {
+                    note("is always null");
+                }
+            }
+            if shown.absent == 0 && !required.contains(&key.as_str()) {
+                note("is never absent");
+            }
+        }
+    });
+    slack
+}
+
+#[test]
+fn schemas_say_no_more_than_what_is_written() {
+    let mut missed: BTreeSet<(&str, &str)> = UNSEEN.iter().map(|(schema, what, _)| (*schema, *what)).collect();
+    let mut surprising = Vec::new();
+    for (schema, documents) in outputs() {
+        for what in slack(&schema.value(), &documents) {
+            let known = |list: &'static [(&str, &str, &str)]| {
+                let same = |name: &str, end: &str| (name == "*" || name == schema.name) && what.ends_with(end);
+                list.iter().find(|(name, end, _)| same(name, end)).map(|(name, end, _)| (*name, *end))
+            };
+            match known(UNSEEN) {
+                Some(entry) => {
+                    missed.remove(&entry);
+                }
+                None if known(BY_HOST).is_some() => {}
+                None => surprising.push(format!("{}: {what}", schema.name)),
+            }
+        }
+    }
+    assert!(surprising.is_empty(), "{surprising:#?}");
+    assert!(missed.is_empty(), "seen after all: {missed:#?}");
+}
+
+/// The twin: a schema that asks for less is seen. `pattern`, `minimum` and the like only narrow what has a type already.
+#[test]
+fn a_schema_that_asks_for_less_is_seen() {
+    const ASKS: &[&str] = &["additionalProperties", "type", "enum", "const", "$ref", "items"];
+    let mut count = 0;
+    for (schema, mut documents) in outputs() {
+        // The first ones are the richest, and enough.
+        documents.truncate(2);
+        let schema_value = schema.value();
+        let before = slack(&schema_value, &documents);
+        let unused: Vec<String> =
+            before.iter().filter_map(|what| what.strip_suffix(" is never reached").map(str::to_owned)).collect();
+        for weaker in weakened(&schema_value) {
+            let at = weaker.what.trim_start_matches("without ");
+            let keyword = at.rsplit('/').next().unwrap_or_default();
+            let about = weaker.what.contains("/required without ") || ASKS.contains(&keyword);
+            let place = at
+                .split(" without ")
+                .next()
+                .unwrap_or_default()
+                .trim_end_matches(keyword)
+                .trim_end_matches("/required");
+            // Nothing shows what an object that no run wrote needs; it is named as unseen.
+            let hidden = unused.iter().any(|at| at.starts_with(place.trim_end_matches('/')));
+            // Made from the tables of written documents, and tested with those.
+            let made = at.starts_with("/$defs/fixture_");
+            // Keys of a map; each word of theirs is checked where rows have it.
+            let made = made || at.contains("/propertyNames/");
+            let free = FREE.iter().any(|free| at.starts_with(free));
+            if !about || hidden || free || made {
+                continue;
+            }
+            count += 1;
+            let validator = Validator::compile(weaker.document.clone()).unwrap();
+            let all_accepted = documents.iter().all(|written| validator.accepts(&written.document));
+            let more = slack(&weaker.document, &documents);
+            assert!(
+                !all_accepted || more.iter().any(|what| !before.contains(what)),
+                "{}: {}",
+                schema.name,
+                weaker.what
+            );
+        }
+    }
+    assert!(count > 500, "{count}");
+}
