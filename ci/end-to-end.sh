@@ -14,7 +14,7 @@ else
   trap 'rm -rf "$work"' EXIT
 fi
 out=$work/out
-runtime=${CARGO_TARGET_DIR:-target}/release/runtime
+runtime=$(realpath -m "${CARGO_TARGET_DIR:-target}")/release/runtime
 failures=0
 
 fail() {
@@ -108,7 +108,7 @@ expect 3 "$runtime" validate-bundle --bundle "$work/nowhere"
 
 # The benchmark of enforcement still runs; its figures mean nothing here.
 if [ "$(uname)" = Linux ]; then
-  expect 0 cargo bench --quiet --bench enforce -- --quick open stat start find git memory
+  expect 0 cargo bench --quiet -p benchmarks --bench enforce -- --quick --runtime "$runtime" open stat start find git memory
   says 'git status: trapped / native'
 fi
 

@@ -10,8 +10,8 @@
 //! | 1 | [`vocab`], [`os`], [`schema`] | 0 |
 //! | 2 | [`sbpl`], [`event`], [`denial`], [`report`] | 0-1 (`sbpl`, `event`, `denial`, `report` never `os`) |
 //! | 3 | [`host`], [`fixture`], [`registry`], [`sandbox`], [`bundle`] | 0-2 |
-//! | 4 | [`plan`], [`probe`], [`promotion`] | 0-3 |
-//! | 5 | [`lane`] | 0-4 |
+//! | 4 | [`plan`], [`probe`], [`promotion`], [`links`], [`inventory`] | 0-3 |
+//! | 5 | [`lane`], [`template`] | 0-4 |
 //! | 6 | [`run`] | 0-5 |
 //! | 7 | [`cli`] | all; nobody imports it |
 //!
@@ -24,7 +24,9 @@ pub mod denial;
 pub mod event;
 pub mod fixture;
 pub mod host;
+pub mod inventory;
 pub mod lane;
+pub mod links;
 pub mod os;
 pub mod plan;
 pub mod probe;
@@ -35,4 +37,5 @@ pub mod run;
 pub mod sandbox;
 pub mod sbpl;
 pub mod schema;
+pub mod template;
 pub mod vocab;

@@ -45,6 +45,14 @@ impl Sha256Hex {
         Ok((Self(hex(&hasher.finalize())), size_bytes))
     }
 
+    /// Reads a digest as a user writes it.
+    ///
+    /// # Errors
+    /// [`NotADigest`].
+    pub fn parse(text: &str) -> Result<Self, NotADigest> {
+        Self::try_from(text.to_owned())
+    }
+
     /// The 64 characters.
     #[must_use]
     pub fn as_str(&self) -> &str {

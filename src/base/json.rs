@@ -8,6 +8,7 @@ use std::io;
 
 use serde::Serialize;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 use serde_json::{Map, Number, Value};
 
@@ -137,11 +138,15 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = access.next_key::<String>()? {
-            if map.contains_key(&key) {
-                return Err(de::Error::custom(format_args!("duplicate key {}", Value::String(key))));
+            match map.entry(key) {
+                Entry::Occupied(taken) => {
+                    let key = Value::String(taken.key().clone());
+                    return Err(de::Error::custom(format_args!("duplicate key {key}")));
+                }
+                Entry::Vacant(free) => {
+                    free.insert(access.next_value_seed(Strict)?);
+                }
             }
-            let value = access.next_value_seed(Strict)?;
-            map.insert(key, value);
         }
         Ok(Value::Object(map))
     }

@@ -8,6 +8,7 @@ pub mod ids;
 pub mod json;
 pub mod position;
 pub mod rel_path;
+pub mod spelling;
 pub mod time;
 
 /// An error with its causes as one text, outermost first.

@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::document::Identity;
 use super::layout::RUN_MANIFEST_TAG;
 
-/// `run_manifest.json`. Tag v0.1: as the earlier tool writes it; `world_rebound` and `stand_in_tools` added.
+/// `run_manifest.json`. Tag v0.1: as the earlier tool writes it; `world_rebound`, `stand_in_tools` and
+/// `compiled_digest` added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunManifest {
     /// [`RUN_MANIFEST_TAG`].
@@ -41,6 +42,9 @@ pub struct RunManifest {
     /// External programs that were replaced. Promotion asks for it in our own bundles.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stand_in_tools: Option<Vec<String>>,
+    /// Digest of the plan with all it leads to; absent in bundles from before it was recorded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub compiled_digest: Option<String>,
 }
 
 /// The apply preflight as the manifest carries it.
@@ -72,6 +76,7 @@ impl RunManifest {
             apply_preflight: None,
             world_rebound: Some(false),
             stand_in_tools: Some(Vec::new()),
+            compiled_digest: None,
         }
     }
 }

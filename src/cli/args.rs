@@ -36,12 +36,18 @@ pub(crate) enum Command {
     ValidateBundle(super::validate_bundle::Args),
     /// Derive a promotion packet from a bundle
     EmitPromotion(super::emit_promotion::Args),
+    /// Build a suite from a template
+    PlanBuild(super::plan_build::Args),
     /// Check a plan with its registry and profiles
     PlanLint(super::plan_lint::Args),
     /// Check probe and profile registries
     RegistryLint(super::registry_lint::Args),
+    /// Bring a registry to the current form
+    RegistryUpgrade(super::registry_upgrade::Args),
     /// List plans
     ListPlans(super::list::PlansArgs),
+    /// List templates of plans
+    ListTemplates(super::list_templates::Args),
     /// List registries of the index
     ListRegistries(super::list::RegistriesArgs),
     /// List the probes of a registry
@@ -54,6 +60,12 @@ pub(crate) enum Command {
     DescribeProbe(super::describe::ProbeArgs),
     /// Print one profile of a registry
     DescribeProfile(super::describe::ProfileArgs),
+    /// Look into a document of runtime links
+    #[command(subcommand)]
+    Links(super::links::Command),
+    /// Find out where a source tree deals with sandboxes
+    #[command(subcommand)]
+    Inventory(super::inventory::Command),
     /// Run any command under a profile
     #[command(subcommand)]
     Sandbox(Sandbox),

@@ -2,16 +2,19 @@
 
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use anyhow::Context as _;
+use serde_json::{Map, Value, json};
 
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
-use super::list::Format;
+use super::list::{Format, Performed, note_registry, open, performed};
 use super::lookup::LookupArgs;
 use super::print_line;
+use crate::base::digest::Sha256Hex;
 use crate::base::json;
-use crate::plan::load_plan;
-use crate::registry::{self, Place, Registry};
+use crate::fixture::FixtureSet;
+use crate::plan::{Plan, compiled_digest, load_fixtures, load_plan};
+use crate::registry::{self, Base, Files, Lookup, Place, Registry};
 use crate::report;
 
 /// Arguments of `describe-plan`.
@@ -66,7 +69,7 @@ pub(crate) struct ProfileArgs {
     pub format: Format,
 }
 
-pub(crate) fn plan(args: &PlanArgs, context: &Context) -> CliResult {
+pub(crate) fn plan(args: &PlanArgs, json: bool, context: &Context) -> CliResult {
     let path = context.absolute(&args.plan);
     let lookup = args.lookup.resolve(context, path.parent().unwrap_or(&context.cwd));
     let plan = load_plan(&Place::Disk(path))?;
@@ -74,56 +77,96 @@ pub(crate) fn plan(args: &PlanArgs, context: &Context) -> CliResult {
     let mut object = json!({
         "plan": plan.document.value, "path": base.relative(plan.place()), "plan_digest": plan.digest(),
     });
-    // The digest covers the plan alone, so a registry that cannot be found takes nothing away from the answer.
+    // The plan digest covers the plan alone, so a registry that cannot be found takes nothing away from it.
     match registry::for_plan(plan.place(), &plan.registry_id, &lookup) {
-        Ok(files) => object["registry"] = json!(files.source),
+        Ok(files) => {
+            object["registry"] = json!(files.used(&lookup));
+            match digest(&plan, files, &base, &lookup) {
+                Ok(digest) => object["compiled_digest"] = json!(digest),
+                Err(error) => {
+                    object["compiled_digest"] = Value::Null;
+                    object["compiled_digest_error"] = json!(format!("{error:#}"));
+                }
+            }
+        }
         Err(error) => {
             object["registry"] = Value::Null;
             object["registry_error"] = json!(format!("{:#}", anyhow::Error::new(error)));
+            object["compiled_digest"] = Value::Null;
+            object["compiled_digest_error"] = json!("the registry cannot be found");
         }
     }
-    print(args.format, &object)
+    print(args.format, json, &object, &[])
 }
 
-pub(crate) fn probe(args: &ProbeArgs, context: &Context) -> CliResult {
+/// The plan's compiled digest.
+fn digest(plan: &Plan, files: Files, base: &Base, lookup: &Lookup) -> Result<Sha256Hex, anyhow::Error> {
+    let registry = registry::read(Some(&plan.registry_id), files, lookup)?.registry;
+    let fixtures = match &plan.fixtures {
+        Some(stored) => load_fixtures(&base.resolve(stored).context("fixtures")?).context("fixtures")?,
+        None => FixtureSet::empty(),
+    };
+    Ok(compiled_digest(plan, &registry, &fixtures, base)?.digest)
+}
+
+pub(crate) fn probe(args: &ProbeArgs, json: bool, context: &Context) -> CliResult {
     let registry = open(&args.registry, &args.lookup, context)?;
     let found = registry.raw_probe(&args.probe);
-    print(args.format, found.ok_or_else(|| unknown("probe", &args.probe, &registry, "list-probes"))?)
+    let probe = found.ok_or_else(|| unknown("probe", &args.probe, &registry, "list-probes"))?;
+    note_registry(&registry, args.format, json);
+    let Performed { driver, form } = performed(&registry, probe);
+    let beside = [("driver used", driver), ("target form", form)];
+    print(args.format, json, probe, &beside.map(|(key, value)| vec![key.to_owned(), value]))
 }
 
-pub(crate) fn profile(args: &ProfileArgs, context: &Context) -> CliResult {
+pub(crate) fn profile(args: &ProfileArgs, json: bool, context: &Context) -> CliResult {
     let registry = open(&args.registry, &args.lookup, context)?;
     let found = registry.raw_profile(&args.profile);
-    print(args.format, found.ok_or_else(|| unknown("profile", &args.profile, &registry, "list-profiles"))?)
-}
-
-fn open(text: &str, lookup: &LookupArgs, context: &Context) -> Result<Registry, Failure> {
-    let lookup = lookup.resolve(context, &context.cwd);
-    let (id, files) = registry::select(text, &lookup)?;
-    Ok(registry::read(id.as_deref(), files, &lookup)?.registry)
+    let profile = found.ok_or_else(|| unknown("profile", &args.profile, &registry, "list-profiles"))?;
+    note_registry(&registry, args.format, json);
+    print(args.format, json, profile, &[])
 }
 
 fn unknown(noun: &str, id: &str, registry: &Registry, command: &str) -> Failure {
-    Failure::from(anyhow::anyhow!("registry {:?} ({}) has no {noun} {id:?}", registry.id, registry.source))
+    Failure::from(anyhow::anyhow!("registry {:?} ({}) has no {noun} {id:?}", registry.id, registry.used))
         .hint(format!("`runtime {command} --registry ... --format table` lists them"))
 }
 
-fn print(format: Format, object: &Value) -> CliResult {
-    match format {
-        Format::Json => print_line(&json::to_pretty(object))?,
-        Format::Table => {
-            let rows: Vec<Vec<String>> = object.as_object().into_iter().flatten().flat_map(row_of_member).collect();
-            print_line(report::render_table(&["key", "value"], &rows).trim_end())?;
-        }
+/// Prints an object; `beside` are rows that only the table has.
+fn print(format: Format, json: bool, object: &Value, beside: &[Vec<String>]) -> CliResult {
+    if format == Format::Json || json {
+        print_line(&json::to_pretty(object))?;
+    } else {
+        let mut rows = object.as_object().map(rows_of).unwrap_or_default();
+        rows.extend_from_slice(beside);
+        print_line(report::render_table(&["key", "value"], &rows).trim_end())?;
     }
     Ok(Exit::Yes)
 }
 
-/// One row for a member, and one per member of an object inside.
-fn row_of_member((key, value): (&String, &Value)) -> Vec<Vec<String>> {
-    let text = |value: &Value| value.as_str().map_or_else(|| json::to_line(value), str::to_owned);
+/// The members of an object as rows of a table with the columns key and value.
+pub(super) fn rows_of(object: &Map<String, Value>) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for (key, value) in object {
+        add_rows(key, value, &mut rows);
+    }
+    rows
+}
+
+/// One row for a plain value, and one for each plain value inside an object or an array.
+fn add_rows(key: &str, value: &Value, rows: &mut Vec<Vec<String>>) {
     match value {
-        Value::Object(map) => map.iter().map(|(inner, value)| vec![format!("{key}.{inner}"), text(value)]).collect(),
-        other => vec![vec![key.clone(), text(other)]],
+        Value::Object(map) if !map.is_empty() => {
+            for (inner, value) in map {
+                add_rows(&format!("{key}.{inner}"), value, rows);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for (number, value) in items.iter().enumerate() {
+                add_rows(&format!("{key}[{number}]"), value, rows);
+            }
+        }
+        Value::String(text) => rows.push(vec![key.to_owned(), text.clone()]),
+        other => rows.push(vec![key.to_owned(), json::to_line(other)]),
     }
 }

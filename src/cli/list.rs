@@ -6,14 +6,16 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::context::Context;
-use super::exit::{CliResult, Exit};
+use super::exit::{CliResult, Exit, Failure};
 use super::lookup::LookupArgs;
 use super::print_line;
 use crate::base::json;
 use crate::os::input;
 use crate::plan::{PlanEntry, list_plans, list_shipped_plans};
-use crate::registry::{self, Index, root_of};
+use crate::registry::{self, Index, Registry, root_of};
 use crate::report;
+use crate::vocab::driver::driver;
+use crate::vocab::{Driver, Operation, Platform, target, world_platform};
 
 /// How a listing is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -72,7 +74,7 @@ pub(crate) struct EntriesArgs {
     pub format: Format,
 }
 
-pub(crate) fn plans(args: &PlansArgs, context: &Context) -> CliResult {
+pub(crate) fn plans(args: &PlansArgs, json: bool, context: &Context) -> CliResult {
     let root = args.root.as_ref().map(|path| context.absolute(path));
     let searched = match &args.plans_dir {
         Some(path) => Some(context.absolute(path)),
@@ -83,16 +85,17 @@ pub(crate) fn plans(args: &PlansArgs, context: &Context) -> CliResult {
         Some(directory) => list_plans(&directory, root.as_deref()),
         None => list_shipped_plans(),
     };
+    let none = || "-".to_owned();
     let rows = plans.iter().map(|plan| match plan {
         PlanEntry::Plan { plan_id, registry_id, profiles, path } => {
-            vec![plan_id.clone(), registry_id.clone(), profiles.to_string(), path.clone()]
+            vec![plan_id.clone(), registry_id.clone(), profiles.to_string(), path.clone(), String::new()]
         }
-        PlanEntry::Broken { path, error } => vec!["-".to_owned(), "-".to_owned(), error.clone(), path.clone()],
+        PlanEntry::Broken { path, error } => vec![none(), none(), none(), path.clone(), error.clone()],
     });
-    print(args.format, &plans, &["plan", "registry", "profiles", "path"], rows.collect())
+    print(args.format, json, &plans, &["plan", "registry", "profiles", "path", "error"], rows.collect())
 }
 
-pub(crate) fn registries(args: &RegistriesArgs, context: &Context) -> CliResult {
+pub(crate) fn registries(args: &RegistriesArgs, json: bool, context: &Context) -> CliResult {
     let index = Index::read(&args.lookup.resolve(context, &context.cwd))?;
     index.refuse_errors()?;
     let listed = index.list();
@@ -100,38 +103,98 @@ pub(crate) fn registries(args: &RegistriesArgs, context: &Context) -> CliResult 
         let description = registry.description.clone().unwrap_or_default();
         vec![registry.id.clone(), registry.probes.clone(), registry.profiles.clone(), description]
     });
-    print(args.format, &listed, &["registry", "probes", "profiles", "description"], rows.collect())
+    print(args.format, json, &listed, &["registry", "probes", "profiles", "description"], rows.collect())
 }
 
-pub(crate) fn probes(args: &EntriesArgs, context: &Context) -> CliResult {
-    entries(args, context, 0, &["probe_id", "operation", "expected", "target"])
+pub(crate) fn probes(args: &EntriesArgs, json: bool, context: &Context) -> CliResult {
+    let columns = ["probe_id", "operation", "driver", "expected", "target form", "target"];
+    entries(args, json, context, 0, &columns, |registry, probe| {
+        let Performed { driver, form } = performed(registry, probe);
+        let of = |key| cell(probe, key);
+        vec![of("probe_id"), of("operation"), driver, of("expected"), form, of("target")]
+    })
 }
 
-pub(crate) fn profiles(args: &EntriesArgs, context: &Context) -> CliResult {
-    entries(args, context, 1, &["profile_id", "mode", "semantic_group", "profile_path"])
+pub(crate) fn profiles(args: &EntriesArgs, json: bool, context: &Context) -> CliResult {
+    let columns = ["profile_id", "mode", "probes", "semantic_group", "profile_path"];
+    entries(args, json, context, 1, &columns, |_, profile| {
+        let probes = profile.get("probe_refs").and_then(Value::as_array).map_or(0, Vec::len);
+        let of = |key| cell(profile, key);
+        vec![of("profile_id"), of("mode"), probes.to_string(), of("semantic_group"), of("profile_path")]
+    })
 }
 
 /// Prints the descriptors of one of a registry's two documents, exactly as they stand there.
-fn entries(args: &EntriesArgs, context: &Context, document: usize, columns: &[&str]) -> CliResult {
-    let lookup = args.lookup.resolve(context, &context.cwd);
-    let (id, files) = registry::select(&args.registry, &lookup)?;
-    let registry = registry::read(id.as_deref(), files, &lookup)?.registry;
+fn entries(
+    args: &EntriesArgs,
+    json: bool,
+    context: &Context,
+    document: usize,
+    columns: &[&str],
+    row: impl Fn(&Registry, &Value) -> Vec<String>,
+) -> CliResult {
+    let registry = open(&args.registry, &args.lookup, context)?;
     let key = ["probes", "profiles"][document];
     let map = registry.documents[document].value.get(key).and_then(Value::as_object);
     let listed: Vec<&Value> = map.into_iter().flat_map(|map| map.values()).collect();
-    let cell = |entry: &Value, column: &str| match entry.get(column) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Null) | None => String::new(),
-        Some(other) => json::to_line(other),
-    };
-    let rows = listed.iter().map(|entry| columns.iter().map(|column| cell(entry, column)).collect()).collect();
-    print(args.format, &listed, columns, rows)
+    let rows = listed.iter().map(|entry| row(&registry, entry)).collect();
+    note_registry(&registry, args.format, json);
+    print(args.format, json, &listed, columns, rows)
 }
 
-fn print(format: Format, listed: &impl Serialize, columns: &[&str], rows: Vec<Vec<String>>) -> CliResult {
-    match format {
-        Format::Json => print_line(&json::to_pretty(listed))?,
-        Format::Table => print_line(report::render_table(columns, &rows).trim_end())?,
+/// The registry that a user names, as far as it is usable.
+pub(super) fn open(text: &str, lookup: &LookupArgs, context: &Context) -> Result<Registry, Failure> {
+    let lookup = lookup.resolve(context, &context.cwd);
+    let (id, files) = registry::select(text, &lookup)?;
+    Ok(registry::read(id.as_deref(), files, &lookup)?.registry)
+}
+
+/// Says beside a table which registry it is about; the JSON forms have no place for it.
+pub(super) fn note_registry(registry: &Registry, format: Format, json: bool) {
+    if format == Format::Table && !json {
+        super::note_line(&format!("registry: {}", super::printable(&registry.used.to_string())));
+    }
+}
+
+/// How a probe is performed and on what.
+pub(super) struct Performed {
+    /// The driver: the probe's own where it names one, else the one for its operation in the registry's world.
+    pub driver: String,
+    /// What its target is.
+    pub form: String,
+}
+
+/// How the probe `descriptor` is performed; `-` where nothing is known.
+pub(super) fn performed(registry: &Registry, descriptor: &Value) -> Performed {
+    let text = |key: &str| descriptor.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let operation = text("operation").unwrap_or_default();
+    let platform = world_platform(&registry.world_id).or_else(Platform::of_this_build);
+    let found = platform.and_then(|platform| driver(&Operation::new(operation), platform));
+    let name = text("driver").or_else(|| found.map(Driver::name));
+    Performed { driver: name.unwrap_or("-").to_owned(), form: target::form(operation).unwrap_or("-").to_owned() }
+}
+
+/// One member of a descriptor as a cell.
+fn cell(entry: &Value, key: &str) -> String {
+    match entry.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => "-".to_owned(),
+        Some(other) => json::to_line(other),
+    }
+}
+
+/// Prints a listing in the form that was asked for.
+pub(super) fn print(
+    format: Format,
+    json: bool,
+    listed: &impl Serialize,
+    columns: &[&str],
+    rows: Vec<Vec<String>>,
+) -> CliResult {
+    if format == Format::Json || json {
+        print_line(&json::to_pretty(listed))?;
+    } else {
+        print_line(report::render_table(columns, &rows).trim_end())?;
     }
     Ok(Exit::Yes)
 }

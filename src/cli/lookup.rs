@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
-use crate::registry::Lookup;
+use crate::registry::{Lookup, ReadOnce};
 use crate::vocab::Finding;
 
 /// Where registries and roots are.
@@ -24,6 +24,7 @@ impl LookupArgs {
             root: self.root.as_ref().map(|path| context.absolute(path)),
             index: self.registry_index.as_ref().map(|path| context.absolute(path)),
             start: start.to_path_buf(),
+            read: ReadOnce::default(),
         }
     }
 }
@@ -31,8 +32,11 @@ impl LookupArgs {
 /// Names files the way the user sees them: relative to the working directory where they are beneath it.
 pub(crate) fn name_from_working_directory(findings: &mut [Finding], context: &Context) {
     for finding in findings {
-        if let Ok(relative) = Path::new(&finding.file).strip_prefix(&context.cwd) {
-            finding.file = relative.display().to_string();
-        }
+        finding.file = shown(&finding.file, context);
     }
+}
+
+/// `file` relative to the working directory where it is beneath it.
+pub(crate) fn shown(file: &str, context: &Context) -> String {
+    Path::new(file).strip_prefix(&context.cwd).map_or_else(|_| file.to_owned(), |path| path.display().to_string())
 }

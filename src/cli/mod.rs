@@ -8,11 +8,17 @@ mod context;
 mod describe;
 mod emit_promotion;
 mod exit;
+mod findings;
 mod host;
+mod inventory;
+mod links;
 mod list;
+mod list_templates;
 mod lookup;
+mod plan_build;
 mod plan_lint;
 mod registry_lint;
+mod registry_upgrade;
 mod run;
 mod run_progress;
 mod sandbox_run;
@@ -65,18 +71,23 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
     let json = cli.json;
     match cli.command {
         Command::Run(args) => run::run(&args, json, context),
-        Command::Status(args) => status::run(&args, context),
+        Command::Status(args) => status::run(&args, json, context),
         Command::ValidateBundle(args) => validate_bundle::run(&args, json, context),
         Command::EmitPromotion(args) => emit_promotion::run(&args, json, context),
+        Command::PlanBuild(args) => plan_build::run(&args, json, context),
         Command::PlanLint(args) => plan_lint::run(&args, json, context),
         Command::RegistryLint(args) => registry_lint::run(&args, json, context),
-        Command::ListPlans(args) => list::plans(&args, context),
-        Command::ListRegistries(args) => list::registries(&args, context),
-        Command::ListProbes(args) => list::probes(&args, context),
-        Command::ListProfiles(args) => list::profiles(&args, context),
-        Command::DescribePlan(args) => describe::plan(&args, context),
-        Command::DescribeProbe(args) => describe::probe(&args, context),
-        Command::DescribeProfile(args) => describe::profile(&args, context),
+        Command::RegistryUpgrade(args) => registry_upgrade::run(&args, json, context),
+        Command::ListPlans(args) => list::plans(&args, json, context),
+        Command::ListTemplates(args) => list_templates::run(&args, json, context),
+        Command::ListRegistries(args) => list::registries(&args, json, context),
+        Command::ListProbes(args) => list::probes(&args, json, context),
+        Command::ListProfiles(args) => list::profiles(&args, json, context),
+        Command::DescribePlan(args) => describe::plan(&args, json, context),
+        Command::DescribeProbe(args) => describe::probe(&args, json, context),
+        Command::DescribeProfile(args) => describe::profile(&args, json, context),
+        Command::Links(command) => links::run(&command, json, context),
+        Command::Inventory(command) => inventory::run(&command, json, context),
         Command::Sandbox(args::Sandbox::Run(args)) => sandbox_run::run(&args, context),
         Command::Sbpl(command) => sbpl::run(&command, json, context),
         Command::Schema(command) => schema::run(&command, json, context),

@@ -5,47 +5,74 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::context::Context;
-use super::exit::{CliResult, Exit};
-use super::lookup::{LookupArgs, name_from_working_directory};
-use super::print_line;
-use crate::base::json;
-use crate::plan::lint_plan;
-use crate::registry::{Document, Place};
+use super::exit::{CliResult, Failure};
+use super::findings::{self, Found, ReportArgs};
+use super::lookup::LookupArgs;
+use crate::base::digest::Sha256Hex;
+use crate::plan::{Filters, PlanReport, lint_run};
+use crate::registry::{Document, DocumentError, Place};
 use crate::report;
 
 /// Arguments of `plan-lint`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime plan-lint --plan plans/linux-baseline/plan.json
-  runtime plan-lint --plan suite/plan.json --json
+  runtime plan-lint --plan a/plan.json --plan b/plan.json --deny warnings --format github
+  runtime plan-lint --plan suite/plan.json --format sarif > plan.sarif
 
-Exit status: 0 no errors (warnings allowed), 1 errors found, 3 the plan cannot be read or is not JSON.
-Every finding has a stable id, documented in docs/lints.md.")]
+Exit status: 0 no errors (warnings allowed), 1 errors found (with --deny warnings: or warnings), 2 usage, 3 a plan cannot
+be read or is not JSON, or not every lint was asked. Every finding has a stable id, documented in docs/lints.md.")]
 pub(crate) struct Args {
-    /// The plan
-    #[arg(long, value_name = "FILE")]
-    pub plan: PathBuf,
+    /// The plan; several may follow, and the option may be repeated
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub plan: Vec<PathBuf>,
+    /// A profile id as `run --only-profile` takes it: every plan must have it; may be given several times
+    #[arg(long, value_name = "ID")]
+    pub only_profile: Vec<String>,
+    /// An expectation id as `run --only-scenario` takes it: every plan must have it; may be given several times
+    #[arg(long, value_name = "ID")]
+    pub only_scenario: Vec<String>,
+    /// Fail unless the plan, and all it leads to, still has this compiled digest (see `describe-plan`); one plan only
+    #[arg(long, value_name = "DIGEST", value_parser = Sha256Hex::parse)]
+    pub frozen: Option<Sha256Hex>,
     #[command(flatten)]
     pub lookup: LookupArgs,
+    #[command(flatten)]
+    pub report: ReportArgs,
 }
 
 pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
-    let path = context.absolute(&args.plan);
-    let lookup = args.lookup.resolve(context, path.parent().unwrap_or(&context.cwd));
-    let mut found = lint_plan(Document::read(&Place::Disk(path))?, &lookup);
-    name_from_working_directory(&mut found.findings, context);
-    let ok = !report::has_errors(&found.findings);
-    if json {
-        let object = json!({"ok": ok, "registry": found.registry, "findings": found.findings});
-        print_line(&json::to_pretty(&object))?;
-    } else {
-        for finding in &found.findings {
-            print_line(&report::render_finding(finding))?;
-        }
-        if let Some(source) = &found.registry {
-            print_line(&format!("registry: {source}"))?;
-        }
-        print_line(&format!("{}: {}", args.plan.display(), report::render_summary(&found.findings)))?;
+    if args.frozen.is_some() && args.plan.len() > 1 {
+        return Err(Failure::usage("--frozen: give one plan, because a digest is that of one plan"));
     }
-    Ok(if ok { Exit::Yes } else { Exit::No })
+    let filters = Filters { profiles: args.only_profile.clone(), scenarios: args.only_scenario.clone() };
+    let mut found = Found::new("plan-lint");
+    let mut plans = Vec::new();
+    let mut registries = Vec::new();
+    for plan in &args.plan {
+        let path = context.absolute(plan);
+        let lookup = args.lookup.resolve(context, path.parent().unwrap_or(&context.cwd));
+        let place = Place::Disk(path);
+        let report = match Document::read(&place) {
+            Ok(document) => lint_run(document, &filters, args.frozen.as_ref(), &lookup),
+            Err(error @ DocumentError::Read { .. }) => return Err(error.into()),
+            // What is not JSON has a place worth showing in every form.
+            Err(error) => PlanReport {
+                findings: vec![error.finding()],
+                files: vec![place.clone()],
+                incomplete: vec![place],
+                registry: None,
+            },
+        };
+        plans.push(json!({"plan": plan, "registry": report.registry}));
+        registries.extend(report.registry.map(|source| format!("{}: registry: {source}\n", plan.display())));
+        found.add(report.findings, &report.files, &report.incomplete, context);
+    }
+    found.more.insert("plans".to_owned(), json!(plans));
+    findings::print(found, &args.report, json, context, |found, colour| {
+        let count = args.plan.len();
+        let noun = if count == 1 { "plan" } else { "plans" };
+        let summary = report::render_summary(&found.findings);
+        findings::human(found, colour) + &registries.concat() + &format!("{count} {noun}: {summary}")
+    })
 }

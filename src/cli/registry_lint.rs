@@ -3,62 +3,67 @@
 use serde_json::json;
 
 use super::context::Context;
-use super::exit::{CliResult, Exit};
-use super::lookup::{LookupArgs, name_from_working_directory};
-use super::print_line;
-use crate::base::json;
-use crate::registry::{Index, Selected, indexed, lint_files, select};
+use super::exit::CliResult;
+use super::findings::{self, Found, ReportArgs};
+use super::lookup::LookupArgs;
+use crate::registry::{DocumentError, Index, Selected, indexed, lint_files, select};
 use crate::report;
 
 /// Arguments of `registry-lint`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime registry-lint
-  runtime registry-lint --registry linux-baseline
-  runtime registry-lint --registry ./suite --registry ./other/registry/probes.json --json
+  runtime registry-lint --registry linux-baseline --deny warnings
+  runtime registry-lint --registry ./suite --registry ./other/registry/probes.json --format junit
 
-Exit status: 0 no errors (warnings allowed), 1 errors found, 3 the index or a named registry cannot be read.
-Every finding has a stable id, documented in docs/lints.md.")]
+Exit status: 0 no errors (warnings allowed), 1 errors found (with --deny warnings: or warnings), 2 usage, 3 the index or a
+named registry cannot be read, or not every lint was asked. Every finding has a stable id, documented in docs/lints.md.")]
 pub(crate) struct Args {
-    /// A registry: an id of the index, a directory, or one of its two files; may be repeated [default: the whole index]
-    #[arg(long, value_name = "ID|DIR|FILE")]
+    /// A registry: an id of the index, a directory, or one of its two files; several may follow [default: the
+    /// whole index]
+    #[arg(long, value_name = "ID|DIR|FILE", num_args = 1..)]
     pub registry: Vec<String>,
     #[command(flatten)]
     pub lookup: LookupArgs,
+    #[command(flatten)]
+    pub report: ReportArgs,
 }
 
 pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let lookup = args.lookup.resolve(context, &context.cwd);
-    let mut findings = Vec::new();
+    let mut found = Found::new("registry-lint");
     let mut linted = Vec::new();
-    let mut lint = |(id, files): Selected| {
-        linted.push(json!({"id": id, "source": files.source}));
-        lint_files(id.as_deref(), files, &lookup)
+    let mut lint = |(id, files): Selected, found: &mut Found| {
+        linted.push(json!({"id": id, "source": files.used(&lookup)}));
+        let report = lint_files(id.as_deref(), files, &lookup);
+        found.add(report.findings, &report.files, &report.incomplete, context);
     };
     if args.registry.is_empty() {
-        let index = Index::read(&lookup)?;
-        findings.extend(index.findings.iter().cloned());
-        for entry in &index.entries {
-            // A path that leaves its bound is already a finding about the index.
-            if let Ok(files) = indexed(&index, &entry.id) {
-                findings.extend(lint((Some(entry.id.clone()), files)));
+        match Index::read(&lookup) {
+            Ok(index) => {
+                found.add(index.findings.clone(), std::slice::from_ref(&index.place), &[], context);
+                for entry in &index.entries {
+                    // A path that leaves its bound is already a finding about the index.
+                    if let Ok(files) = indexed(&index, &entry.id) {
+                        lint((Some(entry.id.clone()), files), &mut found);
+                    }
+                }
+            }
+            Err(error @ DocumentError::Read { .. }) => return Err(error.into()),
+            // What is not JSON has a place worth showing in every form.
+            Err(error) => {
+                let place = [lookup.index_place()];
+                found.add(vec![error.finding()], &place, &place, context);
             }
         }
     }
     for text in &args.registry {
-        findings.extend(lint(select(text, &lookup)?));
+        lint(select(text, &lookup)?, &mut found);
     }
-    name_from_working_directory(&mut findings, context);
-    let ok = !report::has_errors(&findings);
-    if json {
-        print_line(&json::to_pretty(&json!({"ok": ok, "registries": linted, "findings": findings})))?;
-    } else {
-        for finding in &findings {
-            print_line(&report::render_finding(finding))?;
-        }
-        let count = linted.len();
+    let count = linted.len();
+    found.more.insert("registries".to_owned(), json!(linted));
+    findings::print(found, &args.report, json, context, |found, colour| {
         let noun = if count == 1 { "registry" } else { "registries" };
-        print_line(&format!("{count} {noun}: {}", report::render_summary(&findings)))?;
-    }
-    Ok(if ok { Exit::Yes } else { Exit::No })
+        findings::human(found, colour) + &format!("{count} {noun}: {}", report::render_summary(&found.findings))
+    })
 }

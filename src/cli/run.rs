@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::base::digest::Sha256Hex;
 use crate::base::ids::RunId;
 use crate::base::json as document;
 use crate::bundle::BundleError;
 use crate::fixture::FixtureSet;
 use crate::os::lock::LockMode;
 use crate::plan::{self, Filters};
-use crate::registry::{self, Base, Place};
+use crate::registry::{self, Base, Place, Used};
 use crate::run::{Counts, Plans, RunBundle, RunError, RunOptions, RunStatusWord, run_plan};
 use crate::sandbox::{self, Layers};
 
@@ -87,6 +88,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         Some(stored) => plan::load_fixtures(&base.resolve(stored)?)?,
         None => FixtureSet::empty(),
     };
+    let digest = plan::compiled_digest(&plan, &registry, &fixtures, &base)?;
     let options = options(args, context, &plan_path)?;
     let layers = sandbox::layers();
     let mut host = super::host::host(context)?;
@@ -95,6 +97,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let plans = Plans {
         plan: &plan,
         compiled: &compiled,
+        compiled_digest: &digest,
         fixtures: &fixtures,
         path_root: base.root(),
         registry_world: &registry.world_id,
@@ -108,9 +111,8 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let result = run_plan(&plans, &options, &host, &layers, &progress, &cancel);
     progress.finish();
     let bundle = result.map_err(|error| failure(error, args))?;
-    let source = registry.source.to_string();
     let typed = args.out.as_ref().unwrap_or(&options.out);
-    show(&bundle, &source, typed, json)?;
+    show(&bundle, &registry.used, &digest.digest, typed, json)?;
     Ok(exit(&bundle, args.fail_on_mismatch))
 }
 
@@ -174,14 +176,16 @@ fn failure(error: RunError, args: &Args) -> Failure {
     }
 }
 
-fn show(bundle: &RunBundle, registry: &str, out: &Path, json: bool) -> Result<(), Failure> {
+fn show(bundle: &RunBundle, registry: &Used, digest: &Sha256Hex, out: &Path, json: bool) -> Result<(), Failure> {
     if json {
         return print_line(&document::to_pretty(&json!({
             "status": bundle.summary.status,
             "run_id": bundle.summary.run_id,
             "bundle_dir": bundle.sealed.run_dir.display().to_string(),
             "artifact_index_sha256": bundle.sealed.index_sha256,
-            "registry": registry,
+            "registry": registry.source.to_string(),
+            "registry_files": {"probes": registry.probes, "profiles": registry.profiles},
+            "compiled_digest": digest,
             "summary": bundle.summary,
             "mismatches": bundle.mismatches.mismatches,
             "error": bundle.mismatches.error,

@@ -1,15 +1,14 @@
 //! `status`: what this host offers.
 
-use serde_json::{Value, json};
-
-use crate::base::json as document;
-use crate::host::detect_world;
-use crate::run::{CHANNEL_DIRECT, CHANNEL_LAUNCHD_CLEAN};
-use crate::sandbox::{self, Layers};
-
 use super::context::Context;
 use super::exit::{CliResult, Exit};
+use super::list::Format;
 use super::print_line;
+use crate::base::json;
+use crate::host::detect_world;
+use crate::report;
+use crate::run::{RuntimeStatus, runtime_status};
+use crate::sandbox;
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
@@ -18,64 +17,37 @@ use super::print_line;
   runtime status --format table")]
 pub(crate) struct Args {
     /// Output form
-    #[arg(long, default_value = "json", value_parser = ["json", "table"])]
-    format: String,
+    #[arg(long, value_enum, default_value = "json")]
+    format: Format,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> CliResult {
-    let world = detect_world()?.world_id();
-    let layers = sandbox::layers();
-    if args.format == "table" {
-        for line in table(&world, &layers) {
-            print_line(&line)?;
-        }
-        return Ok(Exit::Yes);
+pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
+    let status = runtime_status(detect_world()?, sandbox::layers(), |name| context.env_text(name));
+    if args.format == Format::Json || json {
+        print_line(&json::to_pretty(&status))?;
+    } else {
+        print_line(report::render_table(&["what", "state", "detail"], &rows(&status)).trim_end())?;
     }
-    let flag = |name: &str| context.env_text(name) == Some("1");
-    let object = json!({
-        "schema_version": "runtime-tools.status.v0.1",
-        "world_id": world,
-        "repo_root": ".",
-        "channel": context.env_text("SANDBOX_LORE_CHANNEL").unwrap_or(CHANNEL_DIRECT),
-        "clean_channel_active": flag("SANDBOX_LORE_LAUNCHD_CLEAN"),
-        "stage_used": flag("SANDBOX_LORE_STAGE_USED"),
-        "stage_root": context.env_text("SANDBOX_LORE_STAGE_ROOT"),
-        "stage_output_root": context.env_text("SANDBOX_LORE_STAGE_OUTPUT_ROOT"),
-        "run_id": context.env_text("SANDBOX_LORE_RUN_ID"),
-        "sandbox_check_self": {"source": "sandbox_check", "error": "sandbox_check is an interface of macOS"},
-        "tools": {"launchctl": false, "sandbox_runner": true},
-        "channels": channels(&layers),
-        "enforcement": layers,
-    });
-    print_line(&document::to_pretty(&object))?;
     Ok(Exit::Yes)
 }
 
-/// Which channels can run here, and why the others cannot.
-fn channels(layers: &Layers) -> Value {
-    let direct = match layers.missing.is_empty() {
-        true => Value::Null,
-        false => json!(format!("enforcement layers missing: {}", layers.missing.join(", "))),
-    };
-    json!({
-        CHANNEL_DIRECT: {"available": true, "note": direct},
-        CHANNEL_LAUNCHD_CLEAN: {
-            "available": false, "note": "needs launchd (/bin/launchctl) and sandbox_init of macOS",
-        },
-    })
-}
-
-fn table(world: &str, layers: &Layers) -> Vec<String> {
-    let mut lines = vec![
-        format!("world            {world}"),
-        format!("kernel           {} ({})", layers.kernel_release, layers.system),
-        format!("user id          {}", layers.uid),
-        format!("already confined {}", if layers.already_sandboxed { "yes" } else { "no" }),
-        format!("channels         {CHANNEL_DIRECT}: yes, {CHANNEL_LAUNCHD_CLEAN}: no (macOS only)"),
+fn rows(status: &RuntimeStatus) -> Vec<Vec<String>> {
+    let row = |what: &str, state: &str, detail: &str| vec![what.to_owned(), state.to_owned(), detail.to_owned()];
+    let (host, layers) = (&status.host, &status.enforcement);
+    let mut rows = vec![
+        row("world", &status.world_id, ""),
+        row("system", &host.platform, &format!("{} {}", host.os.id, host.os.version)),
+        row("kernel", &host.kernel_release, &host.arch),
+        row("user id", &layers.uid.to_string(), ""),
+        row("sandboxed already", if layers.already_sandboxed { "yes" } else { "no" }, ""),
     ];
-    for (name, layer) in &layers.layers {
-        let word = if layer.present { "present" } else { "MISSING" };
-        lines.push(format!("layer            {name}: {word} ({})", layer.detail));
+    for (name, channel) in &status.channels {
+        let state = if channel.available { "can run" } else { "cannot run" };
+        rows.push(row(&format!("channel {name}"), state, channel.note.as_deref().unwrap_or("")));
     }
-    lines
+    for (name, layer) in &layers.layers {
+        let state = if layer.present { "present" } else { "missing" };
+        rows.push(row(&format!("layer {name}"), state, &layer.detail));
+    }
+    rows
 }

@@ -6,8 +6,10 @@
 use std::io;
 use std::path::Path;
 
+use serde::Serialize;
+
 /// What a world id is made from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WorldFacts {
     /// `linux` or `macos`.
     pub platform: String,
@@ -20,7 +22,7 @@ pub struct WorldFacts {
 }
 
 /// `ID` and `VERSION_ID` of `os-release(5)`; `unknown` where the file does not say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OsRelease {
     /// Distribution id, such as `debian`.
     pub id: String,

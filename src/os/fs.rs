@@ -11,6 +11,7 @@ mod fault;
 mod list;
 mod lone;
 mod portable;
+mod tree;
 mod write;
 
 #[cfg(target_os = "linux")]
@@ -36,7 +37,8 @@ use rustix::fs::{Mode, OFlags};
 use crate::base::rel_path::RelPath;
 
 pub use list::{Entry, EntryKind};
-pub use lone::{exists, read_bounded, write_durable};
+pub use lone::{exists, read_bounded, remove, resolved, write_durable};
+pub use tree::{replace_tree, taken};
 
 #[cfg(test)]
 pub(crate) use fault::testing as fault_testing;

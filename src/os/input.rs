@@ -15,6 +15,14 @@ pub fn is_directory(path: &Path) -> bool {
     path.is_dir()
 }
 
+/// `path` with the links in its directories resolved; its last component stays as it is and need not exist. A path whose
+/// directory cannot be resolved is given back.
+#[must_use]
+pub fn resolved(path: &Path) -> PathBuf {
+    let resolve = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    resolve().unwrap_or_else(|| path.to_path_buf())
+}
+
 /// The regular files called `name` beneath `directory`, sorted by path; links are not followed. What cannot be listed is
 /// reported with its path.
 #[must_use]

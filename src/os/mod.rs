@@ -9,6 +9,8 @@ pub mod input;
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod lock;
+pub mod mount;
 pub mod process;
 pub mod socket;
 pub mod sysv;
+pub mod tree;

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::document::Plan;
 use crate::registry::{LaneSupport, Place, Probe, Profile, ProfileMode, Registry, StoredPathError};
@@ -93,6 +94,26 @@ pub struct ProbeRow {
     /// Control runs that make sense for it.
     #[serde(skip)]
     pub controls_supported: Vec<String>,
+}
+
+impl CompiledPlan {
+    /// The expected matrix (object form) of what runs in the world `world_id`.
+    #[must_use]
+    pub fn expected_matrix(&self, world_id: &str) -> Value {
+        let profiles: Map<String, Value> = self
+            .profiles
+            .iter()
+            .map(|profile| {
+                let mode = if profile.mode == ProfileMode::Blob { "blob" } else { "sbpl" };
+                let body = json!({
+                    "blob": profile.stored_path, "mode": mode, "family": profile.family,
+                    "semantic_group": profile.semantic_group, "probes": profile.rows,
+                });
+                (profile.id.clone(), body)
+            })
+            .collect();
+        json!({"world_id": world_id, "profiles": profiles})
+    }
 }
 
 /// Why a plan cannot be compiled.
@@ -267,8 +288,6 @@ fn row(probe: &Probe) -> ProbeRow {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
     use crate::base::json::to_line;
     use crate::plan::document;

@@ -22,7 +22,8 @@ pub const FIXTURES_VARIABLE: &str = "${FIXTURES}";
 pub const FIXTURE_SET_FIELDS: &[Field] =
     &[required("schema_version", Kind::Text), required("entries", Kind::Array), optional("ports", Kind::Array)];
 
-const KINDS: &[&str] = &["directory", "file", "symlink", "fifo", "noop_program", "unix_listener"];
+const KINDS: &[&str] =
+    &["directory", "file", "symlink", "fifo", "noop_program", "unix_listener", "hard_link", "bind_mount"];
 
 const PORT_KINDS: &[&str] = &["tcp_listener", "tcp_closed"];
 
@@ -88,7 +89,7 @@ fn read_value(value: &Value, sink: &mut Sink<'_>) -> FixtureSet {
         }
         let entry = FixtureEntry::deserialize(value).expect("the checks admit only what the type can hold");
         declared.check(&entry, &pointer, sink);
-        check_content(&entry, &pointer, sink);
+        check_content(&entry, &set.entries, &pointer, sink);
         if !sink.has_error_since(mark) {
             set.entries.push(entry);
         }
@@ -171,7 +172,7 @@ impl Declared {
     }
 }
 
-fn check_content(entry: &FixtureEntry, pointer: &str, sink: &mut Sink<'_>) {
+fn check_content(entry: &FixtureEntry, before: &[FixtureEntry], pointer: &str, sink: &mut Sink<'_>) {
     let path = &entry.path;
     if entry.content.is_some() && entry.kind != FixtureKind::File {
         sink.error(
@@ -180,19 +181,42 @@ fn check_content(entry: &FixtureEntry, pointer: &str, sink: &mut Sink<'_>) {
             format!("{path} is not a file and has no content"),
         );
     }
+    let at = format!("{pointer}/target");
     match (&entry.target, entry.kind) {
-        (None, FixtureKind::Symlink) => {
-            sink.error("fixture-target", pointer, format!("the symbolic link {path} has no target"));
+        (None, FixtureKind::Symlink | FixtureKind::HardLink | FixtureKind::BindMount) => {
+            sink.error("fixture-target", pointer, format!("{path} is a link or a mount and has no target"));
         }
         (Some(target), FixtureKind::Symlink) if !stays_beneath(path, target) => {
             let message = format!("target {target:?} of {path} leaves the fixture directory");
-            sink.error("fixture-target", &format!("{pointer}/target"), message);
+            sink.error("fixture-target", &at, message);
+        }
+        (Some(target), FixtureKind::HardLink | FixtureKind::BindMount) => {
+            let aim = before.iter().find(|other| other.path.as_str() == target);
+            if !aim.is_some_and(|aim| can_have(entry.kind, aim.kind)) {
+                let what = if entry.kind == FixtureKind::HardLink { "file" } else { "file or directory" };
+                let message = format!("target {target:?} of {path} is no {what} among the entries before it");
+                sink.error("fixture-target", &at, message);
+            }
         }
         (Some(_), kind) if kind != FixtureKind::Symlink => {
-            let message = format!("{path} is not a symbolic link and has no target");
-            sink.error("fixture-target", &format!("{pointer}/target"), message);
+            let message = format!("{path} is not a link or a mount and has no target");
+            sink.error("fixture-target", &at, message);
         }
         _ => {}
+    }
+    if entry.mode.is_some() && matches!(entry.kind, FixtureKind::HardLink | FixtureKind::BindMount) {
+        let message = format!("{path} has the mode of its target and none of its own");
+        sink.error("fixture-mode", &format!("{pointer}/mode"), message);
+    }
+}
+
+/// Whether a link or a mount of the one kind can lead to an entry of the other.
+fn can_have(kind: FixtureKind, target: FixtureKind) -> bool {
+    match target {
+        FixtureKind::File | FixtureKind::NoopProgram => true,
+        FixtureKind::Fifo | FixtureKind::UnixListener | FixtureKind::HardLink => kind == FixtureKind::HardLink,
+        FixtureKind::Directory => kind == FixtureKind::BindMount,
+        FixtureKind::Symlink | FixtureKind::BindMount => false,
     }
 }
 
@@ -232,9 +256,12 @@ mod tests {
             {"path": "d/l", "kind": "symlink", "target": "../d/f"},
             {"path": "p", "kind": "fifo", "mode": "0600"},
             {"path": "n", "kind": "noop_program"},
+            {"path": "h", "kind": "hard_link", "target": "d/e/f"},
+            {"path": "m", "kind": "bind_mount", "target": "d"},
+            {"path": "o", "kind": "bind_mount", "target": "n"},
         ]));
         assert_eq!(findings, [""; 0]);
-        assert_eq!(set.entries.len(), 5);
+        assert_eq!(set.entries.len(), 8);
         assert_eq!(set.entries[0].mode.map(Mode::bits), Some(0));
     }
 
@@ -256,6 +283,20 @@ mod tests {
             (link(""), "fixture-target /entries/1/target"),
             (json!({"path": "l", "kind": "symlink"}), "fixture-target /entries/1"),
             (json!({"path": "x", "kind": "file", "target": "d"}), "fixture-target /entries/1/target"),
+            (json!({"path": "h", "kind": "hard_link"}), "fixture-target /entries/1"),
+            (json!({"path": "h", "kind": "hard_link", "target": "d"}), "fixture-target /entries/1/target"),
+            (json!({"path": "h", "kind": "hard_link", "target": "absent"}), "fixture-target /entries/1/target"),
+            (json!({"path": "h", "kind": "hard_link", "target": "../d/f"}), "fixture-target /entries/1/target"),
+            (
+                json!({"path": "h", "kind": "hard_link", "target": "d/f", "mode": "0600"}),
+                "fixture-mode /entries/1/mode",
+            ),
+            (json!({"path": "m", "kind": "bind_mount", "target": "/etc"}), "fixture-target /entries/1/target"),
+            (json!({"path": "m", "kind": "bind_mount"}), "fixture-target /entries/1"),
+            (
+                json!({"path": "m", "kind": "bind_mount", "target": "d/f", "mode": "0600"}),
+                "fixture-mode /entries/1/mode",
+            ),
             (json!({"path": "x", "kind": "tcp_listener"}), "fixture-kind /entries/1/kind"),
             (json!({"path": "x", "kind": "fifo", "content": ""}), "fixture-content /entries/1/content"),
             (json!({"path": "x", "kind": "file", "mode": "4755"}), "fixture-mode /entries/1/mode"),

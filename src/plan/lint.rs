@@ -6,30 +6,38 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
+use super::compile::Filters;
 use super::document::{self, Plan};
 use super::fixtures;
+use super::frozen::check_frozen;
 use super::target::{self, Ground};
+use crate::base::digest::Sha256Hex;
 use crate::base::position::escape;
-use crate::fixture::FixtureSet;
-use crate::registry::check::{Sink, id_problem};
-use crate::registry::{
-    self, Base, Document, Lookup, Place, Probe, Profile, ProfileMode, Reading, RegistryError, Source,
-};
+use crate::fixture::{FixtureKind, FixtureSet, PortKind};
+use crate::registry::check::{CONTROLS, Sink, id_problem, kind_name};
+use crate::registry::{self, Base, Document, Lookup, Place, Probe, Profile, ProfileMode, Reading, RegistryError, Used};
 use crate::sbpl::Params;
 use crate::vocab::driver::driver;
-use crate::vocab::{Driver, Finding, Lane, Platform, Severity, world_platform, worlds_agree};
+use crate::vocab::{Finding, Lane, Platform, Severity, world_platform, worlds_agree};
 
 /// What lint says about one plan.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PlanReport {
     /// Everything found, in the order plan, registry, profiles.
     pub findings: Vec<Finding>,
-    /// How the registry was found; `None` when the plan could not be read that far.
-    pub registry: Option<Source>,
+    /// Which registry was used; `None` when the plan could not be read that far.
+    pub registry: Option<Used>,
+    /// Every file that was looked at: plan, fixtures, registry, profile texts.
+    pub files: Vec<Place>,
+    /// The files that were not looked at as a whole.
+    pub incomplete: Vec<Place>,
 }
 
 /// The capabilities a probe may ask for.
-const CAPABILITIES: &[&str] = &["loopback_listener"];
+const CAPABILITIES: &[&str] = &[LOOPBACK_LISTENER];
+
+/// Somebody listens on a port that the probe can connect to.
+const LOOPBACK_LISTENER: &str = "loopback_listener";
 
 /// The probe driver that applies the policy in its own process, as Mach look-ups under a deny-default policy need.
 const MACH_DRIVER: &str = "sandbox_mach_probe";
@@ -37,29 +45,51 @@ const MACH_DRIVER: &str = "sandbox_mach_probe";
 /// Lints the plan in `document`.
 #[must_use]
 pub fn lint_plan(document: Document, lookup: &Lookup) -> PlanReport {
-    let (plan, mut findings) = document::read_usable(document);
-    let Some(plan) = plan else { return PlanReport { findings, registry: None } };
+    lint_run(document, &Filters::default(), None, lookup)
+}
+
+/// Lints the plan in `document` for a run with `filters`: what they name must be there. The whole plan is looked at all the
+/// same. That its compiled digest is not `frozen` is a finding too.
+#[must_use]
+pub fn lint_run(document: Document, filters: &Filters, frozen: Option<&Sha256Hex>, lookup: &Lookup) -> PlanReport {
+    let mut report = PlanReport { files: vec![document.place.clone()], ..PlanReport::default() };
+    let (plan, findings) = document::read_usable(document);
+    report.findings = findings;
+    let Some(plan) = plan else { return report };
 
     let file = plan.place().to_string();
     let mut sink = Sink::new(&file);
     check_plan(&plan, &mut sink);
-    let fixtures = check_paths(&plan, lookup, &mut sink);
-    findings.extend(sink.into_findings());
-    let fixtures = fixtures.and_then(|place| read_fixtures(&place, &mut findings));
-    let mut source = None;
-    match read_registry(&plan, lookup) {
+    let (preflight, fixtures) = check_paths(&plan, lookup, &mut sink);
+    report.findings.extend(sink.into_findings());
+    report.files.extend(fixtures.iter().chain(&preflight).cloned());
+    let fixtures = fixtures.and_then(|place| read_fixtures(&place, &mut report.findings));
+    if let Some(place) = &preflight {
+        let platform = plan.world_id.as_deref().and_then(world_platform);
+        let params = FixtureSet::empty().sample_parameters();
+        let (found, complete) = registry::lint_text(place, "apply_preflight_profile", Some(&params), platform);
+        report.findings.extend(found);
+        report.incomplete.extend(preflight.filter(|_| !complete));
+    }
+    let read = read_registry(&plan, lookup);
+    if let Some(frozen) = frozen {
+        let registry = read.as_ref().and_then(|read| read.as_ref().ok()).map(|reading| &reading.registry);
+        report.findings.extend(check_frozen(&plan, registry, fixtures.as_ref(), lookup, frozen));
+    }
+    match read {
         None => {}
-        Some(Err(error)) => findings.extend(error.findings(&file, "/registry_id")),
+        Some(Err(error)) => report.findings.extend(error.findings(&file, "/registry_id")),
         Some(Ok(reading)) => {
-            source = Some(reading.registry.source.clone());
-            findings.extend(Use::new(&plan, &reading, fixtures.as_ref()).lint());
+            report.registry = Some(reading.registry.used.clone());
+            report.files.extend(reading.registry.documents.iter().map(|document| document.place.clone()));
+            Use::new(&plan, &reading, fixtures.as_ref()).lint(filters, &mut report);
             for document in &reading.registry.documents {
-                document.add_positions(&mut findings);
+                document.add_positions(&mut report.findings);
             }
         }
     }
-    plan.document.add_positions(&mut findings);
-    PlanReport { findings, registry: source }
+    plan.document.add_positions(&mut report.findings);
+    report
 }
 
 /// The plan's registry. Without a usable id, which is a finding already, only the one beside the plan can be meant.
@@ -85,8 +115,27 @@ fn check_plan(plan: &Plan, sink: &mut Sink<'_>) {
             sink.error("duplicate-profile", &format!("/profiles/{number}"), message);
         }
     }
+    check_controls(plan, sink);
+    if let Some(world) = plan.world_id.as_deref().filter(|world| !registry::names_a_world(world)) {
+        sink.warning("unknown-world", "/world_id", format!("world_id {world:?} is of no system known here")).help =
+            Some(registry::WORLDS.to_owned());
+    }
     if ![Lane::Scenario, Lane::Baseline, Lane::Oracle].into_iter().any(|lane| plan.lanes.has(lane)) {
         sink.warning("no-lane", "/lanes", "every lane is off, so a run observes nothing");
+    }
+}
+
+/// Controls are recorded with a run; one that is misspelled would say something that nobody meant.
+fn check_controls(plan: &Plan, sink: &mut Sink<'_>) {
+    for (control, value) in &plan.controls {
+        let at = format!("/controls/{}", escape(control));
+        if !CONTROLS.contains(&control.as_str()) {
+            sink.warning("unknown-control", &at, format!("controls names the unknown control {control:?}")).help =
+                Some(format!("controls are {}", CONTROLS.join(", ")));
+        } else if !value.is_boolean() {
+            let message = format!("the control {control:?} is {}, expected true or false", kind_name(value));
+            sink.warning("control-value", &at, message);
+        }
     }
 }
 
@@ -96,14 +145,14 @@ fn usable_ids(plan: &Plan) -> impl Iterator<Item = (usize, &str)> {
     numbered.filter(|(_, id)| id_problem(id).is_none())
 }
 
-/// The files the plan itself names: preflight profile and fixture set. Gives the place of the latter.
-fn check_paths(plan: &Plan, lookup: &Lookup, sink: &mut Sink<'_>) -> Option<Place> {
+/// The files the plan itself names, where they are: preflight profile and fixture set.
+fn check_paths(plan: &Plan, lookup: &Lookup, sink: &mut Sink<'_>) -> (Option<Place>, Option<Place>) {
     let base = plan.base(lookup.root());
-    if let Some(path) = &plan.apply_preflight_profile {
-        named_file(&base, path, "apply_preflight_profile", "preflight-file-missing", sink);
-    }
-    let path = plan.fixtures.as_ref()?;
-    named_file(&base, path, "fixtures", "fixtures-file-missing", sink)
+    let preflight = plan.apply_preflight_profile.as_ref();
+    let preflight =
+        preflight.and_then(|path| named_file(&base, path, "apply_preflight_profile", "preflight-file-missing", sink));
+    let fixtures = plan.fixtures.as_ref();
+    (preflight, fixtures.and_then(|path| named_file(&base, path, "fixtures", "fixtures-file-missing", sink)))
 }
 
 /// The fixture set, when there is nothing wrong with it: what a broken one holds is not known.
@@ -145,6 +194,7 @@ struct Use<'a> {
     /// The platform of the plan's world, where the world says so.
     platform: Option<Platform>,
     fixtures: Option<&'a FixtureSet>,
+    ground: Ground,
 }
 
 impl<'a> Use<'a> {
@@ -157,6 +207,8 @@ impl<'a> Use<'a> {
             profiles_file: reading.registry.documents[1].place.to_string(),
             platform: plan.world_id.as_deref().and_then(world_platform),
             fixtures,
+            // A set that is named and cannot be read is a finding already.
+            ground: Ground::new(fixtures, plan.document.value.get("fixtures").is_some_and(|path| !path.is_null())),
         }
     }
 
@@ -169,7 +221,7 @@ impl<'a> Use<'a> {
         }
     }
 
-    fn lint(&self) -> Vec<Finding> {
+    fn lint(&self, filters: &Filters, report: &mut PlanReport) {
         let registry = &self.reading.registry;
         let mut sink = Sink::new(&self.plan_file);
         if let Some(world) = self.plan.world_id.as_deref().filter(|world| !worlds_agree(world, &registry.world_id)) {
@@ -187,20 +239,42 @@ impl<'a> Use<'a> {
                 used.push(id);
             }
         }
-        let mut findings = sink.into_findings();
-        findings.extend(self.reading.findings.iter().cloned());
+        self.check_filters(filters, &used, &mut sink);
+        report.findings.extend(sink.into_findings());
+        report.findings.extend(self.reading.findings.iter().cloned());
+        let parameters = self.parameters();
         let mut probes = HashSet::new();
         for id in used {
-            findings.extend(self.reading.profile_findings.get(id).into_iter().flatten().cloned());
+            report.findings.extend(self.reading.profile_findings.get(id).into_iter().flatten().cloned());
             if let Some(profile) = registry.profiles.get(id) {
-                let report = registry::lint_profile(registry, profile, self.parameters().as_ref());
-                findings.extend(report.findings);
-                findings.extend(self.check_mode(profile));
-                let deny_default = report.policy.as_ref().is_some_and(registry::is_deny_default);
-                findings.extend(self.lint_probes(profile, deny_default, &mut probes));
+                let own = registry::lint_profile(registry, profile, parameters.as_ref());
+                report.findings.extend(own.findings);
+                report.incomplete.extend(own.place.clone().filter(|_| !own.complete));
+                report.files.extend(own.place);
+                report.findings.extend(self.check_mode(profile));
+                let deny_default = own.policy.as_ref().is_some_and(registry::is_deny_default);
+                let mut sink = Sink::new(&self.probes_file);
+                self.lint_probes(profile, deny_default, &mut probes, &mut sink);
+                report.findings.extend(sink.into_findings());
             }
         }
-        findings
+    }
+
+    /// A filter value that names nothing of the plan is a slip of the pen: a run refuses it.
+    fn check_filters(&self, filters: &Filters, used: &[&str], sink: &mut Sink<'_>) {
+        let registry = &self.reading.registry;
+        for profile in filters.profiles.iter().filter(|profile| !self.plan.profiles.contains(profile)) {
+            let message = format!("the plan has no profile {profile:?}, which --only-profile names");
+            sink.error("filter-without-match", "/profiles", message);
+        }
+        let refs = used.iter().filter_map(|id| registry.profiles.get(*id)).flat_map(|profile| &profile.probe_refs);
+        let known: HashSet<&str> =
+            refs.filter_map(|id| registry.probes.get(id)).map(|probe| probe.expectation_id()).collect();
+        for scenario in filters.scenarios.iter().filter(|scenario| !known.contains(scenario.as_str())) {
+            let message =
+                format!("no profile of the plan has the expectation {scenario:?}, which --only-scenario names");
+            sink.error("filter-without-match", "/profiles", message);
+        }
     }
 
     /// A compiled blob can be applied where its compiler runs, and nowhere else.
@@ -216,19 +290,17 @@ impl<'a> Use<'a> {
     }
 
     /// The probes of one profile. What concerns a probe alone is said once, however many profiles refer to it.
-    fn lint_probes(&self, profile: &'a Profile, deny_default: bool, seen: &mut HashSet<&'a str>) -> Vec<Finding> {
+    fn lint_probes(&self, profile: &'a Profile, deny_default: bool, seen: &mut HashSet<&'a str>, sink: &mut Sink<'_>) {
         let registry = &self.reading.registry;
-        let mut findings = Vec::new();
         for id in &profile.probe_refs {
             let first = seen.insert(id);
             if first {
-                findings.extend(self.reading.probe_findings.get(id.as_str()).into_iter().flatten().cloned());
+                sink.extend(self.reading.probe_findings.get(id.as_str()).into_iter().flatten());
             }
             let Some(probe) = registry.probes.get(id.as_str()) else { continue };
-            let mut sink = Sink::new(&self.probes_file);
             if first {
-                findings.extend(registry::lint_probe(registry, probe));
-                self.check_probe(probe, &mut sink);
+                registry::lint_probe(probe, sink);
+                self.check_probe(probe, sink);
             }
             if deny_default
                 && self.plan.lanes.scenario
@@ -243,9 +315,7 @@ impl<'a> Use<'a> {
                 sink.error("mach-lookup-driver", &pointer(probe, ""), message).help =
                     Some(format!("use the driver {MACH_DRIVER:?}, which applies the policy in its own process"));
             }
-            findings.extend(sink.into_findings());
         }
-        findings
     }
 
     /// What the plan asks of a probe and the probe, this program or the fixtures do not offer.
@@ -260,6 +330,7 @@ impl<'a> Use<'a> {
                 sink.warning("lane-not-supported", &pointer(probe, "/supports_lanes"), message);
             }
         }
+        let driver = self.platform.and_then(|platform| driver(&probe.operation, platform));
         for (number, capability) in probe.capabilities_required.iter().enumerate() {
             if !CAPABILITIES.contains(&capability.as_str()) {
                 let message = format!("probe {id:?} requires the unknown capability {capability:?}");
@@ -267,10 +338,18 @@ impl<'a> Use<'a> {
                     "unknown-capability",
                     &pointer(probe, &format!("/capabilities_required/{number}")),
                     message,
-                );
+                )
+                .help = Some(format!("known are {}", CAPABILITIES.join(", ")));
+            } else if driver.is_some() && !self.has_listener() {
+                let message = format!("probe {id:?} requires {capability}, and the plan's fixtures have none");
+                sink.warning(
+                    "capability-not-provided",
+                    &pointer(probe, &format!("/capabilities_required/{number}")),
+                    message,
+                )
+                .help = Some("declare a port of kind tcp_listener or an entry of kind unix_listener".to_owned());
             }
         }
-        let driver = self.platform.and_then(|platform| driver(&probe.operation, platform));
         if let (Some(platform), None) = (self.platform, driver) {
             let message = format!(
                 "probe {id:?} cannot perform {:?} on {platform}; its rows will be not observed",
@@ -278,18 +357,17 @@ impl<'a> Use<'a> {
             );
             sink.warning("no-driver", &pointer(probe, "/operation"), message);
         }
-        self.check_target(probe, driver, sink);
+        target::check(probe, (driver, self.platform), &self.ground, sink);
     }
 
-    fn check_target(&self, probe: &Probe, driver: Option<Driver>, sink: &mut Sink<'_>) {
-        let named = self.plan.document.value.get("fixtures").is_some_and(|path| !path.is_null());
-        let ground = match self.fixtures {
-            Some(set) => Ground::Known(set),
-            // A set that is named and cannot be read is a finding already.
-            None if named => Ground::Unreadable,
-            None => Ground::None,
-        };
-        target::check(probe, driver, &ground, &pointer(probe, "/target"), sink);
+    /// Whether the fixtures hold somebody who listens; what is in a set that cannot be read is not known.
+    fn has_listener(&self) -> bool {
+        let unreadable = self.fixtures.is_none() && self.plan.fixtures.is_some();
+        unreadable
+            || self.fixtures.is_some_and(|set| {
+                set.ports.iter().any(|port| port.kind == PortKind::TcpListener)
+                    || set.entries.iter().any(|entry| entry.kind == FixtureKind::UnixListener)
+            })
     }
 }
 

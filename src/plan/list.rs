@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::document::load_plan;
 use crate::os::input;
-use crate::registry::{Base, Place, embedded};
+use crate::registry::{Base, Place, embedded, root_of};
 
 /// What a listing says about one plan file. Serialises to the formats' entry: with the error in place of the content
 /// when the file is not an acceptable plan.
@@ -57,14 +58,15 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 }
 
 /// The plans beneath `directory`, sorted by path; links are not followed. A directory that cannot be read is an entry
-/// with its error.
+/// with its error. Paths are shown relative to `root`, else to the root that `directory` belongs to.
 #[must_use]
 pub fn list_plans(directory: &Path, root: Option<&Path>) -> Vec<PlanEntry> {
     let found = input::find_named(directory, "plan.json");
+    let root = root.map_or_else(|| root_of(directory), Path::to_path_buf);
     found
-        .into_iter()
+        .into_par_iter()
         .map(|found| match found {
-            Ok(path) => PlanEntry::of(&Place::Disk(path), root),
+            Ok(path) => PlanEntry::of(&Place::Disk(path), Some(&root)),
             Err((path, error)) => PlanEntry::Broken { path: path.display().to_string(), error: error.to_string() },
         })
         .collect()

@@ -1,23 +1,52 @@
 //! What is wrong with a probe's target: its parameters, its form, and what the fixtures hold of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::fixtures::FIXTURES_VARIABLE;
+use crate::base::position::escape;
 use crate::base::rel_path::RelPath;
-use crate::fixture::FixtureSet;
+use crate::fixture::{FixtureEntry, FixtureKind, FixtureSet};
 use crate::registry::Probe;
-use crate::registry::check::Sink;
-use crate::vocab::Driver;
+use crate::registry::check::{Lazy, Sink};
 use crate::vocab::target::{self, Endpoint};
+use crate::vocab::{Driver, Platform};
 
-/// The fixtures a target is checked against.
-pub(super) enum Ground<'a> {
+/// The fixtures targets are checked against.
+pub(super) struct Ground {
+    kind: Kind,
+    /// What targets may name, with values that stand for those of a run.
+    params: BTreeMap<String, String>,
+    /// Every path the fixtures hold, directories on the way included.
+    held: HashSet<String>,
+    /// Links and mounts among the fixtures.
+    links: Vec<FixtureEntry>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
     /// The plan names none.
     None,
     /// The plan names a set that cannot be read.
     Unreadable,
     /// The plan's set.
-    Known(&'a FixtureSet),
+    Known,
+}
+
+impl Ground {
+    /// The ground of a plan that names `set`, or one that cannot be read, or none.
+    pub(super) fn new(set: Option<&FixtureSet>, named: bool) -> Self {
+        let kind = match set {
+            Some(_) => Kind::Known,
+            None if named => Kind::Unreadable,
+            None => Kind::None,
+        };
+        let empty = FixtureSet::empty();
+        let set = set.unwrap_or(&empty);
+        let held = set.entries.iter().flat_map(|entry| with_parents(entry.path.as_str())).map(str::to_owned).collect();
+        let leads = |entry: &&FixtureEntry| matches!(entry.kind, FixtureKind::BindMount | FixtureKind::Symlink);
+        let links = set.entries.iter().filter(leads).cloned().collect();
+        Self { kind, params: set.sample_parameters(), held, links }
+    }
 }
 
 /// Names written as `${NAME}` in a target; what has no end counts as one, so that it is refused and not taken as it stands.
@@ -36,69 +65,115 @@ pub fn resolve_target(text: &str, params: &BTreeMap<String, String>) -> String {
     result
 }
 
-/// Checks the target of `probe`, which `driver` is to act on; findings are about `at`.
-pub(super) fn check(probe: &Probe, driver: Option<Driver>, ground: &Ground<'_>, at: &str, sink: &mut Sink<'_>) {
+/// The call of macOS that opens a path relative to the root directory, opened before: its target lacks the leading slash.
+const ROOT_RELATIVE: &str = "openat_rootrel";
+
+/// Checks the target of `probe`, which `driver` is to act on where `platform` is not another.
+pub(super) fn check(
+    probe: &Probe,
+    (driver, platform): (Option<Driver>, Option<Platform>),
+    ground: &Ground,
+    sink: &mut Sink<'_>,
+) {
     let id = &probe.probe_id;
-    let empty = FixtureSet::empty();
-    let set = match ground {
-        Ground::Known(set) => set,
-        Ground::None | Ground::Unreadable => &empty,
-    };
+    let at = || format!("/probes/{}/target", escape(id));
     let inside = probe.target.strip_prefix(FIXTURES_VARIABLE);
-    if inside.is_some() && matches!(ground, Ground::None) {
+    if inside.is_some() && ground.kind == Kind::None {
         let message = format!("target of probe {id:?} names {FIXTURES_VARIABLE}, but the plan has no fixtures");
-        sink.error("fixtures-undeclared", at, message);
+        sink.error("fixtures-undeclared", &at(), message);
         return;
     }
-    let params = set.sample_parameters();
+    let params = &ground.params;
     let used = target_parameters(inside.unwrap_or(&probe.target));
     let unknown = |name: &&&str| !params.contains_key(**name) || **name == "FIXTURES";
     if let Some(name) = used.iter().find(unknown)
-        && !matches!(ground, Ground::Unreadable)
+        && ground.kind != Kind::Unreadable
     {
         let ports = params.keys().filter(|key| *key != "FIXTURES").map(|key| format!(", ${{{key}}}"));
         let known: String = [format!("a leading {FIXTURES_VARIABLE}")].into_iter().chain(ports).collect();
         let message = format!("target of probe {id:?} holds the unknown variable {name:?}; there is {known}");
-        sink.error("unknown-variable", at, message);
+        sink.error("unknown-variable", &at(), message);
         return;
     }
     let Some(driver) = driver else { return };
-    let resolved = resolve_target(&probe.target, &params);
+    let resolved = resolve_target(&probe.target, params);
     if resolved.contains("${") {
         return; // what an unreadable set would give is not known
     }
-    if let Err(error) = target::check(driver, &resolved) {
+    let root_relative = probe.syscall.as_deref() == Some(ROOT_RELATIVE) && platform == Some(Platform::MacOs);
+    let absolute = if root_relative { format!("/{resolved}") } else { resolved.clone() };
+    if let Err(error) = target::check(driver, &absolute) {
         let message =
             format!("{:?} of probe {id:?} is no target of {:?}: {error}", probe.target, probe.operation.as_str());
-        sink.error("unusable-target", at, message);
+        sink.error("unusable-target", &at(), message);
         return;
     }
     let tcp = driver == Driver::Connect && matches!(target::endpoint(&resolved), Ok(Endpoint::Tcp(_)));
     if tcp && used.is_empty() {
         let message =
             format!("probe {id:?} connects to {:?}, and nobody knows whether anyone listens there", probe.target);
-        sink.warning("listener-unknown", at, message).help =
+        sink.warning("listener-unknown", &at(), message).help =
             Some("declare a port of kind tcp_listener in the fixtures, and name it as ${PORT_<name>}".to_owned());
     }
-    if let (Ground::Known(set), Some(path)) = (ground, inside.and_then(|inside| inside.strip_prefix('/'))) {
-        check_fixture(probe, driver, set, path, at, sink);
+    if let (Kind::Known, Some(path)) = (ground.kind, inside.and_then(|inside| inside.strip_prefix('/'))) {
+        check_fixture(probe, driver, ground, path, &at, sink);
     }
 }
 
 /// What the fixtures hold at `path` beneath their directory, and what the driver needs there.
-fn check_fixture(probe: &Probe, driver: Driver, set: &FixtureSet, path: &str, at: &str, sink: &mut Sink<'_>) {
+fn check_fixture(probe: &Probe, driver: Driver, ground: &Ground, path: &str, at: Lazy<'_>, sink: &mut Sink<'_>) {
     if RelPath::try_from(path).is_err() {
         return; // a spelling with `..` or doubled slashes is a probe of path handling, not of one fixture
     }
     let id = &probe.probe_id;
-    let declared = set.entries.iter().any(|entry| with_parents(entry.path.as_str()).any(|known| known == path));
+    let led = through_links(&ground.links, path);
+    let declared = ground.held.contains(&led);
     if driver.makes_target() && declared {
         let message = format!("probe {id:?} creates {path:?}, which the fixtures already hold");
-        sink.warning("fixture-exists", at, message);
+        sink.warning("fixture-exists", &at(), message);
     } else if !driver.makes_target() && !declared {
         let message = format!("probe {id:?} acts on {path:?}, which the fixtures do not hold");
-        sink.warning("fixture-missing", at, message);
+        sink.warning("fixture-missing", &at(), message);
     }
+}
+
+/// The longest chain of links that is followed, as Linux has it (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+
+/// Where `path` leads through the links and mounts that lie on the way to its last component, judged by text.
+fn through_links(links: &[FixtureEntry], path: &str) -> String {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let crossed = links.iter().find_map(|entry| {
+            let rest = path.strip_prefix(entry.path.as_str())?.strip_prefix('/')?;
+            let target = entry.target.as_ref()?;
+            let led = match entry.kind {
+                FixtureKind::BindMount => target.clone(),
+                FixtureKind::Symlink => joined(entry.path.as_str(), target)?,
+                _ => return None,
+            };
+            Some(if led.is_empty() { rest.to_owned() } else { format!("{led}/{rest}") })
+        });
+        match crossed {
+            Some(led) => path = led,
+            None => break,
+        }
+    }
+    path
+}
+
+/// What the text of a link at `link` names, beneath the fixtures; `None` when it leaves them.
+fn joined(link: &str, target: &str) -> Option<String> {
+    let mut parts: Vec<&str> = link.split('/').collect();
+    parts.pop();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
 }
 
 /// A path and every directory above it: what exists once the path has been made.
@@ -108,7 +183,28 @@ fn with_parents(path: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::target_parameters;
+    use super::{FixtureSet, target_parameters, through_links};
+
+    #[test]
+    fn links_and_mounts_on_the_way_are_followed() {
+        let set: FixtureSet = serde_json::from_value(serde_json::json!({"schema_version": "x", "entries": [
+            {"path": "a/b/c", "kind": "file"}, {"path": "l", "kind": "symlink", "target": "a/./b"},
+            {"path": "a/up", "kind": "symlink", "target": "../l"}, {"path": "m", "kind": "bind_mount", "target": "a"},
+            {"path": "round", "kind": "symlink", "target": "round"}]}))
+        .unwrap();
+        for (path, led) in [
+            ("a/b/c", "a/b/c"),
+            ("l", "l"),
+            ("l/c", "a/b/c"),
+            ("a/up/c", "a/b/c"),
+            ("m/b/c", "a/b/c"),
+            ("m/up/c", "a/b/c"),
+            ("l/none", "a/b/none"),
+            ("round/x", "round/x"),
+        ] {
+            assert_eq!(through_links(&set.entries, path), led, "{path}");
+        }
+    }
 
     #[test]
     fn every_parameter_of_a_target_is_seen() {

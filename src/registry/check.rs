@@ -5,6 +5,7 @@
 use serde_json::{Map, Value};
 
 use crate::base::position::escape;
+use crate::base::spelling;
 use crate::vocab::{Finding, Severity};
 
 /// What a field may hold.
@@ -36,6 +37,9 @@ pub enum Kind {
 
 /// The lanes a document may name, in the order of the formats.
 pub const LANES: &[&str] = &["baseline", "scenario", "oracle"];
+
+/// The controls a document may name.
+pub const CONTROLS: &[&str] = &["baseline", "allow_default", "deny_default"];
 
 /// One field of an object.
 #[derive(Debug, Clone, Copy)]
@@ -90,6 +94,11 @@ impl<'a> Sink<'a> {
         self.findings.last_mut().expect("a finding was just added")
     }
 
+    /// Adds findings made elsewhere.
+    pub fn extend<'f>(&mut self, findings: impl IntoIterator<Item = &'f Finding>) {
+        self.findings.extend(findings.into_iter().cloned());
+    }
+
     /// How many findings there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -139,21 +148,47 @@ pub fn object<'v>(
     pointer: &str,
     sink: &mut Sink<'_>,
 ) -> Option<&'v Map<String, Value>> {
+    object_at(value, fields, unknown, &|| what.to_owned(), &|| pointer.to_owned(), sink)
+}
+
+/// A text that is only made when a finding needs it: most entries of a large document have none.
+pub type Lazy<'a> = &'a dyn Fn() -> String;
+
+/// The largest number of fields of an object.
+const MAX_FIELDS: usize = 32;
+
+/// Like [`object`], for one of many.
+pub fn object_at<'v>(
+    value: &'v Value,
+    fields: &[Field],
+    unknown: Severity,
+    what: Lazy<'_>,
+    pointer: Lazy<'_>,
+    sink: &mut Sink<'_>,
+) -> Option<&'v Map<String, Value>> {
     let Some(map) = value.as_object() else {
-        sink.error("wrong-type", pointer, format!("{what} is {}, expected an object", kind_name(value)));
+        sink.error("wrong-type", &pointer(), format!("{} is {}, expected an object", what(), kind_name(value)));
         return None;
     };
-    for key in map.keys().filter(|key| !fields.iter().any(|field| field.key == key.as_str())) {
-        let at = format!("{pointer}/{}", escape(key));
-        let finding = sink.add("unknown-key", unknown, &at, format!("{what} has the unknown key {key:?}"));
-        finding.help = nearest(key, fields).map(|known| format!("did you mean {known:?}?"));
+    let mut given: [Option<&Value>; MAX_FIELDS] = [None; MAX_FIELDS];
+    for (key, value) in map {
+        match fields.iter().position(|field| field.key == key) {
+            Some(index) => given[index] = Some(value),
+            None => {
+                let at = format!("{}/{}", pointer(), escape(key));
+                let finding = sink.add("unknown-key", unknown, &at, format!("{} has the unknown key {key:?}", what()));
+                finding.help = nearest(key, fields).map(|known| format!("did you mean {known:?}?"));
+            }
+        }
     }
-    for field in fields {
-        match map.get(field.key) {
-            Some(value) => check_kind(value, field, what, &format!("{pointer}/{}", field.key), sink),
+    for (field, value) in fields.iter().zip(given) {
+        match value {
+            Some(value) => {
+                check_kind(value, field, what, &|| format!("{}/{}", pointer(), field.key), sink);
+            }
             None if field.required => {
-                let message = format!("{what} lacks the key {:?}", field.key);
-                sink.error("missing-key", pointer, message).help = Some(format!("add {}", expected(field.kind)));
+                let message = format!("{} lacks the key {:?}", what(), field.key);
+                sink.error("missing-key", &pointer(), message).help = Some(format!("add {}", expected(field.kind)));
             }
             None => {}
         }
@@ -185,9 +220,9 @@ pub fn has_tag(value: &Value, tag: &str, sink: &mut Sink<'_>) -> bool {
     }
 }
 
-fn check_kind(value: &Value, field: &Field, what: &str, pointer: &str, sink: &mut Sink<'_>) {
+fn check_kind(value: &Value, field: &Field, what: Lazy<'_>, pointer: Lazy<'_>, sink: &mut Sink<'_>) {
     let wrong = |sink: &mut Sink<'_>, at: &str, value: &Value, expected: &str| {
-        let message = format!("{} of {what} is {}, expected {expected}", field.key, kind_name(value));
+        let message = format!("{} of {} is {}, expected {expected}", field.key, what(), kind_name(value));
         sink.error("wrong-type", at, message);
     };
     match (field.kind, value) {
@@ -196,50 +231,57 @@ fn check_kind(value: &Value, field: &Field, what: &str, pointer: &str, sink: &mu
         | (Kind::Object, Value::Object(_))
         | (Kind::Array, Value::Array(_)) => {}
         (Kind::OptionalInteger, Value::Number(number)) if number.is_i64() => {}
-        (Kind::Id, Value::String(id)) => check_id(id, field.key, what, pointer, sink),
+        (Kind::Id, Value::String(id)) => check_id(id, &|| field.key.to_owned(), what, pointer, sink),
         (Kind::TextList | Kind::IdList | Kind::WordList(..), Value::Array(members)) => {
             for (index, member) in members.iter().enumerate() {
-                let at = format!("{pointer}/{index}");
-                let key = format!("member {index} of {}", field.key);
+                let at: Lazy<'_> = &|| format!("{}/{index}", pointer());
+                let key: Lazy<'_> = &|| format!("member {index} of {}", field.key);
                 match (field.kind, member) {
-                    (Kind::IdList, Value::String(id)) => check_id(id, &key, what, &at, sink),
+                    (Kind::IdList, Value::String(id)) => check_id(id, key, what, at, sink),
                     (Kind::WordList(id, words), Value::String(word)) => {
-                        check_word(word, id, words, &key, what, &at, sink);
+                        check_word(word, id, words, key, what, at, sink);
                     }
                     (_, Value::String(_)) => {}
-                    (_, other) => wrong(sink, &at, other, "strings"),
+                    (_, other) => wrong(sink, &at(), other, "strings"),
                 }
             }
         }
-        (Kind::Word(id, words), Value::String(word)) => check_word(word, id, words, field.key, what, pointer, sink),
+        (Kind::Word(id, words), Value::String(word)) => {
+            check_word(word, id, words, &|| field.key.to_owned(), what, pointer, sink);
+        }
         (Kind::Lanes, Value::Object(lanes)) => {
             for (lane, value) in lanes {
-                let at = format!("{pointer}/{}", escape(lane));
+                let at = || format!("{}/{}", pointer(), escape(lane));
                 if !LANES.contains(&lane.as_str()) {
-                    sink.error(
-                        "unknown-lane",
-                        &at,
-                        format!("{} of {what} names the unknown lane {lane:?}", field.key),
-                    )
-                    .help = Some(format!("lanes are {}", LANES.join(", ")));
+                    let message = format!("{} of {} names the unknown lane {lane:?}", field.key, what());
+                    sink.error("unknown-lane", &at(), message).help = Some(format!("lanes are {}", LANES.join(", ")));
                 } else if !value.is_boolean() {
-                    wrong(sink, &at, value, "true or false");
+                    wrong(sink, &at(), value, "true or false");
                 }
             }
         }
-        (kind, other) => wrong(sink, pointer, other, expected(kind)),
+        (kind, other) => wrong(sink, &pointer(), other, expected(kind)),
     }
 }
 
-fn check_word(word: &str, id: &str, words: &[&str], key: &str, what: &str, pointer: &str, sink: &mut Sink<'_>) {
+fn check_word(
+    word: &str,
+    id: &str,
+    words: &[&str],
+    key: Lazy<'_>,
+    what: Lazy<'_>,
+    pointer: Lazy<'_>,
+    sink: &mut Sink<'_>,
+) {
     if !words.contains(&word) {
-        sink.error(id, pointer, format!("{key} of {what} is {word:?}, expected one of {}", words.join(", ")));
+        let message = format!("{} of {} is {word:?}, expected one of {}", key(), what(), words.join(", "));
+        sink.error(id, &pointer(), message).help = did_you_mean(word, words.iter().copied());
     }
 }
 
-fn check_id(id: &str, key: &str, what: &str, pointer: &str, sink: &mut Sink<'_>) {
+fn check_id(id: &str, key: Lazy<'_>, what: Lazy<'_>, pointer: Lazy<'_>, sink: &mut Sink<'_>) {
     if let Some(problem) = id_problem(id) {
-        sink.error("unusable-id", pointer, format!("{key} of {what} {problem}"));
+        sink.error("unusable-id", &pointer(), format!("{} of {} {problem}", key(), what()));
     }
 }
 
@@ -275,16 +317,23 @@ fn expected(kind: Kind) -> &'static str {
     }
 }
 
-/// The known key that differs from `key` only in case, separators or one edit of its end.
+/// The known key that `key` is meant to be: it differs only in case, separators or a plural, or in one or two characters.
 fn nearest(key: &str, fields: &[Field]) -> Option<&'static str> {
     let squash = |text: &str| -> String {
         text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
     };
     let wanted = squash(key);
-    fields.iter().map(|field| field.key).find(|known| {
+    let keys = || fields.iter().map(|field| field.key);
+    let same = keys().find(|known| {
         let known = squash(known);
         known == wanted || known.strip_suffix('s') == Some(&wanted) || wanted.strip_suffix('s') == Some(&known)
-    })
+    });
+    same.or_else(|| spelling::nearest(key, keys()))
+}
+
+/// The question after the word that is meant, where one is near.
+pub fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+    spelling::nearest(word, known).map(|known| format!("did you mean {known:?}?"))
 }
 
 #[cfg(test)]
@@ -349,6 +398,7 @@ mod tests {
     fn near_misses_are_suggested() {
         assert_eq!(nearest("Lists", FIELDS), Some("list"));
         assert_eq!(nearest("lane", FIELDS), Some("lanes"));
+        assert_eq!(nearest("txet", FIELDS), Some("text"));
         assert_eq!(nearest("zzz", FIELDS), None);
     }
 }

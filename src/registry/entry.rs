@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::check::{Field, Kind, optional, required};
+use super::check::{CONTROLS, Field, Kind, optional, required};
 use crate::vocab::{Decision, Lane, Operation};
 
 /// Schema tag of a probe registry.
@@ -36,7 +36,7 @@ pub const PROBE_FIELDS: &[Field] = &[
     required("expected_primary_ops", Kind::TextList),
     required("expected_predicates", Kind::TextList),
     required("capabilities_required", Kind::TextList),
-    required("controls_supported", Kind::WordList("control-word", &["baseline", "allow_default", "deny_default"])),
+    required("controls_supported", Kind::WordList("control-word", CONTROLS)),
     optional("expectation_id", Kind::OptionalText),
     optional("mode", Kind::OptionalText),
     optional("driver", Kind::OptionalText),

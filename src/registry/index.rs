@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -78,7 +79,13 @@ pub struct Lookup {
     pub index: Option<PathBuf>,
     /// Directory whose root holds the project's index; usually the plan's or the working directory.
     pub start: PathBuf,
+    /// The index, once it was read: however many registries a command asks for, it is read once.
+    pub read: ReadOnce,
 }
+
+/// An index that may have been read already.
+#[derive(Debug, Clone, Default)]
+pub struct ReadOnce(OnceLock<Arc<Index>>);
 
 impl Lookup {
     /// Where the index is: the given file, else the one under the root, else the shipped one inside the binary.
@@ -100,11 +107,21 @@ impl Lookup {
 }
 
 impl Index {
-    /// Reads the index that `lookup` leads to. Broken entries become findings, never silence.
+    /// The index that `lookup` leads to, read at the first call. Broken entries become findings, never silence.
     ///
     /// # Errors
     /// The file cannot be read or is not JSON.
-    pub fn read(lookup: &Lookup) -> Result<Self, DocumentError> {
+    pub fn read(lookup: &Lookup) -> Result<Arc<Self>, DocumentError> {
+        match lookup.read.0.get() {
+            Some(index) => Ok(Arc::clone(index)),
+            None => {
+                let index = Arc::new(Self::read_now(lookup)?);
+                Ok(Arc::clone(lookup.read.0.get_or_init(|| index)))
+            }
+        }
+    }
+
+    fn read_now(lookup: &Lookup) -> Result<Self, DocumentError> {
         let document = Document::read(&lookup.index_place())?;
         let name = document.place.to_string();
         let mut sink = Sink::new(&name);

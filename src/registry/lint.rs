@@ -7,75 +7,142 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::check::Sink;
+use super::check::{Sink, did_you_mean};
 use super::entry::{Probe, Profile};
 use super::index::Lookup;
 use super::place::Place;
-use super::profile_text::{CompiledText, compile_text};
+use super::profile_text::{CompiledText, compile_file, compile_text};
 use super::read::{Files, Reading, Registry};
 use crate::base::position::escape;
 use crate::sbpl::{Params, Policy};
-use crate::vocab::Finding;
+use crate::vocab::{CompiledFilter, Finding, Operation, Platform, world_platform};
+
+/// What lint says about one registry.
+#[derive(Debug, Clone, Default)]
+pub struct RegistryReport {
+    /// Everything found: documents, then probes, then profiles, each in file order.
+    pub findings: Vec<Finding>,
+    /// Every file that was looked at.
+    pub files: Vec<Place>,
+    /// The profile texts that not every lint was asked of.
+    pub incomplete: Vec<Place>,
+}
 
 /// Reads and lints one registry; what keeps it from being read is a finding too.
 #[must_use]
-pub fn lint_files(id: Option<&str>, files: Files, lookup: &Lookup) -> Vec<Finding> {
+pub fn lint_files(id: Option<&str>, files: Files, lookup: &Lookup) -> RegistryReport {
+    let documents = vec![files.probes.clone(), files.profiles.clone()];
     match super::read::read(id, files, lookup) {
         Ok(reading) => lint_registry(&reading),
-        Err(refusal) => refusal.findings,
+        Err(refusal) => RegistryReport { findings: refusal.findings, files: documents, ..RegistryReport::default() },
     }
 }
 
-/// Everything that is wrong with one registry: documents, then probes, then profiles, each in file order.
+/// Everything that is wrong with one registry.
 #[must_use]
-pub fn lint_registry(reading: &Reading) -> Vec<Finding> {
+pub fn lint_registry(reading: &Reading) -> RegistryReport {
     let registry = &reading.registry;
     let referenced = referenced_probes(registry);
-    let mut findings = reading.findings.clone();
+    let names = registry.documents.each_ref().map(|document| document.place.to_string());
+    let mut sink = Sink::new(&names[0]);
+    sink.extend(&reading.findings);
+    check_world(registry, &mut sink);
     for id in ids(registry, 0) {
-        findings.extend(reading.probe_findings.get(id).into_iter().flatten().cloned());
+        sink.extend(reading.probe_findings.get(id).into_iter().flatten());
         if let Some(probe) = registry.probes.get(id) {
-            findings.extend(lint_probe(registry, probe));
+            lint_probe(probe, &mut sink);
         }
         if !referenced.contains(id) {
-            let file = registry.documents[0].place.to_string();
-            let mut sink = Sink::new(&file);
             let pointer = format!("/probes/{}", escape(id));
-            sink.warning("orphan-probe", &pointer, format!("no profile refers to probe {id:?}"));
-            findings.extend(sink.into_findings());
+            sink.warning("orphan-probe", &pointer, format!("no profile refers to probe {id:?}")).help =
+                Some("refer to it in probe_refs of a profile, or remove it".to_owned());
         }
     }
+    let mut files: Vec<Place> = registry.documents.iter().map(|document| document.place.clone()).collect();
+    let mut incomplete = Vec::new();
+    let mut findings = sink.into_findings();
     for id in ids(registry, 1) {
         findings.extend(reading.profile_findings.get(id).into_iter().flatten().cloned());
         if let Some(profile) = registry.profiles.get(id) {
-            findings.extend(lint_profile(registry, profile, None).findings);
+            let report = lint_profile(registry, profile, None);
+            findings.extend(report.findings);
+            if !report.complete {
+                incomplete.extend(report.place.clone());
+            }
+            files.extend(report.place);
         }
     }
     for document in &registry.documents {
         document.add_positions(&mut findings);
     }
-    findings
+    RegistryReport { findings, files, incomplete }
 }
 
-/// What is wrong with a well-formed probe. Findings have no positions yet.
+/// A world that no host can have keeps every plan of the registry from running.
+fn check_world(registry: &Registry, sink: &mut Sink<'_>) {
+    let world = &registry.world_id;
+    if !world.is_empty() && !names_a_world(world) {
+        sink.warning("unknown-world", "/world_id", format!("world_id {world:?} is of no system known here")).help =
+            Some(WORLDS.to_owned());
+    }
+}
+
+/// Which worlds a document may name.
+pub const WORLDS: &str = "name a family (linux, linux-debian, macos, sonoma), an exact world, or host";
+
+/// Whether a document bound to `world` can be about some host.
 #[must_use]
-pub fn lint_probe(registry: &Registry, probe: &Probe) -> Vec<Finding> {
-    let file = registry.documents[0].place.to_string();
-    let mut sink = Sink::new(&file);
-    let pointer = format!("/probes/{}", escape(&probe.probe_id));
+pub fn names_a_world(world: &str) -> bool {
+    world == "host" || (world_platform(world).is_some() && !world.ends_with('-'))
+}
+
+/// What is wrong with a well-formed probe; `sink` is about the probe registry.
+pub fn lint_probe(probe: &Probe, sink: &mut Sink<'_>) {
+    let id = &probe.probe_id;
+    let at = |rest: &str| format!("/probes/{}/{rest}", escape(id));
     if !probe.operation.is_known() {
-        let message = format!("probe {:?} names the unknown operation {:?}", probe.probe_id, probe.operation.as_str());
-        sink.warning("unknown-operation", &format!("{pointer}/operation"), message);
+        let message = format!("probe {id:?} names the unknown operation {:?}", probe.operation.as_str());
+        sink.warning("unknown-operation", &at("operation"), message).help =
+            did_you_mean(probe.operation.as_str(), Operation::names());
     }
     if probe.target.is_empty() || probe.target.contains('\0') {
-        let message = format!("target of probe {:?} is empty or holds a NUL character", probe.probe_id);
-        sink.error("unusable-target", &format!("{pointer}/target"), message);
+        let message = format!("target of probe {id:?} is empty or holds a NUL character");
+        sink.error("unusable-target", &at("target"), message);
     }
     if probe.name.is_empty() {
-        sink.error("unusable-name", &format!("{pointer}/name"), format!("name of probe {:?} is empty", probe.probe_id));
+        sink.error("unusable-name", &at("name"), format!("name of probe {id:?} is empty"));
     }
-    sink.into_findings()
+    if let Some(driver) = probe.driver.as_deref().filter(|driver| !DRIVERS.contains(driver)) {
+        let message = format!("probe {id:?} asks for the unknown driver {driver:?}");
+        sink.warning("unknown-driver", &at("driver"), message).help = Some(format!("known are {}", DRIVERS.join(", ")));
+    }
+    let Some(name) = probe.filter_name.as_deref() else { return };
+    match (CompiledFilter::from_name(name), probe.filter_type) {
+        (None, _) => {
+            let message = format!("filter_name of probe {id:?} is {name:?}, which no filter is called");
+            sink.warning("unknown-filter", &at("filter_name"), message).help =
+                Some("name the filter as compiled profiles do, for instance global-name".to_owned());
+        }
+        (Some(filter), Some(number)) if number != i64::from(filter.number()) => {
+            let message = format!("filter_type of probe {id:?} is {number}, but {name:?} is {}", filter.number());
+            sink.warning("filter-number", &at("filter_type"), message).help =
+                Some("leave filter_type out: the name says it".to_owned());
+        }
+        _ => {}
+    }
 }
+
+/// The names that a probe's `driver` may have.
+const DRIVERS: &[&str] = &[
+    "native",
+    "file_probe",
+    "mach_probe",
+    "metadata_runner",
+    "sandbox_check_probe",
+    "sandbox_iokit_probe",
+    "sandbox_mach_probe",
+    "xpc_probe",
+];
 
 /// What lint says about one profile.
 #[derive(Debug)]
@@ -84,6 +151,10 @@ pub struct ProfileReport {
     pub findings: Vec<Finding>,
     /// The compiled policy; `None` for blobs and for texts that do not compile.
     pub policy: Option<Policy>,
+    /// The profile's file, where it is.
+    pub place: Option<Place>,
+    /// Whether every lint was asked of all of the text.
+    pub complete: bool,
 }
 
 /// Lints a well-formed profile: its file, the text in it, and its references. `params` is what the runs of a plan give to
@@ -96,12 +167,24 @@ pub fn lint_profile(registry: &Registry, profile: &Profile, params: Option<&Para
     let place = check_file(registry, profile, &pointer, &mut sink);
     check_references(registry, profile, &pointer, &mut sink);
     let mut findings = sink.into_findings();
-    let text = match place {
-        Some(place) if !profile.is_blob_declared_as_sbpl() => compile_text(registry, profile, &place, params),
-        _ => CompiledText::default(),
+    let text = match &place {
+        Some(place) if !profile.is_blob_declared_as_sbpl() => compile_text(registry, profile, place, params),
+        _ => CompiledText::none(Vec::new()),
     };
     findings.extend(text.findings);
-    ProfileReport { findings, policy: text.policy }
+    ProfileReport { findings, policy: text.policy, place, complete: text.complete }
+}
+
+/// Lints an SBPL text that no registry holds; messages call it `subject`. The findings, and whether every lint was asked.
+#[must_use]
+pub fn lint_text(
+    place: &Place,
+    subject: &str,
+    params: Option<&Params>,
+    platform: Option<Platform>,
+) -> (Vec<Finding>, bool) {
+    let text = compile_file(place, subject, &[], params, platform);
+    (text.findings, text.complete)
 }
 
 /// The profile's file, when it is there.

@@ -17,14 +17,23 @@ mod place;
 mod profile_text;
 mod read;
 mod select;
+mod upgrade;
 
 pub use document::{Document, DocumentError, Refusal};
 pub use entry::{LaneSupport, PROBES_TAG, PROFILES_TAG, Probe, Profile, ProfileMode};
 pub use entry::{PROBE_FIELDS, PROBE_REGISTRY_FIELDS, PROFILE_FIELDS, PROFILE_REGISTRY_FIELDS};
-pub use index::{INDEX_ENTRY_FIELDS, INDEX_FIELDS, INDEX_PATH, INDEX_TAG, Index, IndexEntry, Lookup, RegistryListing};
-pub use lint::{ProfileReport, lint_files, lint_probe, lint_profile, lint_registry};
+pub use index::{
+    INDEX_ENTRY_FIELDS, INDEX_FIELDS, INDEX_PATH, INDEX_TAG, Index, IndexEntry, Lookup, ReadOnce, RegistryListing,
+};
+pub use lint::{
+    ProfileReport, RegistryReport, WORLDS, lint_files, lint_probe, lint_profile, lint_registry, lint_text,
+    names_a_world,
+};
 pub use place::{Base, Place, StoredPathError, root_of};
 pub use profile_text::is_deny_default;
 pub use profile_text::{TextError, applied_sources, read_profile_text};
-pub use read::{Files, Reading, Registry, RegistryError, Source, for_plan, indexed, load, read, sibling};
+pub use read::{
+    Files, Reading, Registry, RegistryError, Source, Used, for_plan, indexed, load, of_documents, read, sibling,
+};
 pub use select::{Selected, select};
+pub use upgrade::{UpgradeError, Upgraded, upgrade_registry};

@@ -1,5 +1,7 @@
 //! The text of a profile as it is applied, and what the SBPL compiler says about it.
 
+use std::collections::BTreeSet;
+
 use super::document::DocumentError;
 use super::entry::{Profile, ProfileMode};
 use super::place::Place;
@@ -7,18 +9,30 @@ use super::read::Registry;
 use crate::base::digest::Sha256Hex;
 use crate::base::position::escape;
 use crate::os::fs::FsError;
-use crate::sbpl::{Diagnostic, Diagnostics, MAX_SOURCE_BYTES, NoImports, Params, Policy, Source};
-use crate::vocab::{Decision, Finding, Severity};
+use crate::sbpl::{self, MAX_SOURCE_BYTES, NoImports, Params, Policy, Source};
+use crate::vocab::{Decision, Finding, Platform, Severity, world_platform};
 
 /// A profile's compiled policy, where there is one, and the findings about its text.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct CompiledText {
     pub policy: Option<Policy>,
     pub findings: Vec<Finding>,
+    /// Whether every lint was asked of all of the text.
+    pub complete: bool,
 }
 
-/// Compiles the file at `place` with the profile's appended rules. Blobs are not looked into. Without `params`, which a plan
-/// gives, those that runs may give hold values that stand for later ones.
+impl CompiledText {
+    /// There is no text to compile; `findings` say why, or it is a blob.
+    pub(super) fn none(findings: Vec<Finding>) -> Self {
+        Self { policy: None, findings, complete: true }
+    }
+}
+
+/// Lints about macOS alone: what they say does not hold on Linux.
+const MACOS_ONLY: [&str; 2] = ["link-in-path", "data-volume-path"];
+
+/// Compiles and lints the file at `place` with the profile's appended rules. Blobs are not looked into. Without `params`,
+/// which a plan gives, those that runs may give hold values that stand for later ones.
 pub(super) fn compile_text(
     registry: &Registry,
     profile: &Profile,
@@ -26,40 +40,90 @@ pub(super) fn compile_text(
     params: Option<&Params>,
 ) -> CompiledText {
     if profile.mode == ProfileMode::Blob {
-        return CompiledText::default();
+        return CompiledText::none(Vec::new());
     }
+    let subject = format!("profile {:?}", profile.profile_id);
+    let rules = &profile.key_specific_rules;
+    let mut compiled = compile_file(place, &subject, rules, params, world_platform(&registry.world_id));
+    // Appended rules have no file of their own: they stand in the registry.
+    for finding in compiled.findings.iter_mut().filter(|finding| finding.file == APPENDED) {
+        finding.file = registry.documents[1].place.to_string();
+        let number = finding.line.take().map_or(0, |line| rule_of_line(rules, line));
+        finding.pointer = Some(format!("/profiles/{}/key_specific_rules/{number}", escape(&profile.profile_id)));
+        finding.column = None;
+    }
+    compiled
+}
+
+/// Compiles and lints the SBPL text at `place`, which messages call `subject`, with `appended` rules after it.
+pub(super) fn compile_file(
+    place: &Place,
+    subject: &str,
+    appended: &[String],
+    params: Option<&Params>,
+    platform: Option<Platform>,
+) -> CompiledText {
     let file = place.to_string();
-    let refused = |finding| CompiledText { policy: None, findings: vec![finding] };
     let text = match read_profile_text(place) {
         Ok((text, _)) => text,
         Err(TextError::NotText { offset, .. }) => {
-            let message = format!("profile {:?}: the text is not UTF-8 at byte {offset}", profile.profile_id);
-            return refused(Finding::new("profile-not-text", Severity::Error, &file, message));
+            let message = format!("{subject}: the text is not UTF-8 at byte {offset}");
+            return CompiledText::none(vec![Finding::new("profile-not-text", Severity::Error, &file, message)]);
         }
-        Err(TextError::Read { place, source }) => return refused(DocumentError::Read { place, source }.finding()),
+        Err(TextError::Read { place, source }) => {
+            return CompiledText::none(vec![DocumentError::Read { place, source }.finding()]);
+        }
     };
-    let sources = applied_sources(&file, text, &profile.key_specific_rules);
+    let sources = applied_sources(&file, text, appended);
     let params = params.cloned().unwrap_or_else(|| {
         let all: String = sources.iter().map(|source| source.text.as_str()).collect();
         possible_parameters(&all)
     });
-    let (policy, diagnostics) = match Policy::compile(&sources, &params, &NoImports) {
-        Ok(policy) => {
-            let warnings = policy.warnings().clone();
-            (Some(policy), warnings)
-        }
-        Err(diagnostics) => (None, diagnostics),
+    let compiled = Policy::compile(&sources, &params, &NoImports);
+    let report = sbpl::lint_compiled(&sources, compiled.as_ref());
+    let mut findings = report.findings;
+    if platform == Some(Platform::Linux) {
+        findings.retain(|finding| !MACOS_ONLY.contains(&finding.id.as_str()));
+    }
+    let short = file.rsplit('/').next().unwrap_or(&file);
+    for finding in &mut findings {
+        finding.id = format!("sbpl-{}", finding.id);
+        // Other rules are named by file and line; the whole path stands with the finding.
+        finding.message = format!("{subject}: {}", finding.message.replace(&file, short));
+    }
+    let (diagnostics, severity) = match &compiled {
+        Ok(policy) => (policy.warnings(), Severity::Warning),
+        Err(diagnostics) => (diagnostics, Severity::Error),
     };
-    CompiledText { policy, findings: findings(registry, profile, &file, &diagnostics) }
+    if diagnostics.dropped() > 0 {
+        let message = format!("{subject} has {} more problems", diagnostics.dropped());
+        findings.push(Finding::new("sbpl-more", severity, &file, message));
+    }
+    // What does not compile has an error of its own, which is an answer.
+    let complete = report.complete || compiled.is_err();
+    CompiledText { policy: compiled.ok(), findings, complete }
 }
 
-/// The fixture directory, and a port for each text in `profile` that could name one.
+/// The number of the appended rule that holds line `line` (from 1) of their joined text.
+fn rule_of_line(rules: &[String], line: usize) -> usize {
+    let mut last = 0;
+    for (number, rule) in rules.iter().enumerate() {
+        last += rule.matches('\n').count() + 1;
+        if line <= last {
+            return number;
+        }
+    }
+    rules.len().saturating_sub(1)
+}
+
+/// The fixture directory, and a port for each text in `profile` that could name one; no two have one value.
 fn possible_parameters(profile: &str) -> Params {
     let port = |text: &&str| {
         let name = text.strip_prefix("PORT_").unwrap_or_default();
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
     };
-    let ports = profile.split('"').filter(port).map(|name| (name.to_owned(), "1".to_owned()));
+    let names: BTreeSet<&str> = profile.split('"').filter(port).collect();
+    let ports = names.into_iter().zip(1_u16..).map(|(name, number)| (name.to_owned(), number.to_string()));
     ports.chain([("FIXTURES".to_owned(), "/fixtures".to_owned())]).collect()
 }
 
@@ -98,41 +162,17 @@ pub fn read_profile_text(place: &Place) -> Result<(String, Sha256Hex), TextError
     }
 }
 
+/// The name of the source that holds a registry's appended rules.
+const APPENDED: &str = "key_specific_rules";
+
 /// What is applied under a profile, in order: its text as `name`, then the registry's appended rules when there are any.
 #[must_use]
 pub fn applied_sources(name: &str, text: String, key_specific_rules: &[String]) -> Vec<Source> {
     let mut sources = vec![Source::new(name, text)];
     if !key_specific_rules.is_empty() {
-        sources.push(Source::new("key_specific_rules", key_specific_rules.join("\n") + "\n"));
+        sources.push(Source::new(APPENDED, key_specific_rules.join("\n") + "\n"));
     }
     sources
-}
-
-fn findings(registry: &Registry, profile: &Profile, file: &str, diagnostics: &Diagnostics) -> Vec<Finding> {
-    let mut findings: Vec<Finding> =
-        diagnostics.items().iter().map(|diagnostic| finding(registry, profile, file, diagnostic)).collect();
-    if diagnostics.dropped() > 0 {
-        let message = format!("profile {:?} has {} more problems", profile.profile_id, diagnostics.dropped());
-        let severity = if diagnostics.has_errors() { Severity::Error } else { Severity::Warning };
-        findings.push(Finding::new("sbpl-more", severity, file, message));
-    }
-    findings
-}
-
-fn finding(registry: &Registry, profile: &Profile, file: &str, diagnostic: &Diagnostic) -> Finding {
-    let id = format!("sbpl-{}", diagnostic.id);
-    let message = format!("profile {:?}: {}", profile.profile_id, diagnostic.message);
-    let mut finding = if diagnostic.source == file {
-        let span = diagnostic.span;
-        Finding::new(&id, diagnostic.severity, file, message).at_position(span.line as usize, span.column as usize)
-    } else {
-        // Appended rules have no file of their own: they stand in the registry.
-        let registry_file = registry.documents[1].place.to_string();
-        let pointer = format!("/profiles/{}/key_specific_rules", escape(&profile.profile_id));
-        Finding::new(&id, diagnostic.severity, &registry_file, message).at(pointer)
-    };
-    finding.help.clone_from(&diagnostic.help);
-    finding
 }
 
 /// Whether a policy refuses what no rule matches and says so itself: a profile whose default may stand in an import that

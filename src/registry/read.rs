@@ -3,9 +3,9 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::check::{self, Field, Sink};
+use super::check::{self, Field, Lazy, Sink, id_problem};
 use super::document::{Document, DocumentError, Refusal};
 use super::entry::{
     PROBE_FIELDS, PROBE_REGISTRY_FIELDS, PROBES_TAG, PROFILE_FIELDS, PROFILE_REGISTRY_FIELDS, PROFILES_TAG, Probe,
@@ -38,6 +38,28 @@ impl std::fmt::Display for Source {
     }
 }
 
+/// Which registry a command used: how it was found, and its two files relative to the root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Used {
+    /// How it was found.
+    #[serde(flatten)]
+    pub source: Source,
+    /// The probe registry.
+    pub probes: String,
+    /// The profile registry.
+    pub profiles: String,
+}
+
+impl std::fmt::Display for Used {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.source {
+            // Its folder says which files these are.
+            Source::Sibling(_) => self.source.fmt(f),
+            Source::Index(_) | Source::Given(_) => write!(f, "{} ({}, {})", self.source, self.probes, self.profiles),
+        }
+    }
+}
+
 /// The two files of a registry and how they were found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
@@ -47,6 +69,15 @@ pub struct Files {
     pub profiles: Place,
     /// How they were found.
     pub source: Source,
+}
+
+impl Files {
+    /// What a command says about them.
+    #[must_use]
+    pub fn used(&self, lookup: &Lookup) -> Used {
+        let shown = |place: &Place| Base::of(place, lookup.root()).relative(place);
+        Used { source: self.source.clone(), probes: shown(&self.probes), profiles: shown(&self.profiles) }
+    }
 }
 
 /// A registry: probes and profiles by id, in file order.
@@ -60,8 +91,8 @@ pub struct Registry {
     pub probes: IndexMap<String, Probe>,
     /// Profiles by id.
     pub profiles: IndexMap<String, Profile>,
-    /// How it was found.
-    pub source: Source,
+    /// How it was found, and its files.
+    pub used: Used,
     /// The documents it was read from: probes, then profiles.
     pub documents: [Document; 2],
     /// Base of the paths in the profile registry.
@@ -172,7 +203,10 @@ pub fn sibling(plan: &Place, lookup: &Lookup) -> Option<Files> {
 pub fn for_plan(plan: &Place, registry_id: &str, lookup: &Lookup) -> Result<Files, RegistryError> {
     match sibling(plan, lookup) {
         Some(files) => Ok(files),
-        None => indexed(&Index::read(lookup).map_err(RegistryError::Index)?, registry_id),
+        None => {
+            let index = Index::read(lookup).map_err(RegistryError::Index)?;
+            indexed(&index, registry_id)
+        }
     }
 }
 
@@ -195,8 +229,37 @@ pub fn load(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Registry,
 /// [`Refusal`] when a file cannot be read or carries another schema tag; both files are looked at.
 pub fn read(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Reading, Refusal> {
     let mut findings = Vec::new();
-    let probes = open(&files.probes, PROBES_TAG, PROBE_REGISTRY_FIELDS, &mut findings);
-    let profiles = open(&files.profiles, PROFILES_TAG, PROFILE_REGISTRY_FIELDS, &mut findings);
+    let probes = open(&files.probes, "probes", &mut findings);
+    let profiles = open(&files.profiles, "profiles", &mut findings);
+    join(id, [probes, profiles], files.used(lookup), lookup, findings)
+}
+
+/// Like [`read`], of documents that are read already: probes, then profiles.
+///
+/// # Errors
+/// [`Refusal`] when one carries another schema tag.
+pub fn of_documents(
+    id: Option<&str>,
+    documents: [Document; 2],
+    source: Source,
+    lookup: &Lookup,
+) -> Result<Reading, Refusal> {
+    let [probes, profiles] = [0, 1].map(|at: usize| documents[at].place.clone());
+    let used = Files { probes, profiles, source }.used(lookup);
+    join(id, documents.map(Some), used, lookup, Vec::new())
+}
+
+fn join(
+    id: Option<&str>,
+    documents: [Option<Document>; 2],
+    used: Used,
+    lookup: &Lookup,
+    mut findings: Vec<Finding>,
+) -> Result<Reading, Refusal> {
+    let [probes, profiles] = documents;
+    let probes = probes.and_then(|document| check_top(document, PROBES_TAG, PROBE_REGISTRY_FIELDS, &mut findings));
+    let profiles =
+        profiles.and_then(|document| check_top(document, PROFILES_TAG, PROFILE_REGISTRY_FIELDS, &mut findings));
     let (Some(probes), Some(profiles)) = (probes, profiles) else { return Err(Refusal { findings }) };
 
     let (probe_entries, probe_findings) = entries::<Probe>(&probes, "probes", PROBE_FIELDS, "probe_id", "probe");
@@ -214,7 +277,7 @@ pub fn read(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Reading, 
         world_id: stored(&probes, "world_id").or_else(|| stored(&profiles, "world_id")).unwrap_or_default(),
         probes: probe_entries,
         profiles: profile_entries,
-        source: files.source,
+        used,
         documents: [probes, profiles],
         base,
     };
@@ -235,22 +298,25 @@ impl Registry {
     }
 }
 
-/// Opens one of the two documents and checks tag and top level.
-fn open(place: &Place, tag: &str, fields: &[Field], findings: &mut Vec<Finding>) -> Option<Document> {
+/// Opens one of the two documents.
+fn open(place: &Place, entries_key: &'static str, findings: &mut Vec<Finding>) -> Option<Document> {
     if !place.is_file() {
-        let noun = if tag == PROBES_TAG { "probe" } else { "profile" };
-        let text = format!("the {noun} registry is absent or not a regular file");
+        let text = format!("the {} registry is absent or not a regular file", entries_key.trim_end_matches('s'));
         findings.push(Finding::new("registry-file-missing", Severity::Error, &place.to_string(), text));
         return None;
     }
-    let document = match Document::read(place) {
-        Ok(document) => document,
+    match Document::read(place) {
+        Ok(document) => Some(document),
         Err(error) => {
             findings.push(error.finding());
-            return None;
+            None
         }
-    };
-    let name = place.to_string();
+    }
+}
+
+/// Checks tag and top level of one of the two documents.
+fn check_top(document: Document, tag: &str, fields: &[Field], findings: &mut Vec<Finding>) -> Option<Document> {
+    let name = document.place.to_string();
     let mut sink = Sink::new(&name);
     let tagged = check::has_tag(&document.value, tag, &mut sink);
     if tagged {
@@ -273,19 +339,20 @@ fn entries<T: DeserializeOwned>(
     noun: &str,
 ) -> Entries<T> {
     let file = document.place.to_string();
-    let mut usable = IndexMap::new();
+    let listed = document.value.get(key).and_then(Value::as_object);
+    let mut usable = IndexMap::with_capacity(listed.map_or(0, Map::len));
     let mut findings: IndexMap<String, Vec<Finding>> = IndexMap::new();
-    for (id, value) in document.value.get(key).and_then(Value::as_object).into_iter().flatten() {
-        let pointer = format!("/{key}/{}", escape(id));
+    for (id, value) in listed.into_iter().flatten() {
+        let pointer: Lazy<'_> = &|| format!("/{key}/{}", escape(id));
         let mut sink = Sink::new(&file);
-        check_entry(id, value, fields, id_key, noun, &pointer, &mut sink);
+        check_entry(id, value, fields, id_key, noun, pointer, &mut sink);
         if !sink.has_error_since(0) {
             match T::deserialize(value) {
                 Ok(entry) => {
                     usable.insert(id.clone(), entry);
                 }
                 Err(error) => {
-                    sink.error("wrong-type", &pointer, format!("{noun} {id:?} cannot be read: {error}"));
+                    sink.error("wrong-type", &pointer(), format!("{noun} {id:?} cannot be read: {error}"));
                 }
             }
         }
@@ -303,18 +370,18 @@ fn check_entry(
     fields: &[Field],
     id_key: &str,
     noun: &str,
-    pointer: &str,
+    pointer: Lazy<'_>,
     sink: &mut Sink<'_>,
 ) {
-    let what = format!("{noun} {id:?}");
+    let what: Lazy<'_> = &|| format!("{noun} {id:?}");
     if let Some(problem) = check::id_problem(id) {
-        sink.error("unusable-id", pointer, format!("the key of {what} {problem}"));
+        sink.error("unusable-id", &pointer(), format!("the key of {} {problem}", what()));
     }
-    let Some(map) = check::object(value, fields, Severity::Error, &what, pointer, sink) else { return };
+    let Some(map) = check::object_at(value, fields, Severity::Error, what, pointer, sink) else { return };
     if let Some(inner) = map.get(id_key).and_then(Value::as_str).filter(|inner| *inner != id) {
         sink.error(
             "id-mismatch",
-            &format!("{pointer}/{id_key}"),
+            &format!("{}/{id_key}", pointer()),
             format!("{id_key} is {inner:?}, but the key is {id:?}"),
         );
     }
@@ -323,8 +390,12 @@ fn check_entry(
 /// Whether the two documents agree with each other and with the id they were asked for by.
 fn agreement(id: Option<&str>, probes: &Document, profiles: &Document) -> Vec<Finding> {
     let mut findings = Vec::new();
+    // What cannot be an id at all is a finding already.
+    let stored = |document: &Document, key: &str| {
+        document.value.get(key).and_then(Value::as_str).filter(|id| id_problem(id).is_none()).map(str::to_owned)
+    };
     for document in [probes, profiles] {
-        let inner = document.value.get("registry_id").and_then(Value::as_str);
+        let inner = stored(document, "registry_id");
         if let (Some(id), Some(inner)) = (id, inner)
             && id != inner
         {
@@ -333,8 +404,7 @@ fn agreement(id: Option<&str>, probes: &Document, profiles: &Document) -> Vec<Fi
             findings.push(finding.at("/registry_id"));
         }
     }
-    let world = |document: &Document| document.value.get("world_id").and_then(Value::as_str).map(str::to_owned);
-    if let (Some(a), Some(b)) = (world(probes), world(profiles))
+    if let (Some(a), Some(b)) = (stored(probes, "world_id"), stored(profiles, "world_id"))
         && !worlds_agree(&a, &b)
     {
         let text = format!("world_id is {b:?}, but the probe registry says {a:?}");

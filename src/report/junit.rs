@@ -1,32 +1,37 @@
 //! Findings as JUnit XML: one test case per file, one failure per finding.
 
+use indexmap::IndexMap;
+
 use crate::vocab::{Finding, Severity};
 
-/// The report of a command over files. Errors fail a case, warnings do not; a file in `incomplete`, which was not looked
-/// at as a whole, is a case that could not be run to its end.
+/// The report of a command over files; a finding about another file makes a case of that file. Errors fail a case, warnings
+/// do not; a file in `incomplete`, which was not looked at as a whole, is a case that could not be run to its end.
 #[must_use]
 pub fn junit(suite: &str, files: &[String], findings: &[Finding], incomplete: &[String]) -> String {
     let fails = |finding: &&Finding| finding.severity == Severity::Error;
     let errors = incomplete.len();
     let failures = findings.iter().filter(fails).count();
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let (name, tests) = (escape(suite), files.len());
+    let mut cases: IndexMap<&str, Vec<&Finding>> = files.iter().map(|file| (file.as_str(), Vec::new())).collect();
+    for finding in findings {
+        cases.entry(&finding.file).or_default().push(finding);
+    }
+    let (name, tests) = (escape(suite), cases.len());
     text.push_str(&format!(
         "<testsuites name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\">\n"
     ));
     text.push_str(&format!(
         "  <testsuite name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\">\n"
     ));
-    for file in files {
-        let own: Vec<&Finding> = findings.iter().filter(|finding| finding.file == *file).collect();
+    for (file, own) in &cases {
         text.push_str(&format!("    <testcase classname=\"{name}\" name=\"{}\"", escape(file)));
-        let stopped = incomplete.contains(file);
+        let stopped = incomplete.iter().any(|name| name == file);
         if own.is_empty() && !stopped {
             text.push_str("/>\n");
             continue;
         }
         text.push_str(">\n");
-        for finding in &own {
+        for finding in own {
             let place = place(finding);
             let message = escape(&finding.message);
             if fails(finding) {
@@ -53,6 +58,9 @@ fn place(finding: &Finding) -> String {
     let mut place = format!("{} [{}]", finding.file, finding.id);
     if let (Some(line), Some(column)) = (finding.line, finding.column) {
         place = format!("{}:{line}:{column} [{}]", finding.file, finding.id);
+    }
+    if let Some(pointer) = finding.pointer.as_deref().filter(|pointer| !pointer.is_empty()) {
+        place.push_str(&format!(" at {pointer}"));
     }
     if let Some(help) = &finding.help {
         place.push_str(&format!(" help: {help}"));

@@ -8,6 +8,8 @@ pub use github::github_annotations;
 pub use junit::junit;
 pub use sarif::sarif;
 
+use std::fmt::Write as _;
+
 use crate::vocab::{Finding, Severity};
 
 /// One finding in the form compilers use: severity and id, what is wrong, where, and what to do. Ends with a newline.
@@ -15,23 +17,36 @@ use crate::vocab::{Finding, Severity};
 /// Control characters from documents are shown escaped, so a document cannot steer the reader's terminal.
 #[must_use]
 pub fn render_finding(finding: &Finding) -> String {
-    let severity = match finding.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
+    let mut text = String::new();
+    push_finding(&mut text, finding, false);
+    text
+}
+
+/// Adds [`render_finding`] to `text`; with `colour` the severity stands out.
+pub fn push_finding(text: &mut String, finding: &Finding, colour: bool) {
+    let (severity, start) = match finding.severity {
+        Severity::Error => ("error", "\u{1b}[1;31m"),
+        Severity::Warning => ("warning", "\u{1b}[1;33m"),
     };
-    let mut text =
-        format!("{severity}[{}]: {}\n  --> {}", finding.id, printable(&finding.message), printable(&finding.file));
+    let (start, end) = if colour { (start, "\u{1b}[0m") } else { ("", "") };
+    text.extend([start, severity, "[", &finding.id, "]", end, ": "]);
+    push_printable(text, &finding.message);
+    text.push_str("\n  --> ");
+    push_printable(text, &finding.file);
     if let (Some(line), Some(column)) = (finding.line, finding.column) {
-        text.push_str(&format!(":{line}:{column}"));
+        // Writing to a string cannot fail.
+        let _ = write!(text, ":{line}:{column}");
     }
     if let Some(pointer) = finding.pointer.as_deref().filter(|pointer| !pointer.is_empty()) {
-        text.push_str(&format!(" at {}", printable(pointer)));
+        text.push_str(" at ");
+        push_printable(text, pointer);
     }
     text.push('\n');
     if let Some(help) = &finding.help {
-        text.push_str(&format!("  = help: {}\n", printable(help)));
+        text.push_str("  = help: ");
+        push_printable(text, help);
+        text.push('\n');
     }
-    text
 }
 
 /// The last line of a lint: how many findings of each severity, or that there are none.
@@ -82,6 +97,15 @@ pub fn render_table(header: &[&str], rows: &[Vec<String>]) -> String {
 /// `text` with control characters as escapes.
 fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
+    push_printable(&mut shown, text);
+    shown
+}
+
+fn push_printable(shown: &mut String, text: &str) {
+    if !text.chars().any(char::is_control) {
+        shown.push_str(text);
+        return;
+    }
     for character in text.chars() {
         if character.is_control() {
             shown.extend(character.escape_default());
@@ -89,7 +113,6 @@ fn printable(text: &str) -> String {
             shown.push(character);
         }
     }
-    shown
 }
 
 #[cfg(test)]
@@ -110,6 +133,9 @@ mod tests {
             .help("remove it");
         let text = "warning[unknown-key]: has \\u{1b}[2J\n  --> p.json:3:4 at /a\\u{7}\n  = help: remove it\n";
         assert_eq!(render_finding(&finding), text);
+        let mut coloured = String::new();
+        push_finding(&mut coloured, &finding, true);
+        assert_eq!(coloured, text.replace("warning[unknown-key]", "\u{1b}[1;33mwarning[unknown-key]\u{1b}[0m"));
         let error = Finding::new("x", Severity::Error, "f", "m");
         assert_eq!(render_finding(&error), "error[x]: m\n  --> f\n");
         assert_eq!(render_summary(&[finding.clone(), error.clone(), error.clone()]), "2 errors, 1 warning");

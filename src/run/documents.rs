@@ -1,14 +1,13 @@
-//! Documents of a run that belong to no other module: expected matrix, summary, enforcement report, fixtures.
+//! Documents of a run that belong to no other module: summary, enforcement report, fixtures.
 
 use indexmap::IndexMap;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::event::{MismatchSummary, ProfileResults};
 use crate::host::Host;
 use crate::lane::Prepared;
-use crate::plan::{CompiledPlan, Lanes};
-use crate::registry::ProfileMode;
+use crate::plan::Lanes;
 use crate::sandbox::{EnforcementReport, Layers};
 use crate::vocab::Decision;
 
@@ -117,23 +116,6 @@ pub(super) fn op_coverage(
         };
     }
     coverage
-}
-
-/// The expected matrix made from the compiled plan (object form).
-pub(super) fn expected_matrix(world_id: &str, plan: &CompiledPlan) -> Value {
-    let profiles: Map<String, Value> = plan
-        .profiles
-        .iter()
-        .map(|profile| {
-            let mode = if profile.mode == ProfileMode::Blob { "blob" } else { "sbpl" };
-            let body = json!({
-                "blob": profile.stored_path, "mode": mode, "family": profile.family,
-                "semantic_group": profile.semantic_group, "probes": profile.rows,
-            });
-            (profile.id.clone(), body)
-        })
-        .collect();
-    json!({"world_id": world_id, "profiles": profiles})
 }
 
 /// Rows by outcome, from the rows themselves.

@@ -8,7 +8,9 @@ mod documents;
 mod lanes;
 mod progress;
 mod session;
+mod status;
 
 pub use documents::{Counts, RunStatusWord, Summary};
 pub use progress::{Observer, Progress, Silent};
 pub use session::{CHANNEL_DIRECT, CHANNEL_LAUNCHD_CLEAN, Plans, RunBundle, RunError, RunOptions, run_plan};
+pub use status::{Channel, RuntimeStatus, STATUS_TAG, SelfCheck, Tools, runtime_status};

@@ -22,7 +22,7 @@ use crate::fixture::{self, FixtureDir, FixtureError, FixtureField, FixtureSet};
 use crate::host::Host;
 use crate::lane::{PrepareError, Prepared, PreparedProfile, apply_preflight, oracle_rows, prepare};
 use crate::os::lock::{LockError, LockMode};
-use crate::plan::{CompiledPlan, Lanes, Plan};
+use crate::plan::{CompiledDigest, CompiledPlan, Lanes, Plan};
 use crate::registry::{Place, read_profile_text};
 use crate::sandbox::Layers;
 use crate::vocab::world_matches;
@@ -36,6 +36,10 @@ pub const CHANNEL_DIRECT: &str = "direct";
 /// A launchd job outside any sandbox (macOS).
 pub const CHANNEL_LAUNCHD_CLEAN: &str = "launchd_clean";
 
+/// What [`CHANNEL_LAUNCHD_CLEAN`] needs and this system does not have.
+pub(super) const LAUNCHD_CLEAN_NEEDS: &str =
+    "it needs launchd (/bin/launchctl) and sandbox_init of macOS, and there is no fallback";
+
 /// What to run.
 #[derive(Debug)]
 pub struct Plans<'a> {
@@ -43,6 +47,8 @@ pub struct Plans<'a> {
     pub plan: &'a Plan,
     /// The plan compiled against its registry, filters applied.
     pub compiled: &'a CompiledPlan,
+    /// Digest of the plan with all it leads to, the files behind it included.
+    pub compiled_digest: &'a CompiledDigest,
     /// The files its probes work on.
     pub fixtures: &'a FixtureSet,
     /// What stored paths are relative to.
@@ -110,6 +116,9 @@ pub enum RunError {
     /// A profile or a probe cannot be used.
     #[error("the plan cannot be executed")]
     Prepare(#[from] PrepareError),
+    /// A file is not what it was when the compiled digest was made a moment before.
+    #[error("{0} changed while the plan was being read")]
+    Changed(String),
     /// The worker's executable cannot be read.
     #[error("cannot read the worker executable {exe}")]
     Worker {
@@ -144,7 +153,7 @@ impl RunError {
             Self::ChannelNotAvailable { .. } | Self::OtherWorld { .. } | Self::Cancelled { .. } => true,
             Self::Bundle { source: BundleError::Lock(error), .. } => !matches!(error, LockError::Io { .. }),
             Self::Bundle { source, .. } => matches!(source, BundleError::RunExists { .. }),
-            Self::UnknownChannel(_) | Self::Prepare(_) | Self::Worker { .. } => false,
+            Self::UnknownChannel(_) | Self::Prepare(_) | Self::Changed(_) | Self::Worker { .. } => false,
         }
     }
 }
@@ -168,13 +177,8 @@ pub fn run_plan(
     check_channel(&options.channel)?;
     let world_rebound = check_world(plans, options, host)?;
     let prepared = prepare(plans.compiled, plans.fixtures)?;
-    let preflight_text = match &plans.apply_preflight {
-        Some((place, stored)) if !options.dry => {
-            let refused = |source| PrepareError::Text { profile: stored.clone(), source };
-            Some(read_profile_text(place).map_err(refused)?.0)
-        }
-        _ => None,
-    };
+    let preflight_text = preflight_text(plans, options)?;
+    check_profile_files(plans.compiled_digest, &prepared)?;
     let runner = runner_info(host, layers)?;
     let lanes = if options.dry { Lanes::NONE } else { plans.plan.lanes };
 
@@ -226,6 +230,27 @@ pub fn run_plan(
     session.finish(executed).map_err(bundle_error)
 }
 
+/// The text of the preflight profile, when there is one to apply.
+fn preflight_text(plans: &Plans<'_>, options: &RunOptions) -> Result<Option<String>, RunError> {
+    let Some((place, stored)) = plans.apply_preflight.as_ref().filter(|_| !options.dry) else { return Ok(None) };
+    let refused = |source| PrepareError::Text { profile: stored.clone(), source };
+    let (text, digest) = read_profile_text(place).map_err(refused)?;
+    if plans.compiled_digest.apply_preflight.as_ref() != Some(&digest) {
+        return Err(RunError::Changed(place.to_string()));
+    }
+    Ok(Some(text))
+}
+
+/// The digest that the bundle records is about the very bytes that are applied, or there is no run.
+fn check_profile_files(digest: &CompiledDigest, prepared: &Prepared) -> Result<(), RunError> {
+    let changed =
+        prepared.profiles.iter().find(|profile| digest.profile_files.get(&profile.id) != Some(&profile.base_sha256));
+    match changed {
+        Some(profile) => Err(RunError::Changed(profile.place.to_string())),
+        None => Ok(()),
+    }
+}
+
 /// Removes what killed runs of this bundle root left behind, and says so.
 fn sweep(out: &Path, observer: &dyn Observer) {
     let fixture::Swept { removed, kept } = fixture::sweep(out);
@@ -241,10 +266,9 @@ fn sweep(out: &Path, observer: &dyn Observer) {
 fn check_channel(channel: &str) -> Result<(), RunError> {
     match channel {
         CHANNEL_DIRECT => Ok(()),
-        CHANNEL_LAUNCHD_CLEAN => Err(RunError::ChannelNotAvailable {
-            channel: channel.to_owned(),
-            missing: "it needs launchd (/bin/launchctl) and sandbox_init of macOS, and there is no fallback".to_owned(),
-        }),
+        CHANNEL_LAUNCHD_CLEAN => {
+            Err(RunError::ChannelNotAvailable { channel: channel.to_owned(), missing: LAUNCHD_CLEAN_NEEDS.to_owned() })
+        }
         other => Err(RunError::UnknownChannel(other.to_owned())),
     }
 }
@@ -333,9 +357,10 @@ impl Session<'_> {
         manifest.dry_run = self.options.dry;
         manifest.apply_preflight = apply_preflight;
         manifest.world_rebound = Some(self.world_rebound);
+        manifest.compiled_digest = Some(self.plans.compiled_digest.digest.to_string());
         manifest.stand_in_tools = Some(self.host.stand_in_tools.keys().cloned().collect());
         self.bundle.write_json(&name(layout::RUN_MANIFEST), &manifest)?;
-        let matrix = documents::expected_matrix(self.world(), self.plans.compiled);
+        let matrix = self.plans.compiled.expected_matrix(self.world());
         self.bundle.write_json(&name(layout::EXPECTED_MATRIX_GENERATED), &matrix)?;
         self.bundle.write_json(&name(layout::EXPECTED_MATRIX), &matrix)?;
         self.write_applied_profiles()

@@ -10,6 +10,10 @@ pub(super) fn exec(_job: &Job<'_>, _command: &Command) -> Result<Supervised, San
     Err(SandboxError::NotAvailable { system: std::env::consts::OS })
 }
 
+pub(super) fn obstacle(_layers: &Layers) -> Option<SandboxError> {
+    Some(SandboxError::NotAvailable { system: std::env::consts::OS })
+}
+
 pub(super) fn probe() -> Layers {
     Layers::none(std::env::consts::OS)
 }

@@ -188,6 +188,12 @@ pub fn exec(job: &Job<'_>, command: &Command) -> Result<Supervised, SandboxError
     platform::exec(job, command)
 }
 
+/// Why no profile can be enforced in an environment that offers `layers`; `None` when profiles can be enforced there.
+#[must_use]
+pub fn obstacle(layers: &Layers) -> Option<SandboxError> {
+    platform::obstacle(layers)
+}
+
 /// Finds out which layers of enforcement this environment offers. Reads and probes, changes nothing.
 #[must_use]
 pub fn layers() -> Layers {

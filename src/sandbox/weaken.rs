@@ -20,6 +20,10 @@ pub(super) enum Protection {
     NoLinkProof,
     /// Relative paths start where the caller is. Off: where the supervisor is.
     CallersDirectory,
+    /// What lies in a directory that is renamed is judged. Off: the directory only.
+    MovedEntries,
+    /// Nothing is made in a directory between that judgement and its move. Off: entries are made meanwhile.
+    StillEntries,
     /// Per-process files of processes outside the tree are refused. Off: the profile decides.
     OutsiderFiles,
     /// The outer Landlock domain.

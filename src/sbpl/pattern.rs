@@ -5,6 +5,7 @@
 //! Invariants: parsing is bounded in length and depth; matching never backtracks.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use regex_automata::meta;
 use regex_automata::util::syntax;
@@ -19,14 +20,25 @@ const MAX_GROUPS: usize = 50;
 const MAX_REPEAT: u32 = 255;
 /// The largest automaton built for one expression, in bytes.
 const MAX_AUTOMATON_BYTES: usize = 4 << 20;
+/// Expressions of at most so many parts are compiled when a path asks for it: their automaton keeps to
+/// [`MAX_AUTOMATON_BYTES`], whose size is that of all their byte ranges (at most 128 a part, 8 bytes each).
+const SURELY_SMALL: usize = 2_000;
+/// What a part takes, for the bound on the memory of a profile's expressions; the automaton of a small one is not there yet.
+const BYTES_PER_PART: usize = 64;
 
 /// A compiled expression.
 #[derive(Clone)]
 pub struct Pattern {
     text: String,
-    tree: Node,
-    matcher: Option<meta::Regex>,
+    tree: Arc<Node>,
+    /// The bytes every match begins with at the start of the text.
+    start: Arc<[u8]>,
+    /// `None` when a construct has no agreed meaning.
+    matcher: Option<Arc<Matcher>>,
 }
+
+/// Made at once, or for the first text that is asked about.
+type Matcher = OnceLock<Result<meta::Regex, PatternError>>;
 
 /// Why an expression is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -148,8 +160,15 @@ impl Pattern {
         if parser.at < parser.text.len() {
             return Err(parser.error("unmatched `)`"));
         }
-        let matcher = if parser.unsettled { None } else { Some(build(&[&tree])?) };
-        Ok(Self { text: text.to_owned(), tree, matcher })
+        let matcher = if parser.unsettled {
+            None
+        } else if parts(&tree) <= SURELY_SMALL {
+            Some(Matcher::new())
+        } else {
+            Some(Matcher::from(Ok(build(&[&tree])?)))
+        };
+        let start = literal_start(&tree).0.into();
+        Ok(Self { text: text.to_owned(), tree: Arc::new(tree), start, matcher: matcher.map(Arc::new) })
     }
 
     /// The expression as written.
@@ -161,7 +180,12 @@ impl Pattern {
     /// Whether the expression finds a match in `haystack`; `None` when it uses a construct without an agreed meaning.
     #[must_use]
     pub fn is_match(&self, haystack: &[u8]) -> Option<bool> {
-        self.matcher.as_ref().map(|matcher| matcher.is_match(haystack))
+        let matcher = self.matcher.as_ref()?;
+        if !haystack.starts_with(&self.start) {
+            return Some(false);
+        }
+        let matcher = matcher.get_or_init(|| build(&[&self.tree]));
+        matcher.as_ref().ok().map(|matcher| matcher.is_match(haystack))
     }
 
     /// Whether every construct of the expression has an agreed meaning.
@@ -175,9 +199,14 @@ impl Pattern {
         &self.tree
     }
 
-    /// Heap memory of the automaton in bytes.
+    /// Heap memory of the automaton in bytes, estimated where it is not built yet.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.text.len() + self.matcher.as_ref().map_or(0, meta::Regex::memory_usage)
+        let automaton = match self.matcher.as_deref().map(OnceLock::get) {
+            None => 0,
+            Some(Some(Ok(matcher))) => matcher.memory_usage(),
+            Some(_) => parts(&self.tree) * BYTES_PER_PART,
+        };
+        self.text.len() + automaton
     }
 
     /// A text the expression finds a match in, when one is found by taking the first choice everywhere; printable
@@ -193,23 +222,41 @@ impl Pattern {
     /// haystack may consist of.
     #[must_use]
     pub fn literal_start(&self) -> (Vec<u8>, bool) {
-        let parts = match &self.tree {
-            Node::Concat(parts) => parts.as_slice(),
-            single => std::slice::from_ref(single),
-        };
-        let Some((Node::Start, rest)) = parts.split_first() else { return (Vec::new(), false) };
-        let mut text = Vec::new();
-        for (index, part) in rest.iter().enumerate() {
-            match part {
-                Node::Bytes(set) => match set.only() {
-                    Some(byte) => text.push(byte),
-                    None => return (text, false),
-                },
-                Node::End => return (text, index + 1 == rest.len()),
-                _ => return (text, false),
-            }
+        literal_start(&self.tree)
+    }
+}
+
+fn literal_start(tree: &Node) -> (Vec<u8>, bool) {
+    let parts = match tree {
+        Node::Concat(parts) => parts.as_slice(),
+        single => std::slice::from_ref(single),
+    };
+    let Some((Node::Start, rest)) = parts.split_first() else { return (Vec::new(), false) };
+    let mut text = Vec::new();
+    for (index, part) in rest.iter().enumerate() {
+        match part {
+            Node::Bytes(set) => match set.only() {
+                Some(byte) => text.push(byte),
+                None => return (text, false),
+            },
+            Node::End => return (text, index + 1 == rest.len()),
+            _ => return (text, false),
         }
-        (text, false)
+    }
+    (text, false)
+}
+
+/// How many parts an expression has once its repetitions are written out.
+fn parts(tree: &Node) -> usize {
+    match tree {
+        Node::Empty | Node::Start | Node::End | Node::Bytes(_) | Node::Unsettled => 1,
+        Node::Concat(inner) | Node::Alternate(inner) => {
+            inner.iter().map(parts).fold(1, |sum: usize, more| sum.saturating_add(more))
+        }
+        Node::Repeat { inner, min, max } => {
+            let times = usize::try_from(max.unwrap_or(*min).max(1)).unwrap_or(usize::MAX).saturating_add(1);
+            parts(inner).saturating_mul(times)
+        }
     }
 }
 

@@ -293,19 +293,19 @@ impl Policy {
     #[must_use]
     pub fn allow_roots(&self, operation: &Operation) -> Roots {
         self.with_table(operation, |table| {
-            let mut roots = Roots::none();
+            let mut bounds = Vec::new();
             for step in &table.steps {
                 let Step::Rule(index) = step else { return Roots::All };
                 let rule = &self.rules[*index];
-                roots = match (rule.action, &rule.filter) {
+                match (rule.action, &rule.filter) {
                     (Decision::Allow, None) => return Roots::All,
-                    (Decision::Allow, Some(filter)) => roots.union(Roots::of_filter(filter)),
+                    (Decision::Allow, Some(filter)) => bounds.push(Roots::of_filter(filter)),
                     // An unconditional rule hides everything before it.
-                    (Decision::Deny, None) => return roots,
-                    (Decision::Deny, Some(_)) => roots,
-                };
+                    (Decision::Deny, None) => break,
+                    (Decision::Deny, Some(_)) => {}
+                }
             }
-            roots
+            Roots::of_any(bounds)
         })
     }
 
@@ -473,6 +473,7 @@ impl Decide for Policy {
 mod tests {
     use super::*;
     use crate::sbpl::access::{Endpoint, Target};
+    use crate::sbpl::matching::is_beneath;
     use crate::sbpl::source::NoImports;
     use proptest::prelude::*;
 
@@ -573,6 +574,24 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_allowed_on_a_whole_tree_is_allowed_on_each_path_in_it(text in profile(), more in filter()) {
+            for text in [text.clone(), format!("{text}(allow file-read-data (subpath \"/a\"))(deny file-read-data {more})")] {
+                let policy = Policy::compile(&[Source::new("p.sb", &*text)], &Params::new(), &NoImports).unwrap();
+                let operation = Operation::new("file-read-data");
+                for tree in ["/", "/a", "/a/b", "/b"] {
+                    if !policy.allows_beneath(&operation, tree) {
+                        continue;
+                    }
+                    for path in PATHS.iter().filter(|path| is_beneath(path.as_bytes(), tree.as_bytes())) {
+                        let target = Target::Path { path: path.as_bytes(), vnode_type: None, mode: None };
+                        let judgement = policy.judge(&Access { operation: &operation, target });
+                        prop_assert_eq!(judgement.decision(), Some(Decision::Allow), "{} {}", tree, path);
+                    }
+                }
+            }
+        }
 
         #[test]
         fn looking_up_by_path_gives_what_asking_every_rule_gives(text in profile()) {

@@ -5,6 +5,9 @@
 use std::collections::BTreeSet;
 
 use super::filter::{Filter, Peer};
+use super::matching::is_beneath;
+use super::policy::{Candidate, Policy};
+use crate::vocab::{Decision, Operation};
 
 /// Upper bound of the paths an operation may be allowed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,13 +50,19 @@ impl Roots {
     /// The bound of an access that either bound admits.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::All, _) | (_, Self::All) => Self::All,
-            (Self::Paths(mut left), Self::Paths(right)) => {
-                left.extend(right);
-                Self::Paths(reduced(left))
+        Self::of_any([self, other])
+    }
+
+    /// The bound of an access that any of the bounds admits.
+    pub(crate) fn of_any(bounds: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Vec::new();
+        for bound in bounds {
+            match bound {
+                Self::All => return Self::All,
+                Self::Paths(paths) => all.extend(paths),
             }
         }
+        Self::Paths(reduced(all))
     }
 
     /// The bound of what a filter could match.
@@ -72,10 +81,8 @@ impl Roots {
                     Err(_) => Self::All,
                 }
             }
-            Filter::PathAncestors(path) => {
-                ancestors(path).map(|path| Self::one(path, false)).fold(Self::none(), Self::union)
-            }
-            Filter::RequireAny(any) => any.iter().map(Self::of_filter).fold(Self::none(), Self::union),
+            Filter::PathAncestors(path) => Self::of_any(ancestors(path).map(|path| Self::one(path, false))),
+            Filter::RequireAny(any) => Self::of_any(any.iter().map(Self::of_filter)),
             Filter::RequireAll(all) => all.iter().map(Self::of_filter).reduce(Self::narrower).unwrap_or(Self::All),
             Filter::Network(network) => match &network.peer {
                 Peer::Unix(Some(path)) => Self::of_filter(path),
@@ -88,6 +95,17 @@ impl Roots {
             | Filter::Name(_)
             | Filter::RequireNot(_)
             | Filter::Opaque(_) => Self::All,
+        }
+    }
+
+    /// Whether the bound holds something of a tree.
+    fn reach(&self, tree: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Paths(paths) => paths.iter().any(|root| {
+                let (root_path, tree) = (root.path.as_bytes(), tree.as_bytes());
+                is_beneath(root_path, tree) || root.beneath && is_beneath(tree, root_path)
+            }),
         }
     }
 
@@ -108,6 +126,37 @@ impl Roots {
                 if left.is_empty() || (!right.is_empty() && weight(left) <= weight(right)) { self } else { other }
             }
         }
+    }
+}
+
+impl Policy {
+    /// Whether the operation is allowed on a path and on everything beneath it, whatever that is. `false` is no answer: the
+    /// rules may tell apart what lies there.
+    #[must_use]
+    pub fn allows_beneath(&self, operation: &Operation, tree: &str) -> bool {
+        for candidate in self.candidates(operation) {
+            let Candidate::Rule(rule) = candidate else { return false };
+            match (rule.action, &rule.filter) {
+                (Decision::Allow, None) => return true,
+                (Decision::Allow, Some(filter)) if covers(filter, tree) => return true,
+                (Decision::Allow, Some(_)) => {}
+                (Decision::Deny, None) => return false,
+                (Decision::Deny, Some(filter)) if Roots::of_filter(filter).reach(tree) => return false,
+                (Decision::Deny, Some(_)) => {}
+            }
+        }
+        false
+    }
+}
+
+/// Whether a filter surely matches a path and everything beneath it.
+fn covers(filter: &Filter, tree: &str) -> bool {
+    match filter {
+        Filter::Subpath(path) => is_beneath(tree.as_bytes(), path.as_bytes()),
+        Filter::Prefix(text) => tree.starts_with(text.as_str()),
+        Filter::RequireAny(any) => any.iter().any(|own| covers(own, tree)),
+        Filter::RequireAll(all) => all.iter().all(|own| covers(own, tree)),
+        _ => false,
     }
 }
 
@@ -186,6 +235,38 @@ mod tests {
             (Filter::RequireNot(Box::new(subpath("/a"))), "all"),
         ] {
             assert_eq!(text(&Roots::of_filter(&filter)), expected, "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn a_whole_tree_is_allowed_where_no_rule_can_tell_its_entries_apart() {
+        use crate::sbpl::{NoImports, Params, Source};
+        for (rules, whole) in [
+            ("", false),
+            ("(allow file-write-unlink)", true),
+            ("(allow file-write* (subpath \"/w\"))", true),
+            ("(allow file-write* (subpath \"/w/d\"))", true),
+            ("(allow file-write* (prefix \"/w/\"))", true),
+            ("(allow file-write* (literal \"/x\") (subpath \"/w\"))", true),
+            ("(allow file-write* (subpath \"/w/d/e\"))", false),
+            ("(allow file-write* (subpath \"/w/dd\"))", false),
+            ("(allow file-write* (literal \"/w/d\"))", false),
+            ("(allow file-write* (regex #\"^/w\"))", false),
+            ("(allow file-write* (require-all (subpath \"/w\") (vnode-type DIRECTORY)))", false),
+            // A deny in the tree, of the tree, above it, beside it.
+            ("(allow file* (subpath \"/w\"))(deny file* (literal \"/w/d/secret\"))", false),
+            ("(allow file* (subpath \"/w\"))(deny file* (literal \"/w/d\"))", false),
+            ("(allow file* (subpath \"/w\"))(deny file* (literal \"/w\"))", true),
+            ("(allow file* (subpath \"/w\"))(deny file* (subpath \"/w/e\"))", true),
+            ("(allow file* (subpath \"/w\"))(deny file* (regex #\"secret$\"))", false),
+            ("(allow file* (subpath \"/w\"))(deny file-read* (literal \"/w/d/secret\"))", true),
+            ("(deny file* (literal \"/w/d/secret\"))(allow file* (subpath \"/w\"))", true),
+            ("(allow default)", true),
+            ("(allow default)(deny file* (literal \"/w/d/x\"))", false),
+        ] {
+            let text = format!("(version 1)\n(deny default)\n{rules}");
+            let policy = Policy::compile(&[Source::new("p.sb", text)], &Params::new(), &NoImports).unwrap();
+            assert_eq!(policy.allows_beneath(&Operation::new("file-write-unlink"), "/w/d"), whole, "{rules}");
         }
     }
 }

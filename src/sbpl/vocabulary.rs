@@ -4,7 +4,7 @@
 //! names), public profiles. A filter on an operation it does not fit never matches. `SPEC.md`, section "SBPL".
 
 use super::filter::Side;
-use crate::vocab::Operation;
+use crate::vocab::{Operation, name_covers};
 
 /// One surface name.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +84,7 @@ impl FilterSpec {
 impl FilterSpec {
     /// Whether accesses of this very operation have what the filter asks for.
     pub(crate) fn fits_exactly(&self, operation: &Operation) -> bool {
-        self.operations.iter().any(|own| covers(own, operation))
+        self.operations.iter().any(|own| name_covers(own, operation))
     }
 }
 
@@ -98,22 +98,18 @@ pub(crate) fn attribute_fits(attribute: &str, operation: &Operation) -> bool {
 
 /// Whether accesses of this operation have a path.
 pub(crate) fn path_fits(operation: &Operation) -> bool {
-    PATHS.iter().any(|own| covers(own, operation))
+    PATHS.iter().any(|own| name_covers(own, operation))
 }
 
 /// Whether accesses of this operation have a target process.
 pub(crate) fn target_fits(operation: &Operation) -> bool {
-    TARGETS.iter().any(|own| covers(own, operation))
-}
-
-fn covers(own: &str, operation: &Operation) -> bool {
-    Operation::new(own).covers(operation)
+    TARGETS.iter().any(|own| name_covers(own, operation))
 }
 
 /// The attribute that an operation's object is named by when only a name is given.
 #[must_use]
 pub fn primary_attribute(operation: &Operation) -> Option<&'static str> {
-    PRIMARY.iter().find(|(own, _)| covers(own, operation)).map(|(_, attribute)| *attribute)
+    PRIMARY.iter().find(|(own, _)| name_covers(own, operation)).map(|(_, attribute)| *attribute)
 }
 
 /// Attributes of which an object has at most one: the namespaces of Mach look-ups.

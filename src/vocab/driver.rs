@@ -132,6 +132,11 @@ pub fn driver(operation: &Operation, platform: Platform) -> Option<Driver> {
         .map(|row| row.driver)
 }
 
+/// The operations that have a driver on some platform.
+pub fn operations() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|row| row.operation)
+}
+
 impl Driver {
     /// Whether the target is a path, and nothing but a path; the other forms are those of [`super::target`].
     #[must_use]
@@ -143,6 +148,30 @@ impl Driver {
     #[must_use]
     pub fn makes_target(self) -> bool {
         matches!(self, Self::FileCreate | Self::Bind)
+    }
+
+    /// The driver's name, as listings show it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FileRead => "file_read",
+            Self::FileStat => "file_stat",
+            Self::FileCreate => "file_create",
+            Self::FileWrite => "file_write",
+            Self::FileUnlink => "file_unlink",
+            Self::Exec => "exec",
+            Self::Fork => "fork",
+            Self::FileExists => "file_exists",
+            Self::FileListXattr => "file_list_xattr",
+            Self::FileChmod => "file_chmod",
+            Self::FileTouch => "file_touch",
+            Self::FileLink => "file_link",
+            Self::Connect => "connect",
+            Self::Bind => "bind",
+            Self::Signal => "signal",
+            Self::SysctlRead => "sysctl_read",
+            Self::SysvShm => "sysv_shm",
+        }
     }
 
     /// The operation the driver really performs: what a recorded decision about it is called.

@@ -18,5 +18,6 @@ pub use filter_numbers::{CheckFilter, CompiledFilter};
 pub use finding::{Finding, Severity};
 pub use lane::Lane;
 pub use operation::Operation;
+pub(crate) use operation::name_covers;
 pub use rule_ref::{RuleRef, Span};
 pub use world::{is_world_family, world_matches, world_platform, worlds_agree};

@@ -1,5 +1,6 @@
 //! The operations of the macOS sandbox as named on Sonoma 14.4.1 (libsandbox vocabulary), and their hierarchy.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -10,21 +11,32 @@ use serde::{Deserialize, Serialize};
 /// A name ending in `*` is a wildcard: it covers every name that continues it, and `default` covers all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Operation(String);
+pub struct Operation(Cow<'static, str>);
 
 impl Operation {
     /// How many operations the system's table holds.
     pub const COUNT: usize = OPERATIONS.len();
 
+    /// Every name of the system's table, in its order.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        OPERATIONS.iter().copied()
+    }
+
     /// Every operation of the system's table, in its order.
     pub fn all() -> impl Iterator<Item = Self> {
-        OPERATIONS.iter().map(|name| Self::new(*name))
+        OPERATIONS.iter().map(|name| Self::named(name))
     }
 
     /// Wraps a name as written in a profile or plan.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self(name.into())
+        Self(Cow::Owned(name.into()))
+    }
+
+    /// Wraps a name of this program's own.
+    #[must_use]
+    pub const fn named(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
     }
 
     /// The name as written.
@@ -48,7 +60,7 @@ impl Operation {
     /// Whether the name is in the system's table or among the names profiles use besides it.
     #[must_use]
     pub fn is_known(&self) -> bool {
-        self.index().is_some() || ALIASES.contains(&self.0.as_str())
+        self.index().is_some() || ALIASES.contains(&self.as_str())
     }
 
     /// Whether the name is a wildcard (`default` counts as one).
@@ -63,27 +75,33 @@ impl Operation {
     /// The hierarchy is derived from the names (`SPEC.md`, section SBPL).
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        if self.0 == "default" {
-            return true;
-        }
-        let (own, other) = (self.canonical(), other.canonical());
-        if own == other {
-            return true;
-        }
-        match own.strip_suffix('*') {
-            Some(stem) => other.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '*'])),
-            None => false,
-        }
+        name_covers(&self.0, other)
     }
 
     /// The table's spelling of an alias (`process-exec` is `process-exec*`); other names as written.
     #[must_use]
     pub fn canonical(&self) -> &str {
-        match SPELLINGS.iter().find(|(alias, _)| *alias == self.0) {
-            Some((_, name)) => name,
-            None => &self.0,
-        }
+        canonical_name(&self.0)
     }
+}
+
+/// [`Operation::covers`] for a rule's operation given by its name.
+pub(crate) fn name_covers(own: &str, other: &Operation) -> bool {
+    if own == "default" {
+        return true;
+    }
+    let (own, other) = (canonical_name(own), other.canonical());
+    if own == other {
+        return true;
+    }
+    match own.strip_suffix('*') {
+        Some(stem) => other.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '*'])),
+        None => false,
+    }
+}
+
+fn canonical_name(name: &str) -> &str {
+    SPELLINGS.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, canonical)| canonical)
 }
 
 fn index_of(name: &str) -> Option<usize> {

@@ -35,6 +35,33 @@ pub struct BadTarget(String);
 const SYSCTL_TREES: &[&str] =
     &["abi", "crypto", "debug", "dev", "fs", "fscache", "kernel", "net", "sunrpc", "user", "vm"];
 
+/// What targets of an operation are, by the beginning of its name; the longest one decides. Operations that only macOS
+/// has are listed as well: their probes stand in registries that every system reads.
+const FORMS: &[(&str, &str)] = &[
+    ("authorization-right-obtain", "right name"),
+    ("darwin-notification-post", "notification name"),
+    ("distributed-notification-post", "notification name"),
+    ("file", "path"),
+    ("iokit-open", "class name"),
+    ("ipc-posix", "object name"),
+    ("ipc-sysv", "self"),
+    ("mach", "service name"),
+    ("network", "address:port or path"),
+    ("process-exec", "path"),
+    ("process-fork", "self"),
+    ("process-info", "self or process id"),
+    ("signal", "relation"),
+    ("sysctl", "sysctl name"),
+    ("user-preference", "preference domain"),
+];
+
+/// What a target of `operation` is, in two or three words; `None` where no form is known.
+#[must_use]
+pub fn form(operation: &str) -> Option<&'static str> {
+    let fits = FORMS.iter().filter(|(start, _)| operation.starts_with(start));
+    fits.max_by_key(|(start, _)| start.len()).map(|(_, form)| *form)
+}
+
 /// Reads `HOST:PORT` or an absolute path.
 ///
 /// # Errors
@@ -111,6 +138,24 @@ pub fn check(driver: Driver, text: &str) -> Result<(), BadTarget> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_operation_with_a_driver_has_a_form() {
+        for (operation, expected) in [
+            ("file-read*", "path"),
+            ("process-exec*", "path"),
+            ("process-fork", "self"),
+            ("network-bind", "address:port or path"),
+            ("mach-lookup", "service name"),
+            ("signal", "relation"),
+        ] {
+            assert_eq!(form(operation), Some(expected));
+        }
+        assert_eq!(form("lsopen"), None);
+        for operation in crate::vocab::driver::operations() {
+            assert!(form(operation).is_some(), "{operation}");
+        }
+    }
 
     #[test]
     fn every_form_is_read_and_near_misses_are_refused() {

@@ -111,13 +111,19 @@ fn direct() -> Vec<Row> {
     rows.extend(["chown", "lchown", "fchown"].map(|name| trapped(name, &[name]).who(Who::Root)));
     rows.extend([
         trapped("inotify", &["inotify_add_watch"]).outside(Outside::BusyDirectory),
-        held("existence-by-chdir")
-            .known("the working directory may be changed to any directory, which tells that it exists"),
-        held("link-text-by-chdir")
-            .known("the working directory may be changed through any link, and getcwd tells where it led"),
-        held("rename-ancestor")
-            .rules("(allow file-write* (subpath \"$W/vault\"))(deny file* (literal \"$W/vault/secret\"))")
-            .known("renaming a directory above a denied file moves the file out from under its rule"),
+        trapped("existence-by-chdir", &["chdir"]),
+        trapped("link-text-by-chdir", &["chdir", "getcwd"]),
+    ]);
+    let unlocked = "(deny file-lock (subpath \"$W/vault\"))";
+    rows.extend([trapped("lock", &["flock"]).rules(unlocked), trapped("lock-record", &["fcntl"]).rules(unlocked)]);
+    let moved = |name| held(name).off(&["moved_entries"]);
+    let vault = "(allow file-write* (subpath \"$W/vault\"))(deny file* (literal \"$W/vault/secret\"))";
+    let new = "(allow file-write* (subpath \"$W/vault\"))(deny file* (literal \"$W/vault/sub/new\"))";
+    rows.extend([
+        moved("rename-ancestor").rules(vault),
+        moved("exchange-ancestor").rules(vault),
+        moved("rename-into-rule").rules("(deny file* (regex #\"/deep/under/secret$\"))"),
+        moved("rename-to-plant").rules(new),
     ]);
     rows
 }
@@ -169,6 +175,18 @@ fn races() -> Vec<Row> {
             .outside(Outside::TwoLocal),
         raced("flip-bind-path").rules("(allow network-bind (local unix-socket (subpath \"$W/opened\")))"),
     ]);
+    rows.push(
+        Row { race: Some(Duration::from_millis(600)), who: Who::Either, ..held("fill-while-moving") }
+            .rules("(deny file-write-create (literal \"$W/opened/moved/new\"))")
+            .off(&["still_entries"]),
+    );
+    // The kernel runs chdir after the decision; what tells where that led is held back by itself.
+    let led = |name| Row { race: Some(Duration::from_millis(600)), who: Who::Either, ..held(name) };
+    rows.extend([
+        led("flip-chdir").known("a race while the working directory is changed tells that a directory exists"),
+        led("flip-chdir-and-name").off(&["call:getcwd"]),
+        led("flip-chdir-and-link").off(&["call:readlink"]),
+    ]);
     let exchanged = |name| {
         Row { race: Some(Duration::from_millis(600)), ..held(name) }
             .off(&["no_link_proof"])
@@ -200,7 +218,7 @@ fn kernel() -> Vec<Row> {
         unprivileged("clone-user-namespace", &["clone"]),
         unprivileged("clone3-user-namespace", &["clone3"]),
         privileged("join-namespace", &["setns"]).off(&["outsider_files"]).outside(Outside::OutsiderElsewhere),
-        privileged("chroot", &["chroot"]),
+        privileged("chroot", &["chroot", "getcwd"]),
         privileged("mount", &["mount"]).outside(Outside::Started(&["unshare", "-m"])),
         held("own-listener").without(&["seccomp_notify"]),
         held("own-filter").without(&["seccomp_notify", "landlock"]),
@@ -252,7 +270,7 @@ fn processes() -> Vec<Row> {
         public("outsider-thread-cmdline").outside(outsider),
         public("outsider-through-root").outside(outsider),
         spelt("outsider-cwd").without(TRACER).outside(outsider),
-        traceable("outsider-cwd-link").outside(outsider),
+        traceable("outsider-cwd-link").rules("(allow file-read-metadata (literal \"$W/closed\"))").outside(outsider),
         spelt("outsider-descriptor-file").without(TRACER).outside(outsider),
         traceable("outsider-mem-file").outside(outsider),
         public("supervisor-cmdline").outside(Outside::Supervisor),

@@ -106,10 +106,18 @@ fn relation(name: &str) -> ProcessTarget {
     }
 }
 
+/// Relations of a process to its parent, and to the parent of that, from whose group it has gone; the strongest first.
+const CHILD: &[&str] = &["children", "pgrp", "same-sandbox", "others"];
+const GRANDCHILD: &[&str] = &["same-sandbox", "others"];
+
 /// The questions of a row in the order in which they are asked, given the files as they are before the call. `detail` is what
 /// the call reported.
 pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
-    let mut questions: Vec<Question> = row.via.iter().map(|link| on(files, "file-read-metadata", link)).collect();
+    let mut questions: Vec<Question> = Vec::new();
+    if row.form == "cd" {
+        questions.push(on(files, "file-read-metadata", &row.directory));
+    }
+    questions.extend(row.via.iter().map(|link| on(files, "file-read-metadata", link)));
     if row.form == "at" {
         questions.push(on(files, "file-read-data", &row.directory));
     }
@@ -138,6 +146,28 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
         "shm-create" => vec![named("ipc-posix-shm-write-create", &files.expand(&row.argument))],
         "shm-read" => vec![named("ipc-posix-shm-read-data", &files.expand(&row.argument))],
         "shm-write" => vec![named("ipc-posix-shm-write-data", &files.expand(&row.argument))],
+        "sem-create" => vec![named("ipc-posix-sem-create", &files.expand(&row.argument))],
+        "sem-open" => vec![named("ipc-posix-sem-open", &files.expand(&row.argument))],
+        "sem-unlink" => vec![named("ipc-posix-sem-unlink", &files.expand(&row.argument))],
+        "set" => {
+            let name = setting(first()).unwrap_or_else(|| panic!("{}: no setting", row.place));
+            vec![here("file-write-data"), named("sysctl-write", &name)]
+        }
+        "info-file" | "limits" | "set-limits" => {
+            let operation = if row.action == "set-limits" { "process-info-setcontrol" } else { "process-info-pidinfo" };
+            let relations: &[_] = match row.argument.as_str() {
+                "child" => CHILD,
+                "grandchild" => GRANDCHILD,
+                other => panic!("{}: unknown process {other}", row.place),
+            };
+            let about = Object::Process { relations, shown: format!("process {detail}") };
+            let mut asked = Vec::new();
+            if row.action == "info-file" {
+                asked.push(on(files, "file-read-data", &format!("/proc/{detail}/comm")));
+            }
+            asked.push(Question { operation, object: about });
+            asked
+        }
         "shm-unlink" => vec![named("ipc-posix-shm-write-unlink", &files.expand(&row.argument))],
         "write" | "append" | "truncate" => vec![here("file-write-data")],
         "read-write" | "open-truncate" => vec![here("file-read-data"), here("file-write-data")],
@@ -162,6 +192,10 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
             if row.action == "exchange" {
                 asked.push(of_kind(files, create, first(), files.kind(second())));
             }
+            asked.extend(moved(files, first(), second()));
+            if row.action == "exchange" {
+                asked.extend(moved(files, second(), first()));
+            }
             asked
         }
         "link" => vec![here("file-link"), of_kind(files, create, second(), files.kind(first()))],
@@ -176,8 +210,10 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
         "getxattr-open" => vec![here("file-read-data"), attribute("file-read-xattr")],
         "listxattr" => vec![here("file-read-xattr")],
         "exists" => vec![here("file-test-existence")],
-        "rights" | "stat" | "lstat" | "statx" | "statfs" | "readlink" | "watch" => vec![here("file-read-metadata")],
-        "lock" => vec![here("file-read-data"), here("file-lock")],
+        "rights" | "stat" | "lstat" | "statx" | "statfs" | "readlink" | "watch" | "chdir" => {
+            vec![here("file-read-metadata")]
+        }
+        "lock" | "lock-record" | "lock-open-file" => vec![here("file-read-data"), here("file-lock")],
         "ioctl" => vec![here("file-read-data"), here("file-ioctl")],
         "flags" => vec![here("file-read-data"), here("file-ioctl"), here("file-write-flags")],
         "map-executable" => vec![here("file-read-data"), here("file-map-executable")],
@@ -203,13 +239,12 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
         "sysv-msg" => vec![Question { operation: "ipc-sysv-msg", object: Object::None }],
         "signal" => {
             // The first relation is the strongest. The parent keeps the tree together, and stands outside it.
-            let (own, child) =
-                (&["self", "pgrp", "same-sandbox"][..], &["children", "pgrp", "same-sandbox", "others"][..]);
+            let (own, child) = (&["self", "pgrp", "same-sandbox"][..], CHILD);
             let receivers: &[_] = match row.argument.as_str() {
                 "self" | "group" => &[own],
                 "child" => &[child],
                 "group-with-child" => &[own, child],
-                "grandchild" => &[&["same-sandbox", "others"]],
+                "grandchild" => &[GRANDCHILD],
                 "parent" => &[&["pgrp", "others"]],
                 other => panic!("{}: unknown receiver {other}", row.place),
             };
@@ -250,6 +285,21 @@ fn on(files: &Files, operation: &'static str, path: &str) -> Question {
 
 fn of_kind(files: &Files, operation: &'static str, path: &str, kind: Option<VnodeType>) -> Question {
     Question { operation, object: Object::Path { path: files.absolute(path), kind, mode: None, xattr: None } }
+}
+
+/// The questions about what lies in a directory that moves.
+fn moved(files: &Files, from: &str, to: &str) -> Vec<Question> {
+    let mut asked = Vec::new();
+    for name in files.below(from) {
+        let (old, new) = (format!("{from}/{name}"), format!("{to}/{name}"));
+        asked.push(on(files, "file-write-unlink", &old));
+        let mut made = on(files, "file-write-create", &old);
+        if let Object::Path { path, .. } = &mut made.object {
+            *path = files.absolute(&new);
+        }
+        asked.push(made);
+    }
+    asked
 }
 
 /// A question about an object that the call would make, with the mode it asks for.

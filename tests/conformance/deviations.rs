@@ -15,7 +15,6 @@ const DOCUMENTATION: &str = include_str!("../../docs/linux-enforcement.md");
 #[rustfmt::skip]
 pub(crate) const ALL: &[Deviation] = &[
     Deviation { name: "path-descriptors-are-for-reading", documented: "the kernel hands over no `O_PATH` descriptors, one for reading takes its place" },
-    Deviation { name: "lock-is-not-decided", documented: "`file-lock` is not decided" },
     Deviation { name: "signals-stay-inside", documented: "Signals do not leave the tree" },
     Deviation { name: "modes-of-new-files-are-not-told", documented: "A filter on the mode of a file that is being made stays open" },
 ];

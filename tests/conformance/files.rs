@@ -94,7 +94,7 @@ impl Files {
                 if !decided.insert(path) || files.exists(path) {
                     continue;
                 }
-                let directory = matches!(row.action.as_str(), "list" | "rmdir" | "open-temporary");
+                let directory = matches!(row.action.as_str(), "list" | "rmdir" | "open-temporary" | "chdir");
                 match (row.action.as_str(), index) {
                     ("create" | "node" | "fifo" | "socket" | "device" | "mkdir" | "symlink" | "bind" | "listen", _)
                     | ("rename" | "link", 1) => {
@@ -217,13 +217,14 @@ impl Files {
             "bind" | "listen" => self.insert(&first, new(Kind::Socket, 0o777)),
             "unlink" | "rmdir" => drop(self.nodes.remove(&first)),
             "rename" => {
-                let node = self.nodes.remove(&first).unwrap();
-                self.insert(&row.canonical[1], node);
+                let moved = self.take(&first);
+                drop(self.take(&row.canonical[1]));
+                self.put(&row.canonical[1], moved);
             }
             "exchange" => {
-                let (one, other) = (self.nodes.remove(&first).unwrap(), self.nodes.remove(&row.canonical[1]).unwrap());
-                self.insert(&first, other);
-                self.insert(&row.canonical[1], one);
+                let (one, other) = (self.take(&first), self.take(&row.canonical[1]));
+                self.put(&first, other);
+                self.put(&row.canonical[1], one);
             }
             "link" => {
                 let node = self.nodes[&first].clone();
@@ -235,6 +236,26 @@ impl Files {
             "removexattr" => self.nodes.get_mut(&first).unwrap().attribute = false,
             _ => {}
         }
+    }
+
+    /// Paths of what lies below a directory, relative to it, sorted.
+    pub(crate) fn below(&self, directory: &str) -> Vec<String> {
+        let inside = |path: &String| path.strip_prefix(directory)?.strip_prefix('/').map(str::to_owned);
+        self.nodes.keys().filter_map(inside).collect()
+    }
+
+    /// Takes out an object with all that lies in it, by the rest of the path.
+    fn take(&mut self, path: &str) -> Vec<(String, Node)> {
+        let names = self.below(path).into_iter().map(|name| format!("/{name}"));
+        let names: Vec<String> = std::iter::once(String::new()).chain(names).collect();
+        names
+            .into_iter()
+            .filter_map(|name| Some((name.clone(), self.nodes.remove(&format!("{path}{name}"))?)))
+            .collect()
+    }
+
+    fn put(&mut self, path: &str, taken: Vec<(String, Node)>) {
+        taken.into_iter().for_each(|(name, node)| self.insert(&format!("{path}{name}"), node));
     }
 
     fn insert(&mut self, path: &str, node: Node) {

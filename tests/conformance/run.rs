@@ -109,7 +109,7 @@ fn see(section: &Section, user: User) -> Seen {
     }
     let mut questions = Vec::new();
     for (row, outcome) in section.rows.iter().zip(&mut outcomes) {
-        if row.action == "signal"
+        if matches!(row.action.as_str(), "signal" | "info-file" | "limits" | "set-limits")
             && let Some((errno, target)) = outcome.detail.clone().split_once(' ')
         {
             *outcome = Outcome { errno: errno.parse().unwrap(), detail: target.to_owned() };

@@ -36,7 +36,7 @@ fn broken_texts() -> Vec<(&'static str, Vec<u8>, &'static str)> {
 
 /// What the user is told, wherever the command says it.
 fn told(stdout: &str) -> (String, Option<u64>) {
-    let report: Value = serde_json::from_str(stdout).unwrap();
+    let report: Value = serde_json::from_str(stdout).unwrap_or_else(|error| panic!("{error}: {stdout}"));
     if let Some(error) = report.get("error") {
         return (error.to_string().replace("\\\"", "\""), None);
     }

@@ -108,12 +108,16 @@ fn describe_plan_has_the_digest_also_without_a_registry() {
     assert_eq!(described["plan_digest"], golden);
     assert_eq!(described["path"], PLAN);
     assert_eq!(described["plan"], suite.read_json(PLAN));
-    assert_eq!(described["registry"], json!({"kind": "sibling", "path": "registry"}));
-    for file in [PROBES, PROFILES] {
-        suite.remove(file);
-    }
+    assert_eq!(
+        described["registry"],
+        json!({"kind": "sibling", "path": "registry", "probes": PROBES, "profiles": PROFILES})
+    );
+    suite.move_registry("other");
     let indexed = parsed(&suite.run(&["describe-plan", "--plan", PLAN, "--registry-index", INDEX]));
-    assert_eq!(indexed["registry"], json!({"kind": "index", "path": INDEX}));
+    assert_eq!(
+        indexed["registry"],
+        json!({"kind": "index", "path": INDEX, "probes": "other/probes.json", "profiles": "other/profiles.json"})
+    );
     suite.change(INDEX, |index| index["registries"] = json!([]));
     let absent = parsed(&suite.run(&["describe-plan", "--plan", PLAN, "--registry-index", INDEX]));
     assert_eq!((&absent["plan_digest"], &absent["registry"]), (&json!(golden), &Value::Null));
@@ -169,6 +173,109 @@ fn listings_work_from_any_directory() {
     assert_eq!(here, there);
     let report = parsed(&run_in(elsewhere.path(), &["registry-lint", "--json"]));
     assert_eq!(report["ok"], true);
+}
+
+#[test]
+fn tables_are_plain_text_with_aligned_columns() {
+    let suite = Suite::new();
+    std::fs::create_dir(suite.path("broken")).unwrap();
+    suite.write("broken/plan.json", b"{");
+    suite.change(PROBES, |registry| {
+        let mut mach = crate::suite::probe("demo:a:m", "mach-lookup", "com.apple.x");
+        mach["driver"] = json!("sandbox_mach_probe");
+        registry["probes"]["demo:a:m"] = mach;
+    });
+    let registry = ["--registry", "."];
+    let table = |arguments: &[&str]| {
+        let outcome = suite.run(&[arguments, &["--format", "table"]].concat());
+        assert_eq!(outcome.status, Some(0), "{arguments:?} {}", outcome.stderr);
+        assert!(!outcome.stdout.contains('\u{1b}'), "{arguments:?}");
+        // Every column begins where its title begins, with two blanks before it.
+        let lines: Vec<&str> = outcome.stdout.lines().collect();
+        let blank = |at: usize| lines.iter().all(|line| line.as_bytes().get(at).is_none_or(|byte| *byte == b' '));
+        let starts = lines[0].char_indices().filter(|(at, c)| *c != ' ' && lines[0][..*at].ends_with("  "));
+        for (at, _) in starts {
+            assert!(blank(at - 1) && blank(at - 2), "{arguments:?} column {at}: {}", outcome.stdout);
+        }
+        outcome.stdout
+    };
+    let probes = table(&[&["list-probes"][..], &registry].concat());
+    let row = |id: &str| probes.lines().find(|line| line.starts_with(id)).unwrap().split("  ").map(str::trim);
+    let cells = |id: &str| row(id).filter(|cell| !cell.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(cells("PROBE_ID"), ["PROBE_ID", "OPERATION", "DRIVER", "EXPECTED", "TARGET FORM", "TARGET"]);
+    assert_eq!(cells("demo:a:x")[1..5], ["file-read-data", "file_read", "deny", "path"]);
+    assert_eq!(cells("demo:a:m")[1..5], ["mach-lookup", "sandbox_mach_probe", "deny", "service name"]);
+    let probe = table(&[&["describe-probe", "--probe", "demo:a:y"][..], &registry].concat());
+    assert!(probe.contains("driver used") && probe.lines().any(|line| line.ends_with(" fork")), "{probe}");
+    assert!(table(&[&["list-profiles"][..], &registry].concat()).contains("demo:a      sbpl  2"));
+    table(&[&["describe-profile", "--profile", "demo:a"][..], &registry].concat());
+    let plans = table(&["list-plans", "--plans-dir", "."]);
+    assert!(plans.contains("demo.v1") && plans.contains("is not a JSON document"), "{plans}");
+    table(&["list-registries", "--registry-index", INDEX]);
+    assert!(table(&["describe-plan", "--plan", PLAN]).contains("compiled_digest"));
+    let status = table(&["status"]);
+    for named in ["world ", "channel direct", "channel launchd_clean", "layer landlock"] {
+        assert!(status.contains(named), "{named}: {status}");
+    }
+    // --json wins: one object, whatever else is asked for.
+    for arguments in [&["status"][..], &["list-plans", "--plans-dir", "."], &["describe-plan", "--plan", PLAN]] {
+        parsed(&suite.run(&[arguments, &["--format", "table", "--json"]].concat()));
+    }
+}
+
+#[test]
+fn status_is_the_document_of_the_formats_with_what_this_host_is() {
+    let status = parsed(&run_in(project(), &["status"]));
+    let keys: Vec<&String> = status.as_object().unwrap().keys().collect();
+    assert_eq!(
+        keys[..11],
+        [
+            "schema_version",
+            "world_id",
+            "repo_root",
+            "channel",
+            "clean_channel_active",
+            "stage_used",
+            "stage_root",
+            "stage_output_root",
+            "run_id",
+            "sandbox_check_self",
+            "tools"
+        ]
+    );
+    assert_eq!((&status["schema_version"], &status["repo_root"]), (&json!("runtime-tools.status.v0.1"), &json!(".")));
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    assert_eq!(status["host"]["kernel_release"], kernel.trim());
+    assert!(status["world_id"].as_str().unwrap().starts_with("linux-"));
+    let layers = status["enforcement"]["layers"].as_object().unwrap();
+    let missing: Vec<&String> =
+        layers.iter().filter(|(_, layer)| layer["present"] == false).map(|(name, _)| name).collect();
+    assert_eq!(status["enforcement"]["missing"].as_array().unwrap().len(), missing.len());
+    let clean = &status["channels"]["launchd_clean"];
+    assert!(clean["available"] == false && clean["note"].as_str().unwrap().contains("launchd"), "{clean}");
+}
+
+#[test]
+fn many_plans_are_listed_in_order_broken_ones_included() {
+    let suite = Suite::new();
+    for number in 0..200 {
+        let folder = format!("many/{number:04}");
+        std::fs::create_dir_all(suite.path(&folder)).unwrap();
+        let plan = suite.read_json(PLAN);
+        let file = format!("{folder}/plan.json");
+        if number % 50 == 7 {
+            suite.write(&file, b"{")
+        } else {
+            suite.write_json(&file, &plan)
+        };
+    }
+    let listed = parsed(&suite.run(&["list-plans", "--plans-dir", "many"]));
+    let listed = listed.as_array().unwrap();
+    let paths: Vec<&str> = listed.iter().filter_map(|row| row["path"].as_str()).collect();
+    assert!(paths.len() == 200 && paths.is_sorted(), "{paths:?}");
+    let broken: Vec<&str> =
+        listed.iter().filter(|row| row["error"].is_string()).filter_map(|row| row["path"].as_str()).collect();
+    assert_eq!(broken, [7, 57, 107, 157].map(|number| format!("many/{number:04}/plan.json")));
 }
 
 #[test]

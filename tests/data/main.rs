@@ -4,6 +4,16 @@
 mod broken;
 mod commands;
 mod expectations;
+mod fields;
+mod frozen;
+mod inventory;
+mod links;
 mod lints;
+mod macos_expectations;
+mod macos_templates;
 mod mutation;
+mod ready_made;
+mod reports;
+mod resolution;
 mod suite;
+mod upgrade;

@@ -71,6 +71,44 @@ impl Suite {
         suite
     }
 
+    /// The same suite with every optional field of every document in use.
+    pub(crate) fn full() -> Self {
+        let suite = Self::new();
+        suite.write("sb/preflight.sb", b"(version 1)\n(allow default)\n");
+        suite.change(PLAN, |plan| {
+            plan["apply_preflight_profile"] = json!("./sb/preflight.sb");
+            plan["notes"] = json!("n");
+        });
+        suite.change(FIXTURES, |set| {
+            set["entries"] = json!([{"path": "d/f.txt", "kind": "file", "mode": "0644", "content": "x\n"},
+                {"path": "d/l", "kind": "symlink", "target": "f.txt"}]);
+            set["ports"] = json!([{"name": "A", "kind": "tcp_listener"}]);
+        });
+        suite.change(PROBES, |document| {
+            let probe = &mut document["probes"]["demo:a:x"];
+            probe["capabilities_required"] = json!(["loopback_listener"]);
+            for (key, value) in [
+                ("expectation_id", json!("demo:e")),
+                ("mode", json!("scenario")),
+                ("driver", json!("native")),
+                ("syscall", json!("open")),
+                ("attr_payload", json!("cmn")),
+                ("anchor_ctx_id", json!("ctx:0123456789abcdef")),
+                ("filter_name", json!("path")),
+                ("filter_type", json!(0)),
+            ] {
+                probe[key] = value;
+            }
+        });
+        suite.change(PROFILES, |document| {
+            let profile = &mut document["profiles"]["demo:a"];
+            profile["family"] = json!("f");
+            profile["key_specific_rules"] = json!(["(allow file-read-data (literal \"/x\"))"]);
+            profile["notes"] = json!("n");
+        });
+        suite
+    }
+
     pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.directory.path().join(file)
     }
@@ -98,6 +136,20 @@ impl Suite {
         std::fs::remove_file(self.path(file)).unwrap();
     }
 
+    /// Moves the registry to the folder `to`, which the index then names, away from the plan.
+    pub(crate) fn move_registry(&self, to: &str) {
+        std::fs::rename(self.path("registry"), self.path(to)).unwrap();
+        self.change(INDEX, |index| {
+            for file in ["probes", "profiles"] {
+                index["registries"][0][file] = json!(format!("{to}/{file}.json"));
+            }
+        });
+        // `./` paths would lead out of a folder that is not called `registry`.
+        self.change(&format!("{to}/profiles.json"), |profiles| {
+            profiles["profiles"]["demo:a"]["profile_path"] = json!(PROFILE_TEXT);
+        });
+    }
+
     /// Runs the binary in the suite's directory.
     pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
         run_in(self.directory.path(), arguments)
@@ -112,6 +164,31 @@ impl Suite {
     pub(crate) fn registry_lint(&self) -> (Option<i32>, Vec<Value>) {
         findings(&self.run(&["registry-lint", "--registry-index", INDEX, "--json"]))
     }
+}
+
+/// Where the value that `pointer` names begins in `text`, a document as [`Suite::write_json`] writes it: line and column
+/// from 1. Found by its lines, of which each holds one member, indented by two spaces a level.
+pub(crate) fn position_in(text: &str, pointer: &str) -> (usize, usize) {
+    let lines: Vec<&str> = text.lines().collect();
+    let (mut line, mut column) = (0, 1);
+    for (depth, token) in pointer.split('/').skip(1).enumerate() {
+        let key = token.replace("~1", "/").replace("~0", "~");
+        let indent = "  ".repeat(depth + 1);
+        let below = lines.iter().enumerate().skip(line + 1);
+        let mut members = below
+            .take_while(|(_, text)| text.starts_with(&indent))
+            .filter(|(_, text)| !text[indent.len()..].starts_with([' ', ']', '}']));
+        if lines[line].ends_with('[') {
+            line = members.nth(key.parse().unwrap()).unwrap_or_else(|| panic!("{pointer} in {text}")).0;
+            column = indent.len() + 1;
+        } else {
+            let start = format!("{indent}{}: ", Value::from(key));
+            line =
+                members.find(|(_, text)| text.starts_with(&start)).unwrap_or_else(|| panic!("{pointer} in {text}")).0;
+            column = start.chars().count() + 1;
+        }
+    }
+    (line + 1, column)
 }
 
 /// Runs the binary in `directory`.

@@ -105,3 +105,59 @@ fn what_is_always_refused_leaves_a_record() {
         }
     });
 }
+
+#[test]
+fn file_lock() {
+    each_user(|place| {
+        let path = place.file("a", "text");
+        place.file("b", "text");
+        let base =
+            "(allow file* (subpath \"/usr\") (subpath \"/etc\"))(allow file-read* file-write-data (subpath \"$W\"))";
+        // flock, a record lock, a lock of the open file; exclusive and shared; releasing what is not held.
+        let locks = "import fcntl, struct, sys, os
+def tried(what):
+    try: what(); return 0
+    except OSError as error: return error.errno
+f = open(sys.argv[1], 'r+')
+record = struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, 10, 1, 0)
+print(tried(lambda: fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)), tried(lambda: fcntl.flock(f, fcntl.LOCK_SH)),
+      tried(lambda: fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)), tried(lambda: fcntl.lockf(f, fcntl.LOCK_EX, 1)),
+      tried(lambda: fcntl.fcntl(f, fcntl.F_OFD_SETLK, record)), tried(lambda: fcntl.fcntl(f, fcntl.F_OFD_SETLKW, record)),
+      tried(lambda: fcntl.flock(f, fcntl.LOCK_UN)), tried(lambda: fcntl.fcntl(f, fcntl.F_GETLK, record)))";
+        let lock =
+            |rules: &str, name: &str| place.run(&format!("{base}{rules}"), &["python3", "-c", locks, name]).good();
+        for rules in
+            ["", "(allow file-lock (literal \"$W/b\"))", "(allow file-lock)(deny file-lock (literal \"$W/a\"))"]
+        {
+            let denied = lock(rules, "a");
+            assert_eq!(denied.stdout, "1 1 1 1 1 1 0 0\n", "{rules}");
+            let count = |denial: &serde_json::Value| denial["count"].as_u64().unwrap();
+            let locks = denied.denials.iter().filter(|denial| denial["operation"] == "file-lock");
+            assert!(locks.clone().all(|denial| denial["target"] == path.as_str()), "{denied:#?}");
+            assert_eq!(locks.map(count).sum::<u64>(), 6, "{denied:#?}");
+            assert_eq!(denied.report["operations"]["file-lock"]["status"], "partly");
+        }
+        for rules in ["(allow file-lock)", "(allow file-lock (literal \"$W/a\"))", "(allow file* (subpath \"$W\"))"] {
+            let allowed = lock(rules, "a");
+            assert!(allowed.stdout == "0 0 0 0 0 0 0 0\n" && !allowed.denied_any("file-lock"), "{rules}: {allowed:#?}");
+        }
+    });
+}
+
+#[test]
+fn a_lock_that_is_waited_for_is_given_up_at_a_signal() {
+    each_user(|place| {
+        place.file("a", "text");
+        let rules = "(allow file* (subpath \"/usr\") (subpath \"/etc\"))(allow file* (literal \"$W/a\"))";
+        let wait = "import fcntl, signal, os
+a, b = open('a'), open('a')
+fcntl.flock(a, fcntl.LOCK_EX)
+def over(*_): raise TimeoutError
+signal.signal(signal.SIGALRM, over)
+signal.setitimer(signal.ITIMER_REAL, 0.1)
+try: fcntl.flock(b, fcntl.LOCK_EX)
+except TimeoutError: print('over')";
+        let ran = place.run(rules, &["python3", "-c", wait]).good();
+        assert_eq!(ran.stdout, "over\n");
+    });
+}

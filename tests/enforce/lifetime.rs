@@ -102,3 +102,29 @@ fn a_sandbox_inside_a_sandbox_is_refused_by_name() {
         assert!(ran.stderr.contains("cannot"), "{ran:#?}");
     });
 }
+
+#[test]
+fn an_open_whose_program_died_is_given_up() {
+    each_user(|place| {
+        // Opened by its canonical path, through a link, and by a program that lives on.
+        for name in ["fifo", "linked", "alive"] {
+            place.fifo(name);
+        }
+        place.link("link", "linked");
+        let script =
+            "cat fifo & one=$!; cat link & two=$!; cat alive & sleep 1; kill -9 $one $two; echo > killed; sleep 5";
+        let mut ran = place.command(WORK, &["sh", "-c", script]).spawn().unwrap();
+        assert!(soon(|| place.exists("killed")));
+        std::thread::sleep(Duration::from_secs(1));
+        // Asked once: an opener that still waits is there for a writer, and goes on when one comes (fifo(7)).
+        let has_opener = |name: &str| {
+            use rustix::fs::{CWD, Mode, OFlags, openat};
+            openat(CWD, place.path(name), OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).is_ok()
+        };
+        let seen = ["fifo", "linked", "alive"].map(has_opener);
+        assert!(ran.try_wait().unwrap().is_none(), "it ended with the whole tree only");
+        assert_eq!(seen, [false, false, true]);
+        ran.kill().unwrap();
+        ran.wait().unwrap();
+    });
+}

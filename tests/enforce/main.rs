@@ -9,6 +9,7 @@
 mod attacks;
 mod command_line;
 mod descriptors;
+mod directory;
 mod exec_stop;
 mod files;
 mod hardening;

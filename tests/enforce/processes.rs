@@ -1,6 +1,6 @@
 //! Programs and processes: exec with its interpreters, fork, signals.
 
-use super::support::each_user;
+use super::support::{Place, each_user};
 
 const RUN: &str = "(allow file-read-metadata file-read-data (subpath \"$W\"))";
 
@@ -43,13 +43,17 @@ fn interpreters_of_scripts_are_judged() {
 #[test]
 fn the_loader_is_judged() {
     each_user(|place| {
-        let denied = place.run("(deny process-exec-interpreter (subpath \"/usr/lib\") (subpath \"/lib\"))", &["true"]);
-        // A static `true` has no loader.
-        if denied.status != 0 {
+        let loader = "(deny process-exec-interpreter (subpath \"/usr/lib\") (subpath \"/lib\"))";
+        // The shipped overlay comes after the profile, so it has the last word; a later one takes the loader away.
+        place.run(loader, &["true"]).good();
+        let overlay = place.file("later.sb", loader);
+        let later = Place::new(place.user).with(&["--overlay", &overlay]);
+        // The attacking program is linked dynamically.
+        for program in ["true", &later.fake()] {
+            let denied = later.run("", &[program]);
             assert_eq!(denied.status, 126, "{denied:#?}");
             assert!(denied.denied_any("process-exec-interpreter"), "{denied:#?}");
         }
-        place.run("", &["true"]).good();
     });
 }
 

@@ -11,6 +11,7 @@ mod drivers;
 mod effects;
 mod hostile;
 mod interrupted;
+mod macos_suites;
 mod missing_layer;
 mod network;
 mod ordinary_user;

@@ -92,7 +92,7 @@ fn lint_of_registry(suite: &Suite, file: &str, value: &Value) -> Vec<Finding> {
         profiles: place(suite, PROFILES),
         source: Source::Given("registry".to_owned()),
     };
-    lint_files(None, files, &lookup(suite))
+    lint_files(None, files, &lookup(suite)).findings
 }
 
 fn lint_of_probes(suite: &Suite, value: &Value) -> Vec<Finding> {
@@ -105,7 +105,7 @@ fn lint_of_profiles(suite: &Suite, value: &Value) -> Vec<Finding> {
 
 fn lint_of_index(suite: &Suite, value: &Value) -> Vec<Finding> {
     suite.write_json(INDEX, value);
-    Index::read(&lookup(suite)).unwrap().findings
+    Index::read(&lookup(suite)).unwrap().findings.clone()
 }
 
 fn lint_of_fixtures(suite: &Suite, value: &Value) -> Vec<Finding> {

@@ -1,6 +1,6 @@
 //! Lone files that the caller names by path: links on the way are followed, because the caller chose the path.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
 
@@ -39,16 +39,73 @@ pub fn write_durable(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
     write::replace_in(&parent.handle, last, bytes, true, path)
 }
 
+/// Removes the file at `path`.
+///
+/// # Errors
+/// The path has no file name, its directory cannot be opened, or the system's answer.
+pub fn remove(path: &Path) -> Result<(), FsError> {
+    let invalid = || FsError::io("remove", path, std::io::Error::from(std::io::ErrorKind::InvalidInput));
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(invalid)?;
+    let name = crate::base::rel_path::RelPath::try_from(name).map_err(|_| invalid())?;
+    Dir::open(path.parent().unwrap_or(Path::new(".")))?.remove_file(&name)
+}
+
 /// Whether anything stands at `path` (a dangling link counts).
 #[must_use]
 pub fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
+/// Where `path` (absolute) leads: links and `..` resolved as far as it exists, the rest as written.
+///
+/// # Errors
+/// What exists of it cannot be resolved, or `..` stands in what does not exist.
+pub fn resolved(path: &Path) -> Result<PathBuf, FsError> {
+    let mut rest = Vec::new();
+    let mut there = path;
+    loop {
+        match there.canonicalize() {
+            Ok(start) => return Ok(rest.iter().rev().fold(start, |path, name| path.join(name))),
+            // A dangling link exists, and leads nowhere that could be written down.
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound || exists(there) => {
+                return Err(FsError::io("resolve", path, error));
+            }
+            Err(error) => match (there.file_name(), there.parent()) {
+                (Some(name), Some(parent)) => {
+                    rest.push(name);
+                    there = parent;
+                }
+                _ => return Err(FsError::io("resolve", path, error)),
+            },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::rel_path::RelPath;
+
+    #[test]
+    fn a_path_is_resolved_as_far_as_it_exists() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("a/b")).unwrap();
+        std::os::unix::fs::symlink("a/b", root.join("link")).unwrap();
+        std::os::unix::fs::symlink("nowhere", root.join("dangling")).unwrap();
+        for (path, expected) in [
+            ("a/b", Some("a/b")),
+            ("a/../a/new/er", Some("a/new/er")),
+            ("link/../new", Some("a/new")),
+            ("new/..", None),
+            ("new/../a", None),
+            ("dangling", None),
+            ("dangling/x", None),
+        ] {
+            let found = resolved(&root.join(path)).ok();
+            assert_eq!(found, expected.map(|expected| root.join(expected)), "{path}");
+        }
+    }
 
     #[test]
     fn reading_is_bounded_and_takes_regular_files_only() {
@@ -85,6 +142,8 @@ mod tests {
         assert!(write_durable(&temp.path().join(".."), b"x").is_err());
         assert_eq!(read_bounded(&file, 10).unwrap(), b"newer");
         assert!(exists(&link) && !exists(&temp.path().join("absent")));
+        remove(&file).unwrap();
+        assert!(!exists(&file) && remove(&file).unwrap_err().is_not_found());
     }
 
     #[test]

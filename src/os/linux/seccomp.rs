@@ -101,6 +101,14 @@ impl Listener {
         poll(&mut fds, Some(&Timespec::default())).is_ok() && fds[0].revents().contains(PollFlags::IN)
     }
 
+    /// Whether no process is left under the filter, so that no call will ever come (poll tells since Linux 5.8,
+    /// seccomp_unotify(2)).
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        let mut fds = [PollFd::new(&self.0, PollFlags::empty())];
+        poll(&mut fds, Some(&Timespec::default())).is_ok() && fds[0].revents().contains(PollFlags::HUP)
+    }
+
     /// Whether the caller still waits for this answer.
     #[must_use]
     pub fn is_waiting(&self, id: u64) -> bool {

@@ -1,6 +1,7 @@
 //! What the profile allows everywhere, and therefore need not be brought before the supervisor.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 
 use rustix::net::SocketType;
@@ -41,12 +42,15 @@ pub(super) struct Allowances<'p> {
     handed_datagrams: bool,
     /// Asked for by several calls' treatments.
     network: OnceCell<Network>,
+    /// By operation; most calls ask for the same few.
+    everywhere: RefCell<BTreeMap<String, bool>>,
 }
 
 impl<'p> Allowances<'p> {
     pub(super) fn new(policy: &'p Policy, trap: Trap, observe: bool, handed: &[BorrowedFd<'_>]) -> Self {
         let datagrams = |fd: &BorrowedFd<'_>| rustix::net::sockopt::socket_type(fd) == Ok(SocketType::DGRAM);
-        Self { policy, trap, observe, handed_datagrams: handed.iter().any(datagrams), network: OnceCell::new() }
+        let handed_datagrams = handed.iter().any(datagrams);
+        Self { policy, trap, observe, handed_datagrams, network: OnceCell::new(), everywhere: RefCell::default() }
     }
 
     fn untrapped(&self) -> bool {
@@ -61,7 +65,12 @@ impl<'p> Allowances<'p> {
 
 impl Free for Allowances<'_> {
     fn everywhere(&self, operation: &str) -> bool {
-        self.policy.unconditional(&Operation::new(operation)) == Some(Decision::Allow)
+        if let Some(known) = self.everywhere.borrow().get(operation) {
+            return *known;
+        }
+        let decided = self.policy.unconditional(&Operation::new(operation)) == Some(Decision::Allow);
+        self.everywhere.borrow_mut().insert(operation.to_owned(), decided);
+        decided
     }
 
     fn handler(&self, handler: Handler) -> bool {

@@ -3,10 +3,11 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{FileType, OFlags, Stat};
+use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
 use super::exec::Judged;
+use super::moved::Moves;
 use super::network::BoundPaths;
 use super::processes::{self, Processes};
 use super::records::{Records, now_unix_s};
@@ -30,8 +31,12 @@ pub(super) struct Shared<'s> {
     pub(super) records: &'s Records,
     /// Mounts of procfs elsewhere than at `/proc`: never entered, because their per-process files cannot be told apart.
     pub(super) foreign_proc: &'s [Vec<u8>],
+    /// The directory that the run began in.
+    pub(super) home: Vec<u8>,
     /// Paths of unix sockets bound in the tree.
     pub(super) bound: &'s BoundPaths,
+    /// Calls that make and move entries.
+    pub(super) moves: &'s Moves,
     /// Workers in calls that may block for long.
     pub(super) waits: &'s Waits,
     /// Whether the kernel keeps the tree's signals inside.
@@ -45,10 +50,10 @@ pub(super) struct Shared<'s> {
 pub(super) enum Answer {
     /// This value.
     Value(i64),
-    /// A copy of this descriptor.
-    Descriptor { fd: OwnedFd, close_on_exec: bool },
-    /// The kernel runs the call itself. Only for decisions on register values, and for exec, which the inner Landlock domain
-    /// bounds exactly.
+    /// A copy of this descriptor; `writes` tells whether it can write.
+    Descriptor { fd: OwnedFd, close_on_exec: bool, writes: bool },
+    /// The kernel runs the call itself. Only for decisions on register values, for exec, which the inner Landlock domain
+    /// bounds exactly, and for chdir, which leads to nothing that is not judged.
     Run,
     /// The kernel executes a program, and what came of it is judged again before its first instruction.
     Execute(Judged),
@@ -149,7 +154,7 @@ impl<'s> Call<'s> {
         path: &[u8],
         object: Option<BorrowedFd<'_>>,
     ) -> bool {
-        let name = Operation::new(operation);
+        let name = Operation::named(operation);
         let attribute = self.attribute.as_deref().map(|value| Fact { filter: "xattr", value });
         let judge = |target: Target<'_>| {
             let described = Target::Described { target: &target, facts: attribute.as_slice() };
@@ -173,7 +178,7 @@ impl<'s> Call<'s> {
         path: &[u8],
         vnode_type: VnodeType,
     ) -> bool {
-        let name = Operation::new(operation);
+        let name = Operation::named(operation);
         let target = Target::Path { path, vnode_type: Some(vnode_type), mode: None };
         let judgement = self.shared.policy.judge(&Access { operation: &name, target });
         self.note(operation, &judgement, || target_text(path))
@@ -181,7 +186,7 @@ impl<'s> Call<'s> {
 
     /// Decides an access that is not aimed at a path.
     pub(super) fn allowed_on(&mut self, operation: &'static str, target: Target<'_>, shown: String) -> bool {
-        let name = Operation::new(operation);
+        let name = Operation::named(operation);
         let judgement = self.shared.policy.judge(&Access { operation: &name, target });
         self.note(operation, &judgement, || shown)
     }
@@ -248,11 +253,13 @@ impl<'s> Call<'s> {
                 Ok(()) => (Ok(()), None),
                 Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
             },
-            Ok(Answer::Descriptor { fd, close_on_exec }) => match hand_over(listener, id, fd, close_on_exec) {
-                Ok(()) => (Ok(()), None),
-                Err(Errno::NOENT) => (Err(Errno::NOENT), None),
-                Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
-            },
+            Ok(Answer::Descriptor { fd, close_on_exec, writes }) => {
+                match hand_over(listener, id, fd, close_on_exec, writes) {
+                    Ok(()) => (Ok(()), None),
+                    Err(Errno::NOENT) => (Err(Errno::NOENT), None),
+                    Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
+                }
+            }
             Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
         };
         // A caller that is gone got nothing; what was decided for it is still a decision.
@@ -282,8 +289,7 @@ impl<'s> Call<'s> {
 
 /// Gives the caller a copy of a descriptor. One that can write is closed here before the caller goes on: it may execute
 /// the file as soon as it has closed its own copy, and the kernel executes nothing that is open for writing (ETXTBSY).
-fn hand_over(listener: &Listener, id: u64, fd: OwnedFd, close_on_exec: bool) -> Result<(), Errno> {
-    let writes = rustix::fs::fcntl_getfl(&fd)?.intersects(OFlags::RWMODE);
+fn hand_over(listener: &Listener, id: u64, fd: OwnedFd, close_on_exec: bool, writes: bool) -> Result<(), Errno> {
     if !writes {
         return listener.answer_with_descriptor(id, fd.as_fd(), close_on_exec).map(drop);
     }

@@ -1,9 +1,7 @@
 //! The order of one confinement, from the first probe to the last record.
 
 use std::ffi::{CString, OsStr};
-use std::fs::File;
-use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -16,19 +14,20 @@ use super::allowances::Allowances;
 use super::call::Shared;
 use super::filter::{self, Free};
 use super::landlock::Domain;
-use super::layers::{CAPABILITIES, EXEC_STOP, LANDLOCK, NEEDED, SECCOMP, SIGNAL_SCOPE};
+use super::layers::{CAPABILITIES, EXEC_STOP, LANDLOCK, SECCOMP, SIGNAL_SCOPE};
+use super::moved::Moves;
 use super::network::BoundPaths;
-use super::processes::Processes;
+use super::processes::{Processes, link_of};
 use super::records::Records;
 use super::status::ExecBound;
 use super::supervise::{Pool, State};
 use super::table::Handler;
-use super::tree::{Inside, Message, STEP_FORK, Tree};
+use super::tree::{Becomes, Inside, Message, STEP_FORK, Tree};
 use super::waits::Waits;
 use super::{layers, mounts, status};
 use crate::base::cancel::Cancel;
 use crate::os::linux::privilege;
-use crate::os::linux::process::{self, ForkError};
+use crate::os::linux::process::{self, ForkError, SingleThreaded};
 use crate::os::linux::seccomp::{self, Instruction, Listener};
 use crate::sandbox::lower::{self, LeftAlone};
 use crate::sandbox::weaken::{Protection, off};
@@ -57,6 +56,15 @@ const STEP_FILTER: usize = 5;
 enum Start<'c, F> {
     Body(F),
     Program(&'c Prepared),
+}
+
+impl<F> Start<'_, F> {
+    fn becomes(&self) -> Becomes {
+        match self {
+            Self::Body(_) => Becomes::Worker,
+            Self::Program(_) => Becomes::Program,
+        }
+    }
 }
 
 /// A command ready for execve(2).
@@ -136,23 +144,15 @@ fn prepare(command: &Command, program: std::path::PathBuf) -> Result<Prepared, S
 }
 
 fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cancel) -> Result<Supervised, SandboxError> {
-    let threads = process::thread_count().map_err(set_up("count the threads of this process"))?;
-    if threads != 1 {
-        return Err(SandboxError::NotSingleThreaded { threads });
-    }
+    let only = SingleThreaded::check().map_err(fork_failed)?;
     let probed = layers::probe();
     let offered = probed.clone().without(&job.without_layers);
     #[cfg(feature = "test-fakes")]
     let offered = offered.without(&crate::sandbox::weaken::names());
-    if job.policy.is_some() {
-        let missing: Vec<String> = NEEDED
-            .iter()
-            .filter(|name| !probed.has(name))
-            .map(|name| format!("{name} ({})", probed.layers.get(*name).map_or("", |layer| &layer.detail)))
-            .collect();
-        if !missing.is_empty() {
-            return Err(SandboxError::MissingLayers { missing });
-        }
+    if job.policy.is_some()
+        && let Some(obstacle) = layers::obstacle(&probed)
+    {
+        return Err(obstacle);
     }
     let plan = job.policy.map(|policy| plan(job, policy, &offered)).transpose()?;
     let dropped = if offered.has(CAPABILITIES) {
@@ -169,7 +169,8 @@ fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cance
         outer.enter().map_err(|e| set_up("enter the outer Landlock domain")(std::io::Error::other(e)))?;
     }
     let report = plan.as_ref().map(|plan| report(job, plan, offered, dropped));
-    let mut tree = Tree::grow(|inside| first_process(job, plan.as_ref(), start, inside)).map_err(fork_failed)?;
+    let mut tree = Tree::grow(only, start.becomes(), |inside| first_process(job, plan.as_ref(), start, inside))
+        .map_err(fork_failed)?;
     let supervised = supervise(job, plan.as_ref(), &mut tree, cancel);
     tree.bury();
     supervised.map(|supervised| Supervised { report, ..supervised })
@@ -244,31 +245,38 @@ fn report(
 }
 
 /// The first process of the tree, from its fork to its end.
-fn first_process<F: FnOnce() -> u8>(job: &Job<'_>, plan: Option<&Plan<'_>>, start: Start<'_, F>, inside: Inside) -> u8 {
-    let listener = match set_up_first_process(job, plan, matches!(start, Start::Program(_)), &inside, &start) {
+fn first_process<F: FnOnce() -> u8>(
+    job: &Job<'_>,
+    plan: Option<&Plan<'_>>,
+    start: Start<'_, F>,
+    inside: Inside<'_>,
+) -> u8 {
+    let listener = match set_up_first_process(job, plan, inside, &start) {
         Ok(listener) => listener,
         Err((step, errno)) => {
-            Message::Failed { step, errno: errno.raw_os_error() }.send(inside.messages.as_fd());
+            Message::Failed { step, errno: errno.raw_os_error() }.send(inside.messages);
             return 1;
         }
     };
     let number = listener.as_ref().map_or(-1, AsRawFd::as_raw_fd);
     let pid = rustix::process::getpid().as_raw_nonzero().get();
-    Message::Ready { pid, listener: number }.send(inside.messages.as_fd());
-    let Inside { messages, release } = inside;
-    if File::from(release).read_exact(&mut [0]).is_err() {
+    Message::Ready { pid, listener: number }.send(inside.messages);
+    if !matches!(rustix::io::retry_on_intr(|| rustix::io::read(inside.release, &mut [0])), Ok(1)) {
         // The supervisor gave up.
         return 1;
     }
     drop(listener);
     match start {
         Start::Body(body) => {
-            drop(messages);
+            // A program does not get the pipes either: they are closed when it is executed.
+            if close_all_but(job, &[]).is_err() {
+                return 1;
+            }
             catch_unwind(AssertUnwindSafe(body)).unwrap_or(101)
         }
         Start::Program(prepared) => {
             let errno = process::execve(&prepared.program, &prepared.argv, &prepared.env);
-            Message::NotExecuted { errno: errno.raw_os_error() }.send(messages.as_fd());
+            Message::NotExecuted { errno: errno.raw_os_error() }.send(inside.messages);
             if errno == Errno::NOENT { 127 } else { 126 }
         }
     }
@@ -278,18 +286,15 @@ fn first_process<F: FnOnce() -> u8>(job: &Job<'_>, plan: Option<&Plan<'_>>, star
 fn set_up_first_process<F>(
     job: &Job<'_>,
     plan: Option<&Plan<'_>>,
-    executes: bool,
-    inside: &Inside,
+    inside: Inside<'_>,
     start: &Start<'_, F>,
 ) -> Result<Option<OwnedFd>, (usize, Errno)> {
     let at = |step: usize| move |errno: Errno| (step, errno);
-    if executes {
+    if let Start::Program(prepared) = start {
         process::restore_pipe_signal();
         for fd in job.keep {
             process::keep_across_exec(*fd).map_err(at(STEP_KEEP))?;
         }
-    }
-    if let Start::Program(prepared) = start {
         rustix::process::chdir(&prepared.cwd).map_err(at(STEP_DIRECTORY))?;
     }
     if let Some((_, inner)) = plan.and_then(|plan| plan.domains.as_ref())
@@ -297,15 +302,19 @@ fn set_up_first_process<F>(
     {
         inner.enter().map_err(|_| (STEP_DOMAIN, Errno::INVAL))?;
     }
-    let mut keep = vec![0, 1, 2, inside.messages.as_raw_fd(), inside.release.as_raw_fd()];
-    keep.extend(job.keep.iter().map(AsRawFd::as_raw_fd));
     if !off(Protection::ClosedDescriptors) {
-        process::close_all_but(&keep).map_err(at(STEP_CLOSE))?;
+        close_all_but(job, &[inside.messages, inside.release]).map_err(at(STEP_CLOSE))?;
     }
     match plan.and_then(|plan| plan.program.as_ref()) {
         Some(program) => seccomp::install(program).map(Some).map_err(at(STEP_FILTER)),
         None => Ok(None),
     }
+}
+
+/// Closes all descriptors but the standard ones, those that the job keeps, and some more.
+fn close_all_but(job: &Job<'_>, more: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    let kept = job.keep.iter().chain(more).map(AsRawFd::as_raw_fd);
+    process::close_all_but(&[0, 1, 2].into_iter().chain(kept).collect::<Vec<_>>())
 }
 
 /// Takes the listener over, answers the tree's calls until its first process has ended.
@@ -328,7 +337,7 @@ fn supervise(
                 .map_err(|e| set_up("take the listener of the process to be confined")(e.into()))?;
             let listener = Listener::new(fd);
             let processes = Processes::new(tree.reaper.as_raw_nonzero().get());
-            let (bound, waits) = (BoundPaths::default(), Waits::default());
+            let (bound, moves, waits) = (BoundPaths::default(), Moves::default(), Waits::default());
             let shared = Shared {
                 policy: plan.policy,
                 observe: job.observe,
@@ -337,7 +346,9 @@ fn supervise(
                 processes: &processes,
                 records: &records,
                 foreign_proc: &plan.foreign_proc,
+                home: link_of(pid, libc::AT_FDCWD).unwrap_or_default(),
                 bound: &bound,
+                moves: &moves,
                 waits: &waits,
                 signals_are_scoped: plan.signals_are_scoped,
                 watch_exec: plan.exec_bound == ExecBound::Stopped,
@@ -357,8 +368,10 @@ fn answer_until_ended(tree: &mut Tree, shared: &Shared<'_>, cancel: &Cancel) -> 
     process::allow_interrupts();
     let state = State::new();
     std::thread::scope(|scope| {
+        // Its first call waits until there is somebody to receive it.
+        let released = tree.release();
         let mut pool = Pool::start(scope, &state, shared).map_err(set_up("start a supervisor thread"))?;
-        let ended = match tree.release() {
+        let ended = match released {
             Ok(()) => wait_until_ended(tree, cancel, || pool.tend()),
             Err(error) => Err(set_up("release the process to be confined")(error)),
         };

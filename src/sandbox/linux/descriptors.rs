@@ -1,14 +1,15 @@
-//! Requests on descriptors the program holds: mapping as executable, ioctl(2), inode flags.
+//! Requests on descriptors the program holds: mapping as executable, ioctl(2), locks, inode flags.
 //!
 //! The object is the one behind the descriptor, under the name the kernel has for it. Inode flags are set by the supervisor on
-//! a copy of the descriptor. The other two are run by the kernel after the decision, and a racing thread can exchange the
-//! descriptor meanwhile: they are **advisory**. They bound nothing that matters, since a program can read a file into memory
+//! a copy of the descriptor. The others are run by the kernel after the decision, and a racing thread can exchange the
+//! descriptor meanwhile: they are **advisory**. A record lock belongs to the process that asks for it, so nobody can take it on
+//! another's behalf; and waiting for any lock ends at a signal, which a call in the supervisor's hands does not. They bound nothing that matters, since a program can read a file into memory
 //! and make that executable, and since what a descriptor may be asked for is bounded by how it was opened.
 
 use std::os::fd::AsFd;
 
 use super::call::{Answer, Answered, Call, REFUSED};
-use super::filter::{FLAG_REQUESTS, FLAG_STRUCTURE_REQUEST};
+use super::filter::{FLAG_REQUESTS, FLAG_STRUCTURE_REQUEST, LOCK_COMMANDS};
 use super::resolve::name_of_object;
 use crate::os::linux::{object, process};
 use crate::sbpl::{Fact, Target};
@@ -16,6 +17,7 @@ use crate::sbpl::{Fact, Target};
 const MAP: &str = "file-map-executable";
 const IOCTL: &str = "file-ioctl";
 const FLAGS: &str = "file-write-flags";
+const LOCK: &str = "file-lock";
 
 /// Size of `struct fsxattr` (linux/fs.h).
 const FLAG_STRUCTURE_SIZE: usize = 28;
@@ -24,6 +26,18 @@ impl Call<'_> {
     pub(super) fn map_executable(&mut self) -> Answered {
         let located = self.own(self.int(4))?;
         if self.allowed(MAP, &located.path, located.object()) { Ok(Answer::Run) } else { Err(REFUSED) }
+    }
+
+    /// fcntl(2), for what the filter does not let pass.
+    pub(super) fn fcntl(&mut self) -> Answered {
+        if LOCK_COMMANDS.contains(&self.unsigned(1)) { self.lock() } else { self.signal_owner() }
+    }
+
+    /// flock(2), and the forms of fcntl(2). What has no path has no rule.
+    pub(super) fn lock(&mut self) -> Answered {
+        let located = self.own(self.int(0))?;
+        let allowed = located.path.first() != Some(&b'/') || self.allowed(LOCK, &located.path, located.object());
+        if allowed { Ok(Answer::Run) } else { Err(REFUSED) }
     }
 
     pub(super) fn ioctl(&mut self) -> Answered {

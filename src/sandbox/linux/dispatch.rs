@@ -18,7 +18,8 @@ impl Call<'_> {
             Some(Class::Registers(Registers::Ioctl)) => self.ioctl(),
             Some(Class::Registers(Registers::Mmap)) => self.map_executable(),
             Some(Class::Registers(Registers::Clone)) => self.fork(),
-            Some(Class::Registers(Registers::Fcntl)) => self.signal_owner(),
+            Some(Class::Registers(Registers::Fcntl)) => self.fcntl(),
+            Some(Class::Registers(Registers::Flock)) => self.lock(),
             Some(Class::Registers(Registers::ProcessFirst)) => self.steer(self.int(0)),
             Some(Class::Registers(Registers::Priority)) => self.priority(),
             Some(Class::Registers(Registers::Socket | Registers::Socketpair)) => self.new_socket(),
@@ -32,6 +33,8 @@ impl Call<'_> {
 
     fn handle_with(&mut self, handler: Handler) -> Answered {
         use Handler as H;
+        let shared = self.shared;
+        let _part = shared.moves.part_of(handler);
         match handler {
             H::Open => self.open(CWD, 0),
             H::Openat => self.open(self.int(0), 1),
@@ -63,6 +66,8 @@ impl Call<'_> {
             H::Futimesat => self.set_times_us(At::of(self.int(0), 1, 0), 2),
             H::Utimensat => self.set_times_at(),
             H::Truncate => self.truncate(),
+            H::Chdir => self.chdir(),
+            H::Getcwd => self.getcwd(),
             H::Unlink => self.unlink(CWD, 0, 0),
             H::Rmdir => self.unlink(CWD, 0, libc::AT_REMOVEDIR),
             H::Unlinkat => self.unlink(self.int(0), 1, self.int(2)),

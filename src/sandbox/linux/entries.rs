@@ -17,8 +17,8 @@ use crate::os::linux::object;
 use crate::sbpl::{Access, Target, VnodeType};
 use crate::vocab::{Decision, Operation};
 
-const CREATE: &str = "file-write-create";
-const UNLINK: &str = "file-write-unlink";
+pub(super) const CREATE: &str = "file-write-create";
+pub(super) const UNLINK: &str = "file-write-unlink";
 const LINK: &str = "file-link";
 const MKNOD: &str = "file-mknod";
 /// What lets a program learn whether something is there.
@@ -191,7 +191,8 @@ impl Call<'_> {
         Ok(Answer::DONE)
     }
 
-    /// Taking the source away, making the target, and taking away a target that is there; an exchange is all of it both ways.
+    /// Taking the source away, making the target, and taking away a target that is there; an exchange is all of it both ways. A
+    /// directory takes along what lies in it.
     pub(super) fn rename(&mut self, from: (i32, usize), to: (i32, usize), flags: u32) -> Answered {
         let flags = RenameFlags::from_bits(flags).ok_or(Errno::INVAL)?;
         let exchange = flags.contains(RenameFlags::EXCHANGE);
@@ -235,6 +236,12 @@ impl Call<'_> {
         if (source.must_be_directory || target.must_be_directory) && !is_directory(source) {
             return Err(Errno::NOTDIR);
         }
+        if is_directory(source) {
+            self.judge_moved(&source.path, &target.path)?;
+        }
+        if exchange && is_directory(target) {
+            self.judge_moved(&target.path, &source.path)?;
+        }
         let (old, new) = (Entry::of(&source.path)?, Entry::of(&target.path)?);
         let careful = if target.object.is_err() && !exchange { flags | RenameFlags::NOREPLACE } else { flags };
         self.still_waiting()?;
@@ -247,7 +254,7 @@ fn is_directory(located: &Located) -> bool {
     located.object().and_then(kind_of) == Some(VnodeType::Directory)
 }
 
-fn kind_of(object: impl AsFd) -> Option<VnodeType> {
+pub(super) fn kind_of(object: impl AsFd) -> Option<VnodeType> {
     super::call::vnode_type(&rustix::fs::fstat(object).ok()?)
 }
 

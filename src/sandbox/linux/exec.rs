@@ -93,7 +93,7 @@ impl Call<'_> {
         let wanted = MemfdFlags::from_bits_retain(flags | libc::MFD_CLOEXEC);
         self.still_waiting()?;
         let fd = memfd_create(name.as_c_str(), wanted)?;
-        Ok(Answer::Descriptor { fd, close_on_exec: flags & libc::MFD_CLOEXEC != 0 })
+        Ok(Answer::Descriptor { fd, close_on_exec: flags & libc::MFD_CLOEXEC != 0, writes: true })
     }
 
     fn any_program(&self) -> bool {

@@ -120,6 +120,8 @@ const PROT_EXEC: u32 = libc::PROT_EXEC as u32;
 const OWNER_REQUESTS: [u32; 2] = [0x8901, 0x8902];
 /// asm-generic/fcntl.h; not in libc for every target.
 const F_SETOWN_EX: u32 = 15;
+/// `F_SETLK`, `F_SETLKW`, `F_OFD_SETLK`, `F_OFD_SETLKW` (asm-generic/fcntl.h).
+pub(super) const LOCK_COMMANDS: [u32; 4] = [6, 7, 37, 38];
 /// `FS_IOC_SETFLAGS` in both widths (linux/fs.h): one `int` in memory.
 pub(super) const FLAG_REQUESTS: [u32; 2] = [0x4008_6602, 0x4004_6602];
 /// `FS_IOC_FSSETXATTR` (linux/fs.h): a `struct fsxattr` in memory.
@@ -230,7 +232,17 @@ fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
             let mut block = vec![load(low(1))];
             block.extend(equal(libc::F_SETOWN.cast_unsigned(), owner));
             block.extend(equal(F_SETOWN_EX, by_memory));
+            if !free.judge("file-lock") {
+                LOCK_COMMANDS.iter().for_each(|command| block.extend(equal(*command, NOTIFY)));
+            }
             block.push(ret(ALLOW));
+            block
+        }
+        Registers::Flock if free.judge("file-lock") => vec![ret(ALLOW)],
+        Registers::Flock => {
+            let mut block = vec![load(low(1))];
+            block.extend(equal(libc::LOCK_UN.cast_unsigned(), ALLOW));
+            block.push(ret(NOTIFY));
             block
         }
         Registers::Ioctl => ioctl(free),
@@ -699,6 +711,26 @@ mod tests {
         let trapped = Names(free.0, false);
         assert_eq!(act(&trapped, "openat", flags(libc::O_RDONLY)), NOTIFY);
         assert_eq!(act(&trapped, "newfstatat", [0; 6]), NOTIFY);
+    }
+
+    #[test]
+    fn taking_a_lock_is_looked_at_and_releasing_one_is_not() {
+        let command = |command: i32| [0, u64::from(command.cast_unsigned()), 0, 0, 0, 0];
+        let locks = names(&["file-lock"]);
+        for (name, argument) in [
+            ("flock", libc::LOCK_SH),
+            ("flock", libc::LOCK_EX | libc::LOCK_NB),
+            ("fcntl", libc::F_SETLK),
+            ("fcntl", libc::F_SETLKW),
+            ("fcntl", libc::F_OFD_SETLK),
+            ("fcntl", libc::F_OFD_SETLKW),
+        ] {
+            assert_eq!(act(&nothing(), name, command(argument)), NOTIFY, "{name} {argument}");
+            assert_eq!(act(&locks, name, command(argument)), ALLOW, "{name} {argument}");
+        }
+        for (name, argument) in [("flock", libc::LOCK_UN), ("fcntl", libc::F_GETLK), ("fcntl", libc::F_DUPFD)] {
+            assert_eq!(act(&nothing(), name, command(argument)), ALLOW, "{name} {argument}");
+        }
     }
 
     #[test]

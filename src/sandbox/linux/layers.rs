@@ -1,6 +1,7 @@
 //! What this environment offers: probed, not assumed. Nothing here changes the process.
 
 use crate::os::linux::memory;
+use crate::sandbox::SandboxError;
 use crate::sandbox::report::Layers;
 
 /// Oldest kernel: `WAIT_KILLABLE_RECV`, without which interrupted calls run twice.
@@ -14,7 +15,20 @@ pub(super) const EXEC_STOP: &str = "exec_stop";
 pub(super) const CAPABILITIES: &str = "capability_drop";
 
 /// Layers without which nothing can be enforced.
-pub(super) const NEEDED: [&str; 6] = [SECCOMP, "kernel", "pidfd_getfd", "process_memory", "procfs", "yama"];
+const NEEDED: [&str; 6] = [SECCOMP, "kernel", "pidfd_getfd", "process_memory", "procfs", "yama"];
+
+/// Names what keeps anything from being enforced here, with what was found of it.
+pub(in crate::sandbox) fn obstacle(layers: &Layers) -> Option<SandboxError> {
+    let missing: Vec<String> = NEEDED
+        .iter()
+        .filter(|name| !layers.has(name))
+        .map(|name| match layers.layers.get(*name) {
+            Some(layer) => format!("{name} ({})", layer.detail),
+            None => (*name).to_owned(),
+        })
+        .collect();
+    (!missing.is_empty()).then_some(SandboxError::MissingLayers { missing })
+}
 
 /// Probes the environment of this process.
 pub(in crate::sandbox) fn probe() -> Layers {

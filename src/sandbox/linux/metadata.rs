@@ -11,7 +11,7 @@ use super::processes::{self, Processes};
 use super::resolve::{Last, Located};
 use crate::os::linux::{object, process};
 
-const METADATA: &str = "file-read-metadata";
+pub(super) const METADATA: &str = "file-read-metadata";
 const EXISTENCE: &str = "file-test-existence";
 const READ_XATTR: &str = "file-read-xattr";
 
@@ -58,7 +58,7 @@ impl Call<'_> {
         self.judge_located(located, operation)
     }
 
-    fn judge_located(&mut self, located: Located, operation: &'static str) -> Result<Located, Errno> {
+    pub(super) fn judge_located(&mut self, located: Located, operation: &'static str) -> Result<Located, Errno> {
         if !self.allowed(operation, &located.path, located.object()) {
             return Err(REFUSED);
         }
@@ -140,6 +140,9 @@ impl Call<'_> {
                 .map_err(|errno| if errno == Errno::NOENT { Errno::INVAL } else { errno })?
                 .into_bytes(),
         };
+        if !self.may_tell_directory(&located.path, &text) {
+            return Err(REFUSED);
+        }
         text.truncate(room);
         self.write(path_at + 1, &text)?;
         Ok(Answer::Value(i64::try_from(text.len()).unwrap_or(0)))
@@ -210,7 +213,7 @@ pub(super) fn long_name(errno: Errno) -> Errno {
     if errno == Errno::NAMETOOLONG { Errno::RANGE } else { errno }
 }
 
-fn is_directory(object: impl AsFd) -> bool {
+pub(super) fn is_directory(object: impl AsFd) -> bool {
     rustix::fs::fstat(object)
         .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory)
 }

@@ -9,7 +9,8 @@
 //! amounts to, make sure the caller still waits, perform it on the object that was judged, answer, record.
 //!
 //! Invariants: the kernel never runs a trapped call again on memory the program can change, but for exec, which the inner
-//! domain bounds or which is judged again when it is done; every error is answered as an error; what has no handler does not exist.
+//! domain bounds or which is judged again when it is done, and chdir, which leads to nothing that is not judged
+//! ([`directory`]); every error is answered as an error; what has no handler does not exist.
 
 mod address;
 mod allowances;
@@ -17,6 +18,7 @@ mod attributes;
 mod call;
 mod confine;
 mod descriptors;
+mod directory;
 mod dispatch;
 mod entries;
 mod exec;
@@ -27,6 +29,7 @@ mod landlock;
 mod layers;
 mod metadata;
 mod mounts;
+mod moved;
 mod named;
 mod network;
 mod open;
@@ -44,4 +47,4 @@ mod tree;
 mod waits;
 
 pub(super) use confine::{enter, exec};
-pub(super) use layers::probe;
+pub(super) use layers::{obstacle, probe};

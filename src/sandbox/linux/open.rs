@@ -75,6 +75,11 @@ impl Request {
         self.has(OFlags::CLOEXEC)
     }
 
+    fn answer(self, fd: OwnedFd) -> Answer {
+        let writes = !self.has(OFlags::PATH) && self.access() != OFlags::RDONLY;
+        Answer::Descriptor { fd, close_on_exec: self.close_on_exec(), writes }
+    }
+
     fn last(self) -> Last {
         if self.has(OFlags::NOFOLLOW) || self.has(OFlags::CREATE | OFlags::EXCL) { Last::Keep } else { Last::Follow }
     }
@@ -193,13 +198,17 @@ impl Call<'_> {
         {
             return Tried::Other;
         }
-        if let Err(gone) = self.still_waiting() {
+        // Opening for reading changes nothing, and a descriptor is handed only to a caller that still waits.
+        if request.writes()
+            && let Err(gone) = self.still_waiting()
+        {
             return Tried::Answered(Err(gone));
         }
         let mut flags = (request.flags - OFlags::CREATE - OFlags::NOFOLLOW) | OFlags::NOCTTY;
         flags.set(OFlags::DIRECTORY, directory || request.has(OFlags::DIRECTORY));
-        match open_proven(path, flags) {
-            Ok(fd) => Tried::Answered(Ok(Answer::Descriptor { fd, close_on_exec: request.close_on_exec() })),
+        // A FIFO keeps its opener waiting.
+        match self.shared.waits.during(self.notification.id, || open_proven(path, flags)) {
+            Ok(fd) => Tried::Answered(Ok(request.answer(fd))),
             Err(Errno::LOOP) => Tried::Linked,
             Err(Errno::INTR) => Tried::Answered(Err(Errno::INTR)),
             // About a component that no link comes before.
@@ -235,25 +244,26 @@ impl Call<'_> {
         self.still_waiting()?;
         let fd =
             self.reopen(terminal.as_ref().map_or(object, AsFd::as_fd), request.flags - OFlags::CREATE - OFlags::EXCL)?;
-        Ok(Answer::Descriptor { fd, close_on_exec: request.close_on_exec() })
+        Ok(request.answer(fd))
     }
 
     /// Opens the object itself, whatever its path leads to by now.
     fn reopen(&self, object: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
         let flags = (flags - OFlags::NOFOLLOW) | OFlags::NOCTTY | OFlags::CLOEXEC;
-        openat(CWD, object::link(object), flags, Mode::empty())
+        self.shared.waits.during(self.notification.id, || openat(CWD, object::link(object), flags, Mode::empty()))
     }
 
     fn open_new(&mut self, located: &Located, request: Request) -> Answered {
         if !self.allowed_of_type(CREATE, &located.path, VnodeType::RegularFile) {
             return Err(REFUSED);
         }
+        let _part = self.shared.moves.making();
         let entry = Entry::of(&located.path)?;
         let flags = request.flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let fd = self.with_umask(|| {
             openat(&entry.parent, &entry.name, flags | OFlags::NOCTTY | OFlags::CLOEXEC, request_mode(request))
         })?;
-        Ok(Answer::Descriptor { fd, close_on_exec: request.close_on_exec() })
+        Ok(request.answer(fd))
     }
 
     fn open_temporary(&mut self, descriptor: i32, raw: &[u8], request: Request) -> Answered {
@@ -266,7 +276,7 @@ impl Call<'_> {
             let flags = request.flags | OFlags::NOCTTY | OFlags::CLOEXEC;
             openat(CWD, object::link(directory), flags - OFlags::NOFOLLOW, request_mode(request))
         })?;
-        Ok(Answer::Descriptor { fd, close_on_exec: request.close_on_exec() })
+        Ok(request.answer(fd))
     }
 
     /// A descriptor for reading stands in for an `O_PATH` one, for directories and regular files.
@@ -292,7 +302,7 @@ impl Call<'_> {
         }
         self.still_waiting()?;
         let fd = self.reopen(object, OFlags::RDONLY)?;
-        Ok(Answer::Descriptor { fd, close_on_exec: request.close_on_exec() })
+        Ok(request.answer(fd))
     }
 
     /// Runs `make` with the calling program's umask, if the program still waits. Workers have a umask of their own.

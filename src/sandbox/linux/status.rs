@@ -8,11 +8,10 @@ use crate::sbpl::Policy;
 use crate::vocab::Operation;
 
 /// Decided one by one, and the decision applied.
-const DECIDED: [&str; 22] = [
+const DECIDED: [&str; 21] = [
     "file-link",
     "file-mknod",
     "file-read-data",
-    "file-read-metadata",
     "file-read-xattr",
     "file-test-existence",
     "file-write-create",
@@ -52,6 +51,7 @@ const NEVER: [&str; 12] = [
 const RACE: &str = "the exec rules cannot be expressed exactly: a racing thread could run another file of the admitted \
                     trees (d2_roots)";
 const NO_LANDLOCK: &str = "without Landlock a racing thread can run any file";
+const CHDIR: &str = "decided one by one; a race during chdir can tell that a directory exists";
 const SOCKETS: &str = "never given: other domains than UNIX, INET, INET6 and NETLINK; raw sockets; MPTCP, SCTP and other \
                        stream protocols than TCP";
 const INBOUND: &str = "decided when a socket listens; datagrams that arrive at a bound socket are not asked about";
@@ -60,6 +60,7 @@ const SIGNAL: &str = "a signal to a group is refused as a whole when one member 
 const UNSCOPED: &str = "without landlock_scopes a process that gets a number given out again may be outside";
 const IOCTL: &str = "advisory: a racing thread can exchange the descriptor; everyday requests on terminals and descriptors are \
                      not asked about; ioctl-command is the number of this system";
+const LOCK: &str = "advisory: a racing thread can exchange the descriptor; releasing by flock is not asked about";
 const MAP: &str = "advisory: a racing thread can exchange the descriptor, and a program can read a file and make the memory \
                    executable";
 const SCRATCH: &str = "the C library makes a semaphore under a scratch name of six letters or digits first: names of that form \
@@ -125,7 +126,12 @@ pub(super) fn operations(
     note("signal", Status::Partly, Some(&signal));
     note("system-socket", Status::Partly, Some(SOCKETS));
     note("network-inbound", Status::Partly, Some(INBOUND));
-    note("file-lock", Status::NotEnforceable, Some("not decided: works on descriptors the program holds, and runs"));
+    note("file-lock", Status::Partly, Some(LOCK));
+    if policy.unconditional(&Operation::new("file-read-metadata")).is_some() {
+        note("file-read-metadata", Status::Enforced, None);
+    } else {
+        note("file-read-metadata", Status::Partly, Some(CHDIR));
+    }
     note("file-ioctl", Status::Partly, Some(IOCTL));
     note("file-map-executable", Status::Partly, Some(MAP));
     for name in POSIX_IPC {

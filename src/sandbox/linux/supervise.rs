@@ -180,14 +180,12 @@ fn work(state: &State, shared: &Shared<'_>) {
 }
 
 fn answer_calls(state: &State, shared: &Shared<'_>) {
-    let mut in_vain = 0_u32;
     while !state.stop.load(Ordering::SeqCst) {
         state.idle.fetch_add(1, Ordering::Relaxed);
         let received = shared.listener.receive();
         state.idle.fetch_sub(1, Ordering::Relaxed);
         match received {
             Ok(notification) => {
-                in_vain = 0;
                 let mut call = Call::new(shared, notification, state.name(notification.number));
                 // A mistake in a handler costs its caller one call, not the tree.
                 let answered = catch_unwind(AssertUnwindSafe(|| call.handle())).unwrap_or(Err(Errno::IO));
@@ -197,13 +195,9 @@ fn answer_calls(state: &State, shared: &Shared<'_>) {
                     return;
                 }
             }
-            // Its caller died; again and again when nobody is left, and the keeper is about to say so.
-            Err(Errno::NOENT) => {
-                in_vain += 1;
-                if in_vain > 1 {
-                    std::thread::sleep(Duration::from_micros(100));
-                }
-            }
+            // Its caller died, or all did.
+            Err(Errno::NOENT) if shared.listener.is_abandoned() => return,
+            Err(Errno::NOENT) => {}
             Err(Errno::INTR) => {}
             Err(_) => return,
         }

@@ -4,7 +4,6 @@
 //! walks the kernel's tables so that no name of them is missing here. "Trap" means: a handler of the supervisor decides,
 //! and performs the operation itself; only handlers whose decision rests on register values let the kernel run the call.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::network::{BIND, INBOUND, OUTBOUND};
@@ -35,8 +34,10 @@ pub(super) enum Class {
 pub(super) enum Registers {
     /// Threads pass, namespaces are refused, new processes are judged.
     Clone,
-    /// Who gets a descriptor's signals is looked at.
+    /// Who gets a descriptor's signals is looked at, and locking.
     Fcntl,
+    /// Releasing a lock passes, taking one is looked at.
+    Flock,
     /// Terminal injection is refused, everyday requests pass, inode flags and others are looked at.
     Ioctl,
     /// Mapping a file as executable is looked at.
@@ -102,6 +103,8 @@ pub(super) enum Handler {
     Futimesat,
     Utimensat,
     Truncate,
+    Chdir,
+    Getcwd,
     Unlink,
     Rmdir,
     Unlinkat,
@@ -148,6 +151,7 @@ impl Handler {
             Self::Open | Self::Openat | Self::Openat2 | Self::Creat => &[READ, METADATA, CREATE, WRITE],
             Self::Stat | Self::Lstat | Self::Newfstatat | Self::Statx | Self::Statfs => &[METADATA],
             Self::Readlink | Self::Readlinkat | Self::InotifyAddWatch => &[METADATA],
+            Self::Chdir | Self::Getcwd => &[METADATA],
             Self::Access | Self::Faccessat | Self::Faccessat2 => &[METADATA, EXISTENCE],
             Self::Getxattr | Self::Lgetxattr | Self::Fgetxattr => &["file-read-xattr", METADATA],
             Self::Listxattr | Self::Llistxattr | Self::Flistxattr => &["file-read-xattr", METADATA],
@@ -193,12 +197,12 @@ const POSIX_IPC: &[&str] = &[
 const TABLE: &[(Class, &[&str])] = &[
     // Own memory, time, waiting, identity, own signals, open descriptors.
     (Class::Allow, &[
-        "accept", "accept4", "alarm", "arch_prctl", "brk", "cachestat", "capget", "capset", "chdir", "clock_adjtime",
+        "accept", "accept4", "alarm", "arch_prctl", "brk", "cachestat", "capget", "capset", "clock_adjtime",
         "clock_getres", "clock_gettime", "clock_nanosleep", "close", "close_range", "copy_file_range", "dup", "dup2", "dup3",
         "epoll_create", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd", "eventfd2",
-        "exit", "exit_group", "adjtimex", "fadvise64", "fallocate", "fchdir", "fdatasync", "flock", "fstat",
+        "exit", "exit_group", "adjtimex", "fadvise64", "fallocate", "fchdir", "fdatasync", "fstat",
         "fstatfs", "fsync", "ftruncate", "futex", "futex_requeue", "futex_wait", "futex_waitv", "futex_wake",
-        "get_mempolicy", "get_robust_list", "get_thread_area", "getcpu", "getcwd", "getdents", "getdents64", "getegid",
+        "get_mempolicy", "get_robust_list", "get_thread_area", "getcpu", "getdents", "getdents64", "getegid",
         "geteuid", "getgid", "getgroups", "getitimer", "getpeername", "getpgrp", "getpid", "getppid",
         "getrandom", "getresgid", "getresuid", "getrlimit", "getrusage",
         "getsockopt", "gettid", "gettimeofday", "getuid", "inotify_init", "inotify_init1", "inotify_rm_watch",
@@ -291,6 +295,8 @@ const TABLE: &[(Class, &[&str])] = &[
     (Class::Trap(Handler::Futimesat), &["futimesat"]),
     (Class::Trap(Handler::Utimensat), &["utimensat"]),
     (Class::Trap(Handler::Truncate), &["truncate"]),
+    (Class::Trap(Handler::Chdir), &["chdir"]),
+    (Class::Trap(Handler::Getcwd), &["getcwd"]),
     (Class::Trap(Handler::Unlink), &["unlink"]),
     (Class::Trap(Handler::Rmdir), &["rmdir"]),
     (Class::Trap(Handler::Unlinkat), &["unlinkat"]),
@@ -325,6 +331,7 @@ const TABLE: &[(Class, &[&str])] = &[
     ]),
     (Class::Registers(Registers::Priority), &["getpriority", "setpriority", "ioprio_get", "ioprio_set"]),
     (Class::Registers(Registers::Fcntl), &["fcntl"]),
+    (Class::Registers(Registers::Flock), &["flock"]),
     (Class::Registers(Registers::Ioctl), &["ioctl"]),
     (Class::Registers(Registers::Mmap), &["mmap"]),
     (Class::Registers(Registers::Prctl), &["prctl"]),
@@ -346,9 +353,13 @@ const TABLE: &[(Class, &[&str])] = &[
 
 /// The class of a system call by name; `None` for a name the table does not hold.
 pub(super) fn class_of(name: &str) -> Option<Class> {
-    static BY_NAME: LazyLock<HashMap<&'static str, Class>> =
-        LazyLock::new(|| TABLE.iter().flat_map(|(class, names)| names.iter().map(|name| (*name, *class))).collect());
-    BY_NAME.get(name).copied()
+    static BY_NAME: LazyLock<Vec<(&'static str, Class)>> = LazyLock::new(|| {
+        let mut all: Vec<_> =
+            TABLE.iter().flat_map(|(class, names)| names.iter().map(|name| (*name, *class))).collect();
+        all.sort_unstable_by_key(|(name, _)| *name);
+        all
+    });
+    BY_NAME.binary_search_by_key(&name, |(name, _)| name).ok().map(|at| BY_NAME[at].1)
 }
 
 /// The native table: number and name of every system call of the architecture this is built for.
@@ -360,7 +371,7 @@ pub(super) fn native() -> impl Iterator<Item = (u32, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeSet, HashMap};
 
     fn names_of_both_architectures() -> BTreeSet<&'static str> {
         let x86 = (0..1024).filter_map(syscalls::x86_64::Sysno::new).map(|call| call.name());

@@ -20,7 +20,7 @@ use rustix::process::{
     set_child_subreaper, set_parent_process_death_signal, wait, waitid,
 };
 
-use crate::os::linux::process::{self, Fork};
+use crate::os::linux::process::{self, Fork, SingleThreaded};
 use crate::sandbox::End;
 use crate::sandbox::weaken::{Protection, off};
 
@@ -101,33 +101,46 @@ pub(super) struct Tree {
 }
 
 /// The first process's ends of the pipes.
-#[derive(Debug)]
-pub(super) struct Inside {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inside<'fd> {
     /// Messages go here.
-    pub(super) messages: OwnedFd,
+    pub(super) messages: BorrowedFd<'fd>,
     /// One byte comes from here when the supervisor is ready.
-    pub(super) release: OwnedFd,
+    pub(super) release: BorrowedFd<'fd>,
+}
+
+/// What becomes of the first process once it is confined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Becomes {
+    /// It executes a program.
+    Program,
+    /// It goes on with code of this one.
+    Worker,
 }
 
 impl Tree {
     /// Forks reaper and first process; `first` runs in the latter and returns its exit status.
-    pub(super) fn grow(first: impl FnOnce(Inside) -> u8) -> Result<Self, process::ForkError> {
+    pub(super) fn grow(
+        only: SingleThreaded,
+        becomes: Becomes,
+        first: impl FnOnce(Inside<'_>) -> u8,
+    ) -> Result<Self, process::ForkError> {
         let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(process::ForkError::System);
         let (messages, messages_end) = pipe()?;
         let (release_end, release) = pipe()?;
         let (alive_end, alive) = pipe()?;
         // Should the reaper die, its orphans come here.
         set_child_subreaper(Some(rustix::process::getpid())).map_err(process::ForkError::System)?;
-        match process::fork_single_threaded()? {
+        match process::fork(only)? {
             Fork::Parent(reaper) => Ok(Self {
                 reaper,
                 messages: File::from(messages),
                 release: Some(File::from(release)),
                 alive: Some(alive),
             }),
-            Fork::Child => {
+            Fork::Child(only) => {
                 drop((messages, release, alive));
-                reap(messages_end, release_end, alive_end, first)
+                reap((only, becomes), &messages_end, &release_end, &alive_end, first)
             }
         }
     }
@@ -155,7 +168,13 @@ impl Tree {
 }
 
 /// The reaper's life.
-fn reap(messages: OwnedFd, release: OwnedFd, alive: OwnedFd, first: impl FnOnce(Inside) -> u8) -> ! {
+fn reap(
+    (only, becomes): (SingleThreaded, Becomes),
+    messages: &OwnedFd,
+    release: &OwnedFd,
+    alive: &OwnedFd,
+    first: impl FnOnce(Inside<'_>) -> u8,
+) -> ! {
     let fail = |errno: Errno| -> ! {
         Message::Failed { step: STEP_FORK, errno: errno.raw_os_error() }.send(messages.as_fd());
         process::exit_now(1)
@@ -164,17 +183,26 @@ fn reap(messages: OwnedFd, release: OwnedFd, alive: OwnedFd, first: impl FnOnce(
     if let Err(errno) = set_child_subreaper(Some(own)) {
         fail(errno);
     }
-    let target = match process::fork_single_threaded() {
-        Ok(Fork::Parent(target)) => target,
-        Ok(Fork::Child) => {
-            drop(alive);
-            let _ = set_parent_process_death_signal(Some(Signal::KILL));
-            // The reaper may have died before the line above.
-            if rustix::process::getppid() != Some(own) {
-                process::exit_now(1);
-            }
-            process::exit_now(first(Inside { messages, release }));
+    // It closes what else it was handed once it is confined.
+    let first = || {
+        let _ = set_parent_process_death_signal(Some(Signal::KILL));
+        // The reaper may have died before the line above.
+        if rustix::process::getppid() != Some(own) {
+            return 1;
         }
+        first(Inside { messages: messages.as_fd(), release: release.as_fd() })
+    };
+    let started = match becomes {
+        // Should the supervisor die while the reaper stands still, the end of the pipe ends the first process, or its exec fails.
+        Becomes::Program => process::fork_until_exec(only, first),
+        Becomes::Worker => match process::fork(only) {
+            Ok(Fork::Child(_)) => process::exit_now(first()),
+            Ok(Fork::Parent(target)) => Ok(target),
+            Err(error) => Err(error),
+        },
+    };
+    let target = match started {
+        Ok(target) => target,
         Err(process::ForkError::System(errno)) => fail(errno),
         Err(process::ForkError::Threads(_)) => fail(Errno::BUSY),
     };

@@ -1,44 +1,75 @@
 //! Calls that may block for long on behalf of a program that may die meanwhile.
 
-use std::sync::{Mutex, PoisonError};
+use std::cell::OnceCell;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::Pid;
 
 use crate::os::linux::process;
 use crate::os::linux::seccomp::Listener;
 
-/// Workers that may be blocked, with the call each of them is blocked for.
+/// Workers, with the call that each of them may be blocked for.
 #[derive(Debug, Default)]
-pub(super) struct Waits(Mutex<Vec<(u64, Pid)>>);
+pub(super) struct Waits(Mutex<Vec<Arc<Worker>>>);
+
+#[derive(Debug)]
+struct Worker {
+    thread: Pid,
+    call: Mutex<Option<u64>>,
+}
+
+thread_local! {
+    /// The calling thread among the workers. It serves one supervisor, and is known there as long as it lives.
+    static OWN: OnceCell<Arc<Worker>> = const { OnceCell::new() };
+}
 
 impl Waits {
-    /// Runs a call that may block; it fails with EINTR once nobody waits for it any more.
+    /// Runs a call that may block; it fails with EINTR once nobody waits for it any more. Cheap enough for calls that mostly
+    /// do not block.
     pub(super) fn during<T>(&self, id: u64, call: impl FnOnce() -> T) -> T {
-        let own = rustix::thread::gettid();
-        self.list().push((id, own));
-        let _end = End(self, own);
-        call()
+        OWN.with(|own| {
+            let own = own.get_or_init(|| self.join());
+            *own.call() = Some(id);
+            let _end = End(own);
+            call()
+        })
+    }
+
+    fn join(&self) -> Arc<Worker> {
+        let worker = Arc::new(Worker { thread: rustix::thread::gettid(), call: Mutex::default() });
+        self.list().push(Arc::clone(&worker));
+        worker
     }
 
     /// Called regularly: wakes workers whose callers are gone, so that neither worker nor socket stays behind.
     pub(super) fn wake_abandoned(&self, listener: &Listener) {
-        // Holding the list keeps a worker that is woken from going on to other calls meanwhile.
-        self.list()
-            .iter()
-            .filter(|(id, _)| !listener.is_waiting(*id))
-            .for_each(|(_, worker)| process::interrupt(*worker));
+        let mut workers = self.list();
+        workers.retain(|worker| Arc::strong_count(worker) > 1);
+        for worker in workers.iter() {
+            // Holding the call keeps a worker that is woken from going on to another one meanwhile.
+            let call = worker.call();
+            if call.is_some_and(|id| !listener.is_waiting(id)) {
+                process::interrupt(worker.thread);
+            }
+        }
     }
 
-    fn list(&self) -> std::sync::MutexGuard<'_, Vec<(u64, Pid)>> {
+    fn list(&self) -> MutexGuard<'_, Vec<Arc<Worker>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes a worker off the list, even if its call panics.
-struct End<'w>(&'w Waits, Pid);
+impl Worker {
+    fn call(&self) -> MutexGuard<'_, Option<u64>> {
+        self.call.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes a worker's call off it, even if that panics.
+struct End<'w>(&'w Worker);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        self.0.list().retain(|(_, worker)| *worker != self.1);
+        *self.0.call() = None;
     }
 }

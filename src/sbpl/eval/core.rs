@@ -8,6 +8,7 @@ use super::fault::{Fault, Outcome};
 use super::special::{Next, Special};
 use super::value::{Closure, List, ScopeId, Value};
 use super::{Evaluator, Scope};
+use crate::base::spelling;
 use crate::sbpl::form::{Form, FormKind};
 use crate::sbpl::lex::QuoteKind;
 use crate::sbpl::limits::{MAX_DEPTH, MAX_FORMS, MAX_NESTING};
@@ -333,36 +334,7 @@ pub(super) fn is_constant(name: &str) -> bool {
 
 /// A defined or built-in name that differs in one or two characters.
 fn similar(name: &str, globals: &HashMap<&str, Value<'_>>) -> Option<String> {
-    if name.len() > 60 {
-        return None;
-    }
-    let mut best: Option<(usize, String)> = None;
-    let mut offer = |known: &str| {
-        let distance = distance(name, known);
-        let better = best.as_ref().is_none_or(|(own, text)| (distance, known) < (*own, text.as_str()));
-        if distance <= 2 && distance < known.len() && better {
-            best = Some((distance, known.to_owned()));
-        }
-    };
-    globals.keys().take(2_000).for_each(|known| offer(known));
-    Builtin::names().chain(Special::names()).for_each(&mut offer);
-    best.map(|(_, known)| known)
-}
-
-/// Edit distance by bytes.
-fn distance(left: &str, right: &str) -> usize {
-    if left.len().abs_diff(right.len()) > 2 {
-        return 3;
-    }
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in right.bytes().enumerate() {
-            let substituted = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[right.len()]
+    let mut offered: Vec<&str> = globals.keys().take(2_000).copied().collect();
+    Builtin::names().chain(Special::names()).for_each(|name| offered.push(name));
+    spelling::nearest(name, offered).map(str::to_owned)
 }

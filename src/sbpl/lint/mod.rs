@@ -30,17 +30,24 @@ const ANSWERS: [&str; 2] = ["missing-version", "modifier-on-deny"];
 /// Looks at a profile with its appended texts.
 #[must_use]
 pub fn lint(sources: &[Source], params: &Params, imports: &dyn ImportResolver) -> LintReport {
+    let compiled = compile::compile(sources, params, AbsentParams::Unknown, imports);
+    lint_compiled(sources, compiled.as_ref())
+}
+
+/// Like [`lint`] for a profile that was compiled already, or could not be.
+#[must_use]
+pub fn lint_compiled(sources: &[Source], compiled: Result<&Policy, &Diagnostics>) -> LintReport {
     let mut findings: Vec<Finding> = sources.iter().flat_map(text::findings).collect();
-    let complete = match compile::compile(sources, params, AbsentParams::Unknown, imports) {
+    let complete = match compiled {
         Ok(policy) => {
             findings.extend(of_diagnostics(policy.warnings()));
-            findings.extend(rule::findings(&policy));
-            let order = order::findings(&policy);
+            findings.extend(rule::findings(policy));
+            let order = order::findings(policy);
             findings.extend(order.findings);
             order.complete
         }
         Err(diagnostics) => {
-            findings.extend(of_diagnostics(&diagnostics));
+            findings.extend(of_diagnostics(diagnostics));
             diagnostics.dropped() == 0
                 && diagnostics
                     .items()

@@ -37,7 +37,6 @@ pub(crate) fn main() {
         ["net", rest @ ..] => crate::network::main(rest),
         ["enter", profile, trap, action, path] => enter(profile, trap, action, path),
         ["rows"] => super::rows::run(),
-        ["bench-call", action, count, path] => super::bench::call(action, count, path),
         _ => panic!("unknown action {args:?}"),
     }
 }

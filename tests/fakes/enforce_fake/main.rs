@@ -1,8 +1,6 @@
 //! The attacking and the cooperating side of the enforcement tests. One action per run; the answer is one line on stdout.
 #![expect(clippy::print_stdout, reason = "a test program's answer")]
 
-#[cfg(target_os = "linux")]
-mod bench;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
 #[cfg(target_os = "linux")]

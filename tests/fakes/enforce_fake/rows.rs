@@ -147,6 +147,10 @@ impl Row<'_> {
             "lstat" => done(fs::statat(at, path, keep)),
             "statx" => done(fs::statx(at, path, AtFlags::empty(), fs::StatxFlags::SIZE)),
             "statfs" => done(fs::statfs(path)),
+            "chdir" => {
+                let home = rustix::process::getcwd(Vec::new())?;
+                rustix::process::chdir(path).and_then(|()| done(rustix::process::chdir(home)))
+            }
             "readlink" => {
                 fs::readlinkat(at, path, Vec::new()).map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned())
             }
@@ -157,8 +161,19 @@ impl Row<'_> {
             "shm-create" => self.shared_memory(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL),
             "shm-read" => self.shared_memory(OFlags::RDONLY),
             "shm-write" => self.shared_memory(OFlags::WRONLY),
+            "sem-create" => self.semaphore(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL),
+            "sem-open" => self.semaphore(OFlags::RDWR),
+            "sem-unlink" => done(fs::unlinkat(CWD, self.semaphore_path(), AtFlags::empty())),
+            // Settings are not changed. File modes and a read-only mount come after the decision.
+            "set" => match open(at, path, OFlags::WRONLY) {
+                Err(Errno::ACCESS | Errno::ROFS) => Ok(String::new()),
+                other => done(other),
+            },
+            "info-file" | "limits" | "set-limits" => self.other_process(),
             "shm-unlink" => done(fs::unlinkat(CWD, format!("/dev/shm{}", self.argument), AtFlags::empty())),
             "lock" => done(fs::flock(reading()?, FlockOperation::NonBlockingLockExclusive)),
+            "lock-record" => lock(&reading()?, libc::F_SETLK),
+            "lock-open-file" => lock(&reading()?, libc::F_OFD_SETLK),
             "ioctl" => done(fs::ioctl_getflags(reading()?)),
             "flags" => {
                 let file = reading()?;
@@ -220,6 +235,42 @@ impl Row<'_> {
         done(open_mode(CWD, &text(&format!("/dev/shm{}", self.argument)), flags, Mode::from_raw_mode(0o600)))
     }
 
+    /// The file of a semaphore (sem_overview(7)), without the scratch name that the C library makes first.
+    fn semaphore_path(&self) -> String {
+        format!("/dev/shm/sem.{}", self.argument.trim_start_matches('/'))
+    }
+
+    fn semaphore(&self, flags: OFlags) -> Outcome {
+        done(open_mode(CWD, &text(&self.semaphore_path()), flags, Mode::from_raw_mode(0o600)))
+    }
+
+    /// Asks about another process, or steers it to where it is. The detail is errno and process.
+    fn other_process(&self) -> Outcome {
+        let other = match self.argument {
+            "child" => Waiting::start(false)?,
+            "grandchild" => Waiting::start(true)?,
+            other => panic!("unknown process {other}"),
+        };
+        let pid = other.pid;
+        let outcome = match self.action {
+            "info-file" => {
+                open(CWD, &text(&format!("/proc/{pid}/comm")), OFlags::RDONLY).and_then(|file| read(&file)).map(drop)
+            }
+            change => {
+                let (pid, mut limits) = (pid.as_raw_nonzero().get(), libc::rlimit { rlim_cur: 0, rlim_max: 0 });
+                // SAFETY: each address is null or that of an `rlimit`. Without a process it is the own limit.
+                done(unsafe {
+                    let own = libc::prlimit(0, libc::RLIMIT_CORE, std::ptr::null(), &raw mut limits);
+                    assert_eq!(own, 0);
+                    let new = if change == "set-limits" { &raw const limits } else { std::ptr::null() };
+                    returned(libc::prlimit(pid, libc::RLIMIT_CORE, new, &raw mut limits))
+                })
+                .map(drop)
+            }
+        };
+        Ok(format!("{} {pid}", outcome.err().map_or(0, Errno::raw_os_error)))
+    }
+
     /// Sends a signal that is ignored by default. The detail is errno and receivers, since a refusal names one.
     fn signal(&self) -> Outcome {
         let told = |outcome: Result<(), Errno>, pids: &[Pid]| {
@@ -245,6 +296,15 @@ impl Row<'_> {
 
 fn socket(kind: SocketType, address: &SocketAddrAny) -> Result<OwnedFd, Errno> {
     net::socket_with(address.address_family(), kind, net::SocketFlags::CLOEXEC, None)
+}
+
+/// A lock for reading on the whole file.
+fn lock(file: &OwnedFd, command: i32) -> Outcome {
+    // SAFETY: all-zero bytes are a valid `flock`.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = i16::try_from(libc::F_RDLCK).unwrap();
+    // SAFETY: these commands take a pointer to a `flock`.
+    done(returned(unsafe { libc::fcntl(file.as_raw_fd(), command, &raw const lock) }))
 }
 
 fn map(file: &OwnedFd) -> Outcome {

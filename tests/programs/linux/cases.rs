@@ -199,7 +199,7 @@ pub(crate) const ALL: &[Program] = &[
         result: |place| place.plainly(&[&place.path("package/target/debug/hello")]),
         shows: "built 5",
         removed: Removed {
-            rule: "(allow file-write* file-link (prefix (string-append (param \"PACKAGE\") \"/target\")))",
+            rule: "(allow file-write* file-link file-lock (prefix (string-append (param \"PACKAGE\") \"/target\")))",
             operation: "file-write-create",
             target: "$W/package/target*",
         },

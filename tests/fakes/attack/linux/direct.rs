@@ -1,6 +1,8 @@
 //! One call each, straight at something denied. Their twins show that the filter brings the call before the supervisor.
 
-use super::help::{CWD, area, contents, descriptor, errno, note, open, open_at, show_path, sys, text, won, zeroed};
+use super::help::{
+    CWD, area, contents, descriptor, errno, note, open, open_at, show_path, sys, text, won, write_file, zeroed,
+};
 use super::{Attack, Run};
 
 pub(crate) const ATTACKS: &[Attack] = &[
@@ -125,6 +127,35 @@ pub(crate) const ATTACKS: &[Attack] = &[
         note("rename", &sys!(SYS_rename, text("vault"), text("opened/taken")));
         show_path("opened/taken/secret");
     }),
+    ("exchange-ancestor", |_| {
+        let (from, to) = (text("opened/inner"), text("vault"));
+        note("renameat2", &sys!(SYS_renameat2, CWD, from, CWD, to, libc::RENAME_EXCHANGE));
+        show_path("opened/inner/secret");
+    }),
+    ("rename-into-rule", |_| {
+        let _ = sys!(SYS_mkdir, text("opened/side"), 0o755);
+        let _ = sys!(SYS_mkdir, text("opened/side/under"), 0o755);
+        write_file("opened/side/under/secret", "x");
+        note("rename", &sys!(SYS_rename, text("opened/side"), text("opened/deep")));
+        let under = open("opened/deep/under");
+        let mut buffer = [0_u8; 4096];
+        let _ = sys!(SYS_getdents64, under.unwrap_or(-1), buffer.as_mut_ptr(), buffer.len());
+        if String::from_utf8_lossy(&buffer).contains("secret") {
+            won("there is a file that nobody may make");
+        }
+    }),
+    ("rename-to-plant", |_| {
+        let _ = sys!(SYS_mkdir, text("opened/sub"), 0o755);
+        write_file("opened/sub/new", "planted");
+        note("rename", &sys!(SYS_rename, text("opened/sub"), text("vault/sub")));
+    }),
+    ("lock", |_| locked(|fd| sys!(SYS_flock, fd, libc::LOCK_SH))),
+    ("lock-record", |_| {
+        let mut lock: libc::flock = zeroed();
+        lock.l_type = i16::try_from(libc::F_RDLCK).unwrap();
+        locked(|fd| sys!(SYS_fcntl, fd, libc::F_SETLK, &raw const lock));
+        locked(|fd| sys!(SYS_fcntl, fd, libc::F_OFD_SETLKW, &raw const lock));
+    }),
     ("temporary-file-link", |_| {
         let fd = open_at(CWD, "opened", libc::O_TMPFILE | libc::O_WRONLY);
         note("open", &fd);
@@ -147,6 +178,15 @@ fn size_by(stat: impl Fn(*mut libc::stat) -> Result<i64, i32>) {
     let mut buffer: libc::stat = zeroed();
     note("stat", &stat(&raw mut buffer));
     println!("size={}", buffer.st_size);
+}
+
+/// `vault/readable` may be read.
+fn locked(lock: impl Fn(i32) -> Result<i64, i32>) {
+    let done = open("vault/readable").and_then(lock);
+    note("lock", &done);
+    if done.is_ok() {
+        won("a lock is held");
+    }
 }
 
 /// One of 16 names exists; finding out which is the attack.

@@ -7,7 +7,7 @@ use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::help::{CWD, contents, descriptor, open_at, sys, syscall, text, write_file, zeroed};
+use super::help::{CWD, area, contents, descriptor, open, open_at, sys, syscall, text, write_file, zeroed};
 use super::{Attack, Run};
 
 pub(crate) const ATTACKS: &[Attack] = &[
@@ -140,6 +140,25 @@ pub(crate) const ATTACKS: &[Attack] = &[
             let _ = sys!(SYS_close, socket);
             let _ = sys!(SYS_unlink, text("opened/made"));
             done
+        })
+    }),
+    ("fill-while-moving", fill_while_moving),
+    ("flip-chdir", |run| {
+        flip_directory(run, "opened/directory", || {
+            let mut buffer: libc::stat = zeroed();
+            told(if sys!(SYS_stat, text("../secret"), &raw mut buffer).is_err() {
+                "WON closed/directory exists"
+            } else {
+                ""
+            })
+        })
+    }),
+    ("flip-chdir-and-name", |run| flip_directory(run, "opened/directory-link", || told(&area()))),
+    ("flip-chdir-and-link", |run| {
+        flip_directory(run, "opened/directory-link", || {
+            let mut buffer = [0_u8; 4096];
+            let _ = sys!(SYS_readlink, text("/proc/self/cwd"), buffer.as_mut_ptr(), buffer.len());
+            told(&String::from_utf8_lossy(&buffer).replace('\0', ""))
         })
     }),
     ("flip-24-threads", |run| flip_with(run, PATH, 24, |path| read(sys!(SYS_openat, CWD, path, 0)))),
@@ -307,6 +326,20 @@ fn flip_with(run: &Run, path: &str, threads: usize, attempt: impl Fn(*const u8) 
     race(run, threads, disturb, || attempt(torn.at().cast_const()));
 }
 
+/// Goes to a directory that flips to one of `closed`, looks around, and comes back.
+fn flip_directory(run: &Run, path: &str, look: impl Fn() -> Outcome + Sync) {
+    let _ = sys!(SYS_symlink, text("directory"), text("opened/directory-link"));
+    let home = open(".").unwrap();
+    flip(run, path, |path| {
+        if sys!(SYS_chdir, path).is_err() {
+            return Outcome::Failed;
+        }
+        let outcome = look();
+        let _ = sys!(SYS_fchdir, home);
+        outcome
+    });
+}
+
 /// What a peer says within a moment.
 fn answered(socket: i64) -> Outcome {
     let mut poll = libc::pollfd { fd: descriptor(socket), events: libc::POLLIN, revents: 0 };
@@ -407,6 +440,31 @@ fn swap_directory(run: &Run) {
         let _ = sys!(SYS_fchdir, good);
     };
     race(run, 1, disturb, || read(sys!(SYS_openat, CWD, name, 0)));
+}
+
+/// `new` is made and removed in a directory that moves to where nobody may make it.
+fn fill_while_moving(run: &Run) {
+    let _ = sys!(SYS_mkdir, text("opened/still"), 0o755);
+    let (still, moved) = (text("opened/still"), text("opened/moved"));
+    let (name, other) = (text("opened/still/new"), text("opened/still/other"));
+    let disturb = || {
+        let _ = sys!(SYS_mknod, name, libc::S_IFREG | 0o600, 0);
+        let _ = sys!(SYS_unlink, name);
+        let made = sys!(SYS_openat, CWD, name, libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY, 0o600);
+        let _ = sys!(SYS_close, made.unwrap_or(-1));
+        let _ = sys!(SYS_unlink, name);
+    };
+    // Something to look at takes time.
+    let _ = sys!(SYS_mknod, other, libc::S_IFREG | 0o600, 0);
+    race(run, 1, disturb, || {
+        if sys!(SYS_rename, still, moved).is_err() {
+            return Outcome::Failed;
+        }
+        let planted = sys!(SYS_access, text("opened/moved/new"), libc::F_OK).is_ok();
+        let _ = sys!(SYS_unlink, text("opened/moved/new"));
+        let _ = sys!(SYS_rename, moved, still);
+        told(if planted { "WON opened/moved/new is there" } else { "" })
+    });
 }
 
 /// A link in one's own directory is replaced: `opened/way` leads to `opened/inner` or to `closed`.

@@ -1,0 +1,131 @@
+//! The compiled digest: everything that decides what a run of a plan means (`SPEC.md`, section "Compiled digest").
+//!
+//! The plan digest covers the plan alone, so a registry, a profile or a fixture can change under it unseen. This one
+//! covers the plan with all it leads to. It does not depend on where the files stand or how their JSON is laid out.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::compile::{CompileError, CompiledPlan, Filters, compile};
+use super::document::Plan;
+use crate::base::digest::Sha256Hex;
+use crate::base::json::{self, MAX_DOCUMENT_BYTES};
+use crate::fixture::FixtureSet;
+use crate::os::fs::FsError;
+use crate::registry::{Base, Document, Place, Registry, StoredPathError};
+
+/// Names the way the digest is made; a change of it makes new digests.
+const FORM: &str = "runtime-tools.compiled_digest.v0.1";
+
+/// A digest of a plan with all it leads to, and the digests of the files that were read for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompiledDigest {
+    /// The digest.
+    pub digest: Sha256Hex,
+    /// Digests of the profiles' files, by profile id.
+    pub profile_files: BTreeMap<String, Sha256Hex>,
+    /// Digest of the file that `apply_preflight_profile` names.
+    pub apply_preflight: Option<Sha256Hex>,
+}
+
+/// Why there is no compiled digest.
+#[derive(Debug, thiserror::Error)]
+pub enum CompiledDigestError {
+    /// Plan and registry do not fit together.
+    #[error("the plan does not compile")]
+    Compile(#[from] CompileError),
+    /// A profile's file cannot be read.
+    #[error("profile {profile:?}: cannot read {place}")]
+    Profile {
+        /// The profile.
+        profile: String,
+        /// Its file.
+        place: Place,
+        /// The cause.
+        source: FsError,
+    },
+    /// The path of the preflight profile is refused.
+    #[error("apply_preflight_profile {path:?}")]
+    PreflightPath {
+        /// The path as written.
+        path: String,
+        /// The cause.
+        source: StoredPathError,
+    },
+    /// The preflight profile cannot be read.
+    #[error("apply_preflight_profile: cannot read {place}")]
+    Preflight {
+        /// Its file.
+        place: Place,
+        /// The cause.
+        source: FsError,
+    },
+}
+
+/// Computes the digest of `plan`, compiled without filters against `registry`, over `fixtures`. `base` is the base of the
+/// plan's own paths. Reads the files of the profiles that the plan names, and of its preflight profile.
+///
+/// # Errors
+/// See [`CompiledDigestError`].
+pub fn compiled_digest(
+    plan: &Plan,
+    registry: &Registry,
+    fixtures: &FixtureSet,
+    base: &Base,
+) -> Result<CompiledDigest, CompiledDigestError> {
+    let compiled = compile(plan, registry, &Filters::default())?;
+    let mut profile_files = BTreeMap::new();
+    for profile in &compiled.profiles {
+        let (id, place) = (profile.id.clone(), profile.path.clone());
+        let digest = file_digest(&place).map_err(|source| CompiledDigestError::Profile {
+            profile: id.clone(),
+            place,
+            source,
+        })?;
+        profile_files.insert(id, digest);
+    }
+    let apply_preflight = match &plan.apply_preflight_profile {
+        None => None,
+        Some(path) => {
+            let refused = |source| CompiledDigestError::PreflightPath { path: path.clone(), source };
+            let place = base.resolve(path).map_err(refused)?;
+            Some(file_digest(&place).map_err(|source| CompiledDigestError::Preflight { place, source })?)
+        }
+    };
+    let parts = json!({
+        "form": FORM,
+        "plan": plan.document.value,
+        "probe_registry": narrowed(&registry.documents[0], "probes", &probe_ids(&compiled)),
+        "profile_registry": narrowed(&registry.documents[1], "profiles", &profile_ids(&compiled)),
+        "profile_files": profile_files,
+        "fixtures": fixtures,
+        "apply_preflight": apply_preflight,
+    });
+    let digest = Sha256Hex::of(json::to_line_sorted(&parts).as_bytes());
+    Ok(CompiledDigest { digest, profile_files, apply_preflight })
+}
+
+fn file_digest(place: &Place) -> Result<Sha256Hex, FsError> {
+    Ok(Sha256Hex::of(&place.read(MAX_DOCUMENT_BYTES)?))
+}
+
+fn probe_ids(plan: &CompiledPlan) -> Vec<&str> {
+    plan.profiles.iter().flat_map(|profile| &profile.rows).map(|row| row.probe_id.as_str()).collect()
+}
+
+fn profile_ids(plan: &CompiledPlan) -> Vec<&str> {
+    plan.profiles.iter().map(|profile| profile.id.as_str()).collect()
+}
+
+/// A registry document as it stands, without the entries that the plan does not use.
+fn narrowed(document: &Document, key: &str, used: &[&str]) -> Value {
+    let Some(map) = document.value.as_object() else { return Value::Null };
+    let entries = map.get(key).and_then(Value::as_object);
+    let kept: Map<String, Value> =
+        used.iter().filter_map(|id| Some(((*id).to_owned(), entries?.get(*id)?.clone()))).collect();
+    let mut rest: Map<String, Value> =
+        map.iter().filter(|(name, _)| *name != key).map(|(name, value)| (name.clone(), value.clone())).collect();
+    rest.insert(key.to_owned(), Value::Object(kept));
+    Value::Object(rest)
+}
