@@ -66,6 +66,9 @@ const BY_HOST: &[(&str, &str, &str)] = &[
     ("*", "skipped_roots/items/properties/domain is never reached", "every root can be admitted"),
     ("*", "skipped_roots/items/properties/path is never reached", "every root can be admitted"),
     ("*", "skipped_roots/items/properties/reason is never reached", "every root can be admitted"),
+    ("inventory", "skipped/items/properties/path is never reached", "everything can be read"),
+    ("inventory", "skipped/items/properties/reason is never reached", "everything can be read"),
+    ("lint-report", "/properties/registries/items/properties/id is always null", "the registries are named by folder"),
     ("denial", "/properties/process is never null", "the process lives long enough to be named"),
 ];
 
