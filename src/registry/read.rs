@@ -231,8 +231,8 @@ pub fn load(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Registry,
 /// [`Refusal`] when a file cannot be read or carries another schema tag; both files are looked at.
 pub fn read(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Reading, Refusal> {
     let mut findings = Vec::new();
-    let probes = open(&files.probes, PROBES_TAG, &mut findings);
-    let profiles = open(&files.profiles, PROFILES_TAG, &mut findings);
+    let probes = open(&files.probes, "probes", &mut findings);
+    let profiles = open(&files.profiles, "profiles", &mut findings);
     join(id, [probes, profiles], files.used(lookup), lookup, findings)
 }
 
@@ -301,10 +301,9 @@ impl Registry {
 }
 
 /// Opens one of the two documents.
-fn open(place: &Place, tag: &str, findings: &mut Vec<Finding>) -> Option<Document> {
+fn open(place: &Place, entries_key: &'static str, findings: &mut Vec<Finding>) -> Option<Document> {
     if !place.is_file() {
-        let noun = if tag == PROBES_TAG { "probe" } else { "profile" };
-        let text = format!("the {noun} registry is absent or not a regular file");
+        let text = format!("the {} registry is absent or not a regular file", entries_key.trim_end_matches('s'));
         findings.push(Finding::new("registry-file-missing", Severity::Error, &place.to_string(), text));
         return None;
     }

@@ -155,3 +155,21 @@ fn a_faulty_schema_is_seen() {
     assert!(Validator::compile(json!({"type": "strin"})).is_err());
     assert!(Validator::compile(json!({"pattern": "("})).is_err());
 }
+
+#[test]
+fn shipped_templates_meet_their_schema() {
+    let templates = folder().join("../plans/templates");
+    let validator = Validator::of(schema::by_name("plan-template").unwrap());
+    let mut count = 0;
+    for entry in std::fs::read_dir(templates).unwrap() {
+        let path = entry.unwrap().path().join("template.json");
+        let Ok(bytes) = std::fs::read(&path) else { continue };
+        let document = json::read(&bytes).unwrap();
+        assert_eq!(validator.violations(&document), [], "{}", path.display());
+        let mut bare = document;
+        bare.as_object_mut().unwrap().shift_remove("template_id");
+        assert!(!validator.accepts(&bare), "{}", path.display());
+        count += 1;
+    }
+    assert!(count > 5, "{count}");
+}

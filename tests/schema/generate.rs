@@ -98,11 +98,19 @@ fn fixture_set() -> Value {
     more(&mut entry, "mode", json!({"pattern": "^0?[0-7]{3}$"}));
     say(&mut entry, "mode", "Three or four octal digits, \"0000\" to \"0777\".");
     say(&mut entry, "content", "The text of a file; other kinds have none.");
-    say(&mut entry, "target", "The text of a symbolic link, which stays beneath the folder; other kinds have none.");
-    let kind_is = |word: &str| json!({"properties": {"kind": {"const": word}}, "required": ["kind"]});
+    say(
+        &mut entry,
+        "target",
+        "What a symbolic link, hard link or bind mount leads to, beneath the folder; other kinds have none.",
+    );
+    let kind_is = |words: &[&str]| json!({"properties": {"kind": {"enum": words}}, "required": ["kind"]});
     entry["allOf"] = json!([
-        {"if": kind_is("file"), "else": {"properties": {"content": false}}},
-        {"if": kind_is("symlink"), "then": {"required": ["target"]}, "else": {"properties": {"target": false}}},
+        {"if": kind_is(&["file"]), "else": {"properties": {"content": false}}},
+        {
+            "if": kind_is(&["symlink", "hard_link", "bind_mount"]),
+            "then": {"required": ["target"]}, "else": {"properties": {"target": false}},
+        },
+        {"if": kind_is(&["hard_link", "bind_mount"]), "then": {"properties": {"mode": false}}},
     ]);
     let target = &mut entry["properties"]["target"];
     target["pattern"] = json!(format!("^{}{TEXT}*$", r"[^\u0000-\u001f\u007f-\u009f/]"));

@@ -6,6 +6,7 @@
     reason = "tests start the binary, prepare files and may panic"
 )]
 
+mod commands;
 #[expect(dead_code, reason = "the tests of lints need more of it")]
 #[path = "../data/suite.rs"]
 mod data_suite;

@@ -327,8 +327,11 @@ fn answers(all: &mut Everything) {
     all.add_answer("status", &["status"], 0);
     all.add_answer("lint-report", &["plan-lint", "--plan", &plan, "--json"], 0);
     all.add_answer("lint-report", &["plan-lint", "--plan", &broken, "--json"], 1);
-    all.add_answer("lint-report", &["registry-lint", "--json"], 0);
     all.add_answer("lint-report", &["registry-lint", "--registry", &suite, "--json"], 0);
+    let tree = shipped("plans");
+    let inventory = temp.path().join("inventory.json").display().to_string();
+    expect(&runtime(&["inventory", "build", "--root", &tree, "--out", &inventory]), 0);
+    all.add("inventory", "inventory build", read(Path::new(&inventory)));
     all.add_answer("lint-report", &["schema", "check", &plan, "--json"], 0);
     all.add_answer("lint-report", &["schema", "check", &broken, "--json"], 1);
     all.add_answer("lint-report", &["schema", "check", "/nonexistent/plan.json", "--json"], 3);
