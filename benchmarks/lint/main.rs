@@ -103,7 +103,9 @@ fn main() {
         let tiny = suite("tiny", 2, Broken::None);
         start(asked.runtime(), &tiny, if asked.quick { 1 } else { 201 }).into_iter().for_each(&mut found);
     }
-    let versions: Vec<_> = peers.iter().map(|peer| (peer.name, version_of(peer.path.as_deref()))).collect();
+    // Not every peer says which version it is.
+    let version = |path: &str| version_of(Some(path)).unwrap_or_else(|| path.to_owned());
+    let versions: Vec<_> = peers.iter().map(|peer| (peer.name, peer.path.as_deref().map(version))).collect();
     asked.print(&versions, &results, &before);
 }
 

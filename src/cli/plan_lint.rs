@@ -49,6 +49,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let mut found = Found::new("plan-lint");
     let mut plans = Vec::new();
     let mut registries = Vec::new();
+    let mut last = None;
     for plan in &args.plan {
         let path = context.absolute(plan);
         let lookup = args.lookup.resolve(context, path.parent().unwrap_or(&context.cwd));
@@ -62,12 +63,16 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
                 files: vec![place.clone()],
                 incomplete: vec![place],
                 registry: None,
+                reading: None,
             },
         };
         plans.push(json!({"plan": plan, "registry": report.registry}));
         registries.extend(report.registry.map(|source| format!("{}: registry: {source}\n", plan.display())));
         found.add(report.findings, &report.files, &report.incomplete, context);
+        last = report.reading;
     }
+    // The program ends soon, and the system takes its memory back faster than value by value.
+    std::mem::forget(last);
     found.more.insert("plans".to_owned(), json!(plans));
     findings::print(found, &args.report, json, context, |found, colour| {
         let count = args.plan.len();

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use rayon::prelude::*;
 use serde_json::Value;
 
 use super::compile::Filters;
@@ -31,7 +32,12 @@ pub struct PlanReport {
     pub files: Vec<Place>,
     /// The files that were not looked at as a whole.
     pub incomplete: Vec<Place>,
+    /// The registry as it was read, for callers who go on with it.
+    pub reading: Option<Reading>,
 }
+
+/// From this many profiles on their texts are compiled on all processors.
+const MANY: usize = 16;
 
 /// The capabilities a probe may ask for.
 const CAPABILITIES: &[&str] = &[LOOPBACK_LISTENER];
@@ -86,6 +92,7 @@ pub fn lint_run(document: Document, filters: &Filters, frozen: Option<&Sha256Hex
             for document in &reading.registry.documents {
                 document.add_positions(&mut report.findings);
             }
+            report.reading = Some(reading);
         }
     }
     plan.document.add_positions(&mut report.findings);
@@ -244,10 +251,16 @@ impl<'a> Use<'a> {
         report.findings.extend(self.reading.findings.iter().cloned());
         let parameters = self.parameters();
         let mut probes = HashSet::new();
-        for id in used {
+        // Texts are compiled without regard to each other; for a few of them a second thread is not worth its start.
+        let lint = |id: &&str| {
+            let profile = registry.profiles.get(*id)?;
+            Some((profile, registry::lint_profile(registry, profile, parameters.as_ref())))
+        };
+        let linted: Vec<_> =
+            if used.len() < MANY { used.iter().map(lint).collect() } else { used.par_iter().map(lint).collect() };
+        for (id, linted) in used.into_iter().zip(linted) {
             report.findings.extend(self.reading.profile_findings.get(id).into_iter().flatten().cloned());
-            if let Some(profile) = registry.profiles.get(id) {
-                let own = registry::lint_profile(registry, profile, parameters.as_ref());
+            if let Some((profile, own)) = linted {
                 report.findings.extend(own.findings);
                 report.incomplete.extend(own.place.clone().filter(|_| !own.complete));
                 report.files.extend(own.place);

@@ -1,6 +1,7 @@
 //! Reading one registry: two documents become typed entries, and everything wrong with them becomes findings.
 
 use indexmap::IndexMap;
+use rayon::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -330,10 +331,13 @@ fn check_top(document: Document, tag: &str, fields: &[Field], findings: &mut Vec
     tagged.then_some(document)
 }
 
+/// From this many entries on they are read on all processors.
+const MANY: usize = 1_000;
+
 type Entries<T> = (IndexMap<String, T>, IndexMap<String, Vec<Finding>>);
 
 /// Checks every entry of one document and keeps those without errors.
-fn entries<T: DeserializeOwned>(
+fn entries<T: DeserializeOwned + Send>(
     document: &Document,
     key: &str,
     fields: &[Field],
@@ -344,22 +348,31 @@ fn entries<T: DeserializeOwned>(
     let listed = document.value.get(key).and_then(Value::as_object);
     let mut usable = IndexMap::with_capacity(listed.map_or(0, Map::len));
     let mut findings: IndexMap<String, Vec<Finding>> = IndexMap::new();
-    for (id, value) in listed.into_iter().flatten() {
+    let read = |(id, value): &(&String, &Value)| {
         let pointer: Lazy<'_> = &|| format!("/{key}/{}", escape(id));
         let mut sink = Sink::new(&file);
         check_entry(id, value, fields, id_key, noun, pointer, &mut sink);
+        let mut entry = None;
         if !sink.has_error_since(0) {
-            match T::deserialize(value) {
-                Ok(entry) => {
-                    usable.insert(id.clone(), entry);
-                }
+            match T::deserialize(*value) {
+                Ok(read) => entry = Some(read),
                 Err(error) => {
                     sink.error("wrong-type", &pointer(), format!("{noun} {id:?} cannot be read: {error}"));
                 }
             }
         }
-        if !sink.is_empty() {
-            findings.insert(id.clone(), sink.into_findings());
+        (entry, sink.into_findings())
+    };
+    let listed: Vec<(&String, &Value)> = listed.into_iter().flatten().collect();
+    // Entries do not depend on each other; for a few of them a second thread is not worth its start.
+    let entries: Vec<(Option<T>, Vec<Finding>)> =
+        if listed.len() < MANY { listed.iter().map(read).collect() } else { listed.par_iter().map(read).collect() };
+    for ((id, _), (entry, found)) in listed.into_iter().zip(entries) {
+        if let Some(entry) = entry {
+            usable.insert(id.clone(), entry);
+        }
+        if !found.is_empty() {
+            findings.insert(id.clone(), found);
         }
     }
     document.add_positions(findings.values_mut().flatten());
