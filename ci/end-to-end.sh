@@ -106,6 +106,18 @@ expect 1 "$runtime" validate-bundle --bundle "$work/uncommitted"
 says artifact_index.json
 expect 3 "$runtime" validate-bundle --bundle "$work/nowhere"
 
+# Every document of the run is what its schema says; twin: one that is not.
+expect 0 "$runtime" schema check "$bundle"/{run_manifest,run_status,artifact_index}.json "$work/p1.json"
+expect 0 "$runtime" schema check --as results "$bundle/runtime_results.json"
+sed 's/"schema_version"/"schema_version_"/' "$bundle/run_status.json" >"$work/untagged.json"
+expect 1 "$runtime" schema check --as run-status "$work/untagged.json"
+
+# A suite built from a template elsewhere is clean and runs there, and what it says of every probe is true.
+expect 0 "$runtime" plan-build --template linux-hardened --out "$work/hardened"
+expect 0 "$runtime" plan-lint --plan "$work/hardened/plan.json" --deny warnings
+expect 0 "$runtime" run --plan "$work/hardened/plan.json" --channel direct --out "$work/hardened/out"
+expect 0 "$runtime" registry-lint
+
 # The benchmark of enforcement still runs; its figures mean nothing here.
 if [ "$(uname)" = Linux ]; then
   expect 0 cargo bench --quiet -p benchmarks --bench enforce -- --quick --runtime "$runtime" open stat start find git memory

@@ -184,7 +184,7 @@ fn admits(schema: &Value) -> (bool, bool) {
     let words: Vec<&Value> =
         words.flat_map(|word| word.as_array().map_or_else(|| vec![word], |all| all.iter().collect())).collect();
     let is_null = |word: &&Value| word.is_null() || *word == "null";
-    (words.iter().any(|word| is_null(word)), words.is_empty() || words.iter().any(|word| !is_null(word)))
+    (words.iter().any(&is_null), words.is_empty() || words.iter().any(|word| !is_null(word)))
 }
 
 /// Everything that a schema leaves open and the documents do not need.
