@@ -177,15 +177,17 @@ fn full_suite() -> Suite {
     });
     suite.change(PROBES, |registry| {
         let probe = &mut registry["probes"]["demo:a:x"];
-        for key in ["expectation_id", "mode", "driver", "syscall", "attr_payload", "anchor_ctx_id", "filter_name"] {
+        for key in ["expectation_id", "mode", "syscall", "attr_payload", "anchor_ctx_id"] {
             probe[key] = json!("word");
         }
+        probe["driver"] = json!("native");
+        probe["filter_name"] = json!("path");
         probe["filter_type"] = json!(0);
         registry["probes"].as_object_mut().unwrap().shift_remove("demo:a:y");
     });
     suite.change(PROFILES, |registry| registry["profiles"]["demo:a"]["notes"] = json!("free text"));
     suite.change(PROFILES, |registry| {
-        registry["profiles"]["demo:a"]["key_specific_rules"] = json!(["(allow file-read*)"]);
+        registry["profiles"]["demo:a"]["key_specific_rules"] = json!(["(allow file-read-data (literal \"/x\"))"]);
         registry["profiles"]["demo:a"]["probe_refs"] = json!(["demo:a:x"]);
     });
     suite.change(FIXTURES, |set| {
