@@ -6,7 +6,7 @@
 mod measure;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 pub use measure::{Measured, Rounds, Variant, median, timed};
 
@@ -21,7 +21,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Reads the command line; without `--runtime` the program is built as it is handed out (`--profile dist`).
+    /// Reads the command line; without `--runtime` the program is built as it is handed out (`cargo xtask dist`).
     ///
     /// # Panics
     /// Unknown options, and a build that fails.
@@ -94,14 +94,12 @@ impl Asked {
 fn built() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    eprintln!("cargo build --profile dist");
-    let built = Command::new(cargo)
-        .args(["build", "--quiet", "--profile", "dist", "--bin", "runtime"])
-        .current_dir(root)
-        .status();
-    assert!(built.unwrap().success(), "the build failed");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target));
-    target.join("dist/runtime")
+    eprintln!("cargo xtask dist");
+    let output =
+        Command::new(cargo).args(["xtask", "dist"]).current_dir(root).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "the build failed");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    PathBuf::from(printed.lines().last().expect("the last line is the path"))
 }
 
 /// The first file of this name in `PATH`.

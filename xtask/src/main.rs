@@ -8,6 +8,7 @@
 )]
 
 mod check;
+mod dist;
 mod licences;
 mod step;
 
@@ -29,6 +30,8 @@ enum Task {
     Licences,
     /// Type-check for aarch64 Linux and macOS, link for macOS
     Cross,
+    /// Build the program that is handed out; on Linux it needs no library of the system. The last line says where it is
+    Dist,
     /// The tests again with many more generated cases per property
     Nightly {
         /// Generated cases per property
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
 fn run(task: &Task) -> anyhow::Result<bool> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent directory")?;
     let plan = match task {
+        Task::Dist => return dist::build(root),
         Task::Check => check::steps(),
         Task::Ci => [check::tools()].into_iter().chain(check::steps()).chain([check::end_to_end()]).collect(),
         Task::Licences => vec![check::licences()],
