@@ -126,6 +126,7 @@ mod tests {
     use super::*;
     use crate::host::detect_world;
 
+    #[cfg(target_os = "linux")]
     fn status(without: &[&str]) -> RuntimeStatus {
         let names: Vec<String> = without.iter().map(|name| (*name).to_owned()).collect();
         runtime_status(detect_world().unwrap(), sandbox::layers().without(&names), |_| None)

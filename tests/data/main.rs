@@ -12,6 +12,8 @@ mod lints;
 mod macos_expectations;
 mod macos_templates;
 mod mutation;
+#[cfg(target_os = "linux")]
+mod read_once;
 mod ready_made;
 mod reports;
 mod resolution;
