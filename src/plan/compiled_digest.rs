@@ -95,7 +95,7 @@ pub fn compiled_digest(
     };
     let parts = json!({
         "form": FORM,
-        "plan": plan.document.value,
+        "plan": plan.document.value(),
         "probe_registry": narrowed(&registry.documents[0], "probes", &probe_ids(&compiled)),
         "profile_registry": narrowed(&registry.documents[1], "profiles", &profile_ids(&compiled)),
         "profile_files": profile_files,
@@ -120,7 +120,7 @@ fn profile_ids(plan: &CompiledPlan) -> Vec<&str> {
 
 /// A registry document as it stands, without the entries that the plan does not use.
 fn narrowed(document: &Document, key: &str, used: &[&str]) -> Value {
-    let Some(map) = document.value.as_object() else { return Value::Null };
+    let Some(map) = document.value().as_object() else { return Value::Null };
     let entries = map.get(key).and_then(Value::as_object);
     let kept: Map<String, Value> =
         used.iter().filter_map(|id| Some(((*id).to_owned(), entries?.get(*id)?.clone()))).collect();

@@ -121,24 +121,24 @@ pub fn read(document: Document) -> (Option<Plan>, Vec<Finding>) {
 pub(super) fn read_usable(document: Document) -> (Option<Plan>, Vec<Finding>) {
     let file = document.place.to_string();
     let mut sink = Sink::new(&file);
-    let tagged = check_document(&document.value, &mut sink);
+    let tagged = check_document(document.value(), &mut sink);
     let mut findings = sink.into_findings();
     document.add_positions(&mut findings);
     (tagged.then(|| usable(document)), findings)
 }
 
 fn usable(document: Document) -> Plan {
-    let text = |key: &str| document.value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let text = |key: &str| document.value().get(key).and_then(Value::as_str).map(str::to_owned);
     let given = |key: &str| text(key).filter(|text| !text.is_empty());
-    let lane = |name: &str| document.value.get("lanes").and_then(|lanes| lanes.get(name)?.as_bool()).unwrap_or(true);
-    let profiles = document.value.get("profiles").and_then(Value::as_array);
+    let lane = |name: &str| document.value().get("lanes").and_then(|lanes| lanes.get(name)?.as_bool()).unwrap_or(true);
+    let profiles = document.value().get("profiles").and_then(Value::as_array);
     Plan {
         plan_id: text("plan_id").unwrap_or_default(),
         registry_id: text("registry_id").unwrap_or_default(),
         world_id: given("world_id"),
         profiles: profiles.into_iter().flatten().map(|id| id.as_str().unwrap_or_default().to_owned()).collect(),
         lanes: Lanes { scenario: lane("scenario"), baseline: lane("baseline"), oracle: lane("oracle") },
-        controls: document.value.get("controls").and_then(Value::as_object).cloned().unwrap_or_default(),
+        controls: document.value().get("controls").and_then(Value::as_object).cloned().unwrap_or_default(),
         apply_preflight_profile: given("apply_preflight_profile"),
         notes: text("notes"),
         fixtures: text("fixtures"),
@@ -168,7 +168,7 @@ impl Plan {
     /// The digest that bundles record.
     #[must_use]
     pub fn digest(&self) -> Sha256Hex {
-        self.document.value.as_object().map_or_else(|| Sha256Hex::of(b""), digest::plan_digest)
+        self.document.value().as_object().map_or_else(|| Sha256Hex::of(b""), digest::plan_digest)
     }
 
     /// Where the plan was read from.

@@ -53,6 +53,15 @@ impl Place {
         }
     }
 
+    /// How long the file is; 0 when that cannot be told.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        match self {
+            Self::Disk(path) => input::size_bytes(path),
+            Self::Embedded(path) => super::embedded::file(path).map_or(0, |text| text.len() as u64),
+        }
+    }
+
     /// The path on disk, where there is one.
     #[must_use]
     pub fn disk_path(&self) -> Option<&Path> {
