@@ -100,7 +100,7 @@ pub(crate) fn plan(args: &PlanArgs, json: bool, context: &Context) -> CliResult 
 }
 
 /// The plan's compiled digest.
-fn digest(plan: &Plan, files: Files, base: &Base, lookup: &Lookup) -> Result<Sha256Hex, anyhow::Error> {
+fn digest(plan: &Plan, files: Files, base: &Base, lookup: &Lookup) -> Result<Option<Sha256Hex>, anyhow::Error> {
     let registry = registry::read(Some(&plan.registry_id), files, lookup)?.registry;
     let fixtures = match &plan.fixtures {
         Some(stored) => load_fixtures(&base.resolve(stored).context("fixtures")?).context("fixtures")?,

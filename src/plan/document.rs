@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::digest;
 use crate::base::digest::Sha256Hex;
+use crate::base::position::escape;
 use crate::registry::check::{self, Field, Kind, Sink, optional, required};
 use crate::registry::{Base, Document, DocumentError, Place, Refusal};
 use crate::vocab::{Finding, Lane, Severity};
@@ -26,6 +28,7 @@ pub const PLAN_FIELDS: &[Field] = &[
     optional("apply_preflight_profile", Kind::OptionalText),
     optional("notes", Kind::OptionalText),
     optional("fixtures", Kind::OptionalText),
+    optional("accepted_lints", Kind::Object),
 ];
 
 /// A plan, free of document errors.
@@ -49,6 +52,8 @@ pub struct Plan {
     pub notes: Option<String>,
     /// The fixture set's file as written; an addition of this tool, not digested.
     pub fixtures: Option<String>,
+    /// Ids of warnings that are meant, each with the reason; an addition of this tool, not digested.
+    pub accepted_lints: IndexMap<String, String>,
     /// The document it was read from.
     pub document: Document,
 }
@@ -142,8 +147,16 @@ fn usable(document: Document) -> Plan {
         apply_preflight_profile: given("apply_preflight_profile"),
         notes: text("notes"),
         fixtures: text("fixtures"),
+        accepted_lints: accepted(document.value()),
         document,
     }
+}
+
+/// The ids that are accepted for a reason.
+fn accepted(value: &Value) -> IndexMap<String, String> {
+    let given = value.get("accepted_lints").and_then(Value::as_object).into_iter().flatten();
+    let given = given.filter_map(|(id, reason)| Some((id.clone(), reason.as_str()?.to_owned())));
+    given.filter(|(_, reason)| !reason.trim().is_empty()).collect()
 }
 
 /// Whether the document carries the tag of a plan; everything wrong with it goes to `sink`.
@@ -161,6 +174,13 @@ fn check_document(value: &Value, sink: &mut Sink<'_>) -> bool {
     let mut rest = map.clone();
     rest.shift_remove("schema_versions");
     check::object(&Value::Object(rest), PLAN_FIELDS, Severity::Warning, "the plan", "", sink);
+    for (id, reason) in map.get("accepted_lints").and_then(Value::as_object).into_iter().flatten() {
+        if reason.as_str().is_none_or(|reason| reason.trim().is_empty()) {
+            let message = format!("accepted_lints gives no reason for {id:?}");
+            let finding = sink.error("accepted-lint", &format!("/accepted_lints/{}", escape(id)), message);
+            finding.help = Some("say in a text why the finding is meant".to_owned());
+        }
+    }
     true
 }
 
@@ -180,7 +200,7 @@ impl Plan {
     /// The base of the plan's own paths; `root` overrides the search for it.
     #[must_use]
     pub fn base(&self, root: Option<&Path>) -> Base {
-        Base::of(&self.document.place, root)
+        Base::of_plan(&self.document.place, root)
     }
 }
 
@@ -233,6 +253,9 @@ mod tests {
             ("apply_preflight_profile", json!([]), "wrong-type /apply_preflight_profile"),
             ("notes", json!(1), "wrong-type /notes"),
             ("fixtures", json!({}), "wrong-type /fixtures"),
+            ("accepted_lints", json!(["no-driver"]), "wrong-type /accepted_lints"),
+            ("accepted_lints", json!({"no/driver": " "}), "accepted-lint /accepted_lints/no~1driver"),
+            ("accepted_lints", json!({"no-driver": true}), "accepted-lint /accepted_lints/no-driver"),
         ] {
             let mut bad = good();
             bad[key] = value;

@@ -4,7 +4,8 @@
 //! guarantee: every path stays beneath that directory, nothing is declared twice, nothing stands below a file or a link,
 //! and every link names something beneath the directory. Contract: `SPEC.md` section "Fixtures".
 
-use std::collections::HashMap;
+use foldhash::HashMap;
+use serde::Deserialize;
 
 use crate::base::rel_path::RelPath;
 use crate::base::tree::Node;
@@ -12,7 +13,6 @@ use crate::fixture::{FixtureEntry, FixtureKind, FixturePort, FixtureSet, Mode, P
 use crate::registry::check::{self, Field, Kind, Lazy, Sink, optional, required};
 use crate::registry::{Document, DocumentError, Place, Refusal};
 use crate::vocab::{Finding, Severity};
-use serde::Deserialize;
 
 /// How targets name the directory a set is built in.
 pub const FIXTURES_VARIABLE: &str = "${FIXTURES}";

@@ -2,8 +2,9 @@
 //!
 //! Collects; never stops at the first finding and never fails. Rules and ids: `docs/lints.md`.
 
-use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -35,7 +36,7 @@ pub struct PlanReport {
     /// The files that were not looked at as a whole.
     pub incomplete: Vec<Place>,
     /// The registry as it was read, for callers who go on with it.
-    pub reading: Option<Reading>,
+    pub reading: Option<Arc<Reading>>,
 }
 
 /// From this many profiles on their texts are compiled on all processors.
@@ -79,7 +80,7 @@ pub fn lint_run(document: Document, filters: &Filters, frozen: Option<&Sha256Hex
         Some(Ok(files)) => {
             let id = usable_id(&plan);
             let (fixtures, reading) =
-                registry::side_by_side(&files, read_fixtures, || registry::read(id, files.clone(), lookup));
+                registry::side_by_side(&files, read_fixtures, || registry::read_shared(id, files.clone(), lookup));
             (fixtures, Some(reading.map_err(RegistryError::from)))
         }
     };
@@ -109,8 +110,27 @@ pub fn lint_run(document: Document, filters: &Filters, frozen: Option<&Sha256Hex
             report.reading = Some(reading);
         }
     }
+    accept(&plan, &mut report.findings);
     plan.document.add_positions(&mut report.findings);
     report
+}
+
+/// Warnings that the plan accepts become notes with its reason: they are still said, and nobody is asked to act on them.
+fn accept(plan: &Plan, findings: &mut Vec<Finding>) {
+    for (id, reason) in &plan.accepted_lints {
+        let mut met = false;
+        for finding in findings.iter_mut().filter(|f| f.id == *id && f.severity == Severity::Warning) {
+            finding.severity = Severity::Note;
+            finding.help = Some(format!("the plan accepts it: {reason}"));
+            met = true;
+        }
+        if !met {
+            let message = format!("accepted_lints names {id:?}, and no such warning was found");
+            let finding = Finding::new("accepted-lint", Severity::Warning, &plan.place().to_string(), message);
+            let at = format!("/accepted_lints/{}", escape(id));
+            findings.push(finding.at(at).help("remove it; errors and notes are not accepted"));
+        }
+    }
 }
 
 /// The registry's id as the plan says it; what cannot be an id is a finding already.
@@ -358,6 +378,14 @@ impl<'a> Use<'a> {
                 sink.warning("lane-not-supported", &pointer(probe, "/supports_lanes"), message);
             }
         }
+        for (control, _) in self.plan.controls.iter().filter(|(_, asked)| **asked == Value::Bool(true)) {
+            let known = CONTROLS.contains(&control.as_str());
+            if known && !probe.controls_supported.iter().any(|supported| supported == control) {
+                let message = format!("the plan asks for the control {control:?}, which probe {id:?} does not support");
+                sink.warning("control-not-supported", &pointer(probe, "/controls_supported"), message).help =
+                    Some("controls are recorded and digested; a run acts on lanes alone".to_owned());
+            }
+        }
         let driver = self.platform.and_then(|platform| driver(&probe.operation, platform));
         for (number, capability) in probe.capabilities_required.iter().enumerate() {
             if !CAPABILITIES.contains(&capability.as_str()) {
@@ -383,7 +411,10 @@ impl<'a> Use<'a> {
                 "probe {id:?} cannot perform {:?} on {platform}; its rows will be not observed",
                 probe.operation.as_str()
             );
-            sink.warning("no-driver", &pointer(probe, "/operation"), message);
+            // macOS has every known operation: that this program does not perform it there is no fault of the document.
+            let lacking = platform == Platform::MacOs && probe.operation.is_known();
+            let severity = if lacking { Severity::Note } else { Severity::Warning };
+            sink.add("no-driver", severity, &pointer(probe, "/operation"), message);
         }
         target::check(probe, (driver, self.platform), &self.ground, sink);
     }

@@ -1,7 +1,9 @@
 //! What is wrong with a probe's target: its parameters, its form, and what the fixtures hold of it.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
+
+use foldhash::{HashSet, HashSetExt as _};
 
 use super::fixtures::FIXTURES_VARIABLE;
 use crate::base::position::escape;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::check::{self, Field, Kind, Sink, optional, required};
 use super::document::{Document, DocumentError, Refusal};
 use super::place::{Base, Place, StoredPathError};
+use super::read::SharedReadings;
 use crate::os::input;
 use crate::vocab::{Finding, Severity};
 
@@ -81,6 +82,8 @@ pub struct Lookup {
     pub start: PathBuf,
     /// The index, once it was read: however many registries a command asks for, it is read once.
     pub read: ReadOnce,
+    /// The registries read so far; shared by the look-ups of one command.
+    pub registries: SharedReadings,
 }
 
 /// An index that may have been read already.

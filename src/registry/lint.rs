@@ -3,7 +3,7 @@
 //! Every rule has a stable id, documented in `docs/lints.md`. Plan lint asks the same questions about the entries its
 //! plan uses.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 
 use super::check::{Sink, did_you_mean};
 use super::entry::{Probe, Profile};

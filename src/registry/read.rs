@@ -1,7 +1,9 @@
 //! Reading one registry: two documents become typed entries, and everything wrong with them becomes findings.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -18,13 +20,14 @@ use super::index::{Index, Lookup};
 use super::place::{Base, Place, root_of};
 use crate::base::position::escape;
 use crate::base::tree::Node;
+use crate::os::input;
 use crate::vocab::{Finding, Severity, worlds_agree};
 
 /// How a registry was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "kind", content = "path", rename_all = "lowercase")]
 pub enum Source {
-    /// `registry/` beside the plan; the directory, relative to the root.
+    /// `registry/` in the plan's suite; the directory, relative to the root.
     Sibling(String),
     /// The index named here, relative to the root.
     Index(String),
@@ -43,7 +46,7 @@ impl std::fmt::Display for Source {
 }
 
 /// Which registry a command used: how it was found, and its two files relative to the root.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Used {
     /// How it was found.
     #[serde(flatten)]
@@ -76,6 +79,15 @@ pub struct Files {
 }
 
 impl Files {
+    /// The two files with the links of their directories resolved: the same however they were named.
+    #[must_use]
+    pub fn canonical(&self) -> [Place; 2] {
+        [&self.probes, &self.profiles].map(|place| match place {
+            Place::Disk(path) => Place::Disk(input::resolved(path)),
+            embedded @ Place::Embedded(_) => embedded.clone(),
+        })
+    }
+
     /// What a command says about them; paths are relative to the root of where the command looked.
     #[must_use]
     pub fn used(&self, lookup: &Lookup) -> Used {
@@ -86,6 +98,9 @@ impl Files {
     }
 }
 
+/// Entries of a registry by id, in file order.
+pub type Entries<T> = IndexMap<String, T, RandomState>;
+
 /// A registry: probes and profiles by id, in file order.
 #[derive(Debug, Clone)]
 pub struct Registry {
@@ -94,9 +109,9 @@ pub struct Registry {
     /// The world it is bound to: an exact id, a family, or `host`.
     pub world_id: String,
     /// Probes by id.
-    pub probes: IndexMap<String, Probe>,
+    pub probes: Entries<Probe>,
     /// Profiles by id.
-    pub profiles: IndexMap<String, Profile>,
+    pub profiles: Entries<Profile>,
     /// How it was found, and its files.
     pub used: Used,
     /// The documents it was read from: probes, then profiles.
@@ -194,14 +209,13 @@ pub fn indexed(index: &Index, id: &str) -> Result<Files, RegistryError> {
     Ok(Files { probes, profiles, source: Source::Index(index.base.relative(&index.place)) })
 }
 
-/// The registry beside the plan at `plan`, when its `registry/` directory holds one of the two files.
+/// The registry of the suite that the plan at `plan` is part of, see [`Place::registry_of_suite`].
 #[must_use]
 pub fn sibling(plan: &Place, lookup: &Lookup) -> Option<Files> {
-    let probes = plan.beside("registry/probes.json");
-    let profiles = plan.beside("registry/profiles.json");
-    let present = probes.is_file() || profiles.is_file();
-    let source = Source::Sibling(Base::of(plan, lookup.root()).relative(&plan.beside("registry")));
-    present.then_some(Files { probes, profiles, source })
+    let (probes, profiles) = plan.registry_of_suite()?;
+    let folder = Base::of_plan(plan, lookup.root()).relative(&probes);
+    let folder = folder.rsplit_once('/').map_or("registry", |(folder, _)| folder).to_owned();
+    Some(Files { probes, profiles, source: Source::Sibling(folder) })
 }
 
 /// Finds the registry a plan names: the one beside it wins over the index.
@@ -245,6 +259,27 @@ pub fn read(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Reading, 
     findings.extend(more);
     join(id, [probes, profiles], files.used(lookup), lookup, findings)
 }
+
+/// Like [`read`] for one of several plans: a registry that `lookup` has read already is not read again.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_shared(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Arc<Reading>, Refusal> {
+    let key = (id.map(str::to_owned), files.used(lookup), files.canonical());
+    let kept = || lookup.registries.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(reading) = kept().get(&key) {
+        return Ok(Arc::clone(reading));
+    }
+    let reading = Arc::new(read(id, files, lookup)?);
+    kept().insert(key, Arc::clone(&reading));
+    Ok(reading)
+}
+
+type Readings = HashMap<(Option<String>, Used, [Place; 2]), Arc<Reading>>;
+
+/// The registries that a command has read, by what they were asked for as.
+#[derive(Debug, Clone, Default)]
+pub struct SharedReadings(Arc<Mutex<Readings>>);
 
 /// From this size of a probe registry on, work is spread over the processors: for less, a second thread costs more than
 /// it does.
@@ -374,7 +409,7 @@ fn check_top(document: Document, tag: &str, fields: &[Field], findings: &mut Vec
 /// So many entries are read at a time, on all processors: what is made of them is held twice until it is put in its place.
 const PART: usize = 512;
 
-type Entries<T> = (IndexMap<String, T>, IndexMap<String, Vec<Finding>>);
+type Checked<T> = (Entries<T>, IndexMap<String, Vec<Finding>>);
 
 /// Checks every entry of one document and keeps those without errors.
 fn entries<T: DeserializeOwned + Send>(
@@ -383,11 +418,11 @@ fn entries<T: DeserializeOwned + Send>(
     fields: &[Field],
     id_key: &str,
     noun: &str,
-) -> Entries<T> {
+) -> Checked<T> {
     let file = document.place.to_string();
     let listed: Vec<(&str, Node<'_>)> =
         document.root().get(key).and_then(Node::as_object).into_iter().flatten().collect();
-    let mut usable = IndexMap::with_capacity(listed.len());
+    let mut usable = Entries::with_capacity_and_hasher(listed.len(), RandomState::default());
     let mut findings: IndexMap<String, Vec<Finding>> = IndexMap::new();
     let read = |&(id, value): &(&str, Node<'_>)| {
         let pointer: Lazy<'_> = &|| format!("/{key}/{}", escape(id));

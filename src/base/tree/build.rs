@@ -1,8 +1,8 @@
 //! Strict reading: refuses what makes two readers disagree, see [`crate::base::json`].
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
+use foldhash::{HashSet, HashSetExt as _};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 
