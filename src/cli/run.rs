@@ -7,13 +7,14 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::base::digest::Sha256Hex;
+use crate::base::error_chain;
 use crate::base::ids::RunId;
 use crate::base::json as document;
 use crate::bundle::BundleError;
 use crate::fixture::FixtureSet;
 use crate::os::lock::LockMode;
 use crate::plan::{self, Filters};
-use crate::registry::{self, Base, Place, Used};
+use crate::registry::{self, Place, Used};
 use crate::run::{Counts, Plans, RunBundle, RunError, RunOptions, RunStatusWord, run_plan};
 use crate::sandbox::{self, Layers};
 
@@ -83,12 +84,17 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let registry = registry::load(None, registry::for_plan(&place, &plan.registry_id, &lookup)?, &lookup)?;
     let filters = Filters { profiles: args.only_profile.clone(), scenarios: args.only_scenario.clone() };
     let compiled = plan::compile(&plan, &registry, &filters)?;
-    let base = Base::of(&place, lookup.root());
+    let base = plan.base(lookup.root());
     let fixtures = match &plan.fixtures {
         Some(stored) => plan::load_fixtures(&base.resolve(stored)?)?,
         None => FixtureSet::empty(),
     };
-    let digest = plan::compiled_digest(&plan, &registry, &fixtures, &base)?;
+    let needed: Vec<String> = compiled.profiles.iter().map(|profile| profile.id.clone()).collect();
+    let (digest, missing) = plan::narrowed_digest(&plan, &registry, &fixtures, &base, &needed)?;
+    if let Some(error) = missing {
+        let why = error_chain(&error);
+        super::note_line(&format!("note: the bundle records no compiled digest, because of what is not run: {why}"));
+    }
     let options = options(args, context, &plan_path)?;
     let layers = sandbox::layers();
     let mut host = super::host::host(context)?;
@@ -112,7 +118,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     progress.finish();
     let bundle = result.map_err(|error| failure(error, args))?;
     let typed = args.out.as_ref().unwrap_or(&options.out);
-    show(&bundle, &registry.used, &digest.digest, typed, json)?;
+    show(&bundle, &registry.used, digest.digest.as_ref(), typed, json)?;
     Ok(exit(&bundle, args.fail_on_mismatch))
 }
 
@@ -176,7 +182,13 @@ fn failure(error: RunError, args: &Args) -> Failure {
     }
 }
 
-fn show(bundle: &RunBundle, registry: &Used, digest: &Sha256Hex, out: &Path, json: bool) -> Result<(), Failure> {
+fn show(
+    bundle: &RunBundle,
+    registry: &Used,
+    digest: Option<&Sha256Hex>,
+    out: &Path,
+    json: bool,
+) -> Result<(), Failure> {
     if json {
         return print_line(&document::to_pretty(&json!({
             "status": bundle.summary.status,

@@ -96,6 +96,7 @@ impl Answer {
             let mark = match finding.severity {
                 Severity::Error => "[!]",
                 Severity::Warning => "[~]",
+                Severity::Note => "[ ]",
             };
             let Finding { id, file, message, .. } = finding;
             let about = if message.contains(file.as_str()) { String::new() } else { format!("{file}: ") };

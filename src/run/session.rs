@@ -357,7 +357,7 @@ impl Session<'_> {
         manifest.dry_run = self.options.dry;
         manifest.apply_preflight = apply_preflight;
         manifest.world_rebound = Some(self.world_rebound);
-        manifest.compiled_digest = Some(self.plans.compiled_digest.digest.to_string());
+        manifest.compiled_digest = self.plans.compiled_digest.digest.as_ref().map(ToString::to_string);
         manifest.stand_in_tools = Some(self.host.stand_in_tools.keys().cloned().collect());
         self.bundle.write_json(&name(layout::RUN_MANIFEST), &manifest)?;
         let matrix = self.plans.compiled.expected_matrix(self.world());
