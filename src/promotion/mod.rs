@@ -17,6 +17,8 @@ mod emit;
 mod enforcement_report;
 mod envelope;
 mod facts;
+#[cfg(test)]
+mod fault_tests;
 mod gate;
 mod linux_gate;
 mod packet;
