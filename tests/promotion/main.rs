@@ -8,6 +8,7 @@
 mod attest;
 mod case;
 mod independent;
+mod matrix;
 mod sets;
 #[expect(dead_code, reason = "what only tests of bundles use")]
 #[path = "../bundle/support.rs"]
