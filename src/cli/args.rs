@@ -36,6 +36,9 @@ pub(crate) enum Command {
     ValidateBundle(super::validate_bundle::Args),
     /// Derive a promotion packet from a bundle
     EmitPromotion(super::emit_promotion::Args),
+    /// Verify promotion packets, and collect them into sets
+    #[command(subcommand)]
+    Promotion(super::promotion::Command),
     /// Build a suite from a template
     PlanBuild(super::plan_build::Args),
     /// Check a plan with its registry and profiles

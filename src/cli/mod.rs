@@ -9,6 +9,7 @@ mod describe;
 mod emit_promotion;
 mod exit;
 mod findings;
+mod gates;
 mod host;
 mod inventory;
 mod links;
@@ -17,6 +18,8 @@ mod list_templates;
 mod lookup;
 mod plan_build;
 mod plan_lint;
+mod promotion;
+mod promotion_set;
 mod registry_lint;
 mod registry_upgrade;
 mod run;
@@ -74,6 +77,7 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::Status(args) => status::run(&args, json, context),
         Command::ValidateBundle(args) => validate_bundle::run(&args, json, context),
         Command::EmitPromotion(args) => emit_promotion::run(&args, json, context),
+        Command::Promotion(command) => promotion::run(&command, json, context),
         Command::PlanBuild(args) => plan_build::run(&args, json, context),
         Command::PlanLint(args) => plan_lint::run(&args, json, context),
         Command::RegistryLint(args) => registry_lint::run(&args, json, context),

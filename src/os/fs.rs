@@ -37,7 +37,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::base::rel_path::RelPath;
 
 pub use list::{Entry, EntryKind};
-pub use lone::{exists, read_bounded, remove, resolved, write_durable};
+pub use lone::{PrivateFile, exists, read_bounded, read_private, remove, resolved, write_durable};
 pub use tree::{replace_tree, taken};
 
 #[cfg(test)]

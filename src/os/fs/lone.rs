@@ -15,6 +15,31 @@ pub fn read_bounded(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, FsError> {
     regular(handle.into(), || path.to_owned())?.read_whole(path, limit_bytes)
 }
 
+/// A file that holds a secret, with what the system says about who may read it.
+#[derive(Debug)]
+pub struct PrivateFile {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its permission bits, of the very file that was read.
+    pub mode: u32,
+}
+
+/// Reads the regular file at `path` whole, at most `limit_bytes`. The last component is never followed through a link, so
+/// what is read, and whose mode is told, is the file that was named.
+///
+/// # Errors
+/// The path has no file name, [`FsError::Link`], or as [`read_bounded`].
+pub fn read_private(path: &Path, limit_bytes: u64) -> Result<PrivateFile, FsError> {
+    use std::os::unix::fs::MetadataExt as _;
+    let invalid = || FsError::io("read", path, std::io::Error::from(std::io::ErrorKind::InvalidInput));
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(invalid)?;
+    let name = crate::base::rel_path::RelPath::try_from(name).map_err(|_| invalid())?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let opened = Dir::open(parent)?.open_file(&name)?;
+    let mode = opened.file.metadata().map_err(|e| FsError::io("inspect", path, e))?.mode() & 0o7777;
+    Ok(PrivateFile { bytes: opened.read_whole(path, limit_bytes)?, mode })
+}
+
 /// Replaces the file at `path` whole and durably: unique temp beside it, write, sync, rename, sync the directory.
 /// Missing directories on the way are made.
 ///
@@ -128,6 +153,23 @@ mod tests {
         let link = temp.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert_eq!(read_bounded(&link, 5).unwrap(), b"12345");
+    }
+
+    #[test]
+    fn a_private_file_is_never_reached_through_a_link() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let temp = tempfile::tempdir().unwrap();
+        let (file, link) = (temp.path().join("key"), temp.path().join("link"));
+        write_durable(&file, b"12345").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let read = read_private(&file, 5).unwrap();
+        assert_eq!((read.bytes.as_slice(), read.mode), (&b"12345"[..], 0o640));
+        assert!(matches!(read_private(&file, 4), Err(FsError::TooLarge { .. })));
+        assert!(matches!(read_private(&link, 5), Err(FsError::Link { .. })));
+        assert!(matches!(read_private(temp.path(), 5), Err(FsError::NotRegular { .. })));
+        assert!(read_private(&temp.path().join("absent"), 5).unwrap_err().is_not_found());
+        assert!(read_private(Path::new("/"), 5).is_err());
     }
 
     #[test]
