@@ -36,6 +36,10 @@ pub(crate) enum Command {
     ValidateBundle(super::validate_bundle::Args),
     /// Derive a promotion packet from a bundle
     EmitPromotion(super::emit_promotion::Args),
+    /// Summarise a bundle's events by operation
+    SummarizeOps(super::summarize_ops::Args),
+    /// Tell one event: what was asked, what happened, which rule decided, how sure that is
+    ExplainEvent(super::explain_event::Args),
     /// Build a suite from a template
     PlanBuild(super::plan_build::Args),
     /// Check a plan with its registry and profiles

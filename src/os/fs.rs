@@ -37,7 +37,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::base::rel_path::RelPath;
 
 pub use list::{Entry, EntryKind};
-pub use lone::{exists, read_bounded, remove, resolved, write_durable};
+pub use lone::{exists, open_regular, read_bounded, remove, replace_with, resolved, write_durable};
 pub use tree::{replace_tree, taken};
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
+use crate::analysis::{MappingDocument, runtime_mappings};
 use crate::base::cancel::Cancel;
 use crate::base::digest::Sha256Hex;
 use crate::base::error_chain;
@@ -404,6 +405,9 @@ impl Session<'_> {
         if error.is_none() {
             self.write_event_documents(results, &text, &witnesses, executed)?;
         }
+        if error.is_none() && self.lanes.scenario {
+            self.write_mappings(&events)?;
+        }
         let mut mismatches = mismatch_summary(self.world(), results, baseline);
         mismatches.error.clone_from(&error);
         let packets = mismatch_packets(&mismatches, &events, baseline, oracle, &witnesses.records, &self.run_context());
@@ -503,6 +507,18 @@ impl Session<'_> {
             let set = self.plans.fixtures;
             let fixtures = documents::fixtures_document(self.world(), self.run_id(), self.plan_id(), &records, set);
             self.bundle.write_json(&name(layout::FIXTURES), &fixtures)?;
+        }
+        Ok(())
+    }
+
+    /// What follows from the events, for readers who look for scenarios or operations.
+    fn write_mappings(&mut self, events: &[Value]) -> Result<(), BundleError> {
+        let profiles = &self.plans.compiled.profiles;
+        let families = profiles.iter().map(|profile| (profile.id.clone(), profile.family.clone())).collect();
+        let documents = runtime_mappings(self.world(), self.run_id(), events, &families)
+            .expect("events that were just made are what the format says");
+        for MappingDocument { path, text } in documents {
+            self.bundle.write(&path, text.as_bytes())?;
         }
         Ok(())
     }
