@@ -34,7 +34,7 @@ const RULES: Rules = Rules {
         &["sbpl", "event", "denial", "report"],
         &["host", "fixture", "registry", "sandbox", "bundle"],
         &["plan", "probe", "promotion", "links", "inventory"],
-        &["lane", "template"],
+        &["lane", "template", "analysis"],
         &["run"],
         &["cli"],
     ],

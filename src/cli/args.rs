@@ -39,6 +39,10 @@ pub(crate) enum Command {
     /// Verify promotion packets, and collect them into sets
     #[command(subcommand)]
     Promotion(super::promotion::Command),
+    /// Summarise a bundle's events by operation
+    SummarizeOps(super::summarize_ops::Args),
+    /// Tell one event: what was asked, what happened, which rule decided, how sure that is
+    ExplainEvent(super::explain_event::Args),
     /// Build a suite from a template
     PlanBuild(super::plan_build::Args),
     /// Check a plan with its registry and profiles

@@ -8,6 +8,7 @@ mod context;
 mod describe;
 mod emit_promotion;
 mod exit;
+mod explain_event;
 mod findings;
 mod gates;
 mod host;
@@ -28,6 +29,7 @@ mod sandbox_run;
 mod sbpl;
 mod schema;
 mod status;
+mod summarize_ops;
 mod validate_bundle;
 mod worker;
 
@@ -78,6 +80,8 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::ValidateBundle(args) => validate_bundle::run(&args, json, context),
         Command::EmitPromotion(args) => emit_promotion::run(&args, json, context),
         Command::Promotion(command) => promotion::run(&command, json, context),
+        Command::SummarizeOps(args) => summarize_ops::run(&args, json, context),
+        Command::ExplainEvent(args) => explain_event::run(&args, json, context),
         Command::PlanBuild(args) => plan_build::run(&args, json, context),
         Command::PlanLint(args) => plan_lint::run(&args, json, context),
         Command::RegistryLint(args) => registry_lint::run(&args, json, context),

@@ -11,7 +11,9 @@ use crate::base::error_chain;
 use crate::base::ids::RunId;
 use crate::base::json as document;
 use crate::bundle::BundleError;
+use crate::event::AnchorMap;
 use crate::fixture::FixtureSet;
+use crate::os::fs::read_bounded;
 use crate::os::lock::LockMode;
 use crate::plan::{self, Filters};
 use crate::registry::{self, Place, Used};
@@ -72,6 +74,9 @@ pub(crate) struct Args {
     /// Leave an enforcement layer out, to see what it is good for; the evidence says so and is never promotable
     #[arg(long, value_name = "NAME", hide_short_help = true)]
     without_layer: Vec<String>,
+    /// Which filters a text can be an argument of, for the oracle [default: the map that is part of the program]
+    #[arg(long, value_name = "FILE")]
+    anchor_map: Option<PathBuf>,
     #[command(flatten)]
     lookup: super::lookup::LookupArgs,
 }
@@ -100,11 +105,13 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let mut host = super::host::host(context)?;
     host.probe_limit = seconds("--probe-timeout-seconds", args.probe_timeout_seconds)?;
     host.without_layers = known_layers(&args.without_layer, &layers)?;
+    let anchors = anchor_map(args, context)?;
     let plans = Plans {
         plan: &plan,
         compiled: &compiled,
         compiled_digest: &digest,
         fixtures: &fixtures,
+        anchors: &anchors,
         path_root: base.root(),
         registry_world: &registry.world_id,
         apply_preflight: match &plan.apply_preflight_profile {
@@ -120,6 +127,15 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let typed = args.out.as_ref().unwrap_or(&options.out);
     show(&bundle, &registry.used, digest.digest.as_ref(), typed, json)?;
     Ok(exit(&bundle, args.fail_on_mismatch))
+}
+
+/// The anchor map that was named, or the one that is part of the program. One that cannot be used is no map.
+fn anchor_map(args: &Args, context: &Context) -> Result<AnchorMap, Failure> {
+    let Some(path) = &args.anchor_map else { return Ok(AnchorMap::shipped()) };
+    let about = |error: anyhow::Error| error.context(format!("cannot use the anchor map {}", path.display()));
+    let bytes =
+        read_bounded(&context.absolute(path), document::MAX_DOCUMENT_BYTES).map_err(|error| about(error.into()))?;
+    AnchorMap::read(&bytes).map_err(|error| about(error.into()).into())
 }
 
 /// The given names, when each is a layer that this system's probe knows.

@@ -37,7 +37,9 @@ use rustix::fs::{Mode, OFlags};
 use crate::base::rel_path::RelPath;
 
 pub use list::{Entry, EntryKind};
-pub use lone::{PrivateFile, exists, read_bounded, read_private, remove, resolved, write_durable};
+pub use lone::{
+    PrivateFile, exists, open_regular, read_bounded, read_private, remove, replace_with, resolved, write_durable,
+};
 pub use tree::{replace_tree, taken};
 
 #[cfg(test)]

@@ -1,18 +1,31 @@
 //! Lone files that the caller names by path: links on the way are followed, because the caller chose the path.
 
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
 
-use super::{Dir, FsError, UNTRUSTED, kind_of, regular, write};
+use super::{Dir, FsError, RegularFile, UNTRUSTED, kind_of, regular, write};
+
+/// Bytes gathered before they are written.
+const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Reads the regular file at `path` whole, at most `limit_bytes`; never blocks on a FIFO or device.
 ///
 /// # Errors
 /// As [`Dir::read`], except that links are followed.
 pub fn read_bounded(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, FsError> {
+    open_regular(path)?.read_whole(path, limit_bytes)
+}
+
+/// Opens the regular file at `path` for reading; never blocks on a FIFO or device.
+///
+/// # Errors
+/// The system's answer; something else than a regular file stands there.
+pub fn open_regular(path: &Path) -> Result<RegularFile, FsError> {
     let handle = rustix::fs::open(path, UNTRUSTED, Mode::empty()).map_err(|e| FsError::io("open", path, e))?;
-    regular(handle.into(), || path.to_owned())?.read_whole(path, limit_bytes)
+    regular(handle.into(), || path.to_owned())
 }
 
 /// A file that holds a secret, with what the system says about who may read it.
@@ -48,6 +61,14 @@ pub fn read_private(path: &Path, limit_bytes: u64) -> Result<PrivateFile, FsErro
 /// [`FsError::NotRegular`]: a device must not be replaced by a file); a directory, the write, a sync or the rename failed.
 /// An older file then still stands.
 pub fn write_durable(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
+    replace_with(path, |out| out.write_all(bytes))
+}
+
+/// As [`write_durable`], with what `fill` writes, which need not be in memory at once.
+///
+/// # Errors
+/// As [`write_durable`], and what `fill` says.
+pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), FsError> {
     let invalid = || FsError::io("write", path, std::io::Error::from(std::io::ErrorKind::InvalidInput));
     let last = path.file_name().and_then(|name| name.to_str()).ok_or_else(invalid)?;
     match path.symlink_metadata() {
@@ -61,7 +82,12 @@ pub fn write_durable(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
         Some(parent) if !parent.as_os_str().is_empty() => Dir::create_all(parent)?,
         _ => Dir::open(Path::new("."))?,
     };
-    write::replace_in(&parent.handle, last, bytes, true, path)
+    let buffered = |file: &mut File| {
+        let mut out = BufWriter::with_capacity(BUFFER_BYTES, file);
+        fill(&mut out)?;
+        out.flush()
+    };
+    write::replace_in_with(&parent.handle, last, buffered, true, path)
 }
 
 /// Removes the file at `path`.

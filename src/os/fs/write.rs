@@ -131,10 +131,20 @@ fn make_and_open(parent: &File, name: &RelPath, path: &Path) -> Result<File, FsE
 
 /// Unique temp in `parent`, write, (sync,) rename over `last`, (sync the directory). `target` is for messages.
 pub(super) fn replace_in(parent: &File, last: &str, bytes: &[u8], synced: bool, target: &Path) -> Result<(), FsError> {
+    replace_in_with(parent, last, |temp| temp.write_all(bytes), synced, target)
+}
+
+/// As [`replace_in`], with what `fill` writes.
+pub(super) fn replace_in_with(
+    parent: &File,
+    last: &str,
+    fill: impl FnOnce(&mut File) -> std::io::Result<()>,
+    synced: bool,
+    target: &Path,
+) -> Result<(), FsError> {
     fault::point("write", target)?;
     let (temp_name, mut temp) = create_temp(parent, target)?;
-    let written = temp
-        .write_all(bytes)
+    let written = fill(&mut temp)
         .map_err(|e| FsError::io("write", target, e))
         .and_then(|()| {
             if !synced {
