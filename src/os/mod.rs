@@ -14,3 +14,4 @@ pub mod process;
 pub mod socket;
 pub mod sysv;
 pub mod tree;
+pub mod workspace;
