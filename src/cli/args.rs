@@ -79,12 +79,18 @@ pub(crate) enum Command {
     /// Read, check and explain SBPL profiles
     #[command(subcommand)]
     Sbpl(super::sbpl::Command),
+    /// Learn a profile from a run of a program, and take out what the program can do without
+    #[command(subcommand)]
+    ShrinkTrace(super::shrink_trace::Command),
     /// List, show and apply the JSON Schemas of all documents
     #[command(subcommand)]
     Schema(super::schema::Command),
     /// Perform one job handed over on a private descriptor
     #[command(name = "__worker", hide = true)]
     Worker,
+    /// Run a program once, as handed over on a private descriptor
+    #[command(name = "__target", hide = true)]
+    Target,
 }
 
 #[derive(Debug, Subcommand)]

@@ -28,6 +28,7 @@ mod run_progress;
 mod sandbox_run;
 mod sbpl;
 mod schema;
+mod shrink_trace;
 mod status;
 mod summarize_ops;
 mod validate_bundle;
@@ -99,7 +100,9 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::Sandbox(args::Sandbox::Run(args)) => sandbox_run::run(&args, context),
         Command::Sbpl(command) => sbpl::run(&command, json, context),
         Command::Schema(command) => schema::run(&command, json, context),
+        Command::ShrinkTrace(command) => shrink_trace::run(&command, json, context),
         Command::Worker => worker::run(),
+        Command::Target => shrink_trace::serve_target(),
     }
 }
 

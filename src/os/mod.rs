@@ -15,3 +15,4 @@ pub mod process;
 pub mod socket;
 pub mod sysv;
 pub mod tree;
+pub mod workspace;
