@@ -34,7 +34,7 @@ pub use lock::RunLock;
 pub use manifest::{ApplyPreflight, RunManifest};
 pub use reader::{
     ArtifactError, Checked, Document, ResolveError, ResolvedBundle, UnverifiedBundle, Verification, VerifiedBundle,
-    resolve,
+    Writer, resolve,
 };
 pub use status::{RunState, RunStatus};
 pub use writer::{BundleError, OpenBundle, Outcome, SealedBundle};

@@ -27,7 +27,7 @@ pub(super) enum Pointer {
 
 /// Reads the pointer of `root` once.
 pub(super) fn read(root: &Dir) -> Result<Pointer, FsError> {
-    let bytes = match root.read(&name(LATEST), LIMIT_BYTES) {
+    let bytes = match root.read_sole(&name(LATEST), LIMIT_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.is_not_found() => return Ok(Pointer::Absent),
         Err(error) => return Err(error),

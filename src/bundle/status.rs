@@ -17,7 +17,7 @@ pub enum RunState {
     Failed,
 }
 
-/// `run_status.json`. Tag v0.1: as the earlier tool writes it; `tool` added.
+/// `run_status.json`. Tag v0.1: as the earlier tool writes it; `writer_lock` and `tool` added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunStatus {
     /// [`RUN_STATUS_TAG`].
@@ -42,6 +42,9 @@ pub struct RunStatus {
     pub error: Option<String>,
     /// Where it went wrong, of a failed run.
     pub failure_stage: Option<String>,
+    /// Whether the writer holds the lock of the run's directory; only while the run is in progress.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub writer_lock: Option<bool>,
     /// Who wrote this; absent in bundles of the earlier tool.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tool: Option<Tool>,
@@ -62,6 +65,7 @@ impl RunStatus {
             updated_at_unix,
             error: None,
             failure_stage: None,
+            writer_lock: None,
             tool: Some(Tool::this()),
         }
     }

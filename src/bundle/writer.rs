@@ -121,7 +121,9 @@ impl OpenBundle {
             }
             Err(error) => return Err(error.into()),
         };
-        let status = RunStatus::in_progress(&identity, lock.lock.pid(), unix_seconds(now));
+        let mut status = RunStatus::in_progress(&identity, lock.lock.pid(), unix_seconds(now));
+        // How readers tell a run that goes on from one whose writer died.
+        status.writer_lock = dir.lock().then_some(true);
         let recorded_dir = recorded_path(path_root, dir.path());
         let mut bundle = Self { lock, dir, recorded_dir, status, identity, written: IndexMap::new() };
         bundle.write_status()?;
@@ -186,6 +188,7 @@ impl OpenBundle {
         now: SystemTime,
     ) -> Result<SealedBundle, BundleError> {
         self.status.updated_at_unix = unix_seconds(now);
+        self.status.writer_lock = None;
         let failed = match outcome {
             Outcome::Complete => {
                 self.status.state = RunState::Complete;

@@ -124,6 +124,7 @@ fn print(verification: &PacketVerification, ok: bool) -> Result<(), Failure> {
         let mark = match finding.severity {
             Severity::Error => "[!]",
             Severity::Warning => "[~]",
+            Severity::Note => "[i]",
         };
         let Finding { id, pointer, message, .. } = finding;
         let about = pointer.as_deref().filter(|at| !at.is_empty()).map(|at| format!("{at}: ")).unwrap_or_default();

@@ -90,6 +90,8 @@ fn reason(error: &FsError) -> String {
         FsError::NotRegular { kind, .. } => format!("it is {kind}"),
         FsError::Link { .. } => "it became a symbolic link while the tree was read".to_owned(),
         FsError::Changed { .. } => "it changed while it was read".to_owned(),
+        // No hard link is refused here.
+        FsError::HardLinked { .. } => "it has further names".to_owned(),
         FsError::Io { action, source, .. } => format!("cannot {action}: {}", error_chain(source)),
     }
 }

@@ -30,6 +30,7 @@ mod batch;
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -71,6 +72,14 @@ pub enum FsError {
     Link {
         /// The path.
         path: PathBuf,
+    },
+    /// The file has further names, so somebody may change it without touching this path.
+    #[error("{} has {names} names (hard links); the others may lie anywhere", path.display())]
+    HardLinked {
+        /// The path.
+        path: PathBuf,
+        /// How many names it has.
+        names: u64,
     },
     /// The file is larger than the caller reads.
     #[error("{} has {size_bytes} bytes; at most {limit_bytes} are read", path.display())]
@@ -116,6 +125,8 @@ pub struct RegularFile {
     pub file: File,
     /// Size in bytes when it was opened.
     pub size_bytes: u64,
+    /// How many names (hard links) it had when it was opened.
+    pub names: u64,
 }
 
 /// How directories are opened.
@@ -183,6 +194,15 @@ impl Dir {
         self.open_file(name)?.read_whole(&self.path.join(name.as_str()), limit_bytes)
     }
 
+    /// As [`Dir::read`], of a file whose path is its only name.
+    ///
+    /// # Errors
+    /// As [`Dir::read`]; [`FsError::HardLinked`].
+    pub fn read_sole(&self, name: &RelPath, limit_bytes: u64) -> Result<Vec<u8>, FsError> {
+        let path = self.path.join(name.as_str());
+        self.open_file(name)?.sole(|| path.clone())?.read_whole(&path, limit_bytes)
+    }
+
     /// Whether anything (link or not) has the name `name` beneath this directory.
     ///
     /// # Errors
@@ -193,6 +213,26 @@ impl Dir {
             Ok(_) => Ok(true),
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(false),
             Err(error) => Err(FsError::io("look up", path, error)),
+        }
+    }
+
+    /// Takes the directory's own advisory lock (`flock(2)`), which ends when this is dropped or the process dies. Waits for
+    /// those who only look ([`Dir::is_locked`]). `false`: this file system has no such locks.
+    #[must_use]
+    pub fn lock(&self) -> bool {
+        self.handle.lock().is_ok()
+    }
+
+    /// Whether somebody else holds the directory's lock; `None`: this file system has no such locks.
+    #[must_use]
+    pub fn is_locked(&self) -> Option<bool> {
+        match self.handle.try_lock_shared() {
+            Ok(()) => {
+                let _ = self.handle.unlock();
+                Some(false)
+            }
+            Err(std::fs::TryLockError::WouldBlock) => Some(true),
+            Err(std::fs::TryLockError::Error(_)) => None,
         }
     }
 
@@ -226,7 +266,7 @@ impl Dir {
 fn regular(file: File, path: impl Fn() -> PathBuf) -> Result<RegularFile, FsError> {
     let metadata = file.metadata().map_err(|e| FsError::io("inspect", path(), e))?;
     if metadata.is_file() {
-        return Ok(RegularFile { file, size_bytes: metadata.len() });
+        return Ok(RegularFile { file, size_bytes: metadata.len(), names: metadata.nlink() });
     }
     Err(FsError::NotRegular { path: path(), kind: kind_of(metadata.file_type()) })
 }
@@ -246,12 +286,20 @@ fn kind_of(kind: std::fs::FileType) -> &'static str {
 }
 
 impl RegularFile {
+    /// The file itself, when its path is its only name. `path` is for the message.
+    ///
+    /// # Errors
+    /// [`FsError::HardLinked`].
+    pub fn sole(self, path: impl FnOnce() -> PathBuf) -> Result<Self, FsError> {
+        if self.names <= 1 { Ok(self) } else { Err(FsError::HardLinked { path: path(), names: self.names }) }
+    }
+
     /// Reads the file whole, at most `limit_bytes`, and holds it to the size it had when opened. `path` is for messages.
     ///
     /// # Errors
     /// [`FsError::TooLarge`]; [`FsError::Changed`] when it grew or shrank meanwhile; the system's answer.
     pub fn read_whole(self, path: &Path, limit_bytes: u64) -> Result<Vec<u8>, FsError> {
-        let Self { file, size_bytes } = self;
+        let Self { file, size_bytes, .. } = self;
         if size_bytes > limit_bytes {
             return Err(FsError::TooLarge { path: path.to_owned(), size_bytes, limit_bytes });
         }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::gate::{Gate, Reason};
 use crate::base::rel_path::RelPath;
-use crate::bundle::layout::{self, EXPECTED_MATRIX, REPAIR_LOG, RUN_MANIFEST, RUNTIME_EVENTS, RUNTIME_RESULTS};
+use crate::bundle::layout::{self, EXPECTED_MATRIX, RUN_MANIFEST, RUNTIME_EVENTS, RUNTIME_RESULTS};
 use crate::bundle::{ArtifactError, Checked, Document, IndexStatus, UnverifiedBundle, Verification, VerifiedBundle};
 use crate::os::fs::FsError;
 use crate::vocab::Severity;
@@ -79,7 +79,7 @@ pub(super) fn is_linux(documents: &UnverifiedBundle) -> Option<bool> {
 
 /// Facts only our own bundles carry: dry run, rebound world, stand-ins, repair.
 pub(super) fn own(documents: &UnverifiedBundle, gate: &mut Gate) {
-    gate.add_if(documents.has_file(&layout::name(REPAIR_LOG)), Reason::Repaired);
+    gate.add_if(documents.is_repaired(), Reason::Repaired);
     let Some(manifest) = documents.manifest().members() else { return };
     match manifest.get("dry_run") {
         Some(Value::Bool(false)) => {}

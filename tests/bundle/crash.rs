@@ -24,19 +24,36 @@ fn a_writer_dropped_before_the_seal_is_refused_by_name_and_latest_stays() {
         }
         drop(bundle);
         let (exit, document) = validate(&temp.path().join("run-dropped"));
-        assert_eq!(
-            (exit, ids(&document, "error")),
-            (1, vec!["index-missing".to_owned(), "run-in-progress".to_owned()])
-        );
+        assert_eq!((exit, ids(&document, "error")), (1, vec!["index-missing".to_owned(), "run-abandoned".to_owned()]));
         let errors = document["errors"].to_string();
         let expected = format!(
-            "run run-dropped is in progress or its writer died before committing it (writer: process {})",
+            "run run-dropped was never committed and its writer is gone (writer: process {})",
             std::process::id()
         );
         assert!(errors.contains(&expected), "{errors}");
         let (exit, document) = validate(temp.path());
         assert_eq!((exit, document["run_id"].as_str()), (0, Some("run-before")), "{document}");
     }
+}
+
+#[test]
+fn a_run_at_work_is_told_from_one_whose_writer_is_gone() {
+    let temp = tempfile::tempdir().unwrap();
+    let bundle = open(temp.path(), temp.path(), "run-1");
+    let run = temp.path().join("run-1");
+    let (exit, document) = validate(&run);
+    let expected = vec!["index-missing".to_owned(), "run-in-progress".to_owned()];
+    assert_eq!((exit, ids(&document, "error")), (1, expected));
+    assert!(document["errors"].to_string().contains("run run-1 is in progress (writer: process"), "{document}");
+    // Whoever looks does not disturb the writer, and the pid alone says nothing: it is that of this process, which lives.
+    drop(bundle);
+    let (_, document) = validate(&run);
+    assert_eq!(ids(&document, "error"), ["index-missing", "run-abandoned"]);
+    // Without the writer's word that it took a lock, a free lock proves nothing.
+    let status = run.join("run_status.json");
+    let text = std::fs::read_to_string(&status).unwrap();
+    std::fs::write(&status, text.replace("\"writer_lock\": true", "\"writer_lock\": false")).unwrap();
+    assert_eq!(ids(&validate(&run).1, "error"), ["index-missing", "run-in-progress"]);
 }
 
 #[test]

@@ -315,6 +315,26 @@ fn things_that_are_not_files_are_named_and_never_opened_for_long() {
 }
 
 #[test]
+fn a_file_with_a_second_name_is_refused_wherever_that_lies() {
+    for (name, error) in [
+        ("summary.md", "artifact-hard-linked"),
+        ("runtime_profiles/demo.sb", "artifact-hard-linked"),
+        ("run_status.json", "run-status-malformed"),
+        ("run_manifest.json", "manifest-malformed"),
+        ("artifact_index.json", "index-malformed"),
+    ] {
+        expect_refused(name, error, |laid| {
+            std::fs::hard_link(laid.run.join(name), laid.temp.path().join("outside")).unwrap();
+        });
+    }
+    let laid = Hand::good(LINUX).lay();
+    std::fs::hard_link(laid.root.join("LATEST"), laid.temp.path().join("outside")).unwrap();
+    let (exit, document) = validate(&laid.root);
+    assert_eq!((exit, ids(&document, "error")), (1, vec!["latest-unreadable".to_owned()]), "{document}");
+    assert!(document["errors"][0].as_str().unwrap().contains("has 2 names"), "{document}");
+}
+
+#[test]
 fn truncation_growth_and_giants_are_named() {
     for name in ["artifact_index.json", "run_status.json", "run_manifest.json", "summary.json"] {
         for keep in [0usize, 1, 40] {

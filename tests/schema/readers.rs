@@ -109,6 +109,7 @@ fn the_words_of_schemas_are_those_of_the_code() {
 /// Problems that compare documents or look at files, which a schema cannot.
 const BEYOND: &[&str] = &[
     "artifact-digest-mismatch",
+    "artifact-hard-linked",
     "artifact-missing",
     "artifact-not-regular",
     "artifact-size-mismatch",
@@ -119,6 +120,7 @@ const BEYOND: &[&str] = &[
     "expected-missing",
     "identity-mismatch",
     "index-inconsistent",
+    "run-abandoned",
     "run-failed",
     "run-id-mismatch",
     "run-in-progress",

@@ -7,7 +7,7 @@ use super::super::layout::{
     RUN_STATUS_TAG,
 };
 use super::problem::{Kind, Problem};
-use super::raw::{Document, UnverifiedBundle};
+use super::raw::{Document, UnverifiedBundle, Writer};
 
 /// Checks the three documents themselves and against each other.
 pub(super) fn check(bundle: &UnverifiedBundle, problems: &mut Vec<Problem>) {
@@ -68,8 +68,13 @@ fn life(bundle: &UnverifiedBundle, problems: &mut Vec<Problem>) {
             Some(pid) => format!(" (writer: process {pid})"),
             None => String::new(),
         };
-        let message = format!("run {run_id} is in progress or its writer died before committing it{writer}");
-        problems.push(Problem::new(Kind::RunInProgress, RUN_STATUS, message).at("/state"));
+        let (kind, what) = match bundle.writer {
+            Writer::AtWork => (Kind::RunInProgress, "is in progress"),
+            Writer::Gone => (Kind::RunAbandoned, "was never committed and its writer is gone"),
+            Writer::Unknown => (Kind::RunInProgress, "is in progress or its writer died before committing it"),
+        };
+        let message = format!("run {run_id} {what}{writer}");
+        problems.push(Problem::new(kind, RUN_STATUS, message).at("/state"));
         return;
     }
     match members.get("state").and_then(Value::as_str).map(str::trim) {

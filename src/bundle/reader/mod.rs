@@ -13,7 +13,7 @@ mod unindexed;
 mod verified;
 mod verify;
 
-pub use raw::{Document, UnverifiedBundle};
+pub use raw::{Document, UnverifiedBundle, Writer};
 pub use resolve::{ResolveError, ResolvedBundle, resolve};
 pub use verified::{ArtifactError, VerifiedBundle};
 pub use verify::{Checked, Verification};

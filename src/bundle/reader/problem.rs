@@ -26,6 +26,7 @@ pub(super) enum Class {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     RunInProgress,
+    RunAbandoned,
     RunStatusMissing,
     RunStatusMalformed,
     RunStatusUnknownState,
@@ -50,6 +51,7 @@ pub(super) enum Kind {
     EntrySizeMissing,
     ArtifactMissing,
     ArtifactLink,
+    ArtifactHardLinked,
     ArtifactNotRegular,
     ArtifactUnreadable,
     ArtifactChanged,
@@ -65,6 +67,7 @@ impl Kind {
     pub(super) fn id(self) -> &'static str {
         match self {
             Self::RunInProgress => "run-in-progress",
+            Self::RunAbandoned => "run-abandoned",
             Self::RunStatusMissing => "run-status-missing",
             Self::RunStatusMalformed => "run-status-malformed",
             Self::RunStatusUnknownState => "run-status-unknown-state",
@@ -89,6 +92,7 @@ impl Kind {
             Self::EntrySizeMissing => "entry-size-missing",
             Self::ArtifactMissing => "artifact-missing",
             Self::ArtifactLink => "artifact-link",
+            Self::ArtifactHardLinked => "artifact-hard-linked",
             Self::ArtifactNotRegular => "artifact-not-regular",
             Self::ArtifactUnreadable => "artifact-unreadable",
             Self::ArtifactChanged => "artifact-changed",
@@ -107,6 +111,7 @@ impl Kind {
         use Class::{Invalid, Note, Refuse};
         let (own, earlier) = match self {
             Self::RunInProgress
+            | Self::RunAbandoned
             | Self::RunStatusMalformed
             | Self::IndexMissing
             | Self::IndexMalformed
@@ -115,6 +120,7 @@ impl Kind {
             | Self::EntryNameMismatch
             | Self::ArtifactMissing
             | Self::ArtifactLink
+            | Self::ArtifactHardLinked
             | Self::ArtifactNotRegular
             | Self::ArtifactUnreadable
             | Self::ArtifactChanged

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::super::layout::{ARTIFACT_INDEX, RUN_MANIFEST, RUN_STATUS, name};
+use super::super::layout::{ARTIFACT_INDEX, REPAIR_LOG, RUN_MANIFEST, RUN_STATUS, name};
 use super::problem::Generation;
 use super::resolve::ResolvedBundle;
 use crate::base::digest::Sha256Hex;
@@ -44,7 +44,7 @@ pub enum Document {
 
 impl Document {
     fn read(dir: &Dir, constant: &'static str, limit_bytes: u64) -> Self {
-        let bytes = match dir.read(&name(constant), limit_bytes) {
+        let bytes = match dir.read_sole(&name(constant), limit_bytes) {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => return Self::Absent,
             Err(error) => return Self::Unreadable(error),
@@ -72,6 +72,11 @@ impl Document {
         self.members()?.get(key)?.as_str()
     }
 
+    /// Whether a member is `true`.
+    fn flag(&self, key: &str) -> bool {
+        self.members().and_then(|members| members.get(key)) == Some(&Value::Bool(true))
+    }
+
     /// Whether no such file was found.
     #[must_use]
     pub fn is_absent(&self) -> bool {
@@ -90,6 +95,18 @@ impl Document {
     }
 }
 
+/// Whether somebody still writes an uncommitted run. Known by the lock that the writer holds on the run's directory, which
+/// ends with the process however that dies; a pid alone could belong to another process by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// It holds its lock.
+    AtWork,
+    /// Nobody holds the lock that it took.
+    Gone,
+    /// The run is not in progress, or its writer took no lock (the earlier tool; file systems without locks).
+    Unknown,
+}
+
 /// A bundle whose bytes nobody has checked.
 #[derive(Debug)]
 pub struct UnverifiedBundle {
@@ -97,18 +114,56 @@ pub struct UnverifiedBundle {
     pub(super) status: Document,
     pub(super) index: Document,
     pub(super) manifest: Document,
+    pub(super) writer: Writer,
 }
+
+/// How often a run is read again that was committed while it was read.
+const READINGS: usize = 4;
 
 impl UnverifiedBundle {
     /// Reads status, index and manifest, each once. What is wrong with them is kept, not raised.
     #[must_use]
     pub fn read(resolved: ResolvedBundle) -> Self {
+        let mut bundle = Self::read_once(resolved);
+        for _ in 1..READINGS {
+            if !(bundle.in_progress() && bundle.status.flag("writer_lock")) {
+                return bundle;
+            }
+            if bundle.resolved.dir.is_locked() != Some(false) {
+                bundle.writer = Writer::AtWork;
+                return bundle;
+            }
+            // The lock is free: the writer ended, which it does after its commit or by dying.
+            let before = bundle.status.digest().map(|(digest, _)| digest.clone());
+            bundle = Self::read_once(bundle.resolved);
+            if bundle.status.digest().map(|(digest, _)| digest) == before.as_ref() {
+                bundle.writer = Writer::Gone;
+                return bundle;
+            }
+        }
+        bundle
+    }
+
+    fn read_once(resolved: ResolvedBundle) -> Self {
         let dir = &resolved.dir;
         // The index first: a commit that lands while we read is then seen as not yet there, never as half there.
         let index = Document::read(dir, ARTIFACT_INDEX, text::MAX_DOCUMENT_BYTES);
         let status = Document::read(dir, RUN_STATUS, SMALL_DOCUMENT_BYTES);
         let manifest = Document::read(dir, RUN_MANIFEST, SMALL_DOCUMENT_BYTES);
-        Self { resolved, status, index, manifest }
+        Self { resolved, status, index, manifest, writer: Writer::Unknown }
+    }
+
+    /// Whether somebody still writes this run.
+    #[must_use]
+    pub fn writer(&self) -> Writer {
+        self.writer
+    }
+
+    /// Whether its index was rebuilt after its run: the index says so, or a log of repairs stands there.
+    #[must_use]
+    pub fn is_repaired(&self) -> bool {
+        let said = self.index.members().is_some_and(|members| members.contains_key("repairs"));
+        said || self.has_file(&name(REPAIR_LOG))
     }
 
     /// The run's directory.

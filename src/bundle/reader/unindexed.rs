@@ -1,4 +1,4 @@
-//! Files in a run's directory that no index speaks for, and the trace of a repair.
+//! Files in a run's directory that no index speaks for.
 
 use std::collections::HashSet;
 
@@ -57,13 +57,8 @@ impl Walk<'_> {
                 }
                 continue;
             }
-            if path == REPAIR_LOG {
-                let message =
-                    "the bundle was repaired after its run: its index was rebuilt over the files then present";
-                self.found.push(Problem::new(Kind::Repaired, path, message));
-                continue;
-            }
-            if path == ARTIFACT_INDEX || name.is_some_and(|name| self.indexed.contains(&name)) {
+            // A repair is reported by itself.
+            if path == ARTIFACT_INDEX || path == REPAIR_LOG || name.is_some_and(|name| self.indexed.contains(&name)) {
                 continue;
             }
             let what = match entry.kind {

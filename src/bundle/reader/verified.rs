@@ -155,7 +155,7 @@ impl VerifiedBundle {
             .raw
             .resolved
             .dir
-            .read(name, json::MAX_DOCUMENT_BYTES)
+            .read_sole(name, json::MAX_DOCUMENT_BYTES)
             .map_err(|source| ArtifactError::Read { name: name.clone(), source })?;
         if bytes.len() as u64 != artifact.size_bytes || Sha256Hex::of(&bytes) != artifact.sha256 {
             return Err(ArtifactError::Changed { path: self.run_dir().join(name.as_str()) });

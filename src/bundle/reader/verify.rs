@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use rayon::prelude::*;
 use serde_json::Value;
 
-use super::super::layout::{RUN_MANIFEST, RUN_STATUS, name as known};
+use super::super::layout::{REPAIR_LOG, RUN_MANIFEST, RUN_STATUS, name as known};
 use super::entry::{self, Claim};
 use super::problem::{Class, Generation, Kind, Problem};
 use super::raw::{Document, UnverifiedBundle};
@@ -71,6 +71,10 @@ impl UnverifiedBundle {
         identity::check(&self, &mut problems);
         let (claims, checked) = self.check_artifacts(jobs, generation, &mut problems);
         self.warn_about_pointer(&mut problems);
+        if self.is_repaired() && !self.index.is_absent() {
+            let message = "the bundle was repaired after its run: its index was rebuilt over the files then present";
+            problems.push(Problem::new(Kind::Repaired, REPAIR_LOG, message));
+        }
         let indexed: HashSet<_> = claims.iter().map(|claim| claim.name.clone()).collect();
         if !self.index.is_absent() {
             unindexed::check(&self.resolved.dir, &indexed, &mut problems);
@@ -185,7 +189,7 @@ impl UnverifiedBundle {
 fn hash(dir: &Dir, claim: &Claim, generation: Generation) -> Result<(Sha256Hex, u64), Box<Problem>> {
     let name = claim.name.as_str();
     let refuse = |error: FsError| Box::new(unreadable(name, &error));
-    let opened = dir.open_file(&claim.name).map_err(refuse)?;
+    let opened = dir.open_file(&claim.name).map_err(refuse)?.sole(|| dir.path().join(name)).map_err(refuse)?;
     let opened_bytes = opened.size_bytes;
     // A wrong size already decides; hashing would let a sparse giant cost minutes.
     if let (Some(expected), Generation::Own) = (claim.size_bytes, generation)
@@ -215,6 +219,7 @@ fn unreadable(name: &str, error: &FsError) -> Problem {
             return Problem::new(Kind::ArtifactMissing, name, format!("{name} is indexed, but not there"));
         }
         FsError::Link { .. } => Kind::ArtifactLink,
+        FsError::HardLinked { .. } => Kind::ArtifactHardLinked,
         FsError::NotRegular { .. } => Kind::ArtifactNotRegular,
         FsError::Changed { .. } => Kind::ArtifactChanged,
         FsError::Io { .. } | FsError::TooLarge { .. } => Kind::ArtifactUnreadable,
