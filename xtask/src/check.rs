@@ -29,7 +29,7 @@ pub(crate) fn tools() -> Step {
     script("tools", "ci/tools.sh")
 }
 
-/// The README's main job in a release build, and everything that follows from its bundle.
+/// The README's main job, and everything that follows from its bundle.
 pub(crate) fn end_to_end() -> Step {
     script("end to end", "ci/end-to-end.sh").needs(BUILD)
 }

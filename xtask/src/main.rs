@@ -24,7 +24,7 @@ use clap::Parser;
 enum Task {
     /// Everything a change must pass, except the end-to-end run: format, lints, tests, documentation, licences, other targets
     Check,
-    /// What the build machine runs: the programs that tests need, `check`, and the README's main command end to end in a release build
+    /// What the build machine runs: the programs that tests need, `check`, and the README's main command end to end
     Ci,
     /// Check the licence of every dependency and the number of crates in a default Linux build
     Licences,
