@@ -95,6 +95,54 @@ impl Everything {
         self.temp.push(temp);
     }
 
+    /// Statements about the newest run of `out`, bare and in an envelope.
+    fn add_attestations(&mut self, out: &Path) {
+        let temp = tempfile::tempdir().unwrap();
+        let path = |name: &str| temp.path().join(name).display().to_string();
+        std::fs::write(path("key.pem"), KEY).unwrap();
+        std::fs::set_permissions(path("key.pem"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        for (schema, more) in [
+            ("packet-statement", vec![]),
+            ("summary-statement", vec!["--vsa".to_owned()]),
+            ("envelope", vec!["--sign-key".to_owned(), path("key.pem")]),
+        ] {
+            let attestation = path(&format!("{schema}.json"));
+            let mut arguments = vec!["emit-promotion", "--bundle", out.to_str().unwrap()];
+            let packet = path("packet.json");
+            arguments.extend(["--out", &packet, "--attest", &attestation]);
+            arguments.extend(more.iter().map(String::as_str));
+            expect(&runtime(&arguments), 0);
+            self.add(schema, &format!("{} {schema}", out.display()), read(Path::new(&attestation)));
+            self.files.push((attestation.into(), schema));
+        }
+        self.temp.push(temp);
+    }
+
+    /// A set of one packet, and receipts of packets that are used, rejected, and not there.
+    fn add_sets(&mut self, promotable: &Path, changed: &Path) {
+        let temp = tempfile::tempdir().unwrap();
+        let path = |name: &str| temp.path().join(name).display().to_string();
+        // Beside its bundle a packet finds it.
+        let emit = |out: &Path| {
+            let packet = out.with_file_name("packet.json").display().to_string();
+            expect(&runtime(&["emit-promotion", "--bundle", out.to_str().unwrap(), "--out", &packet]), 0);
+            packet
+        };
+        let (a, b, absent, set) = (emit(promotable), emit(changed), path("absent.json"), path("packet_set.json"));
+        for (name, packets, status) in [("used.json", vec![&a], 0), ("rejected.json", vec![&a, &b, &absent], 1)] {
+            let receipt = path(name);
+            let mut arguments = vec!["promotion", "set", "--out", &set, "--receipt", &receipt];
+            arguments.extend(["--gate", "linux_enforcement"]);
+            packets.into_iter().for_each(|packet| arguments.extend(["--packet", packet]));
+            expect(&runtime(&arguments), status);
+            self.add("promotion-receipt", name, read(Path::new(&receipt)));
+            self.files.push((receipt.into(), "promotion-receipt"));
+        }
+        self.add("packet-set", "packet_set.json", read(Path::new(&set)));
+        self.files.push((set.into(), "packet-set"));
+        self.temp.push(temp);
+    }
+
     /// What a command prints on stdout, with the exit status it must end with.
     fn add_answer(&mut self, schema: &'static str, arguments: &[&str], status: i32) {
         let output = runtime(arguments);
@@ -102,6 +150,12 @@ impl Everything {
         self.add(schema, &arguments.join(" "), serde_json::from_slice(&output.stdout).unwrap());
     }
 }
+
+/// The key of RFC 8410, section 10.
+const KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
+-----END PRIVATE KEY-----
+";
 
 fn read(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
@@ -208,6 +262,9 @@ pub(crate) fn everything() -> Everything {
         run(&plan, &out, more, status);
         all.add_bundle(name, &latest(&out));
         all.add_packet(name, &out);
+        if matches!(name, "edge" | "dry") {
+            all.add_attestations(&out);
+        }
     }
     // What was changed after the run is not vouched for.
     let out = suite.path().join("out edge");
@@ -233,6 +290,8 @@ pub(crate) fn everything() -> Everything {
         all.add_bundle(name, &latest(&out));
         all.add_packet(name, &out);
     }
+    all.add_attestations(&met.path().join("out met"));
+    all.add_sets(&met.path().join("out met"), &suite.path().join("out edge"));
 
     failed(&mut all);
     in_progress(&mut all);
