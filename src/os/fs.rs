@@ -38,7 +38,7 @@ use crate::base::rel_path::RelPath;
 
 pub use list::{Entry, EntryKind};
 pub use lone::{exists, read_bounded, remove, resolved, write_durable};
-pub use tree::{replace_tree, taken};
+pub use tree::{add_tree, replace_tree, taken};
 
 #[cfg(test)]
 pub(crate) use fault::testing as fault_testing;
