@@ -1,5 +1,4 @@
 //! Each file is read once, as inotify(7) counts.
-#![expect(clippy::disallowed_methods, reason = "tests write their own inputs")]
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
 //! Which registry a command uses, and that it says so.
-#![expect(clippy::disallowed_methods, reason = "tests write their own inputs and read what the binary has written")]
 
 use std::path::Path;
 
