@@ -16,18 +16,6 @@ pub(crate) enum Broken {
     All,
 }
 
-/// Xorshift64* with the seed 3.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        usize::try_from(self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33).unwrap() % bound
-    }
-}
-
 /// Probes of one profile, at most.
 const PER_PROFILE: usize = 100;
 
@@ -37,7 +25,7 @@ const OPERATIONS: [&str; 6] =
 
 /// Writes a suite of `count` probes to `directory`: plan, fixtures, registry and one profile text per hundred probes.
 pub(crate) fn suite(directory: &Path, count: usize, broken: Broken) -> PathBuf {
-    let mut random = Random(3);
+    let mut random = fastrand::Rng::with_seed(3);
     std::fs::create_dir_all(directory.join("registry")).unwrap();
     std::fs::create_dir_all(directory.join("sb")).unwrap();
     let write = |name: &str, value: &Value| std::fs::write(directory.join(name), value.to_string()).unwrap();
@@ -48,8 +36,8 @@ pub(crate) fn suite(directory: &Path, count: usize, broken: Broken) -> PathBuf {
         let mut refs = Vec::new();
         let mut text = String::from("(version 1)\n(deny default)\n(define root (param \"FIXTURES\"))\n");
         for index in first..count.min(first + PER_PROFILE) {
-            let operation = OPERATIONS[random.below(OPERATIONS.len())];
-            let path = format!("part{number:03}/d{}/f{index:05}.txt", random.below(10));
+            let operation = OPERATIONS[random.usize(..OPERATIONS.len())];
+            let path = format!("part{number:03}/d{}/f{index:05}.txt", random.usize(..10));
             let target = format!("${{FIXTURES}}/{path}");
             let id = format!("{profile}:p{index:05}");
             let wrong = match broken {
@@ -57,7 +45,7 @@ pub(crate) fn suite(directory: &Path, count: usize, broken: Broken) -> PathBuf {
                 Broken::OneInAThousand => index % 1000 == 999,
                 Broken::All => true,
             };
-            let expected = if wrong { "perhaps" } else { ["allow", "deny"][random.below(2)] };
+            let expected = if wrong { "perhaps" } else { ["allow", "deny"][random.usize(..2)] };
             if expected == "allow" && index % 10 == 0 {
                 let _ = writeln!(text, "(allow {operation} (literal (string-append root \"/{path}\")))");
             }

@@ -187,6 +187,19 @@ impl Formatter for LineFormatter {
     }
 }
 
+/// What the formats' first writer took for "nothing there": null, false, zero, and empty texts and containers.
+#[must_use]
+pub fn is_falsy(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(flag) => !flag,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+    }
+}
+
 /// Writes `value` on one line without spaces, in insertion order, ASCII only: the form of machine streams.
 #[must_use]
 pub fn to_line(value: &impl Serialize) -> String {

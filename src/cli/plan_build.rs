@@ -51,10 +51,11 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let out = context.absolute(&args.out);
-    // The directory is replaced as a whole, which would leave the caller's shell in one that is gone.
-    if out.canonicalize().is_ok_and(|out| context.cwd.starts_with(out)) {
+    // A suite that is there is replaced as a whole directory, which would leave the caller's shell in one that is gone.
+    let stay = out.canonicalize().is_ok_and(|out| context.cwd.starts_with(out));
+    if stay && args.overwrite {
         let message =
-            format!("{} holds the working directory, and a suite's directory is replaced", args.out.display());
+            format!("{} holds the working directory, and --overwrite replaces a suite's directory", args.out.display());
         return Err(Failure::usage(message).hint("call the command from outside of it, with its path"));
     }
     let options = BuildOptions {
@@ -63,6 +64,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         overwrite: args.overwrite,
         write_expected_matrix: args.write_expected_matrix,
         dry: args.dry,
+        stay,
         root: args.root.as_ref().map(|path| context.absolute(path)),
     };
     let built = build_plan_from_template(&args.template, &out, &options).map_err(failure)?;

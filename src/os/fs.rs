@@ -41,7 +41,7 @@ pub use list::{Entry, EntryKind};
 pub use lone::{
     PrivateFile, exists, open_regular, read_bounded, read_private, remove, replace_with, resolved, write_durable,
 };
-pub use tree::{replace_tree, taken};
+pub use tree::{add_tree, replace_tree, taken};
 
 #[cfg(test)]
 pub(crate) use fault::testing as fault_testing;

@@ -39,26 +39,14 @@ fn canonical_text(document: &Map<String, Value>) -> String {
             let value = document.get(*key).cloned().unwrap_or(Value::Null);
             let value = match absent {
                 Absent::Null => value,
-                Absent::Object if is_falsy(&value) => Value::Object(Map::new()),
-                Absent::Array if is_falsy(&value) => Value::Array(Vec::new()),
+                Absent::Object if json::is_falsy(&value) => Value::Object(Map::new()),
+                Absent::Array if json::is_falsy(&value) => Value::Array(Vec::new()),
                 Absent::Object | Absent::Array => value,
             };
             ((*key).to_owned(), value)
         })
         .collect();
     json::to_line_sorted(&parts)
-}
-
-/// What the format's first writer took for "nothing there": null, false, zero, and empty texts and containers.
-fn is_falsy(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(flag) => !flag,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(map) => map.is_empty(),
-    }
 }
 
 #[cfg(test)]

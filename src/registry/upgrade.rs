@@ -109,7 +109,7 @@ fn upgraded(value: &Value, form: &Form, sink: &mut Sink<'_>) -> Option<Value> {
     }
     // Absent and empty values of every kind stand for no entries.
     let mut document = value.as_object()?.clone();
-    if document.get(form.key).is_none_or(is_falsy) {
+    if document.get(form.key).is_none_or(json::is_falsy) {
         document.insert(form.key.to_owned(), json!({}));
     }
     let fields = [
@@ -129,18 +129,6 @@ fn upgraded(value: &Value, form: &Form, sink: &mut Sink<'_>) -> Option<Value> {
         json!({"schema_version": form.tags[1], "registry_id": document.get("registry_id"), "world_id": document.get("world_id"),
         form.key: entries}),
     )
-}
-
-/// What Python takes for false.
-fn is_falsy(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(value) => !value,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(map) => map.is_empty(),
-    }
 }
 
 /// One entry in its normal form. Only the fields that every version has must be there; those that are must be sound.

@@ -40,6 +40,9 @@ pub struct BuildOptions {
     pub write_expected_matrix: bool,
     /// Whether nothing is written.
     pub dry: bool,
+    /// Whether the suite's directory, which is there, stays the directory it is, because somebody works in it: nothing of the
+    /// suite may be there yet.
+    pub stay: bool,
     /// The root for root-relative paths; else the nearest ancestor of the suite with `.git` or `AGENTS.md`.
     pub root: Option<PathBuf>,
 }
@@ -52,6 +55,7 @@ impl Default for BuildOptions {
             overwrite: false,
             write_expected_matrix: true,
             dry: false,
+            stay: false,
             root: None,
         }
     }
@@ -145,7 +149,8 @@ pub fn build_plan_from_template(
         return Err(TemplateError::Exists { out: out.display().to_string(), files: taken });
     }
     if !options.dry {
-        fs::replace_tree(out, &files).map_err(TemplateError::Write)?;
+        let write = if options.stay { fs::add_tree } else { fs::replace_tree };
+        write(out, &files).map_err(TemplateError::Write)?;
     }
     Ok(PlanBuildResult {
         template_id: template_id.to_owned(),

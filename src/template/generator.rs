@@ -18,7 +18,7 @@ use crate::vocab::{Decision, Operation, Severity};
 const CONTROLS: [&str; 3] = ["baseline", "allow_default", "deny_default"];
 
 /// The keys that the templates of both generators have, with what they hold.
-const HEAD: &[Field] = &[
+pub const HEAD_FIELDS: &[Field] = &[
     required("schema_version", Kind::Text),
     required("template_id", Kind::Id),
     optional("generator", Kind::Text),
@@ -58,7 +58,7 @@ impl<'t> Head<'t> {
         sink: &mut Sink<'_>,
     ) -> Option<Self> {
         let before = sink.len();
-        let fields = [HEAD, own].concat();
+        let fields = [HEAD_FIELDS, own].concat();
         check::object(&Value::Object(template.clone()), &fields, Severity::Error, "the template", "", sink);
         if sink.has_error_since(before) {
             return None;

@@ -19,7 +19,8 @@ const DRIVER: &str = "metadata_runner";
 const READ: &str = "file-read-metadata";
 const WRITE: &str = "file-write*";
 
-const TEMPLATE_FIELDS: &[Field] = &[required("path_pairs", Kind::Array), required("ops", Kind::Object)];
+/// The keys that only templates of this generator have.
+pub(super) const OWN_FIELDS: &[Field] = &[required("path_pairs", Kind::Array), required("ops", Kind::Object)];
 
 const READ_FIELDS: &[Field] = &[
     required("syscalls", Kind::TextList),
@@ -71,7 +72,7 @@ impl Call<'_> {
 /// Makes plan and registry of the template; what is wrong with it goes to `sink`.
 pub(super) fn generate(template: &Map<String, Value>, sink: &mut Sink<'_>) -> Option<Suite> {
     let default_lanes = LaneSupport { oracle: false, ..LaneSupport::default() };
-    let head = Head::read(template, TEMPLATE_FIELDS, default_lanes, sink)?;
+    let head = Head::read(template, OWN_FIELDS, default_lanes, sink)?;
     let pairs = template.get("path_pairs").map(|given| pairs(given, "/path_pairs", sink)).unwrap_or_default();
     let targets: Vec<(&str, bool)> =
         pairs.into_iter().flat_map(|(alias, canonical)| [(alias, true), (canonical, false)]).collect();

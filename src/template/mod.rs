@@ -17,11 +17,18 @@ mod metadata;
 mod parameter;
 mod vfs;
 
+use crate::registry::check::Field;
+
 pub use build::{BuildOptions, PlanBuildResult, WrittenFile, build_plan_from_template};
+pub use generator::HEAD_FIELDS;
 pub use load::{
     PlanTemplate, STATIC_FIELDS, TEMPLATE_FIELDS, TEMPLATE_TAG, TemplateEntry, list_plan_templates, load_plan_template,
 };
 pub use parameter::{PARAMETER_FIELDS, Parameter};
+
+/// The keys that templates of each generator have beside [`HEAD_FIELDS`].
+pub const GENERATOR_FIELDS: [(&str, &[Field]); 2] =
+    [("vfs-canonicalization", vfs::OWN_FIELDS), ("metadata-runner", metadata::OWN_FIELDS)];
 
 use crate::os::fs::FsError;
 use crate::plan::CompileError;

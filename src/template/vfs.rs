@@ -40,6 +40,9 @@ const PROFILE_FIELDS: &[Field] = &[
     optional("key_specific_rules", Kind::TextList),
     optional("notes", Kind::OptionalText),
 ];
+/// The keys that only templates of this generator have.
+pub(super) const OWN_FIELDS: &[Field] = &[optional("path_sets", Kind::Object)];
+
 const PATH_FIELDS: &[&str] = &["request_paths", "allowed_paths", "path_pairs"];
 
 const MANUAL_FIELDS: &[Field] = &[
@@ -70,7 +73,7 @@ impl Row<'_> {
 
 /// Makes plan and registry of the template; what is wrong with it goes to `sink`.
 pub(super) fn generate(template: &Map<String, Value>, sink: &mut Sink<'_>) -> Option<Suite> {
-    let head = Head::read(template, &[optional("path_sets", Kind::Object)], LaneSupport::default(), sink)?;
+    let head = Head::read(template, OWN_FIELDS, LaneSupport::default(), sink)?;
     let sets = Sets::read(template);
     let mut probes = IndexMap::new();
     let mut manual = IndexMap::new();

@@ -9,19 +9,6 @@ use serde_json::{Value, json};
 
 use crate::suite::{FIXTURES, INDEX, PLAN, PROBES, PROFILE_TEXT, PROFILES, Suite};
 
-/// Xorshift64*: the same mutations in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let value = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
-        usize::try_from(value).unwrap() % bound.max(1)
-    }
-}
-
 const TOKENS: &[&str] = &[
     "\"",
     "{",
@@ -49,14 +36,14 @@ const TOKENS: &[&str] = &[
     ";",
 ];
 
-fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
-    for _ in 0..=random.below(3) {
-        let at = random.below(bytes.len());
-        let end = (at + random.below(24)).min(bytes.len());
-        match random.below(6) {
+fn mutate(bytes: &mut Vec<u8>, random: &mut fastrand::Rng) {
+    for _ in 0..=random.usize(..3) {
+        let at = random.usize(..bytes.len().max(1));
+        let end = (at + random.usize(..24)).min(bytes.len());
+        match random.usize(..6) {
             0 => {
                 if let Some(byte) = bytes.get_mut(at) {
-                    *byte ^= 1 << random.below(8);
+                    *byte ^= 1 << random.usize(..8);
                 }
             }
             1 => drop(bytes.drain(at..end)),
@@ -66,11 +53,11 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
             }
             3 => bytes.truncate(at),
             4 => {
-                let token = TOKENS[random.below(TOKENS.len())].as_bytes().to_vec();
+                let token = TOKENS[random.usize(..TOKENS.len())].as_bytes().to_vec();
                 bytes.splice(at..at, token);
             }
             _ => {
-                let token = TOKENS[random.below(TOKENS.len())].as_bytes().to_vec();
+                let token = TOKENS[random.usize(..TOKENS.len())].as_bytes().to_vec();
                 bytes.splice(at..end, token);
             }
         }
@@ -161,7 +148,7 @@ fn every_mutated_document_is_accepted_with_equal_meaning_or_refused_by_name() {
     let suite = Suite::full();
     let documented = documented();
     let place = |file: &str| Place::Disk(suite.path(file));
-    let mut random = Random(3);
+    let mut random = fastrand::Rng::with_seed(3);
     for file in [PLAN, FIXTURES, PROBES, PROFILES, INDEX, PROFILE_TEXT] {
         let original = std::fs::read(suite.path(file)).unwrap();
         let (mut accepted, mut rejected) = (0, 0);
@@ -171,8 +158,8 @@ fn every_mutated_document_is_accepted_with_equal_meaning_or_refused_by_name() {
             let mut bytes = original.clone();
             // Every fourth change is of one byte: the smallest step from what is accepted.
             if number % 4 == 0 {
-                let at = random.below(bytes.len());
-                bytes[at] = b" \t\n0aZ-:,\"x"[random.below(11)];
+                let at = random.usize(..bytes.len().max(1));
+                bytes[at] = b" \t\n0aZ-:,\"x"[random.usize(..11)];
             } else {
                 mutate(&mut bytes, &mut random);
             }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use runtime::base::json;
 use runtime::schema::{self, Validator};
+use runtime::template::{BuildOptions, build_plan_from_template};
 use serde_json::{Value, json};
 
 use crate::generate::generated;
@@ -156,6 +157,19 @@ fn a_faulty_schema_is_seen() {
     assert!(Validator::compile(json!({"pattern": "("})).is_err());
 }
 
+/// Copies a directory with all in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let place = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &place);
+        } else {
+            std::fs::copy(entry.path(), place).unwrap();
+        }
+    }
+}
+
 #[test]
 fn shipped_templates_meet_their_schema() {
     let templates = folder().join("../plans/templates");
@@ -166,6 +180,37 @@ fn shipped_templates_meet_their_schema() {
         let Ok(bytes) = std::fs::read(&path) else { continue };
         let document = json::read(&bytes).unwrap();
         assert_eq!(validator.violations(&document), [], "{}", path.display());
+        // Every key of every level that has a table can be broken, and is refused.
+        for (pointer, wrong) in [
+            ("/schema_version", json!("runtime-tools.plan_template.v9")),
+            ("/template_id", json!("")),
+            ("/description", json!(1)),
+            ("/world_id", json!([])),
+            ("/registry_id", json!({})),
+            ("/parameters", json!({"lower": {"description": "x"}})),
+            ("/parameters", json!({"UPPER": {}})),
+            ("/parameters", json!({"UPPER": {"description": "x", "defualt": "y"}})),
+            ("/files", json!(["/absolute"])),
+            ("/files", json!(["a/../b"])),
+            ("/files", json!("a")),
+            ("/generator", json!("none")),
+            ("/profiles", json!([])),
+            ("/stranger", json!(1)),
+        ] {
+            let mut bad = document.clone();
+            bad[&pointer[1..]] = wrong.clone();
+            assert!(!validator.accepts(&bad), "{} {pointer} {wrong}", path.display());
+            // So does the reader: what a schema refuses cannot be built.
+            let id = document["template_id"].as_str().unwrap();
+            let templates = tempfile::tempdir().unwrap();
+            let folder = templates.path().join(id);
+            copy(path.parent().unwrap(), &folder);
+            std::fs::write(folder.join("template.json"), bad.to_string()).unwrap();
+            let options =
+                BuildOptions { templates: Some(templates.path().to_path_buf()), dry: true, ..BuildOptions::default() };
+            let built = build_plan_from_template(id, &templates.path().join("out"), &options);
+            assert!(built.is_err(), "{} {pointer} {wrong}", path.display());
+        }
         let mut bare = document;
         bare.as_object_mut().unwrap().shift_remove("template_id");
         assert!(!validator.accepts(&bare), "{}", path.display());

@@ -6,6 +6,7 @@ use runtime::registry::{
     self, INDEX_TAG, PROBES_TAG, PROFILES_TAG,
     check::{Field, Kind, LANES, MAX_ID_BYTES},
 };
+use runtime::template;
 use serde_json::{Map, Value, json};
 
 /// No control character. The ranges are those of the Unicode category Cc.
@@ -19,6 +20,7 @@ pub(crate) fn generated() -> Vec<(&'static str, Value)> {
         ("profile-registry", profile_registry()),
         ("registry-index", registry_index()),
         ("fixture-set", fixture_set()),
+        ("plan-template", plan_template()),
     ]
 }
 
@@ -88,14 +90,50 @@ fn registry_index() -> Value {
     document("Registry index", "Which registries there are, by id.", schema, &["id"])
 }
 
-fn fixture_set() -> Value {
+/// A relative path of plain components.
+fn plain_path() -> String {
     let component = format!(
         "({}|{}|{})",
         r"[^\u0000-\u001f\u007f-\u009f./]", r"\.[^\u0000-\u001f\u007f-\u009f./]", r"\.\.[^\u0000-\u001f\u007f-\u009f/]"
     );
     let rest = r"[^\u0000-\u001f\u007f-\u009f/]*";
+    format!("^{component}{rest}(/{component}{rest})*$")
+}
+
+fn plan_template() -> Value {
+    let mut parameter = object(template::PARAMETER_FIELDS, false);
+    say(&mut parameter, "pattern", "A regular expression that the whole value must match.");
+    let mut schema = object(template::TEMPLATE_FIELDS, true);
+    tag(&mut schema, template::TEMPLATE_TAG);
+    let names =
+        json!({"pattern": "^[A-Z][A-Z0-9_]{0,63}$", "description": "Upper-case letters, digits and underscores."});
+    more(&mut schema, "parameters", json!({"propertyNames": names, "additionalProperties": parameter}));
+    schema["properties"]["files"]["items"]["pattern"] = json!(plain_path());
+    say(&mut schema, "files", "Files of the template's folder that are part of the suite.");
+    // Either the suite is written down, or a generator makes it, which the template or its folder's name says.
+    let keys = |fields: &[&[Field]]| -> Vec<&str> { fields.iter().copied().flatten().map(|field| field.key).collect() };
+    schema["if"] = object(template::STATIC_FIELDS, true);
+    schema["then"] = json!({"propertyNames": {"enum": keys(&[template::TEMPLATE_FIELDS, template::STATIC_FIELDS])}});
+    let mut generated = object(template::HEAD_FIELDS, true);
+    let mut all = keys(&[template::TEMPLATE_FIELDS, template::HEAD_FIELDS]);
+    let mut branches = Vec::new();
+    for (generator, own) in template::GENERATOR_FIELDS {
+        all.extend(keys(&[own]));
+        let asked = json!({"properties": {"generator": {"const": generator}}, "required": ["generator"]});
+        branches.push(json!({"if": asked, "then": object(own, true)}));
+    }
+    all.sort_unstable();
+    all.dedup();
+    generated["propertyNames"] = json!({"enum": all});
+    generated["allOf"] = Value::Array(branches);
+    schema["else"] = generated;
+    let about = "What a suite is built from: plan and registry with parameters, or the input of a generator.";
+    document("Plan template", about, schema, &["id"])
+}
+
+fn fixture_set() -> Value {
     let mut entry = object(fixtures::ENTRY_FIELDS, false);
-    more(&mut entry, "path", json!({"pattern": format!("^{component}{rest}(/{component}{rest})*$")}));
+    more(&mut entry, "path", json!({"pattern": plain_path()}));
     say(&mut entry, "path", "A relative path of plain components, declared once.");
     more(&mut entry, "mode", json!({"pattern": "^0?[0-7]{3}$"}));
     say(&mut entry, "mode", "Three or four octal digits, \"0000\" to \"0777\".");

@@ -181,12 +181,29 @@ fn the_later_of_the_two_words_about_the_matrix_counts() {
 }
 
 #[test]
-fn the_working_directory_is_not_taken_away() {
-    let place = Elsewhere::new();
-    for out in [".", "..", "../cwd"] {
-        let output = place.runtime(&["plan-build", "--template", "linux-baseline", "--out", out]);
-        expect(&output, 2);
-        assert!(text(&output).contains("working directory"), "{}", text(&output));
+fn a_suite_is_built_where_somebody_works_without_taking_the_directory_away() {
+    for (out, plan) in [(".", "plan.json"), ("..", "../plan.json"), ("../cwd", "plan.json"), ("./", "./plan.json")] {
+        let place = Elsewhere::new();
+        place.write("cwd/notes", "mine");
+        let build = ["plan-build", "--template", "linux-baseline", "--out", out];
+        expect(&place.runtime(&build), 0);
+        expect(&place.runtime(&["plan-lint", "--plan", plan, "--deny", "warnings"]), 0);
+        assert_eq!(std::fs::read(place.path("cwd/notes")).unwrap(), b"mine");
+        let built = tree(&place.path(""));
+        let again = place.runtime(&build);
+        expect(&again, 1);
+        assert!(text(&again).contains("would be replaced"), "{}", text(&again));
+        // What is there would be replaced as a directory, and the caller's with it.
+        let replaced = place.runtime(&[&build[..], &["--overwrite"]].concat());
+        expect(&replaced, 2);
+        assert!(text(&replaced).contains("working directory"), "{}", text(&replaced));
+        assert_eq!(tree(&place.path("")), built, "{out}");
     }
-    assert_eq!(tree(&place.path("")).len(), 0);
+    // Something of the suite's name that is not the suite's stays, and nothing is left half-way.
+    let place = Elsewhere::new();
+    place.write("cwd/sb/mine.sb", "mine");
+    let output = place.runtime(&["plan-build", "--template", "linux-baseline", "--out", "."]);
+    expect(&output, 3);
+    assert!(text(&output).contains("sb"), "{}", text(&output));
+    assert_eq!(tree(&place.path("cwd")).len(), 1);
 }

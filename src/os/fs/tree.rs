@@ -72,6 +72,43 @@ pub fn replace_tree(target: &Path, files: &[(RelPath, Vec<u8>)]) -> Result<(), F
     keep(&old.handle, &fresh.dir.handle, &target, &mut kept)
 }
 
+/// Adds `files` to the directory `target`, which stays the directory that it is, also for processes that work in it. Each
+/// entry of `target` that they need is moved in whole, that of the first file last: until it is there, the others are parts
+/// of nothing. An entry that is there already is not touched.
+///
+/// # Errors
+/// A file cannot be written, or an entry is there already. What was moved in is then taken out again, unless this process
+/// dies.
+pub fn add_tree(target: &Path, files: &[(RelPath, Vec<u8>)]) -> Result<(), FsError> {
+    let target = Dir::open(target)?;
+    sweep(&target.handle);
+    let fresh = Fresh::make(&target)?;
+    let mut entries: Vec<&str> = Vec::new();
+    for (file, bytes) in files {
+        fresh.dir.write(file, bytes)?;
+        let entry = file.components().next().unwrap_or_default();
+        if !entries.contains(&entry) {
+            entries.push(entry);
+        }
+    }
+    let place = |name: &str| {
+        let path = target.path().join(name);
+        fault::point("rename", &path)?;
+        rustix::fs::renameat_with(&fresh.dir.handle, name, &target.handle, name, RenameFlags::NOREPLACE)
+            .map_err(|e| FsError::io("rename", &path, e))
+    };
+    for (number, name) in entries.iter().rev().enumerate() {
+        if let Err(error) = place(name) {
+            for moved in entries.iter().rev().take(number) {
+                // Best effort: the first error is the one to report.
+                let _ = rustix::fs::renameat(&target.handle, *moved, &fresh.dir.handle, *moved);
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
 /// The directory under its temporary name. Dropping removes what has that name, with all in it.
 struct Fresh<'p> {
     parent: &'p Dir,
@@ -287,6 +324,27 @@ mod tests {
             assert_eq!(tree(&target), suite(version));
             assert_eq!(std::fs::read_dir(temp.path().join("a")).unwrap().count(), 1);
         }
+    }
+
+    #[test]
+    fn files_are_added_to_a_directory_that_stays_or_none_is() {
+        let temp = tempfile::tempdir().unwrap();
+        let inode = || std::fs::metadata(temp.path()).unwrap().ino();
+        let before = inode();
+        std::fs::create_dir(temp.path().join("sb")).unwrap();
+        let error = add_tree(temp.path(), &files("one")).unwrap_err().to_string();
+        assert!(error.contains("cannot rename") && error.contains("sb"), "{error}");
+        assert_eq!(tree(temp.path()), []);
+        std::fs::remove_dir(temp.path().join("sb")).unwrap();
+        add_tree(temp.path(), &files("one")).unwrap();
+        assert_eq!((tree(temp.path()), inode()), (suite("one"), before));
+        assert!(add_tree(temp.path(), &files("two")).is_err());
+        assert_eq!(tree(temp.path()), suite("one"));
+        assert!(
+            std::fs::read_dir(temp.path())
+                .unwrap()
+                .all(|entry| { !entry.unwrap().file_name().to_string_lossy().starts_with(PREFIX) })
+        );
     }
 
     #[test]
