@@ -4,6 +4,7 @@
 //! "Commands and exit codes".
 
 mod args;
+mod bundle;
 mod context;
 mod describe;
 mod emit_promotion;
@@ -14,11 +15,13 @@ mod inventory;
 mod links;
 mod list;
 mod list_templates;
+mod lock_args;
 mod lookup;
 mod plan_build;
 mod plan_lint;
 mod registry_lint;
 mod registry_upgrade;
+mod reindex_bundle;
 mod run;
 mod run_progress;
 mod sandbox_run;
@@ -73,6 +76,8 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::Run(args) => run::run(&args, json, context),
         Command::Status(args) => status::run(&args, json, context),
         Command::ValidateBundle(args) => validate_bundle::run(&args, json, context),
+        Command::ReindexBundle(args) => reindex_bundle::run(&args, json, context),
+        Command::Bundle(command) => bundle::run(&command, json, context),
         Command::EmitPromotion(args) => emit_promotion::run(&args, json, context),
         Command::PlanBuild(args) => plan_build::run(&args, json, context),
         Command::PlanLint(args) => plan_lint::run(&args, json, context),

@@ -5,6 +5,7 @@
 pub mod errno;
 pub mod fifo;
 pub mod fs;
+pub mod hash;
 pub mod input;
 #[cfg(target_os = "linux")]
 pub mod linux;

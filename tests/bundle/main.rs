@@ -14,6 +14,8 @@ mod emit;
 mod gates;
 mod lock;
 mod random;
+mod repair;
+mod runs;
 mod support;
 mod validate;
 mod verified;

@@ -33,7 +33,7 @@ pub fn write_durable(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
         _ => {}
     }
     let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => Dir::create_all(parent)?,
+        Some(parent) if !parent.as_os_str().is_empty() => Dir::create_all_synced(parent)?,
         _ => Dir::open(Path::new("."))?,
     };
     write::replace_in(&parent.handle, last, bytes, true, path)
