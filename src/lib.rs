@@ -11,12 +11,13 @@
 //! | 2 | [`sbpl`], [`event`], [`denial`], [`report`] | 0-1 (`sbpl`, `event`, `denial`, `report` never `os`) |
 //! | 3 | [`host`], [`fixture`], [`registry`], [`sandbox`], [`bundle`] | 0-2 |
 //! | 4 | [`plan`], [`probe`], [`promotion`], [`links`], [`inventory`] | 0-3 |
-//! | 5 | [`lane`], [`template`] | 0-4 |
-//! | 6 | [`run`] | 0-5 |
+//! | 5 | [`lane`], [`template`], [`analysis`] | 0-4 |
+//! | 6 | [`run`], [`shrink`] | 0-5 |
 //! | 7 | [`cli`] | all; nobody imports it |
 //!
 //! Neighbours in one layer do not import each other. `tests/layering.rs` holds this.
 
+pub mod analysis;
 pub mod base;
 pub mod bundle;
 pub mod cli;
@@ -37,5 +38,6 @@ pub mod run;
 pub mod sandbox;
 pub mod sbpl;
 pub mod schema;
+pub mod shrink;
 pub mod template;
 pub mod vocab;

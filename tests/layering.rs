@@ -34,8 +34,8 @@ const RULES: Rules = Rules {
         &["sbpl", "event", "denial", "report"],
         &["host", "fixture", "registry", "sandbox", "bundle"],
         &["plan", "probe", "promotion", "links", "inventory"],
-        &["lane", "template"],
-        &["run"],
+        &["lane", "template", "analysis"],
+        &["run", "shrink"],
         &["cli"],
     ],
     refused: &[

@@ -7,10 +7,10 @@
 use std::io;
 
 use serde::Serialize;
-use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
-use serde_json::map::Entry;
+use serde_json::Value;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
-use serde_json::{Map, Number, Value};
+
+use super::tree::Tree;
 
 /// The largest document read into memory unless a caller says otherwise: 64 MiB.
 pub const MAX_DOCUMENT_BYTES: u64 = 64 * 1024 * 1024;
@@ -57,7 +57,7 @@ impl JsonError {
         }
     }
 
-    fn from_serde(error: &serde_json::Error) -> Self {
+    pub(super) fn from_serde(error: &serde_json::Error) -> Self {
         let text = error.to_string();
         let suffix = format!(" at line {} column {}", error.line(), error.column());
         Self::Syntax {
@@ -73,83 +73,7 @@ impl JsonError {
 /// # Errors
 /// See [`JsonError`].
 pub fn read(bytes: &[u8]) -> Result<Value, JsonError> {
-    let size_bytes = bytes.len() as u64;
-    if size_bytes > MAX_DOCUMENT_BYTES {
-        return Err(JsonError::TooLarge { size_bytes, limit_bytes: MAX_DOCUMENT_BYTES });
-    }
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let offset = error.valid_up_to();
-        JsonError::Utf8 { offset, line: 1 + bytes[..offset].iter().filter(|&&b| b == b'\n').count() }
-    })?;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Strict.deserialize(&mut deserializer).map_err(|error| JsonError::from_serde(&error))?;
-    deserializer.end().map_err(|error| JsonError::from_serde(&error))?;
-    Ok(value)
-}
-
-/// Builds a [`Value`] while refusing duplicate keys and numbers that would silently lose their value.
-struct Strict;
-
-impl<'de> DeserializeSeed<'de> for Strict {
-    type Value = Value;
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a JSON value")
-    }
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        // An integer literal beyond 64 bits arrives here already rounded; 2^53 is the last exactly held integer.
-        if value.fract() == 0.0 && value.abs() >= 9_007_199_254_740_992.0 {
-            return Err(E::custom("number out of range"));
-        }
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
-    }
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
-    }
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
-    }
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = access.next_element_seed(Strict)? {
-            items.push(item);
-        }
-        Ok(Value::Array(items))
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some(key) = access.next_key::<String>()? {
-            match map.entry(key) {
-                Entry::Occupied(taken) => {
-                    let key = Value::String(taken.key().clone());
-                    return Err(de::Error::custom(format_args!("duplicate key {key}")));
-                }
-                Entry::Vacant(free) => {
-                    free.insert(access.next_value_seed(Strict)?);
-                }
-            }
-        }
-        Ok(Value::Object(map))
-    }
+    Ok(Tree::parse(bytes.to_vec())?.root().to_value())
 }
 
 /// Writes `value` with two-space indent, insertion order, ASCII only, no trailing newline.

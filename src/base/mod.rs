@@ -10,6 +10,7 @@ pub mod position;
 pub mod rel_path;
 pub mod spelling;
 pub mod time;
+pub mod tree;
 
 /// An error with its causes as one text, outermost first.
 #[must_use]

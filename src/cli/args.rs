@@ -41,6 +41,13 @@ pub(crate) enum Command {
     Bundle(super::bundle::Command),
     /// Derive a promotion packet from a bundle
     EmitPromotion(super::emit_promotion::Args),
+    /// Verify promotion packets, and collect them into sets
+    #[command(subcommand)]
+    Promotion(super::promotion::Command),
+    /// Summarise a bundle's events by operation
+    SummarizeOps(super::summarize_ops::Args),
+    /// Tell one event: what was asked, what happened, which rule decided, how sure that is
+    ExplainEvent(super::explain_event::Args),
     /// Build a suite from a template
     PlanBuild(super::plan_build::Args),
     /// Check a plan with its registry and profiles
@@ -77,12 +84,18 @@ pub(crate) enum Command {
     /// Read, check and explain SBPL profiles
     #[command(subcommand)]
     Sbpl(super::sbpl::Command),
+    /// Learn a profile from a run of a program, and take out what the program can do without
+    #[command(subcommand)]
+    ShrinkTrace(super::shrink_trace::Command),
     /// List, show and apply the JSON Schemas of all documents
     #[command(subcommand)]
     Schema(super::schema::Command),
     /// Perform one job handed over on a private descriptor
     #[command(name = "__worker", hide = true)]
     Worker,
+    /// Run a program once, as handed over on a private descriptor
+    #[command(name = "__target", hide = true)]
+    Target,
 }
 
 #[derive(Debug, Subcommand)]

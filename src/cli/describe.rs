@@ -75,7 +75,7 @@ pub(crate) fn plan(args: &PlanArgs, json: bool, context: &Context) -> CliResult 
     let plan = load_plan(&Place::Disk(path))?;
     let base = plan.base(lookup.root());
     let mut object = json!({
-        "plan": plan.document.value, "path": base.relative(plan.place()), "plan_digest": plan.digest(),
+        "plan": plan.document.value(), "path": base.relative(plan.place()), "plan_digest": plan.digest(),
     });
     // The plan digest covers the plan alone, so a registry that cannot be found takes nothing away from it.
     match registry::for_plan(plan.place(), &plan.registry_id, &lookup) {
@@ -100,7 +100,7 @@ pub(crate) fn plan(args: &PlanArgs, json: bool, context: &Context) -> CliResult 
 }
 
 /// The plan's compiled digest.
-fn digest(plan: &Plan, files: Files, base: &Base, lookup: &Lookup) -> Result<Sha256Hex, anyhow::Error> {
+fn digest(plan: &Plan, files: Files, base: &Base, lookup: &Lookup) -> Result<Option<Sha256Hex>, anyhow::Error> {
     let registry = registry::read(Some(&plan.registry_id), files, lookup)?.registry;
     let fixtures = match &plan.fixtures {
         Some(stored) => load_fixtures(&base.resolve(stored).context("fixtures")?).context("fixtures")?,
@@ -114,9 +114,9 @@ pub(crate) fn probe(args: &ProbeArgs, json: bool, context: &Context) -> CliResul
     let found = registry.raw_probe(&args.probe);
     let probe = found.ok_or_else(|| unknown("probe", &args.probe, &registry, "list-probes"))?;
     note_registry(&registry, args.format, json);
-    let Performed { driver, form } = performed(&registry, probe);
+    let Performed { driver, form } = performed(&registry, &probe);
     let beside = [("driver used", driver), ("target form", form)];
-    print(args.format, json, probe, &beside.map(|(key, value)| vec![key.to_owned(), value]))
+    print(args.format, json, &probe, &beside.map(|(key, value)| vec![key.to_owned(), value]))
 }
 
 pub(crate) fn profile(args: &ProfileArgs, json: bool, context: &Context) -> CliResult {
@@ -124,7 +124,7 @@ pub(crate) fn profile(args: &ProfileArgs, json: bool, context: &Context) -> CliR
     let found = registry.raw_profile(&args.profile);
     let profile = found.ok_or_else(|| unknown("profile", &args.profile, &registry, "list-profiles"))?;
     note_registry(&registry, args.format, json);
-    print(args.format, json, profile, &[])
+    print(args.format, json, &profile, &[])
 }
 
 fn unknown(noun: &str, id: &str, registry: &Registry, command: &str) -> Failure {

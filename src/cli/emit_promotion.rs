@@ -1,22 +1,29 @@
 //! `emit-promotion`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
+use super::gates::{GateArgs, listed, words};
 use super::print_line;
 use crate::base::json as document;
-use crate::promotion::{Emission, EmitError, EmitRequest, Fate, GateName, emit_promotion_packet};
+use crate::promotion::{
+    AttestRequest, Attested, Emission, EmitError, EmitRequest, Fate, GateName, KeyError, Predicate, SignKey,
+    emit_promotion_packet,
+};
 
 /// Arguments of `emit-promotion`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime emit-promotion --bundle out --out packet.json
   runtime emit-promotion --bundle out --out packet.json --require linux_enforcement
+  openssl genpkey -algorithm ed25519 -out key.pem && chmod 600 key.pem
+  runtime emit-promotion --bundle out --out packet.json --attest packet.dsse.json --sign-key key.pem
 
-Exit status: 0 the packet is written, 1 a required gate is shut (nothing is written), 2 usage, 3 no packet can be derived.")]
+Exit status: 0 the packet is written, 1 a required gate is shut or nothing can be attested (nothing is written), 2 usage, 3 no
+packet can be derived.")]
 pub(crate) struct Args {
     /// A bundle root (its LATEST is followed) or one run's directory
     #[arg(long, value_name = "DIR")]
@@ -24,55 +31,37 @@ pub(crate) struct Args {
     /// Where the packet goes
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Write nothing unless the bundle is promotable as decision-stage evidence
-    #[arg(long)]
-    require_promotable: bool,
-    /// Write nothing unless this gate is open (repeatable)
-    #[arg(long, value_enum, value_name = "GATE")]
-    require: Vec<RequiredGate>,
+    #[command(flatten)]
+    gates: GateArgs,
+    /// Also write an attestation: an in-toto statement about every artifact, with the packet as predicate
+    #[arg(long, value_name = "FILE")]
+    attest: Option<PathBuf>,
+    /// Sign the attestation (DSSE) with this Ed25519 key; PKCS#8 in PEM, readable by its owner only
+    #[arg(long, value_name = "KEY", requires = "attest")]
+    sign_key: Option<PathBuf>,
+    /// State a SLSA verification summary instead of the packet: whether the required gates are open
+    #[arg(long, requires = "attest")]
+    vsa: bool,
     /// Threads that hash; 0: one per processor
     #[arg(long, value_name = "N", default_value_t = 0)]
     jobs: usize,
 }
 
-/// A gate as spelled on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum RequiredGate {
-    /// Evidence of decisions made by the macOS kernel on the clean channel
-    DecisionStage,
-    /// Evidence of decisions enforced by the Linux kernel with every layer present
-    LinuxEnforcement,
-}
-
-impl Args {
-    fn required(&self) -> Vec<GateName> {
-        let asked = self.require.iter().map(|gate| match gate {
-            RequiredGate::DecisionStage => GateName::DecisionStage,
-            RequiredGate::LinuxEnforcement => GateName::LinuxEnforcement,
-        });
-        let mut required: Vec<GateName> =
-            self.require_promotable.then_some(GateName::DecisionStage).into_iter().chain(asked).collect();
-        let mut seen = Vec::new();
-        required.retain(|gate| {
-            let first = !seen.contains(gate);
-            seen.push(*gate);
-            first
-        });
-        required
-    }
-}
-
 pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
-    let required = args.required();
-    let request = EmitRequest {
-        bundle: &context.absolute(&args.bundle),
-        out: &context.absolute(&args.out),
-        require: &required,
-        jobs: args.jobs,
-    };
+    let required = args.gates.required();
+    let (out, attest_out) = (context.absolute(&args.out), args.attest.as_deref().map(|path| context.absolute(path)));
+    let key = args.sign_key.as_deref().map(|path| read_key(path, [Some(&out), attest_out.as_ref()], context));
+    let key = key.transpose()?;
+    let predicate = if args.vsa { Predicate::VerificationSummary } else { Predicate::Packet };
+    let attest = attest_out.as_deref().map(|out| AttestRequest { out, key: key.as_ref(), predicate });
+    let request =
+        EmitRequest { bundle: &context.absolute(&args.bundle), out: &out, require: &required, attest, jobs: args.jobs };
     let emission = emit_promotion_packet(request).map_err(|error| match error {
-        EmitError::OutInsideBundle { .. } => Failure::usage(error).hint("write the packet outside the run's directory"),
+        EmitError::OutInsideBundle { .. } => Failure::usage(error).hint("write it outside the run's directory"),
+        EmitError::SamePlace { .. } => Failure::usage(error),
+        EmitError::NothingToAttest { .. } => {
+            Failure::no(error).hint("validate-bundle says what is wrong with the bundle; nothing was written")
+        }
         error => Failure::from(error),
     })?;
     if json {
@@ -86,13 +75,30 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     })
 }
 
+/// The private key, which none of the files to be written may replace.
+fn read_key(path: &Path, outs: [Option<&PathBuf>; 2], context: &Context) -> Result<SignKey, Failure> {
+    let path = context.absolute(path);
+    let real = path.canonicalize().ok();
+    if real.is_some() && outs.into_iter().flatten().any(|out| out.canonicalize().ok() == real) {
+        return Err(Failure::usage(format!("{} is the key; nothing is written over it", path.display())));
+    }
+    SignKey::read(&path).map_err(|error| match error {
+        KeyError::TooOpen { .. } => {
+            Failure::from(error).hint("chmod 600 the key, and think about who may have read it")
+        }
+        error => Failure::from(error),
+    })
+}
+
 fn answer(emission: &Emission, required: &[GateName], args: &Args) -> Value {
     let out = args.out.to_string_lossy();
-    let (wrote, shut, older_file_stands) = match &emission.fate {
-        Fate::Written => (true, Vec::new(), false),
-        Fate::Refused { shut, older_file_stands } => (false, shut.clone(), *older_file_stands),
+    let attest = args.attest.as_ref().map(|path| path.to_string_lossy());
+    let (wrote, shut, older, older_attestation) = match &emission.fate {
+        Fate::Written => (true, Vec::new(), false, false),
+        Fate::Refused { shut, older_file_stands, older_attestation_stands } => {
+            (false, shut.clone(), *older_file_stands, *older_attestation_stands)
+        }
     };
-    let words = |gates: &[GateName]| gates.iter().map(|gate| gate.word()).collect::<Vec<_>>();
     json!({
         "ok": wrote,
         "wrote": wrote.then_some(&out),
@@ -100,7 +106,17 @@ fn answer(emission: &Emission, required: &[GateName], args: &Args) -> Value {
         "run_id": emission.run_id,
         "required": words(required),
         "shut": words(&shut),
-        "older_file": older_file_stands.then_some(&out),
+        "older_file": older.then_some(&out),
+        "older_attestation": older_attestation.then_some(&attest),
+        "attestation": emission.attested.as_ref().map(|attested| json!({
+            "wrote": attest,
+            "signed": attested.key_id.is_some(),
+            "key_id": attested.key_id,
+            "predicate_type": attested.predicate.type_uri(),
+            "summary": attested.summary.as_ref().map(|(gates, passed)| json!({
+                "gates": words(gates), "result": if *passed { "PASSED" } else { "FAILED" },
+            })),
+        })),
         "promotability": emission.promotability.document(),
         "findings": emission.findings,
     })
@@ -115,25 +131,43 @@ fn print(emission: &Emission, args: &Args) -> Result<(), Failure> {
                 print_line(&format!("[!] not promotable: {}", listed(&gate(GateName::DecisionStage).reasons())))?;
             }
             print_line(&format!("[+] wrote {out}"))?;
+            if let (Some(attested), Some(path)) = (&emission.attested, &args.attest) {
+                print_attested(attested, path)?;
+            }
             match gate(GateName::LinuxEnforcement).reasons() {
                 reasons if reasons.is_empty() => print_line("[+] linux_enforcement: promotable"),
                 reasons => print_line(&format!("[!] linux_enforcement: not promotable: {}", listed(&reasons))),
             }
         }
-        Fate::Refused { shut, older_file_stands } => {
+        Fate::Refused { shut, older_file_stands, older_attestation_stands } => {
             for name in shut {
                 let gate = gate(*name);
                 super::note_line(&format!("error: {name}: not promotable: {}", listed(&gate.reasons())));
                 print_details(&gate.details());
             }
             super::note_line(&format!("  nothing was written to {out}"));
-            if *older_file_stands {
-                super::note_line(&format!(
-                    "  an older file stands at {out}; it does not come from this bundle's verdict"
-                ));
+            let older = older_file_stands.then_some(&args.out).into_iter();
+            for path in older.chain(args.attest.as_ref().filter(|_| *older_attestation_stands)) {
+                let path = path.display();
+                let note = format!("  an older file stands at {path}; it does not come from this bundle's verdict");
+                super::note_line(&note);
             }
             Ok(())
         }
+    }
+}
+
+fn print_attested(attested: &Attested, path: &Path) -> Result<(), Failure> {
+    let what = match &attested.summary {
+        None => "the packet".to_owned(),
+        Some((gates, passed)) => {
+            format!("{}: {}", words(gates).join(" and "), if *passed { "PASSED" } else { "FAILED" })
+        }
+    };
+    let path = path.display();
+    match &attested.key_id {
+        Some(key_id) => print_line(&format!("[+] wrote {path} (attests {what}; signed by key {key_id})")),
+        None => print_line(&format!("[!] wrote {path} (attests {what}; unsigned: nobody vouches for it)")),
     }
 }
 
@@ -143,10 +177,4 @@ fn print_details(details: &Value) {
             super::note_line(&format!("  {word}: {text}"));
         }
     }
-}
-
-/// The words as the earlier tool prints them: a list in single quotes.
-fn listed(reasons: &[&str]) -> String {
-    let quoted: Vec<String> = reasons.iter().map(|word| format!("'{word}'")).collect();
-    format!("[{}]", quoted.join(", "))
 }

@@ -87,7 +87,8 @@ pub(crate) fn print(
     human: impl FnOnce(&Found, bool) -> String,
 ) -> CliResult {
     if args.deny == Some(Deny::Warnings) {
-        found.findings.iter_mut().for_each(|finding| finding.severity = Severity::Error);
+        let warnings = found.findings.iter_mut().filter(|finding| finding.severity == Severity::Warning);
+        warnings.for_each(|finding| finding.severity = Severity::Error);
     }
     let refused = report::has_errors(&found.findings);
     let complete = found.incomplete.is_empty();

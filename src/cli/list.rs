@@ -135,7 +135,7 @@ fn entries(
 ) -> CliResult {
     let registry = open(&args.registry, &args.lookup, context)?;
     let key = ["probes", "profiles"][document];
-    let map = registry.documents[document].value.get(key).and_then(Value::as_object);
+    let map = registry.documents[document].value().get(key).and_then(Value::as_object);
     let listed: Vec<&Value> = map.into_iter().flat_map(|map| map.values()).collect();
     let rows = listed.iter().map(|entry| row(&registry, entry)).collect();
     note_registry(&registry, args.format, json);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
-use crate::registry::{Lookup, ReadOnce};
+use crate::registry::Lookup;
 use crate::vocab::Finding;
 
 /// Where registries and roots are.
@@ -24,7 +24,7 @@ impl LookupArgs {
             root: self.root.as_ref().map(|path| context.absolute(path)),
             index: self.registry_index.as_ref().map(|path| context.absolute(path)),
             start: start.to_path_buf(),
-            read: ReadOnce::default(),
+            ..Lookup::default()
         }
     }
 }

@@ -9,7 +9,9 @@ mod context;
 mod describe;
 mod emit_promotion;
 mod exit;
+mod explain_event;
 mod findings;
+mod gates;
 mod host;
 mod inventory;
 mod links;
@@ -19,6 +21,8 @@ mod lock_args;
 mod lookup;
 mod plan_build;
 mod plan_lint;
+mod promotion;
+mod promotion_set;
 mod registry_lint;
 mod registry_upgrade;
 mod reindex_bundle;
@@ -27,7 +31,9 @@ mod run_progress;
 mod sandbox_run;
 mod sbpl;
 mod schema;
+mod shrink_trace;
 mod status;
+mod summarize_ops;
 mod validate_bundle;
 mod worker;
 
@@ -79,6 +85,9 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::ReindexBundle(args) => reindex_bundle::run(&args, json, context),
         Command::Bundle(command) => bundle::run(&command, json, context),
         Command::EmitPromotion(args) => emit_promotion::run(&args, json, context),
+        Command::Promotion(command) => promotion::run(&command, json, context),
+        Command::SummarizeOps(args) => summarize_ops::run(&args, json, context),
+        Command::ExplainEvent(args) => explain_event::run(&args, json, context),
         Command::PlanBuild(args) => plan_build::run(&args, json, context),
         Command::PlanLint(args) => plan_lint::run(&args, json, context),
         Command::RegistryLint(args) => registry_lint::run(&args, json, context),
@@ -96,7 +105,9 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::Sandbox(args::Sandbox::Run(args)) => sandbox_run::run(&args, context),
         Command::Sbpl(command) => sbpl::run(&command, json, context),
         Command::Schema(command) => schema::run(&command, json, context),
+        Command::ShrinkTrace(command) => shrink_trace::run(&command, json, context),
         Command::Worker => worker::run(),
+        Command::Target => shrink_trace::serve_target(),
     }
 }
 

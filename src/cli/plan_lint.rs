@@ -1,5 +1,6 @@
 //! `plan-lint`
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -10,7 +11,7 @@ use super::findings::{self, Found, ReportArgs};
 use super::lookup::LookupArgs;
 use crate::base::digest::Sha256Hex;
 use crate::plan::{Filters, PlanReport, lint_run};
-use crate::registry::{Document, DocumentError, Place};
+use crate::registry::{Document, DocumentError, Lookup, Place, SharedReadings};
 use crate::report;
 
 /// Arguments of `plan-lint`.
@@ -49,10 +50,11 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let mut found = Found::new("plan-lint");
     let mut plans = Vec::new();
     let mut registries = Vec::new();
-    let mut last = None;
+    let shared = SharedReadings::default();
     for plan in &args.plan {
         let path = context.absolute(plan);
         let lookup = args.lookup.resolve(context, path.parent().unwrap_or(&context.cwd));
+        let lookup = Lookup { registries: shared.clone(), ..lookup };
         let place = Place::Disk(path);
         let report = match Document::read(&place) {
             Ok(document) => lint_run(document, &filters, args.frozen.as_ref(), &lookup),
@@ -69,10 +71,12 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         plans.push(json!({"plan": plan, "registry": report.registry}));
         registries.extend(report.registry.map(|source| format!("{}: registry: {source}\n", plan.display())));
         found.add(report.findings, &report.files, &report.incomplete, context);
-        last = report.reading;
     }
     // The program ends soon, and the system takes its memory back faster than value by value.
-    std::mem::forget(last);
+    std::mem::forget(shared);
+    // What several plans have in common is said once.
+    let mut said = HashSet::new();
+    found.findings.retain(|finding| said.insert(finding.clone()));
     found.more.insert("plans".to_owned(), json!(plans));
     findings::print(found, &args.report, json, context, |found, colour| {
         let count = args.plan.len();

@@ -1,5 +1,7 @@
 //! `registry-lint`
 
+use std::collections::HashSet;
+
 use serde_json::json;
 
 use super::context::Context;
@@ -57,8 +59,13 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
             }
         }
     }
+    let mut seen = HashSet::new();
     for text in &args.registry {
-        lint(select(text, &lookup)?, &mut found);
+        let (id, files) = select(text, &lookup)?;
+        // Both files of one registry, or its directory and a file, are one registry.
+        if seen.insert((id.clone(), files.canonical())) {
+            lint((id, files), &mut found);
+        }
     }
     let count = linted.len();
     found.more.insert("registries".to_owned(), json!(linted));

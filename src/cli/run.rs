@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::base::digest::Sha256Hex;
+use crate::base::error_chain;
 use crate::base::ids::RunId;
 use crate::base::json as document;
 use crate::bundle::BundleError;
+use crate::event::AnchorMap;
 use crate::fixture::FixtureSet;
+use crate::os::fs::read_bounded;
 use crate::plan::{self, Filters};
-use crate::registry::{self, Base, Place, Used};
+use crate::registry::{self, Place, Used};
 use crate::run::{Counts, Plans, RunBundle, RunError, RunOptions, RunStatusWord, run_plan};
 use crate::sandbox::{self, Layers};
 
@@ -66,6 +69,9 @@ pub(crate) struct Args {
     /// Leave an enforcement layer out, to see what it is good for; the evidence says so and is never promotable
     #[arg(long, value_name = "NAME", hide_short_help = true)]
     without_layer: Vec<String>,
+    /// Which filters a text can be an argument of, for the oracle [default: the map that is part of the program]
+    #[arg(long, value_name = "FILE")]
+    anchor_map: Option<PathBuf>,
     #[command(flatten)]
     lookup: super::lookup::LookupArgs,
 }
@@ -78,22 +84,29 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let registry = registry::load(None, registry::for_plan(&place, &plan.registry_id, &lookup)?, &lookup)?;
     let filters = Filters { profiles: args.only_profile.clone(), scenarios: args.only_scenario.clone() };
     let compiled = plan::compile(&plan, &registry, &filters)?;
-    let base = Base::of(&place, lookup.root());
+    let base = plan.base(lookup.root());
     let fixtures = match &plan.fixtures {
         Some(stored) => plan::load_fixtures(&base.resolve(stored)?)?,
         None => FixtureSet::empty(),
     };
-    let digest = plan::compiled_digest(&plan, &registry, &fixtures, &base)?;
+    let needed: Vec<String> = compiled.profiles.iter().map(|profile| profile.id.clone()).collect();
+    let (digest, missing) = plan::narrowed_digest(&plan, &registry, &fixtures, &base, &needed)?;
+    if let Some(error) = missing {
+        let why = error_chain(&error);
+        super::note_line(&format!("note: the bundle records no compiled digest, because of what is not run: {why}"));
+    }
     let options = options(args, context, &plan_path)?;
     let layers = sandbox::layers();
     let mut host = super::host::host(context)?;
     host.probe_limit = seconds("--probe-timeout-seconds", args.probe_timeout_seconds)?;
     host.without_layers = known_layers(&args.without_layer, &layers)?;
+    let anchors = anchor_map(args, context)?;
     let plans = Plans {
         plan: &plan,
         compiled: &compiled,
         compiled_digest: &digest,
         fixtures: &fixtures,
+        anchors: &anchors,
         path_root: base.root(),
         registry_world: &registry.world_id,
         apply_preflight: match &plan.apply_preflight_profile {
@@ -107,8 +120,17 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     progress.finish();
     let bundle = result.map_err(|error| failure(error, args))?;
     let typed = args.out.as_ref().unwrap_or(&options.out);
-    show(&bundle, &registry.used, &digest.digest, typed, json)?;
+    show(&bundle, &registry.used, digest.digest.as_ref(), typed, json)?;
     Ok(exit(&bundle, args.fail_on_mismatch))
+}
+
+/// The anchor map that was named, or the one that is part of the program. One that cannot be used is no map.
+fn anchor_map(args: &Args, context: &Context) -> Result<AnchorMap, Failure> {
+    let Some(path) = &args.anchor_map else { return Ok(AnchorMap::shipped()) };
+    let about = |error: anyhow::Error| error.context(format!("cannot use the anchor map {}", path.display()));
+    let bytes =
+        read_bounded(&context.absolute(path), document::MAX_DOCUMENT_BYTES).map_err(|error| about(error.into()))?;
+    AnchorMap::read(&bytes).map_err(|error| about(error.into()).into())
 }
 
 /// The given names, when each is a layer that this system's probe knows.
@@ -160,7 +182,13 @@ fn failure(error: RunError, args: &Args) -> Failure {
     }
 }
 
-fn show(bundle: &RunBundle, registry: &Used, digest: &Sha256Hex, out: &Path, json: bool) -> Result<(), Failure> {
+fn show(
+    bundle: &RunBundle,
+    registry: &Used,
+    digest: Option<&Sha256Hex>,
+    out: &Path,
+    json: bool,
+) -> Result<(), Failure> {
     if json {
         return print_line(&document::to_pretty(&json!({
             "status": bundle.summary.status,

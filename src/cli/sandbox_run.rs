@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
-use serde_json::json;
 
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
 use super::sbpl::{self, ProfileArgs};
 use crate::base::cancel::Cancel;
 use crate::base::json as document;
+use crate::denial;
 use crate::sandbox::{self, Command, End, Job, SandboxError, Supervised, Trap};
 use crate::vocab::Decision;
 
@@ -152,19 +152,7 @@ fn write_denials(file: &mut File, supervised: &Supervised) -> std::io::Result<()
         if record.decision == Decision::Allow {
             continue;
         }
-        let mut line = json!({
-            "operation": record.operation,
-            "target": record.target,
-            "pid": record.pid,
-            "process": record.process,
-            "rule": record.rule.as_ref().map(ToString::to_string),
-            "count": tally.count,
-            "first_at_unix_s": record.at_unix_s,
-            "last_at_unix_s": tally.last_at_unix_s,
-        });
-        if let Some(reason) = &record.undecided {
-            line["undecided"] = json!(reason);
-        }
+        let line = denial::refusal_line(record, tally.count, tally.last_at_unix_s);
         text.push_str(&line.to_string());
         text.push('\n');
     }

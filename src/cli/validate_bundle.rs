@@ -119,6 +119,7 @@ pub(super) fn print_findings(findings: &[Finding]) -> Result<(), Failure> {
         let mark = match severity {
             Severity::Error => "[!]",
             Severity::Warning => "[~]",
+            Severity::Note => "[ ]",
         };
         let about = if message.contains(file.as_str()) { String::new() } else { format!("{file}: ") };
         print_line(&printable(&format!("{mark} {about}{message} [{id}]")))?;

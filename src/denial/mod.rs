@@ -3,7 +3,10 @@
 //! Layer 2, pure. The Linux supervisor produces these records while it runs; lanes attach them to rows, `sandbox run`
 //! writes the refusals among them as JSON lines. Contract: `SPEC.md`, section "Decision records".
 
+pub mod log;
+
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::vocab::{Decision, RuleRef};
 
@@ -54,9 +57,53 @@ pub fn target_text(path: &[u8]) -> String {
     text
 }
 
+/// The bytes that [`target_text`] made `text` of; `None` when it makes no such text.
+#[must_use]
+pub fn target_bytes(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, escape)) = rest.split_once('\\') {
+        bytes.extend_from_slice(before.as_bytes());
+        let digits = escape.strip_prefix('x')?.get(..2)?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        rest = &escape[3..];
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    Some(bytes)
+}
+
+/// One refusal as `sandbox run --denials` writes it; `count` equal ones, the last of them at `last_at_unix_s`.
+#[must_use]
+pub fn refusal_line(record: &DecisionRecord, count: u64, last_at_unix_s: f64) -> Value {
+    let mut line = json!({
+        "operation": record.operation,
+        "target": record.target,
+        "pid": record.pid,
+        "process": record.process,
+        "rule": record.rule.as_ref().map(ToString::to_string),
+        "count": count,
+        "first_at_unix_s": record.at_unix_s,
+        "last_at_unix_s": last_at_unix_s,
+    });
+    if let Some(reason) = &record.undecided {
+        line["undecided"] = json!(reason);
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
-    use super::target_text;
+    use super::{target_bytes, target_text};
+
+    #[test]
+    fn text_leads_back_to_its_bytes() {
+        for bytes in [&b"/a\n\xff\\ b"[..], "/\u{e4}".as_bytes(), b"", b"\\x41"] {
+            assert_eq!(target_bytes(&target_text(bytes)).as_deref(), Some(bytes));
+        }
+        for text in ["\\", "\\x4", "\\xzz", "\\n"] {
+            assert_eq!(target_bytes(text), None);
+        }
+    }
 
     #[test]
     fn any_bytes_become_unambiguous_text() {

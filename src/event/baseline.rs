@@ -5,11 +5,15 @@ use serde_json::{Value, json};
 
 use crate::vocab::Decision;
 
-use super::observation::{ListenerRecord, Observation};
+use super::alias::LinkMet;
+use super::observation::{ListenerRecord, OPENED_PATH, Observation};
 use super::row::ProbeFacts;
 
 /// Schema tag. v0.1: first form.
 pub const BASELINE_SCHEMA: &str = "runtime-tools.baseline_results.v0.1";
+
+/// Name of the document.
+pub(super) const BASELINE_DOCUMENT: &str = "baseline_results.json";
 
 /// `baseline_results.json`.
 #[derive(Debug, Clone, Serialize)]
@@ -75,6 +79,17 @@ pub struct BaselineRow {
     pub signal: Option<i32>,
     /// Whether the time limit passed.
     pub timeout: bool,
+    /// The target as the worker got it.
+    pub resolved_target: String,
+    /// The path of what was opened, by the system's own word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_path: Option<String>,
+    /// Whose word: `proc_fd_path`, `proc_fd_error`, or `not_attempted` for an operation that opens nothing. File operations only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_path_source: Option<&'static str>,
+    /// Symbolic links on the way to the target.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links_met: Vec<LinkMet>,
 }
 
 impl BaselineRow {
@@ -102,6 +117,13 @@ pub fn baseline_row(probe: &ProbeFacts, seen: Observation) -> BaselineRow {
         Some(EPERM | EACCES) => Some(Decision::Deny),
         _ => None,
     };
+    let observed = result.and_then(|effect| effect.details.get(OPENED_PATH)?.as_str()).map(str::to_owned);
+    let opened = result.is_some_and(|effect| effect.details.contains_key(OPENED_PATH));
+    let source = match (&observed, opened) {
+        (Some(_), _) => "proc_fd_path",
+        (None, true) => "proc_fd_error",
+        (None, false) => "not_attempted",
+    };
     BaselineRow {
         name: format!("baseline:{}:{}", probe.profile_id, probe.name),
         profile_id: probe.profile_id.clone(),
@@ -128,5 +150,9 @@ pub fn baseline_row(probe: &ProbeFacts, seen: Observation) -> BaselineRow {
         signal: seen.signal,
         timeout: seen.timed_out,
         command: seen.command,
+        resolved_target: probe.resolved_target.clone(),
+        observed_path: observed,
+        observed_path_source: probe.operation.starts_with("file-").then_some(source),
+        links_met: probe.links_met.clone(),
     }
 }

@@ -61,6 +61,8 @@ pub fn classify(probe: &ProbeFacts, seen: Observation, runner: &RunnerInfo) -> R
         decision_records: seen.records,
         own_record: judged.witness,
         decision_records_dropped: seen.records_dropped,
+        links_met: probe.links_met.clone(),
+        observer: None,
     }
 }
 
@@ -161,6 +163,8 @@ fn runtime_result(
     let fault = seen.fault.as_ref();
     let applied = seen.effect.is_some();
     let failed_probe = fault.is_none() && errno.is_some();
+    let inherited = seen.inherited_fds.as_deref().unwrap_or_default();
+    let hints: &[&str] = if seen.precreate { &["file_precreate"] } else { &[] };
     RuntimeResult {
         status: match (fault, errno) {
             (Some(_), _) => "blocked",
@@ -181,7 +185,9 @@ fn runtime_result(
         resource_hygiene: json!({
             "apply_model": runner.apply_model, "apply_timing": runner.apply_timing,
             "preexisting_sandbox_suspected": runner.preexisting_sandbox_suspected,
-            "close_fds": true, "pass_fds": [], "preopen_hints": [], "preopen_detected": false,
+            "close_fds": true, "pass_fds": inherited, "preopen_hints": hints,
+            "preopen_detected": !(inherited.is_empty() && hints.is_empty()),
+            "measured": seen.inherited_fds.is_some(),
         }),
     }
 }
@@ -225,8 +231,10 @@ pub(super) mod tests {
             target: "${FIXTURES}/x".into(),
             resolved_target: "/f/x".into(),
             intended_target: Some("/f/x".into()),
+            links_met: Vec::new(),
             expected,
             anchor_ctx_id: None,
+            filter: None,
         }
     }
 

@@ -1,14 +1,17 @@
 //! `mismatch_summary.json` and `mismatch_packets.jsonl`: where expectation and observation part, typed and reasoned.
 
+use std::collections::HashMap;
+
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::vocab::{Decision, FailureStage};
+use crate::vocab::{Decision, FailureKind, FailureStage};
 
 use super::baseline::{BaselineRow, control};
 use super::oracle::OracleRow;
 use super::row::{ProfileResults, ResultRow};
+use super::witness::PathWitness;
 
 /// `mismatch_summary.json`.
 #[derive(Debug, Clone, Serialize)]
@@ -99,6 +102,11 @@ fn mismatch_type(row: &ResultRow, control: Option<&BaselineRow>) -> Option<&'sta
     match row.runtime_result.failure_stage {
         Some(FailureStage::Preflight) => return Some("preflight_blocked"),
         Some(FailureStage::Apply) => return Some("apply_gate"),
+        Some(FailureStage::Bootstrap)
+            if row.runtime_result.failure_kind == Some(FailureKind::BootstrapDenyProcessExec) =>
+        {
+            return Some("bootstrap_deny_process_exec");
+        }
         Some(FailureStage::Bootstrap) => return Some("bootstrap_failed"),
         _ => {}
     }
@@ -153,17 +161,30 @@ pub fn mismatch_packets(
     events: &[Value],
     baseline: &[BaselineRow],
     oracle: &[OracleRow],
+    witnesses: &[PathWitness],
     run_context: &Value,
 ) -> Vec<Value> {
+    let by_row = |profile: &str, id: &str| (profile.to_owned(), id.to_owned());
+    let text = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
+    let events: HashMap<_, &Value> =
+        events.iter().map(|event| ((text(event, "profile_id"), text(event, "expectation_id")), event)).collect();
+    let controls: HashMap<_, &BaselineRow> =
+        baseline.iter().map(|row| (by_row(&row.profile_id, &row.expectation_id), row)).collect();
+    let answers: HashMap<_, &OracleRow> =
+        oracle.iter().map(|row| (by_row(&row.profile_id, &row.expectation_id), row)).collect();
+    let paths: HashMap<_, &PathWitness> =
+        witnesses.iter().map(|witness| (by_row(&witness.profile_id, &witness.scenario_id), witness)).collect();
     let packet = |mismatch: &Mismatch| {
-        let event = events.iter().find(|event| {
-            event["profile_id"] == mismatch.profile_id.as_str()
-                && event["expectation_id"] == mismatch.expectation_id.as_str()
-        });
-        let control = control(baseline, &mismatch.profile_id, &mismatch.expectation_id);
-        let asked = oracle
-            .iter()
-            .find(|row| row.profile_id == mismatch.profile_id && row.expectation_id == mismatch.expectation_id);
+        let key = by_row(&mismatch.profile_id, &mismatch.expectation_id);
+        let event = events.get(&key).copied();
+        let control = controls.get(&key).copied();
+        let asked = answers.get(&key).copied();
+        let of_control = || paths.get(&by_row(&mismatch.profile_id, &control?.name));
+        let witness = [paths.get(&key), of_control()]
+            .into_iter()
+            .flatten()
+            .copied()
+            .find(|witness| witness.canonicalization.alias_pair || witness.canonicalization.nofirmlink_differs);
         json!({
             "schema_version": "runtime-tools.mismatch_packet.v0.1",
             "expectation_id": mismatch.expectation_id,
@@ -177,8 +198,8 @@ pub fn mismatch_packets(
                 "decision": row.decision, "stage": row.stage, "filter_type": row.filter_type,
                 "filter_type_name": row.filter_type_name, "argument": row.argument, "source": row.source, "rule": row.rule,
             })),
-            "canonicalization": null,
-            "mismatch_reason": reason(mismatch, control, asked),
+            "canonicalization": witness.map(canonicalization),
+            "mismatch_reason": reason(mismatch, witness.is_some(), control, asked),
             "mismatch_type": mismatch.mismatch_type,
             "profile_id": mismatch.profile_id,
         })
@@ -186,8 +207,21 @@ pub fn mismatch_packets(
     summary.mismatches.iter().map(packet).collect()
 }
 
+fn canonicalization(witness: &PathWitness) -> Value {
+    json!({
+        "witness_source": witness.lane,
+        "witness": {
+            "lane": witness.lane, "scenario_id": witness.scenario_id, "requested_path": witness.requested_path,
+            "observed_path": witness.observed_path, "observed_path_source": witness.observed_path_source,
+            "normalized_path": witness.normalized_path, "normalized_path_source": witness.normalized_path_source,
+            "alias_pair": witness.canonicalization.alias_pair,
+            "nofirmlink_differs": witness.canonicalization.nofirmlink_differs, "links_met": witness.links_met,
+        },
+    })
+}
+
 fn decision_event(event: &Value) -> Value {
-    const KEYS: [&str; 17] = [
+    const KEYS: [&str; 18] = [
         "scenario_id",
         "profile_id",
         "probe_name",
@@ -202,6 +236,7 @@ fn decision_event(event: &Value) -> Value {
         "actual",
         "errno",
         "intended_op_witnessed",
+        "intended_op_proof",
         "policy_layers",
         "enforcement",
         "error",
@@ -214,12 +249,20 @@ fn decision_event(event: &Value) -> Value {
 }
 
 /// Why the mismatch happened, as far as the other lanes tell.
-fn reason(mismatch: &Mismatch, control: Option<&BaselineRow>, asked: Option<&OracleRow>) -> &'static str {
+fn reason(
+    mismatch: &Mismatch,
+    other_name: bool,
+    control: Option<&BaselineRow>,
+    asked: Option<&OracleRow>,
+) -> &'static str {
     if mismatch.actual.is_none() {
         return "op_not_witnessed";
     }
     if mismatch.mismatch_type == "effect_disagreement" {
         return "capture_pipeline_disagreement";
+    }
+    if other_name {
+        return "canonicalization_boundary";
     }
     if control.is_some_and(|row| row.status == Some(Decision::Deny)) {
         return "ambient_platform_restriction";

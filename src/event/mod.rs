@@ -4,8 +4,11 @@
 //! "Results", "Events" and "Mismatches". Field names and order are those of the stored formats; what we add is a key of
 //! its own.
 
+mod alias;
 mod baseline;
+mod claim;
 mod classify;
+mod filter;
 mod fixture;
 mod mismatch;
 mod normalise;
@@ -14,15 +17,18 @@ mod oracle;
 mod row;
 mod witness;
 
+pub use alias::LinkMet;
 pub use baseline::{BASELINE_SCHEMA, BaselineDocument, BaselineRow, baseline_row, control};
+pub use claim::{Claim, claims};
 pub use classify::classify;
+pub use filter::{AnchorMap, AnchorMapError, FilterChoice, FilterWish, choose_filter};
 pub use fixture::{FixtureRecord, fixture_records};
 pub use mismatch::{Mismatch, MismatchSummary, meets_expectation, mismatch_packets, mismatch_summary};
-pub use normalise::normalise;
-pub use observation::{Effect, Fault, ListenerRecord, Observation, Precheck, REACHED, SIGNALLED};
+pub use normalise::{Controls, EventWriter, Normaliser, RowPlace, normalise_stored};
+pub use observation::{Effect, Fault, ListenerRecord, OPENED_PATH, Observation, Precheck, REACHED, SIGNALLED};
 pub use oracle::{ORACLE_SCHEMA, OracleDocument, OracleRow};
 pub use row::{
     ApplyReport, MADE_PROCESS, ProbeFacts, ProfileResults, RESULTS_SCHEMA, ResultRow, RunnerInfo, RuntimeResult,
     SELF_PROCESS,
 };
-pub use witness::{PathWitness, WitnessDocument, path_witnesses};
+pub use witness::{Canonicalization, PathWitness, WitnessDocument, path_witnesses};

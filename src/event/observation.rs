@@ -24,6 +24,10 @@ pub struct Observation {
     pub signal: Option<i32>,
     /// Whether the time limit passed.
     pub timed_out: bool,
+    /// Descriptors of whoever started the run that the probe's process still had; `None` when that was not seen.
+    pub inherited_fds: Option<Vec<i32>>,
+    /// Whether missing targets of read probes were made before the policy was entered.
+    pub precreate: bool,
     /// Command line of the worker.
     pub command: Vec<String>,
     /// What the worker wrote to stderr (bounded); diagnosis only.
@@ -53,6 +57,9 @@ impl Observation {
 pub const SIGNALLED: &str = "signalled_pid";
 /// Detail of a signal probe's result: whether the signal reached that process.
 pub const REACHED: &str = "reached";
+
+/// Detail of a file probe's result: the path of what was opened, or null when the system did not say.
+pub const OPENED_PATH: &str = "opened_path";
 
 /// What one of the run's own listeners saw during one execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -31,7 +31,7 @@ pub struct OracleRow {
     pub expectation_id: String,
     /// Concrete operation asked about.
     pub operation: String,
-    /// Filter number in the compiled-profile vocabulary: 0 (`path`) for file and exec operations, else null.
+    /// Filter number in the compiled-profile vocabulary; null where nothing says which.
     pub filter_type: Option<i32>,
     /// Its name.
     pub filter_type_name: Option<&'static str>,
@@ -49,4 +49,6 @@ pub struct OracleRow {
     pub rule: Option<RuleRef>,
     /// Why it could not be decided.
     pub reason: Option<String>,
+    /// Who says which filter it is: `probe`, `anchor_map` or `operation`.
+    pub filter_source: Option<&'static str>,
 }

@@ -6,10 +6,15 @@ use serde_json::Value;
 use crate::denial::DecisionRecord;
 use crate::vocab::{Decision, FailureKind, FailureStage};
 
+use super::alias::LinkMet;
+use super::filter::FilterChoice;
 use super::observation::ListenerRecord;
 
 /// Schema tag stamped into each profile entry. v0.1: first form.
 pub const RESULTS_SCHEMA: &str = "runtime-tools.runtime_results.v0.1";
+
+/// Name of the document.
+pub(super) const RESULTS_DOCUMENT: &str = "runtime_results.json";
 
 /// In an intended target of a signal: the process that signals.
 pub const SELF_PROCESS: &str = "process self";
@@ -36,10 +41,14 @@ pub struct ProbeFacts {
     /// The object that target names, as records name it: a canonical path with `/proc/self` kept, an address, a name, or
     /// `process` with [`SELF_PROCESS`], [`MADE_PROCESS`] or a number. Empty: it leads nowhere; `None`: there is no object.
     pub intended_target: Option<String>,
+    /// Symbolic links on the way to that object.
+    pub links_met: Vec<LinkMet>,
     /// Expected decision.
     pub expected: Decision,
     /// Additive keys of the probe carried through.
     pub anchor_ctx_id: Option<String>,
+    /// Which filter of the operation the target is an argument of, and who says so.
+    pub filter: Option<FilterChoice>,
 }
 
 /// One profile's entry in `runtime_results.json`.
@@ -145,6 +154,11 @@ pub struct ResultRow {
     pub own_record: Option<usize>,
     /// Decisions that were not kept.
     pub decision_records_dropped: u64,
+    /// Symbolic links on the way to the target, in the order they were met.
+    pub links_met: Vec<LinkMet>,
+    /// What an observer outside the sandbox saw of this execution; only when one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observer: Option<Value>,
 }
 
 /// The structured result of one row.

@@ -1,10 +1,13 @@
 //! `path_witnesses.json`: which path an operation really reached, and who says so.
 
+use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::vocab::{Decision, Lane};
 
+use super::alias::{self, LinkMet};
+use super::baseline::BaselineRow;
 use super::row::{ProfileResults, ResultRow};
 
 /// Schema tags. v0.1: first form.
@@ -35,15 +38,15 @@ pub struct PathWitness {
     pub lane: Lane,
     /// Profile.
     pub profile_id: String,
-    /// Scenario.
+    /// Scenario; in the baseline lane the row's name.
     pub scenario_id: String,
     /// Operation as the plan writes it.
     pub operation: String,
     /// Path as the worker asked for it.
     pub requested_path: String,
-    /// Path the supervisor resolved it to.
+    /// Path that was reached: as the supervisor resolved it, or in the baseline lane as the system names what was opened.
     pub observed_path: Option<String>,
-    /// `supervisor_resolution` or `supervisor_missing`.
+    /// `supervisor_resolution`, `supervisor_missing`; baseline: `proc_fd_path`, `proc_fd_error`, `not_attempted`.
     pub observed_path_source: &'static str,
     /// Always null here: resolution errors are the row's errno.
     pub observed_path_errno: Option<i32>,
@@ -57,10 +60,13 @@ pub struct PathWitness {
     pub normalized_path: String,
     /// `observed_path` or `requested_path`.
     pub normalized_path_source: &'static str,
-    /// `{alias_pair, nofirmlink_differs}`: whether the resolved path differs from the requested one.
-    pub canonicalization: Value,
+    /// How requested and observed path hang together.
+    pub canonicalization: Canonicalization,
     /// Observed decision.
     pub decision: Option<Decision>,
+    /// Exit status of the probe's process; baseline lane only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
     /// The operation's errno.
     pub errno: Option<i32>,
     /// Where it failed.
@@ -69,60 +75,130 @@ pub struct PathWitness {
     pub failure_kind: Value,
     /// Command line of the worker.
     pub command: Vec<String>,
+    /// Symbolic links on the way, in the order they were met.
+    pub links_met: Vec<LinkMet>,
 }
 
-/// The record of the supervisor about a row's own operation, on the path it resolved.
-pub(super) fn resolved_path(row: &ResultRow) -> Option<&str> {
-    Some(row.decision_records.get(row.own_record?)?.target.as_str())
-}
-
-/// Collects the witnesses of the scenario lane, in plan order.
+/// Collects the witnesses: the baseline lane's, then the scenario lane's, each in plan order.
 #[must_use]
-pub fn path_witnesses<'a>(
+pub fn path_witnesses(
     world_id: &str,
     run_id: &str,
     plan_id: &str,
-    results: impl IntoIterator<Item = (&'a String, &'a ProfileResults)>,
+    results: &IndexMap<String, ProfileResults>,
+    baseline: &[BaselineRow],
 ) -> WitnessDocument {
-    let mut records = Vec::new();
-    for (profile_id, profile) in results {
-        for row in profile.probes.iter().filter(|row| row.operation.starts_with("file-")) {
-            records.push(witness(profile_id, row));
-        }
-    }
+    let of_controls = baseline.iter().filter(|row| row.operation.starts_with("file-"));
+    let rows = results.iter().flat_map(|(id, profile)| profile.probes.iter().map(move |row| (id, row)));
+    let of_rows = rows.filter(|(_, row)| row.operation.starts_with("file-"));
     WitnessDocument {
         schema_version: DOCUMENT_SCHEMA,
         world_id: world_id.to_owned(),
         run_id: run_id.to_owned(),
         plan_id: plan_id.to_owned(),
-        records,
+        records: of_controls
+            .map(|row| of_control(world_id, row))
+            .chain(of_rows.map(|(profile_id, row)| of_row(world_id, profile_id, row)))
+            .collect(),
     }
 }
 
-fn witness(profile_id: &str, row: &ResultRow) -> PathWitness {
-    let observed = resolved_path(row);
+/// Which of its names a path was asked for by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Canonicalization {
+    /// Requested and observed path are names of one object: by the alias table, or by links that were met.
+    pub alias_pair: bool,
+    /// Whether the path without firmlinks is another one; never on Linux.
+    pub nofirmlink_differs: bool,
+    /// Whether they differ by `.`, `..` or doubled slashes without any link.
+    pub lexical: bool,
+}
+
+fn canonicalization(world_id: &str, requested: &str, observed: Option<&str>, links: &[LinkMet]) -> Canonicalization {
+    let differs = observed.is_some_and(|path| path != requested);
+    let by_table = observed.is_some_and(|path| alias::is_pair(world_id, requested, path));
+    let alias_pair = differs && (by_table || !links.is_empty());
+    Canonicalization { alias_pair, nofirmlink_differs: false, lexical: differs && !alias_pair }
+}
+
+fn of_row(world_id: &str, profile_id: &str, row: &ResultRow) -> PathWitness {
+    let record = row.own_record.and_then(|own| row.decision_records.get(own));
+    let observed = record.map(|record| record.target.as_str());
     PathWitness {
-        schema_version: RECORD_SCHEMA,
-        lane: Lane::Scenario,
-        profile_id: profile_id.to_owned(),
         scenario_id: row.expectation_id.clone(),
-        operation: row.operation.clone(),
-        requested_path: row.resolved_target.clone(),
-        observed_path: observed.map(str::to_owned),
         observed_path_source: if observed.is_some() { "supervisor_resolution" } else { "supervisor_missing" },
         observed_path_errno: None,
-        observed_path_nofirmlink: None,
-        observed_path_nofirmlink_source: "not_on_this_system",
-        observed_path_nofirmlink_errno: None,
-        normalized_path: observed.unwrap_or(&row.resolved_target).to_owned(),
-        normalized_path_source: if observed.is_some() { "observed_path" } else { "requested_path" },
-        canonicalization: json!({
-            "alias_pair": observed.is_some_and(|path| path != row.resolved_target), "nofirmlink_differs": false,
-        }),
         decision: row.actual,
+        exit_code: None,
         errno: row.runtime_result.errno,
         failure_stage: json!(row.runtime_result.failure_stage),
         failure_kind: json!(row.runtime_result.failure_kind),
         command: row.command.clone(),
+        ..witness(
+            world_id,
+            Lane::Scenario,
+            profile_id,
+            &row.operation,
+            (&row.resolved_target, observed),
+            &row.links_met,
+        )
+    }
+}
+
+fn of_control(world_id: &str, row: &BaselineRow) -> PathWitness {
+    let observed = row.observed_path.as_deref();
+    PathWitness {
+        scenario_id: row.name.clone(),
+        observed_path_source: row.observed_path_source.unwrap_or("not_attempted"),
+        observed_path_errno: None,
+        decision: row.status,
+        exit_code: row.exit_code,
+        errno: row.errno,
+        failure_stage: Value::Null,
+        failure_kind: Value::Null,
+        command: row.command.clone(),
+        ..witness(
+            world_id,
+            Lane::Baseline,
+            &row.profile_id,
+            &row.operation,
+            (&row.resolved_target, observed),
+            &row.links_met,
+        )
+    }
+}
+
+/// What the records of both lanes have in common; the rest is for the caller to fill in.
+fn witness(
+    world_id: &str,
+    lane: Lane,
+    profile_id: &str,
+    operation: &str,
+    (requested, observed): (&str, Option<&str>),
+    links: &[LinkMet],
+) -> PathWitness {
+    PathWitness {
+        schema_version: RECORD_SCHEMA,
+        lane,
+        profile_id: profile_id.to_owned(),
+        scenario_id: String::new(),
+        operation: operation.to_owned(),
+        requested_path: requested.to_owned(),
+        observed_path: observed.map(str::to_owned),
+        observed_path_source: "",
+        observed_path_errno: None,
+        observed_path_nofirmlink: None,
+        observed_path_nofirmlink_source: "not_on_this_system",
+        observed_path_nofirmlink_errno: None,
+        normalized_path: observed.unwrap_or(requested).to_owned(),
+        normalized_path_source: if observed.is_some() { "observed_path" } else { "requested_path" },
+        canonicalization: canonicalization(world_id, requested, observed, links),
+        decision: None,
+        exit_code: None,
+        errno: None,
+        failure_stage: Value::Null,
+        failure_kind: Value::Null,
+        command: Vec::new(),
+        links_met: links.to_vec(),
     }
 }

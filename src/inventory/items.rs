@@ -127,9 +127,9 @@ pub fn load_items(place: &Place) -> Result<Items, ItemsError> {
 fn read(document: &Document) -> Result<Items, ItemsError> {
     let file = document.place.to_string();
     let mut sink = Sink::new(&file);
-    check_document(&document.value, &mut sink);
+    check_document(document.value(), &mut sink);
     if !sink.has_error_since(0) {
-        match Items::deserialize(&document.value) {
+        match Items::deserialize(document.value()) {
             Ok(items) => return Ok(items),
             Err(error) => {
                 sink.error("wrong-type", "", error.to_string());

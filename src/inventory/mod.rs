@@ -119,7 +119,7 @@ fn world_id(request: &Request<'_>) -> Result<String, InventoryError> {
         (None, _) => return Ok("unknown".to_owned()),
     };
     let document = Document::read(&place)?;
-    let text = |key: &str| document.value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let text = |key: &str| document.value().get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let id = text("world_id").or_else(|| text("id")).map(str::to_owned);
     id.ok_or(InventoryError::NoWorldId(place))
 }

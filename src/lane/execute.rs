@@ -57,8 +57,10 @@ pub fn execute(
     if let Err(error) = built {
         return (probe, faulty(FailureStage::Bootstrap, None, "fixture", error_chain(&error)), None);
     }
-    let object = intended(&probe, what.fixture_dir.path());
+    let mut links = Vec::new();
+    let object = intended(&probe, what.fixture_dir.path(), &mut links);
     probe.intended_target = object.as_ref().map(Intended::text);
+    probe.links_met = links;
     let job = ProbeJob {
         operation: probe.operation.clone(),
         target: probe.resolved_target.clone(),
@@ -109,6 +111,7 @@ fn observe(end: WorkerEnd, host: &Host) -> (Observation, Option<EnforcementRepor
             observation.fault = answer.fault;
             observation.records = answer.records;
             observation.records_dropped = answer.records_dropped;
+            observation.inherited_fds = answer.inherited_fds;
             observation.exit_status = answer.exit_status;
             observation.signal = answer.signal;
             return (observation, answer.report);

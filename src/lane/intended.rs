@@ -11,7 +11,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::denial::target_text;
-use crate::event::{MADE_PROCESS, ProbeFacts, SELF_PROCESS};
+use crate::event::{LinkMet, MADE_PROCESS, ProbeFacts, SELF_PROCESS};
 use crate::sandbox::endpoint::{SocketAddress, destination};
 use crate::sbpl::{Access, Fact, ProcessTarget, Target, Transport};
 use crate::vocab::driver::driver;
@@ -37,11 +37,13 @@ pub(super) enum Intended {
 }
 
 /// The object of the probe's call; `None` when there is none, or no driver, or the target is not of the driver's form.
-pub(super) fn intended(probe: &ProbeFacts, cwd: &Path) -> Option<Intended> {
+///
+/// Symbolic links met on the way are added to `links`.
+pub(super) fn intended(probe: &ProbeFacts, cwd: &Path, links: &mut Vec<LinkMet>) -> Option<Intended> {
     let driver = driver(&Operation::new(probe.operation.as_str()), Platform::of_this_build()?)?;
     let text = probe.resolved_target.as_str();
     if let Some(follow) = driver.follows_final_link() {
-        return Some(Intended::Path(intended_path(text, cwd, follow).unwrap_or_default()));
+        return Some(Intended::Path(intended_path(text, cwd, follow, links).unwrap_or_default()));
     }
     match driver {
         Driver::Connect | Driver::Bind => {
@@ -49,7 +51,7 @@ pub(super) fn intended(probe: &ProbeFacts, cwd: &Path) -> Option<Intended> {
             let address = match target::endpoint(text).ok()? {
                 // connect(2) follows a link in the last place, bind(2) does not.
                 Endpoint::Unix(path) => {
-                    SocketAddress::UnixPath(intended_path(&path, cwd, connects).unwrap_or_default())
+                    SocketAddress::UnixPath(intended_path(&path, cwd, connects, links).unwrap_or_default())
                 }
                 Endpoint::Tcp(address) => {
                     // To connect to no address in particular is to connect to this host.
@@ -121,7 +123,7 @@ fn relations(relation: Relation) -> (ProcessTarget, &'static [&'static str]) {
 /// The canonical path that `target`, relative to `cwd`, leads to; components that cannot be looked at stay as written.
 ///
 /// `None` for a target that leads nowhere: an empty text, or too many links.
-fn intended_path(target: &str, cwd: &Path, follow: bool) -> Option<Vec<u8>> {
+fn intended_path(target: &str, cwd: &Path, follow: bool, met: &mut Vec<LinkMet>) -> Option<Vec<u8>> {
     if target.is_empty() {
         return None;
     }
@@ -143,6 +145,10 @@ fn intended_path(target: &str, cwd: &Path, follow: bool) -> Option<Vec<u8>> {
                 if links > MOST_LINKS {
                     return None;
                 }
+                met.push(LinkMet {
+                    link: target_text(next.as_os_str().as_bytes()),
+                    text: target_text(text.as_os_str().as_bytes()),
+                });
                 if text.is_absolute() {
                     at = PathBuf::from("/");
                 }
@@ -191,9 +197,9 @@ mod tests {
             ("o", true, None),
             ("", true, None),
         ] {
-            let path = intended_path(target, &root, follow);
+            let path = intended_path(target, &root, follow, &mut Vec::new());
             assert_eq!(path, expected.map(|text| root.join(text).into_os_string().into_vec()), "{target}");
         }
-        assert_eq!(intended_path("/proc/self/status", &root, true).unwrap(), b"/proc/self/status");
+        assert_eq!(intended_path("/proc/self/status", &root, true, &mut Vec::new()).unwrap(), b"/proc/self/status");
     }
 }

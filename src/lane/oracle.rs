@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::base::error_chain;
-use crate::event::{OracleRow, ProbeFacts};
+use crate::event::{FilterChoice, OracleRow, ProbeFacts};
 use crate::fixture::FixtureDir;
 use crate::plan::resolve_target;
 use crate::sbpl::{Access, Decide, Policy, Target, Verdict};
@@ -44,7 +44,7 @@ pub fn oracle_rows(
 
 fn ask(policy: Result<&Policy, &String>, probe: &ProbeFacts, cwd: &Path, world_id: &str, run_id: &str) -> OracleRow {
     let operation = Operation::new(probe.performed.as_deref().unwrap_or(&probe.operation));
-    let object = intended(probe, cwd);
+    let object = intended(probe, cwd, &mut Vec::new());
     let ask = |policy: &Policy| match &object {
         Some(object) => object.access(&operation, |access| policy.decide(access)),
         // Without a driver the target's form is not known; a name is what most other operations take.
@@ -59,14 +59,18 @@ fn ask(policy: Result<&Policy, &String>, probe: &ProbeFacts, cwd: &Path, world_i
         Ok(Verdict { decision: Verdict3::Unknown(reason), rule }) => ("error", rule, Some(reason)),
         Err(why) => ("error", None, Some(why.clone())),
     };
-    let path = matches!(object, Some(Intended::Path(_))).then_some(CompiledFilter::PATH);
+    // What the object is settles it where the driver knows; else what the probe, the anchor map or the operation says.
+    let path = matches!(object, Some(Intended::Path(_)))
+        .then_some(FilterChoice { filter: CompiledFilter::PATH, source: "operation" });
+    let choice = path.or(probe.filter);
     OracleRow {
         world_id: world_id.to_owned(),
         run_id: run_id.to_owned(),
         expectation_id: probe.expectation_id.clone(),
         operation: operation.as_str().to_owned(),
-        filter_type: path.map(|filter| filter.number()),
-        filter_type_name: path.map(|filter| filter.name()),
+        filter_type: choice.map(|choice| choice.filter.number()),
+        filter_type_name: choice.map(|choice| choice.filter.name()),
+        filter_source: choice.map(|choice| choice.source),
         argument: match &object {
             Some(Intended::Process(_)) | None => probe.resolved_target.clone(),
             Some(object) => object.text(),

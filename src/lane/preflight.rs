@@ -39,6 +39,8 @@ pub fn apply_preflight(
         intended_target: None,
         expected: Decision::Allow,
         anchor_ctx_id: None,
+        links_met: Vec::new(),
+        filter: None,
     };
     let self_check =
         json!({"source": "proc_status", "rc": i32::from(already_sandboxed), "sandboxed": already_sandboxed});

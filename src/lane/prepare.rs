@@ -1,7 +1,7 @@
 //! From a compiled plan to what the lanes need: profile texts as applied, compiled policies, probe facts.
 
 use crate::base::digest::Sha256Hex;
-use crate::event::ProbeFacts;
+use crate::event::{AnchorMap, FilterWish, ProbeFacts, choose_filter};
 use crate::fixture::FixtureSet;
 use crate::plan::{CompiledPlan, CompiledProfile, ProbeRow, resolve_target, target_parameters};
 use crate::registry::{LaneSupport, Place, ProfileMode, TextError, applied_sources, read_profile_text};
@@ -95,14 +95,19 @@ pub enum PrepareError {
 ///
 /// # Errors
 /// The first profile or probe that cannot be used; see [`PrepareError`].
-pub fn prepare(plan: &CompiledPlan, fixtures: &FixtureSet) -> Result<Prepared, PrepareError> {
+pub fn prepare(plan: &CompiledPlan, fixtures: &FixtureSet, anchors: &AnchorMap) -> Result<Prepared, PrepareError> {
     // What the parameters will hold is not known yet; any values show whether texts and targets can be used.
     let params = fixtures.sample_parameters();
-    let profiles = plan.profiles.iter().map(|profile| prepare_profile(profile, &params)).collect::<Result<_, _>>()?;
+    let profiles =
+        plan.profiles.iter().map(|profile| prepare_profile(profile, &params, anchors)).collect::<Result<_, _>>()?;
     Ok(Prepared { profiles })
 }
 
-fn prepare_profile(profile: &CompiledProfile, params: &Params) -> Result<PreparedProfile, PrepareError> {
+fn prepare_profile(
+    profile: &CompiledProfile,
+    params: &Params,
+    anchors: &AnchorMap,
+) -> Result<PreparedProfile, PrepareError> {
     let name = || profile.id.clone();
     if profile.mode == ProfileMode::Blob {
         return Err(PrepareError::Blob { profile: name() });
@@ -118,7 +123,7 @@ fn prepare_profile(profile: &CompiledProfile, params: &Params) -> Result<Prepare
         base_sha256,
         applied_sha256: Sha256Hex::of(all.as_bytes()),
         supports: profile.rows.iter().map(|row| row.supports_lanes).collect(),
-        probes: profile.rows.iter().map(|row| facts(profile, row, params)).collect::<Result<_, _>>()?,
+        probes: profile.rows.iter().map(|row| facts(profile, row, params, anchors)).collect::<Result<_, _>>()?,
         sources,
     };
     prepared.policy(params)?;
@@ -138,7 +143,12 @@ impl PreparedProfile {
     }
 }
 
-fn facts(profile: &CompiledProfile, row: &ProbeRow, params: &Params) -> Result<ProbeFacts, PrepareError> {
+fn facts(
+    profile: &CompiledProfile,
+    row: &ProbeRow,
+    params: &Params,
+    anchors: &AnchorMap,
+) -> Result<ProbeFacts, PrepareError> {
     let (name, probe, target) = (profile.id.clone(), row.expectation_id.clone(), row.target.clone());
     if target_parameters(&row.target).iter().any(|name| !params.contains_key(*name)) {
         let known = params.keys().map(|key| format!("${{{key}}}")).collect::<Vec<_>>().join(", ");
@@ -151,6 +161,7 @@ fn facts(profile: &CompiledProfile, row: &ProbeRow, params: &Params) -> Result<P
     {
         return Err(PrepareError::Target { profile: name, probe, operation: operation.to_string(), target, source });
     }
+    let wish = FilterWish { number: row.filter_type, name: row.filter_name.as_deref(), driver: row.driver.as_deref() };
     Ok(ProbeFacts {
         profile_id: profile.id.clone(),
         name: row.name.clone(),
@@ -162,5 +173,7 @@ fn facts(profile: &CompiledProfile, row: &ProbeRow, params: &Params) -> Result<P
         intended_target: None,
         expected: row.expected,
         anchor_ctx_id: row.anchor_ctx_id.clone(),
+        links_met: Vec::new(),
+        filter: choose_filter(operation.as_str(), &row.target, wish, anchors),
     })
 }

@@ -75,7 +75,7 @@ pub fn load_runtime_links(place: &Place) -> Result<RuntimeLinks, LinksError> {
     let document = Document::read(place)?;
     let file = place.to_string();
     let mut sink = Sink::new(&file);
-    check(&document.value, &mut sink);
+    check(document.value(), &mut sink);
     let mut findings = sink.into_findings();
     document.add_positions(&mut findings);
     let warnings = Refusal::unless_clean(findings)?;
@@ -143,17 +143,17 @@ impl RuntimeLinks {
     /// The whole document.
     #[must_use]
     pub fn document(&self) -> &Value {
-        &self.document.value
+        self.document.value()
     }
 
     /// One member of `meta`.
     #[must_use]
     pub fn meta(&self, key: &str) -> Option<&Value> {
-        self.document.value.get("meta")?.get(key)
+        self.document.value().get("meta")?.get(key)
     }
 
     fn ids(&self, kind: LinkKind) -> Vec<&str> {
-        let entries = self.document.value.get(kind.part()).and_then(Value::as_object);
+        let entries = self.document.value().get(kind.part()).and_then(Value::as_object);
         let mut ids: Vec<&str> = entries.into_iter().flat_map(Map::keys).map(String::as_str).collect();
         ids.sort_unstable();
         ids
@@ -162,7 +162,7 @@ impl RuntimeLinks {
     /// The link that `id` names; `None` when it is absent or no object.
     #[must_use]
     pub fn resolve(&self, kind: LinkKind, id: &str) -> Option<&Map<String, Value>> {
-        self.document.value.get(kind.part())?.get(id)?.as_object()
+        self.document.value().get(kind.part())?.get(id)?.as_object()
     }
 }
 

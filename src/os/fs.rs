@@ -32,7 +32,9 @@ use crate::base::rel_path::RelPath;
 use fault::Change;
 
 pub use list::{Entry, EntryKind};
-pub use lone::{exists, read_bounded, remove, resolved, write_durable};
+pub use lone::{
+    PrivateFile, exists, open_regular, read_bounded, read_private, remove, replace_with, resolved, write_durable,
+};
 pub use tree::{replace_tree, taken};
 
 #[cfg(test)]
@@ -92,7 +94,7 @@ pub enum FsError {
 }
 
 impl FsError {
-    pub(super) fn io(action: &'static str, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
+    pub(in crate::os) fn io(action: &'static str, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
         Self::Io { action, path: path.into(), source: source.into() }
     }
 

@@ -9,6 +9,12 @@ pub fn is_file(path: &Path) -> bool {
     path.is_file()
 }
 
+/// How long the file at `path` is (links followed); 0 when that cannot be told.
+#[must_use]
+pub fn size_bytes(path: &Path) -> u64 {
+    path.metadata().map_or(0, |metadata| metadata.len())
+}
+
 /// Whether `path` names an existing directory (links followed).
 #[must_use]
 pub fn is_directory(path: &Path) -> bool {

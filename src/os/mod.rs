@@ -3,6 +3,7 @@
 //! Layer 1. FFI and `unsafe` live here (and in `sandbox`), each block with its reason.
 
 pub mod errno;
+pub mod fd;
 pub mod fifo;
 pub mod fs;
 pub mod hash;
@@ -15,3 +16,4 @@ pub mod process;
 pub mod socket;
 pub mod sysv;
 pub mod tree;
+pub mod workspace;

@@ -3,7 +3,7 @@
 //! The plan digest covers the plan alone, so a registry, a profile or a fixture can change under it unseen. This one
 //! covers the plan with all it leads to. It does not depend on where the files stand or how their JSON is laid out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -11,6 +11,7 @@ use super::compile::{CompileError, CompiledPlan, Filters, compile};
 use super::document::Plan;
 use crate::base::digest::Sha256Hex;
 use crate::base::json::{self, MAX_DOCUMENT_BYTES};
+use crate::base::tree::Node;
 use crate::fixture::FixtureSet;
 use crate::os::fs::FsError;
 use crate::registry::{Base, Document, Place, Registry, StoredPathError};
@@ -21,9 +22,9 @@ const FORM: &str = "runtime-tools.compiled_digest.v0.1";
 /// A digest of a plan with all it leads to, and the digests of the files that were read for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompiledDigest {
-    /// The digest.
-    pub digest: Sha256Hex,
-    /// Digests of the profiles' files, by profile id.
+    /// The digest; `None` only from [`narrowed_digest`], when a file that a narrowed run does not need cannot be read.
+    pub digest: Option<Sha256Hex>,
+    /// Digests of the profiles' files that could be read, by profile id.
     pub profile_files: BTreeMap<String, Sha256Hex>,
     /// Digest of the file that `apply_preflight_profile` names.
     pub apply_preflight: Option<Sha256Hex>,
@@ -74,16 +75,40 @@ pub fn compiled_digest(
     fixtures: &FixtureSet,
     base: &Base,
 ) -> Result<CompiledDigest, CompiledDigestError> {
+    let (found, missing) = narrowed_digest(plan, registry, fixtures, base, &plan.profiles)?;
+    missing.map_or(Ok(found), Err)
+}
+
+/// The same for a run of the profiles `needed` alone, with the reason when there is no digest: whatever stands in the way of
+/// reading another profile's file is no reason not to run these.
+///
+/// # Errors
+/// See [`CompiledDigestError`].
+pub fn narrowed_digest(
+    plan: &Plan,
+    registry: &Registry,
+    fixtures: &FixtureSet,
+    base: &Base,
+    needed: &[String],
+) -> Result<(CompiledDigest, Option<CompiledDigestError>), CompiledDigestError> {
     let compiled = compile(plan, registry, &Filters::default())?;
     let mut profile_files = BTreeMap::new();
+    let mut missing = None;
     for profile in &compiled.profiles {
         let (id, place) = (profile.id.clone(), profile.path.clone());
-        let digest = file_digest(&place).map_err(|source| CompiledDigestError::Profile {
-            profile: id.clone(),
-            place,
-            source,
-        })?;
-        profile_files.insert(id, digest);
+        match file_digest(&place) {
+            Ok(digest) => {
+                profile_files.insert(id, digest);
+            }
+            Err(source) => {
+                let needed = needed.contains(&id);
+                let error = CompiledDigestError::Profile { profile: id, place, source };
+                if needed {
+                    return Err(error);
+                }
+                missing.get_or_insert(error);
+            }
+        }
     }
     let apply_preflight = match &plan.apply_preflight_profile {
         None => None,
@@ -95,15 +120,15 @@ pub fn compiled_digest(
     };
     let parts = json!({
         "form": FORM,
-        "plan": plan.document.value,
+        "plan": plan.document.value(),
         "probe_registry": narrowed(&registry.documents[0], "probes", &probe_ids(&compiled)),
         "profile_registry": narrowed(&registry.documents[1], "profiles", &profile_ids(&compiled)),
         "profile_files": profile_files,
         "fixtures": fixtures,
         "apply_preflight": apply_preflight,
     });
-    let digest = Sha256Hex::of(json::to_line_sorted(&parts).as_bytes());
-    Ok(CompiledDigest { digest, profile_files, apply_preflight })
+    let digest = missing.is_none().then(|| Sha256Hex::of(json::to_line_sorted(&parts).as_bytes()));
+    Ok((CompiledDigest { digest, profile_files, apply_preflight }, missing))
 }
 
 fn file_digest(place: &Place) -> Result<Sha256Hex, FsError> {
@@ -120,12 +145,13 @@ fn profile_ids(plan: &CompiledPlan) -> Vec<&str> {
 
 /// A registry document as it stands, without the entries that the plan does not use.
 fn narrowed(document: &Document, key: &str, used: &[&str]) -> Value {
-    let Some(map) = document.value.as_object() else { return Value::Null };
-    let entries = map.get(key).and_then(Value::as_object);
+    let Some(members) = document.root().as_object() else { return Value::Null };
+    let used: HashSet<&str> = used.iter().copied().collect();
+    let entries = document.root().get(key).and_then(Node::as_object).into_iter().flatten();
     let kept: Map<String, Value> =
-        used.iter().filter_map(|id| Some(((*id).to_owned(), entries?.get(*id)?.clone()))).collect();
+        entries.filter(|(id, _)| used.contains(id)).map(|(id, entry)| (id.to_owned(), entry.to_value())).collect();
     let mut rest: Map<String, Value> =
-        map.iter().filter(|(name, _)| *name != key).map(|(name, value)| (name.clone(), value.clone())).collect();
+        members.filter(|(name, _)| *name != key).map(|(name, value)| (name.to_owned(), value.to_value())).collect();
     rest.insert(key.to_owned(), Value::Object(kept));
     Value::Object(rest)
 }

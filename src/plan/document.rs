@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::digest;
 use crate::base::digest::Sha256Hex;
+use crate::base::position::escape;
 use crate::registry::check::{self, Field, Kind, Sink, optional, required};
 use crate::registry::{Base, Document, DocumentError, Place, Refusal};
 use crate::vocab::{Finding, Lane, Severity};
@@ -26,6 +28,7 @@ pub const PLAN_FIELDS: &[Field] = &[
     optional("apply_preflight_profile", Kind::OptionalText),
     optional("notes", Kind::OptionalText),
     optional("fixtures", Kind::OptionalText),
+    optional("accepted_lints", Kind::Object),
 ];
 
 /// A plan, free of document errors.
@@ -49,6 +52,8 @@ pub struct Plan {
     pub notes: Option<String>,
     /// The fixture set's file as written; an addition of this tool, not digested.
     pub fixtures: Option<String>,
+    /// Ids of warnings that are meant, each with the reason; an addition of this tool, not digested.
+    pub accepted_lints: IndexMap<String, String>,
     /// The document it was read from.
     pub document: Document,
 }
@@ -121,29 +126,37 @@ pub fn read(document: Document) -> (Option<Plan>, Vec<Finding>) {
 pub(super) fn read_usable(document: Document) -> (Option<Plan>, Vec<Finding>) {
     let file = document.place.to_string();
     let mut sink = Sink::new(&file);
-    let tagged = check_document(&document.value, &mut sink);
+    let tagged = check_document(document.value(), &mut sink);
     let mut findings = sink.into_findings();
     document.add_positions(&mut findings);
     (tagged.then(|| usable(document)), findings)
 }
 
 fn usable(document: Document) -> Plan {
-    let text = |key: &str| document.value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let text = |key: &str| document.value().get(key).and_then(Value::as_str).map(str::to_owned);
     let given = |key: &str| text(key).filter(|text| !text.is_empty());
-    let lane = |name: &str| document.value.get("lanes").and_then(|lanes| lanes.get(name)?.as_bool()).unwrap_or(true);
-    let profiles = document.value.get("profiles").and_then(Value::as_array);
+    let lane = |name: &str| document.value().get("lanes").and_then(|lanes| lanes.get(name)?.as_bool()).unwrap_or(true);
+    let profiles = document.value().get("profiles").and_then(Value::as_array);
     Plan {
         plan_id: text("plan_id").unwrap_or_default(),
         registry_id: text("registry_id").unwrap_or_default(),
         world_id: given("world_id"),
         profiles: profiles.into_iter().flatten().map(|id| id.as_str().unwrap_or_default().to_owned()).collect(),
         lanes: Lanes { scenario: lane("scenario"), baseline: lane("baseline"), oracle: lane("oracle") },
-        controls: document.value.get("controls").and_then(Value::as_object).cloned().unwrap_or_default(),
+        controls: document.value().get("controls").and_then(Value::as_object).cloned().unwrap_or_default(),
         apply_preflight_profile: given("apply_preflight_profile"),
         notes: text("notes"),
         fixtures: text("fixtures"),
+        accepted_lints: accepted(document.value()),
         document,
     }
+}
+
+/// The ids that are accepted for a reason.
+fn accepted(value: &Value) -> IndexMap<String, String> {
+    let given = value.get("accepted_lints").and_then(Value::as_object).into_iter().flatten();
+    let given = given.filter_map(|(id, reason)| Some((id.clone(), reason.as_str()?.to_owned())));
+    given.filter(|(_, reason)| !reason.trim().is_empty()).collect()
 }
 
 /// Whether the document carries the tag of a plan; everything wrong with it goes to `sink`.
@@ -161,6 +174,13 @@ fn check_document(value: &Value, sink: &mut Sink<'_>) -> bool {
     let mut rest = map.clone();
     rest.shift_remove("schema_versions");
     check::object(&Value::Object(rest), PLAN_FIELDS, Severity::Warning, "the plan", "", sink);
+    for (id, reason) in map.get("accepted_lints").and_then(Value::as_object).into_iter().flatten() {
+        if reason.as_str().is_none_or(|reason| reason.trim().is_empty()) {
+            let message = format!("accepted_lints gives no reason for {id:?}");
+            let finding = sink.error("accepted-lint", &format!("/accepted_lints/{}", escape(id)), message);
+            finding.help = Some("say in a text why the finding is meant".to_owned());
+        }
+    }
     true
 }
 
@@ -168,7 +188,7 @@ impl Plan {
     /// The digest that bundles record.
     #[must_use]
     pub fn digest(&self) -> Sha256Hex {
-        self.document.value.as_object().map_or_else(|| Sha256Hex::of(b""), digest::plan_digest)
+        self.document.value().as_object().map_or_else(|| Sha256Hex::of(b""), digest::plan_digest)
     }
 
     /// Where the plan was read from.
@@ -180,7 +200,7 @@ impl Plan {
     /// The base of the plan's own paths; `root` overrides the search for it.
     #[must_use]
     pub fn base(&self, root: Option<&Path>) -> Base {
-        Base::of(&self.document.place, root)
+        Base::of_plan(&self.document.place, root)
     }
 }
 
@@ -233,6 +253,9 @@ mod tests {
             ("apply_preflight_profile", json!([]), "wrong-type /apply_preflight_profile"),
             ("notes", json!(1), "wrong-type /notes"),
             ("fixtures", json!({}), "wrong-type /fixtures"),
+            ("accepted_lints", json!(["no-driver"]), "wrong-type /accepted_lints"),
+            ("accepted_lints", json!({"no/driver": " "}), "accepted-lint /accepted_lints/no~1driver"),
+            ("accepted_lints", json!({"no-driver": true}), "accepted-lint /accepted_lints/no-driver"),
         ] {
             let mut bad = good();
             bad[key] = value;

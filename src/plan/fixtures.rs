@@ -4,14 +4,13 @@
 //! guarantee: every path stays beneath that directory, nothing is declared twice, nothing stands below a file or a link,
 //! and every link names something beneath the directory. Contract: `SPEC.md` section "Fixtures".
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::base::rel_path::RelPath;
+use crate::base::tree::Node;
 use crate::fixture::{FixtureEntry, FixtureKind, FixturePort, FixtureSet, Mode, PortName, SCHEMA_VERSION};
-use crate::registry::check::{self, Field, Kind, Sink, optional, required};
+use crate::registry::check::{self, Field, Kind, Lazy, Sink, optional, required};
 use crate::registry::{Document, DocumentError, Place, Refusal};
 use crate::vocab::{Finding, Severity};
 
@@ -66,35 +65,46 @@ pub fn load_fixtures(place: &Place) -> Result<FixtureSet, FixturesError> {
 pub fn read(document: &Document) -> (FixtureSet, Vec<Finding>) {
     let file = document.place.to_string();
     let mut sink = Sink::new(&file);
-    let set = read_value(&document.value, &mut sink);
+    let set = read_value(document.root(), &mut sink);
     let mut findings = sink.into_findings();
     document.add_positions(&mut findings);
     (set, findings)
 }
 
-fn read_value(value: &Value, sink: &mut Sink<'_>) -> FixtureSet {
+fn read_value(value: Node<'_>, sink: &mut Sink<'_>) -> FixtureSet {
     let mut set = FixtureSet::empty();
     let mut declared = Declared::default();
     if !check::has_tag(value, SCHEMA_VERSION, sink) {
         return set;
     }
-    let map = check::object(value, FIXTURE_SET_FIELDS, Severity::Warning, "the fixture set", "", sink);
-    let entries = map.and_then(|map| map.get("entries")).and_then(Value::as_array);
+    check::object(value, FIXTURE_SET_FIELDS, Severity::Warning, "the fixture set", "", sink);
+    let entries = value.get("entries").and_then(Node::as_array);
+    set.entries.reserve(entries.as_ref().map_or(0, ExactSizeIterator::len));
     for (number, value) in entries.into_iter().flatten().enumerate() {
-        let pointer = format!("/entries/{number}");
+        let pointer: Lazy<'_> = &|| format!("/entries/{number}");
         let mark = sink.len();
-        check::object(value, ENTRY_FIELDS, Severity::Error, "a fixture entry", &pointer, sink);
-        if sink.has_error_since(mark) || !check_texts(value, &pointer, sink) {
+        check::object_at(value.into(), ENTRY_FIELDS, Severity::Error, &|| "a fixture entry".to_owned(), pointer, sink);
+        if sink.has_error_since(mark) {
             continue;
         }
-        let entry = FixtureEntry::deserialize(value).expect("the checks admit only what the type can hold");
-        declared.check(&entry, &pointer, sink);
-        check_content(&entry, &set.entries, &pointer, sink);
+        let entry = match FixtureEntry::deserialize(value) {
+            Ok(entry) => entry,
+            Err(error) => {
+                check_texts(value, &pointer(), sink);
+                if !sink.has_error_since(mark) {
+                    sink.error("wrong-type", &pointer(), format!("a fixture entry cannot be read: {error}"));
+                }
+                continue;
+            }
+        };
+        let path = value.get("path").and_then(Node::as_str).unwrap_or_default();
+        declared.check(path, entry.kind, pointer, sink);
+        check_content(&entry, &set.entries, pointer, sink);
         if !sink.has_error_since(mark) {
             set.entries.push(entry);
         }
     }
-    let ports = map.and_then(|map| map.get("ports")).and_then(Value::as_array);
+    let ports = value.get("ports").and_then(Node::as_array);
     for (number, value) in ports.into_iter().flatten().enumerate() {
         if let Some(port) = read_port(value, &format!("/ports/{number}"), &set.ports, sink) {
             set.ports.push(port);
@@ -103,14 +113,14 @@ fn read_value(value: &Value, sink: &mut Sink<'_>) -> FixtureSet {
     set
 }
 
-fn read_port(value: &Value, pointer: &str, before: &[FixturePort], sink: &mut Sink<'_>) -> Option<FixturePort> {
+fn read_port(value: Node<'_>, pointer: &str, before: &[FixturePort], sink: &mut Sink<'_>) -> Option<FixturePort> {
     let mark = sink.len();
     check::object(value, PORT_FIELDS, Severity::Error, "a port", pointer, sink);
     if sink.has_error_since(mark) {
         return None;
     }
     let at = format!("{pointer}/name");
-    if let Some(Err(error)) = value["name"].as_str().map(|name| PortName::try_from(name.to_owned())) {
+    if let Some(Err(error)) = value.get("name").and_then(Node::as_str).map(|name| PortName::try_from(name.to_owned())) {
         sink.error("fixture-port", &at, error.to_string());
         return None;
     }
@@ -122,91 +132,94 @@ fn read_port(value: &Value, pointer: &str, before: &[FixturePort], sink: &mut Si
     Some(port)
 }
 
-/// Checks the texts that the entry's type would refuse: path and mode.
-fn check_texts(value: &Value, pointer: &str, sink: &mut Sink<'_>) -> bool {
-    let mark = sink.len();
-    let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+/// Says which texts the entry's type refuses: path, mode or both.
+fn check_texts(value: Node<'_>, pointer: &str, sink: &mut Sink<'_>) {
+    let text = |key: &str| value.get(key).and_then(Node::as_str).map(str::to_owned);
     if let Some(Err(error)) = text("path").map(RelPath::try_from) {
         sink.error("fixture-path", &format!("{pointer}/path"), format!("the fixture's path {error}"));
     }
     if let Some(Err(error)) = text("mode").map(Mode::try_from) {
         sink.error("fixture-mode", &format!("{pointer}/mode"), error.to_string());
     }
-    !sink.has_error_since(mark)
 }
 
 /// Paths so far: whether each is a directory, and whether it was declared or only implied by what stands below it.
 #[derive(Default)]
-struct Declared(HashMap<String, (bool, bool)>);
+struct Declared<'t> {
+    paths: HashMap<&'t str, (bool, bool)>,
+    /// The directory of the last path: entries of one directory mostly follow each other.
+    parent: &'t str,
+}
 
-impl Declared {
+impl<'t> Declared<'t> {
     /// Nothing is declared twice, and nothing stands below anything but a directory.
-    fn check(&mut self, entry: &FixtureEntry, pointer: &str, sink: &mut Sink<'_>) {
-        let at = format!("{pointer}/path");
-        let path = entry.path.as_str();
-        let is_directory = entry.kind == FixtureKind::Directory;
-        match self.0.get(path) {
+    fn check(&mut self, path: &'t str, kind: FixtureKind, pointer: Lazy<'_>, sink: &mut Sink<'_>) {
+        let at = || format!("{}/path", pointer());
+        let is_directory = kind == FixtureKind::Directory;
+        match self.paths.get(path) {
             Some((_, true)) => {
-                sink.error("fixture-duplicate", &at, format!("{path} is declared twice"));
+                sink.error("fixture-duplicate", &at(), format!("{path} is declared twice"));
             }
             Some(_) if !is_directory => {
-                sink.error("fixture-parent", &at, format!("{path} has entries below it, so it must be a directory"));
+                sink.error("fixture-parent", &at(), format!("{path} has entries below it, so it must be a directory"));
             }
             _ => {}
         }
-        for (end, _) in path.match_indices('/') {
-            let parent = &path[..end];
-            match self.0.get(parent) {
+        let own = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let ends = path.match_indices('/').map(|(end, _)| end).filter(|_| own != self.parent);
+        for parent in ends.map(|end| &path[..end]) {
+            match self.paths.get(parent) {
                 Some((true, _)) => {}
                 Some((false, _)) => {
                     let message = format!("{path} stands below {parent}, which is not a directory");
-                    sink.error("fixture-parent", &at, message);
+                    sink.error("fixture-parent", &at(), message);
                     return;
                 }
                 None => {
-                    self.0.insert(parent.to_owned(), (true, false));
+                    self.paths.insert(parent, (true, false));
                 }
             }
         }
-        self.0.insert(path.to_owned(), (is_directory, true));
+        self.parent = own;
+        self.paths.insert(path, (is_directory, true));
     }
 }
 
-fn check_content(entry: &FixtureEntry, before: &[FixtureEntry], pointer: &str, sink: &mut Sink<'_>) {
+fn check_content(entry: &FixtureEntry, before: &[FixtureEntry], pointer: Lazy<'_>, sink: &mut Sink<'_>) {
     let path = &entry.path;
     if entry.content.is_some() && entry.kind != FixtureKind::File {
         sink.error(
             "fixture-content",
-            &format!("{pointer}/content"),
+            &format!("{}/content", pointer()),
             format!("{path} is not a file and has no content"),
         );
     }
-    let at = format!("{pointer}/target");
+    let at = || format!("{}/target", pointer());
     match (&entry.target, entry.kind) {
         (None, FixtureKind::Symlink | FixtureKind::HardLink | FixtureKind::BindMount) => {
-            sink.error("fixture-target", pointer, format!("{path} is a link or a mount and has no target"));
+            sink.error("fixture-target", &pointer(), format!("{path} is a link or a mount and has no target"));
         }
         (Some(target), FixtureKind::Symlink) if !stays_beneath(path, target) => {
             let message = format!("target {target:?} of {path} leaves the fixture directory");
-            sink.error("fixture-target", &at, message);
+            sink.error("fixture-target", &at(), message);
         }
         (Some(target), FixtureKind::HardLink | FixtureKind::BindMount) => {
             let aim = before.iter().find(|other| other.path.as_str() == target);
             if !aim.is_some_and(|aim| can_have(entry.kind, aim.kind)) {
                 let what = if entry.kind == FixtureKind::HardLink { "file" } else { "file or directory" };
                 let message = format!("target {target:?} of {path} is no {what} among the entries before it");
-                sink.error("fixture-target", &at, message);
+                sink.error("fixture-target", &at(), message);
             }
         }
         (Some(_), kind) if kind != FixtureKind::Symlink => {
             let message = format!("{path} is not a link or a mount and has no target");
-            sink.error("fixture-target", &at, message);
+            sink.error("fixture-target", &at(), message);
         }
         _ => {}
     }
     if entry.mode.is_some() && matches!(entry.kind, FixtureKind::HardLink | FixtureKind::BindMount) {
         let message = format!("{path} has the mode of its target and none of its own");
-        sink.error("fixture-mode", &format!("{pointer}/mode"), message);
+        sink.error("fixture-mode", &format!("{}/mode", pointer()), message);
     }
 }
 
@@ -240,11 +253,17 @@ fn stays_beneath(path: &RelPath, target: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::base::tree::Tree;
+    use serde_json::{Value, json};
+
+    fn tree(document: &Value) -> Tree {
+        Tree::parse(document.to_string().into_bytes()).unwrap()
+    }
 
     fn read_entries(entries: &Value) -> (FixtureSet, Vec<String>) {
         let mut sink = Sink::new("fixtures.json");
-        let set = read_value(&json!({"schema_version": SCHEMA_VERSION, "entries": entries}), &mut sink);
+        let document = json!({"schema_version": SCHEMA_VERSION, "entries": entries});
+        let set = read_value(tree(&document).root(), &mut sink);
         (set, sink.into_findings().into_iter().map(|f| format!("{} {}", f.id, f.pointer.unwrap_or_default())).collect())
     }
 
@@ -317,7 +336,7 @@ mod tests {
         let read = |ports: Value| {
             let mut sink = Sink::new("fixtures.json");
             let document = json!({"schema_version": SCHEMA_VERSION, "entries": [], "ports": ports});
-            let set = read_value(&document, &mut sink);
+            let set = read_value(tree(&document).root(), &mut sink);
             let found = sink.into_findings().into_iter();
             (set, found.map(|f| format!("{} {}", f.id, f.pointer.unwrap_or_default())).collect::<Vec<_>>())
         };

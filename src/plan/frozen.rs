@@ -24,11 +24,12 @@ pub fn check_frozen(
         (None, _) => Err("its registry cannot be read".to_owned()),
         (_, None) => Err("its fixtures cannot be read".to_owned()),
         (Some(registry), Some(fixtures)) => {
-            compiled_digest(plan, registry, fixtures, &plan.base(lookup.root())).map_err(|error| error_chain(&error))
+            let found = compiled_digest(plan, registry, fixtures, &plan.base(lookup.root()));
+            found.map(|found| found.digest).map_err(|error| error_chain(&error))
         }
     };
     let (message, help) = match found {
-        Ok(found) if found.digest == *frozen => return None,
+        Ok(Some(found)) if found == *frozen => return None,
         Ok(found) => {
             let help = if plan.digest() == *frozen {
                 "the digest given is the plan digest, which covers the plan alone; `describe-plan` prints compiled_digest"
@@ -36,7 +37,8 @@ pub fn check_frozen(
                 "something that decides what a run means has changed: the plan, its probes, its profiles or their files, or \
                  its fixtures; when that was meant, freeze the new digest"
             };
-            (format!("the compiled digest is {}, frozen is {frozen}", found.digest), help)
+            let found = found.map_or_else(|| "not known".to_owned(), |found| found.to_string());
+            (format!("the compiled digest is {found}, frozen is {frozen}"), help)
         }
         Err(error) => {
             let message = format!("the plan has no compiled digest to compare with {frozen}: {error}");

@@ -2,8 +2,9 @@
 //!
 //! Collects; never stops at the first finding and never fails. Rules and ids: `docs/lints.md`.
 
-use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -16,7 +17,9 @@ use crate::base::digest::Sha256Hex;
 use crate::base::position::escape;
 use crate::fixture::{FixtureKind, FixtureSet, PortKind};
 use crate::registry::check::{CONTROLS, Sink, id_problem, kind_name};
-use crate::registry::{self, Base, Document, Lookup, Place, Probe, Profile, ProfileMode, Reading, RegistryError, Used};
+use crate::registry::{
+    self, Base, Document, Files, Lookup, Place, Probe, Profile, ProfileMode, Reading, RegistryError, Used,
+};
 use crate::sbpl::Params;
 use crate::vocab::driver::driver;
 use crate::vocab::{Finding, Lane, Platform, Severity, world_platform, worlds_agree};
@@ -33,7 +36,7 @@ pub struct PlanReport {
     /// The files that were not looked at as a whole.
     pub incomplete: Vec<Place>,
     /// The registry as it was read, for callers who go on with it.
-    pub reading: Option<Reading>,
+    pub reading: Option<Arc<Reading>>,
 }
 
 /// From this many profiles on their texts are compiled on all processors.
@@ -69,7 +72,20 @@ pub fn lint_run(document: Document, filters: &Filters, frozen: Option<&Sha256Hex
     let (preflight, fixtures) = check_paths(&plan, lookup, &mut sink);
     report.findings.extend(sink.into_findings());
     report.files.extend(fixtures.iter().chain(&preflight).cloned());
-    let fixtures = fixtures.and_then(|place| read_fixtures(&place, &mut report.findings));
+    let files = registry_files(&plan, lookup);
+    let read_fixtures = || fixtures.map(|place| read_fixtures(&place));
+    let (fixtures, read) = match files {
+        None => (read_fixtures(), None),
+        Some(Err(error)) => (read_fixtures(), Some(Err(error))),
+        Some(Ok(files)) => {
+            let id = usable_id(&plan);
+            let (fixtures, reading) =
+                registry::side_by_side(&files, read_fixtures, || registry::read_shared(id, files.clone(), lookup));
+            (fixtures, Some(reading.map_err(RegistryError::from)))
+        }
+    };
+    let (fixtures, found) = fixtures.unwrap_or_default();
+    report.findings.extend(found);
     if let Some(place) = &preflight {
         let platform = plan.world_id.as_deref().and_then(world_platform);
         let params = FixtureSet::empty().sample_parameters();
@@ -77,7 +93,6 @@ pub fn lint_run(document: Document, filters: &Filters, frozen: Option<&Sha256Hex
         report.findings.extend(found);
         report.incomplete.extend(preflight.filter(|_| !complete));
     }
-    let read = read_registry(&plan, lookup);
     if let Some(frozen) = frozen {
         let registry = read.as_ref().and_then(|read| read.as_ref().ok()).map(|reading| &reading.registry);
         report.findings.extend(check_frozen(&plan, registry, fixtures.as_ref(), lookup, frozen));
@@ -95,23 +110,45 @@ pub fn lint_run(document: Document, filters: &Filters, frozen: Option<&Sha256Hex
             report.reading = Some(reading);
         }
     }
+    accept(&plan, &mut report.findings);
     plan.document.add_positions(&mut report.findings);
     report
 }
 
-/// The plan's registry. Without a usable id, which is a finding already, only the one beside the plan can be meant.
-fn read_registry(plan: &Plan, lookup: &Lookup) -> Option<Result<Reading, RegistryError>> {
-    let id = Some(plan.registry_id.as_str()).filter(|id| id_problem(id).is_none());
-    let files = match id {
-        Some(id) => registry::for_plan(plan.place(), id, lookup),
-        None => Ok(registry::sibling(plan.place(), lookup)?),
-    };
-    Some(files.and_then(|files| Ok(registry::read(id, files, lookup)?)))
+/// Warnings that the plan accepts become notes with its reason: they are still said, and nobody is asked to act on them.
+fn accept(plan: &Plan, findings: &mut Vec<Finding>) {
+    for (id, reason) in &plan.accepted_lints {
+        let mut met = false;
+        for finding in findings.iter_mut().filter(|f| f.id == *id && f.severity == Severity::Warning) {
+            finding.severity = Severity::Note;
+            finding.help = Some(format!("the plan accepts it: {reason}"));
+            met = true;
+        }
+        if !met {
+            let message = format!("accepted_lints names {id:?}, and no such warning was found");
+            let finding = Finding::new("accepted-lint", Severity::Warning, &plan.place().to_string(), message);
+            let at = format!("/accepted_lints/{}", escape(id));
+            findings.push(finding.at(at).help("remove it; errors and notes are not accepted"));
+        }
+    }
+}
+
+/// The registry's id as the plan says it; what cannot be an id is a finding already.
+fn usable_id(plan: &Plan) -> Option<&str> {
+    Some(plan.registry_id.as_str()).filter(|id| id_problem(id).is_none())
+}
+
+/// Where the plan's registry is. Without a usable id only the one beside the plan can be meant.
+fn registry_files(plan: &Plan, lookup: &Lookup) -> Option<Result<Files, RegistryError>> {
+    match usable_id(plan) {
+        Some(id) => Some(registry::for_plan(plan.place(), id, lookup)),
+        None => registry::sibling(plan.place(), lookup).map(Ok),
+    }
 }
 
 /// What the plan alone tells.
 fn check_plan(plan: &Plan, sink: &mut Sink<'_>) {
-    let listed = plan.document.value.get("profiles").and_then(Value::as_array);
+    let listed = plan.document.value().get("profiles").and_then(Value::as_array);
     if listed.is_some_and(Vec::is_empty) {
         sink.error("plan-without-profiles", "/profiles", "the plan names no profile");
     }
@@ -163,17 +200,13 @@ fn check_paths(plan: &Plan, lookup: &Lookup, sink: &mut Sink<'_>) -> (Option<Pla
 }
 
 /// The fixture set, when there is nothing wrong with it: what a broken one holds is not known.
-fn read_fixtures(place: &Place, findings: &mut Vec<Finding>) -> Option<FixtureSet> {
+fn read_fixtures(place: &Place) -> (Option<FixtureSet>, Vec<Finding>) {
     let (set, found) = match Document::read(place) {
         Ok(document) => fixtures::read(&document),
-        Err(error) => {
-            findings.push(error.finding());
-            return None;
-        }
+        Err(error) => return (None, vec![error.finding()]),
     };
     let sound = found.iter().all(|finding| finding.severity != Severity::Error);
-    findings.extend(found);
-    sound.then_some(set)
+    (sound.then_some(set), found)
 }
 
 fn named_file(base: &Base, path: &str, key: &str, id: &str, sink: &mut Sink<'_>) -> Option<Place> {
@@ -201,7 +234,7 @@ struct Use<'a> {
     /// The platform of the plan's world, where the world says so.
     platform: Option<Platform>,
     fixtures: Option<&'a FixtureSet>,
-    ground: Ground,
+    ground: Ground<'a>,
 }
 
 impl<'a> Use<'a> {
@@ -215,7 +248,7 @@ impl<'a> Use<'a> {
             platform: plan.world_id.as_deref().and_then(world_platform),
             fixtures,
             // A set that is named and cannot be read is a finding already.
-            ground: Ground::new(fixtures, plan.document.value.get("fixtures").is_some_and(|path| !path.is_null())),
+            ground: Ground::new(fixtures, plan.document.value().get("fixtures").is_some_and(|path| !path.is_null())),
         }
     }
 
@@ -239,7 +272,7 @@ impl<'a> Use<'a> {
         let mut used = Vec::new();
         let mut seen = HashSet::new();
         for (number, id) in usable_ids(self.plan) {
-            if registry.raw_profile(id).is_none() {
+            if !registry.has_profile(id) {
                 let message = format!("registry {:?} has no profile {id:?}", registry.id);
                 sink.error("unknown-profile", &format!("/profiles/{number}"), message);
             } else if seen.insert(id) {
@@ -250,22 +283,24 @@ impl<'a> Use<'a> {
         report.findings.extend(sink.into_findings());
         report.findings.extend(self.reading.findings.iter().cloned());
         let parameters = self.parameters();
-        let mut probes = HashSet::new();
+        let mut probes = HashSet::with_capacity(registry.probes.len());
         // Texts are compiled without regard to each other; for a few of them a second thread is not worth its start.
         let lint = |id: &&str| {
             let profile = registry.profiles.get(*id)?;
-            Some((profile, registry::lint_profile(registry, profile, parameters.as_ref())))
+            let mut own = registry::lint_profile(registry, profile, parameters.as_ref());
+            // Policies are not kept: all of a large plan's would be most of the memory.
+            let deny_default = own.policy.take().is_some_and(|policy| registry::is_deny_default(&policy));
+            Some((profile, own, deny_default))
         };
         let linted: Vec<_> =
             if used.len() < MANY { used.iter().map(lint).collect() } else { used.par_iter().map(lint).collect() };
         for (id, linted) in used.into_iter().zip(linted) {
             report.findings.extend(self.reading.profile_findings.get(id).into_iter().flatten().cloned());
-            if let Some((profile, own)) = linted {
+            if let Some((profile, own, deny_default)) = linted {
                 report.findings.extend(own.findings);
                 report.incomplete.extend(own.place.clone().filter(|_| !own.complete));
                 report.files.extend(own.place);
                 report.findings.extend(self.check_mode(profile));
-                let deny_default = own.policy.as_ref().is_some_and(registry::is_deny_default);
                 let mut sink = Sink::new(&self.probes_file);
                 self.lint_probes(profile, deny_default, &mut probes, &mut sink);
                 report.findings.extend(sink.into_findings());
@@ -343,6 +378,14 @@ impl<'a> Use<'a> {
                 sink.warning("lane-not-supported", &pointer(probe, "/supports_lanes"), message);
             }
         }
+        for (control, _) in self.plan.controls.iter().filter(|(_, asked)| **asked == Value::Bool(true)) {
+            let known = CONTROLS.contains(&control.as_str());
+            if known && !probe.controls_supported.iter().any(|supported| supported == control) {
+                let message = format!("the plan asks for the control {control:?}, which probe {id:?} does not support");
+                sink.warning("control-not-supported", &pointer(probe, "/controls_supported"), message).help =
+                    Some("controls are recorded and digested; a run acts on lanes alone".to_owned());
+            }
+        }
         let driver = self.platform.and_then(|platform| driver(&probe.operation, platform));
         for (number, capability) in probe.capabilities_required.iter().enumerate() {
             if !CAPABILITIES.contains(&capability.as_str()) {
@@ -368,7 +411,10 @@ impl<'a> Use<'a> {
                 "probe {id:?} cannot perform {:?} on {platform}; its rows will be not observed",
                 probe.operation.as_str()
             );
-            sink.warning("no-driver", &pointer(probe, "/operation"), message);
+            // macOS has every known operation: that this program does not perform it there is no fault of the document.
+            let lacking = platform == Platform::MacOs && probe.operation.is_known();
+            let severity = if lacking { Severity::Note } else { Severity::Warning };
+            sink.add("no-driver", severity, &pointer(probe, "/operation"), message);
         }
         target::check(probe, (driver, self.platform), &self.ground, sink);
     }

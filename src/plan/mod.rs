@@ -16,7 +16,7 @@ mod list;
 mod target;
 
 pub use compile::{CompileError, CompiledPlan, CompiledProfile, Filters, ProbeRow, compile};
-pub use compiled_digest::{CompiledDigest, CompiledDigestError, compiled_digest};
+pub use compiled_digest::{CompiledDigest, CompiledDigestError, compiled_digest, narrowed_digest};
 pub use digest::plan_digest;
 pub use document::{Lanes, PLAN_FIELDS, PLAN_TAG, Plan, PlanError, load_plan, read};
 pub use fixtures::{FIXTURES_VARIABLE, FixturesError, load_fixtures};

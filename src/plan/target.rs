@@ -1,6 +1,9 @@
 //! What is wrong with a probe's target: its parameters, its form, and what the fixtures hold of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use foldhash::{HashSet, HashSetExt as _};
 
 use super::fixtures::FIXTURES_VARIABLE;
 use crate::base::position::escape;
@@ -12,14 +15,14 @@ use crate::vocab::target::{self, Endpoint};
 use crate::vocab::{Driver, Platform};
 
 /// The fixtures targets are checked against.
-pub(super) struct Ground {
+pub(super) struct Ground<'f> {
     kind: Kind,
     /// What targets may name, with values that stand for those of a run.
     params: BTreeMap<String, String>,
     /// Every path the fixtures hold, directories on the way included.
-    held: HashSet<String>,
+    held: HashSet<&'f str>,
     /// Links and mounts among the fixtures.
-    links: Vec<FixtureEntry>,
+    links: Vec<&'f FixtureEntry>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,20 +35,32 @@ enum Kind {
     Known,
 }
 
-impl Ground {
+impl<'f> Ground<'f> {
     /// The ground of a plan that names `set`, or one that cannot be read, or none.
-    pub(super) fn new(set: Option<&FixtureSet>, named: bool) -> Self {
+    pub(super) fn new(set: Option<&'f FixtureSet>, named: bool) -> Self {
         let kind = match set {
             Some(_) => Kind::Known,
             None if named => Kind::Unreadable,
             None => Kind::None,
         };
-        let empty = FixtureSet::empty();
-        let set = set.unwrap_or(&empty);
-        let held = set.entries.iter().flat_map(|entry| with_parents(entry.path.as_str())).map(str::to_owned).collect();
+        let entries = set.map_or(&[][..], |set| &set.entries);
+        let mut held = HashSet::with_capacity(entries.len());
+        let mut parent = "";
+        for entry in entries {
+            let path = entry.path.as_str();
+            let own = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+            // Entries of one directory mostly follow each other.
+            if own == parent {
+                held.insert(path);
+            } else {
+                held.extend(with_parents(path));
+                parent = own;
+            }
+        }
         let leads = |entry: &&FixtureEntry| matches!(entry.kind, FixtureKind::BindMount | FixtureKind::Symlink);
-        let links = set.entries.iter().filter(leads).cloned().collect();
-        Self { kind, params: set.sample_parameters(), held, links }
+        let links = entries.iter().filter(leads).collect();
+        let params = set.map_or_else(|| FixtureSet::empty().sample_parameters(), FixtureSet::sample_parameters);
+        Self { kind, params, held, links }
     }
 }
 
@@ -58,9 +73,14 @@ pub fn target_parameters(target: &str) -> BTreeSet<&str> {
 /// Replaces `${KEY}` by its value; an unknown key stays as written.
 #[must_use]
 pub fn resolve_target(text: &str, params: &BTreeMap<String, String>) -> String {
-    let mut result = text.to_owned();
-    for (key, value) in params {
-        result = result.replace(&format!("${{{key}}}"), value);
+    let mut parts = text.split("${");
+    let mut result = String::with_capacity(text.len());
+    result.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        match part.split_once('}').and_then(|(key, rest)| Some((params.get(key)?, rest))) {
+            Some((value, rest)) => result.extend([value.as_str(), rest]),
+            None => result.extend(["${", part]),
+        }
     }
     result
 }
@@ -72,7 +92,7 @@ const ROOT_RELATIVE: &str = "openat_rootrel";
 pub(super) fn check(
     probe: &Probe,
     (driver, platform): (Option<Driver>, Option<Platform>),
-    ground: &Ground,
+    ground: &Ground<'_>,
     sink: &mut Sink<'_>,
 ) {
     let id = &probe.probe_id;
@@ -121,13 +141,13 @@ pub(super) fn check(
 }
 
 /// What the fixtures hold at `path` beneath their directory, and what the driver needs there.
-fn check_fixture(probe: &Probe, driver: Driver, ground: &Ground, path: &str, at: Lazy<'_>, sink: &mut Sink<'_>) {
+fn check_fixture(probe: &Probe, driver: Driver, ground: &Ground<'_>, path: &str, at: Lazy<'_>, sink: &mut Sink<'_>) {
     if RelPath::try_from(path).is_err() {
         return; // a spelling with `..` or doubled slashes is a probe of path handling, not of one fixture
     }
     let id = &probe.probe_id;
     let led = through_links(&ground.links, path);
-    let declared = ground.held.contains(&led);
+    let declared = ground.held.contains(led.as_ref());
     if driver.makes_target() && declared {
         let message = format!("probe {id:?} creates {path:?}, which the fixtures already hold");
         sink.warning("fixture-exists", &at(), message);
@@ -141,8 +161,8 @@ fn check_fixture(probe: &Probe, driver: Driver, ground: &Ground, path: &str, at:
 const MAX_LINKS: usize = 40;
 
 /// Where `path` leads through the links and mounts that lie on the way to its last component, judged by text.
-fn through_links(links: &[FixtureEntry], path: &str) -> String {
-    let mut path = path.to_owned();
+fn through_links<'p>(links: &[&FixtureEntry], path: &'p str) -> Cow<'p, str> {
+    let mut path = Cow::Borrowed(path);
     for _ in 0..MAX_LINKS {
         let crossed = links.iter().find_map(|entry| {
             let rest = path.strip_prefix(entry.path.as_str())?.strip_prefix('/')?;
@@ -155,7 +175,7 @@ fn through_links(links: &[FixtureEntry], path: &str) -> String {
             Some(if led.is_empty() { rest.to_owned() } else { format!("{led}/{rest}") })
         });
         match crossed {
-            Some(led) => path = led,
+            Some(led) => path = Cow::Owned(led),
             None => break,
         }
     }
@@ -192,6 +212,7 @@ mod tests {
             {"path": "a/up", "kind": "symlink", "target": "../l"}, {"path": "m", "kind": "bind_mount", "target": "a"},
             {"path": "round", "kind": "symlink", "target": "round"}]}))
         .unwrap();
+        let links: Vec<_> = set.entries.iter().collect();
         for (path, led) in [
             ("a/b/c", "a/b/c"),
             ("l", "l"),
@@ -202,7 +223,22 @@ mod tests {
             ("l/none", "a/b/none"),
             ("round/x", "round/x"),
         ] {
-            assert_eq!(through_links(&set.entries, path), led, "{path}");
+            assert_eq!(through_links(&links, path), led, "{path}");
+        }
+    }
+
+    #[test]
+    fn known_parameters_are_replaced_and_others_stay() {
+        let params = [("A", "x"), ("LONG", "y")].map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        for (text, resolved) in [
+            ("/a", "/a"),
+            ("${A}/b${A}", "x/bx"),
+            ("${B}${A}${LONG}", "${B}xy"),
+            ("${${A}}", "${x}"),
+            ("${A", "${A"),
+            ("é${A}${", "éx${"),
+        ] {
+            assert_eq!(super::resolve_target(text, &params), resolved);
         }
     }
 

@@ -45,6 +45,8 @@ pub struct ProbeAnswer {
     pub records: Vec<DecisionRecord>,
     /// Decisions that were not kept.
     pub records_dropped: u64,
+    /// Descriptors of whoever started the worker that the probe's process still had; `None` where that was not seen.
+    pub inherited_fds: Option<Vec<i32>>,
     /// What was enforced; absent without a policy and when applying failed.
     pub report: Option<EnforcementReport>,
 }

@@ -2,17 +2,18 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use crate::base::error_chain;
 use crate::denial::DecisionRecord;
 use crate::event::{Effect, Fault};
+use crate::os;
 use crate::sandbox::{self, End, Supervised, Trap};
 use crate::sbpl::{NoImports, Policy};
 use crate::vocab::driver::driver;
 use crate::vocab::{Driver, FailureKind, FailureStage, Operation, Platform};
 
-use super::driver::{call_name, perform};
+use super::driver::{Announcement, Setting, call_name, perform};
 use super::protocol::{PolicyText, ProbeAnswer, ProbeJob};
 
 /// A job of more than this many bytes is refused: a profile of 16 MiB with its parameters fits.
@@ -42,6 +43,13 @@ pub fn serve(job: impl Read, mut answer: impl Write) -> Result<(), WorkerFailure
     let job: ProbeJob = serde_json::from_slice(&bytes).map_err(WorkerFailure::BadJob)?;
     let text = serde_json::to_vec(&run(&job)).map_err(WorkerFailure::BadJob)?;
     answer.write_all(&text).and_then(|()| answer.flush()).map_err(WorkerFailure::WriteAnswer)
+}
+
+/// What this process has open beside its standard streams, its channel and `own`: what whoever started it left open.
+fn inherited_descriptors(own: &[BorrowedFd<'_>]) -> Option<Vec<i32>> {
+    let channel = os::process::JOB_FD.max(os::process::ANSWER_FD);
+    let is_own = |number: &i32| *number <= channel || own.iter().any(|fd| fd.as_raw_fd() == *number);
+    Some(os::fd::open_descriptors()?.into_iter().filter(|number| !is_own(number)).collect())
 }
 
 fn run(job: &ProbeJob) -> ProbeAnswer {
@@ -78,8 +86,15 @@ fn execute(job: &ProbeJob, driver: Driver, policy: Option<&Policy>) -> Result<Pr
     };
     // Asked here: the probe's process has another parent, and that one is inside.
     let outside = rustix::process::getppid();
+    // Asked here too: under a policy the look would be an access. What of it the probe's process still has, that one says.
+    let candidates = inherited_descriptors(&[said.as_fd(), report.as_fd()]);
     let body = || match report.try_clone() {
-        Ok(fd) => perform(driver, &job.target, outside, &mut File::from(fd)),
+        // Under a policy the look-up would be one more access that the policy decides; the supervisor knows the path then.
+        Ok(fd) => {
+            let inherited = candidates.iter().flatten().copied().filter(|&number| os::fd::is_open(number)).collect();
+            let setting = Setting { outside, name_opened: policy.is_none(), inherited };
+            perform(driver, &job.target, &setting, &mut File::from(fd))
+        }
         Err(_) => 70,
     };
     let supervised = sandbox::enter(&sandbox_job, body)
@@ -88,19 +103,19 @@ fn execute(job: &ProbeJob, driver: Driver, policy: Option<&Policy>) -> Result<Pr
     drop(report);
     let mut lines = String::new();
     said.read_to_string(&mut lines).map_err(pipe)?;
-    Ok(answer(driver, &lines, supervised))
+    Ok(answer(driver, &lines, candidates.is_some(), supervised))
 }
 
-fn answer(driver: Driver, lines: &str, supervised: Supervised) -> ProbeAnswer {
+fn answer(driver: Driver, lines: &str, seen: bool, supervised: Supervised) -> ProbeAnswer {
     let (exit_status, signal) = match supervised.end {
         End::Exited(status) => (Some(status), None),
         End::Signaled(signal) => (None, Some(signal)),
     };
     let said = lines.lines().nth(1).and_then(|line| serde_json::from_str::<Effect>(line).ok());
-    let announced = lines.lines().next().is_some();
+    let announced = lines.lines().next().and_then(|line| serde_json::from_str::<Announcement>(line).ok());
     let (effect, fault) = match (said, signal) {
         (Some(effect), _) => (Some(effect), None),
-        (None, None) if announced && driver == Driver::Exec => (Some(image_ran(exit_status)), None),
+        (None, None) if announced.is_some() && driver == Driver::Exec => (Some(image_ran(exit_status)), None),
         (None, _) => (None, Some(probe_died(exit_status, signal))),
     };
     ProbeAnswer {
@@ -110,6 +125,7 @@ fn answer(driver: Driver, lines: &str, supervised: Supervised) -> ProbeAnswer {
         signal,
         records: supervised.records,
         records_dropped: supervised.records_dropped,
+        inherited_fds: announced.map(|announced| announced.inherited_fds).filter(|_| seen),
         report: supervised.report,
     }
 }
@@ -148,6 +164,7 @@ fn refused(fault: Fault) -> ProbeAnswer {
         signal: None,
         records,
         records_dropped: 0,
+        inherited_fds: None,
         report: None,
     }
 }

@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use super::attest::{AttestRequest, Attested, attestation};
+use super::facts;
 use super::gate::{GateName, Promotability, assess};
 use super::packet::promotion_packet;
 use crate::base::json;
 use crate::bundle::layout::{ARTIFACT_INDEX, LATEST, LOCK_FILE, RUN_STATUS};
-use crate::bundle::{Checked, ResolveError, UnverifiedBundle, resolve};
+use crate::bundle::{ResolveError, UnverifiedBundle, resolve};
 use crate::os::fs::{self, FsError};
 use crate::vocab::Finding;
 
@@ -19,6 +21,8 @@ pub struct EmitRequest<'a> {
     pub out: &'a Path,
     /// Gates that must be open, else nothing is written.
     pub require: &'a [GateName],
+    /// What to attest beside the packet.
+    pub attest: Option<AttestRequest<'a>>,
     /// Threads that hash; 0: one per processor.
     pub jobs: usize,
 }
@@ -41,6 +45,28 @@ pub enum EmitError {
         /// Where the packet should have gone.
         out: PathBuf,
     },
+    /// Packet and attestation would be the same file.
+    #[error("packet and attestation cannot both be {}", out.display())]
+    SamePlace {
+        /// Where both should have gone.
+        out: PathBuf,
+    },
+    /// The bundle is refused, so there is no digest that could be attested.
+    #[error("run {run_id} is not proven, so nothing about it can be attested")]
+    NothingToAttest {
+        /// The run.
+        run_id: String,
+        /// Everything the reader found.
+        findings: Vec<Finding>,
+    },
+    /// The attestation could not be written; the packet was not touched.
+    #[error("cannot write the attestation {}", out.display())]
+    WriteAttestation {
+        /// Where it should have gone.
+        out: PathBuf,
+        /// What refused it.
+        source: FsError,
+    },
     /// The packet could not be written.
     #[error("cannot write the packet {}", out.display())]
     Write {
@@ -62,6 +88,8 @@ pub enum Fate {
         shut: Vec<GateName>,
         /// Whether an older file stands at the packet's place, untouched.
         older_file_stands: bool,
+        /// The same of the attestation's place.
+        older_attestation_stands: bool,
     },
 }
 
@@ -78,38 +106,75 @@ pub struct Emission {
     pub findings: Vec<Finding>,
     /// What became of the packet.
     pub fate: Fate,
+    /// What was attested beside it.
+    pub attested: Option<Attested>,
 }
 
-/// Derives the promotion packet of a bundle and writes it durably, unless a required gate is shut.
+/// Derives the promotion packet of a bundle and writes it durably, unless a required gate is shut. An attestation is
+/// written first: where the new packet stands, everything that was asked for stands.
 ///
 /// # Errors
-/// See [`EmitError`]; nothing is written then.
+/// See [`EmitError`]; no packet is written then.
 pub fn emit_promotion_packet(request: EmitRequest<'_>) -> Result<Emission, EmitError> {
     let bundle = UnverifiedBundle::read(resolve(request.bundle)?);
     if bundle.is_nothing() {
         return Err(EmitError::NoBundle { path: bundle.run_dir().to_owned() });
     }
-    let run_dir = bundle.run_dir().to_owned();
-    if belongs_to_a_bundle(request.out) {
-        return Err(EmitError::OutInsideBundle { out: request.out.to_owned() });
+    let attest_out = request.attest.map(|attest| attest.out);
+    for out in attest_out.into_iter().chain([request.out]) {
+        if belongs_to_a_bundle(out) {
+            return Err(EmitError::OutInsideBundle { out: out.to_owned() });
+        }
     }
+    if let Some(attest_out) = attest_out {
+        let attest_at = fs::resolved(attest_out)
+            .map_err(|source| EmitError::WriteAttestation { out: attest_out.to_owned(), source })?;
+        let out_at =
+            fs::resolved(request.out).map_err(|source| EmitError::Write { out: request.out.to_owned(), source })?;
+        if attest_at == out_at {
+            return Err(EmitError::SamePlace { out: request.out.to_owned() });
+        }
+    }
+    let run_dir = bundle.run_dir().to_owned();
     let verification = bundle.verify(request.jobs);
     let promotability = assess(&verification);
+    let run_id = facts::documents(&verification).run_id().to_owned();
     let shut: Vec<GateName> =
         request.require.iter().copied().filter(|gate| !promotability.gate(*gate).promotable()).collect();
+    let mut attested = None;
     let fate = if shut.is_empty() {
         let packet = promotion_packet(&verification, &promotability);
-        fs::write_durable(request.out, json::to_pretty(&packet).as_bytes())
+        let text = json::to_pretty(&packet);
+        if let Some(attest) = request.attest {
+            let Some(bundle) = verification.verified() else {
+                return Err(EmitError::NothingToAttest { run_id, findings: verification.findings });
+            };
+            let gates = policy(request.require, bundle.documents());
+            let (bytes, what) = attestation(bundle, &promotability, &gates, (&packet, &text), attest);
+            fs::write_durable(attest.out, bytes.as_bytes())
+                .map_err(|source| EmitError::WriteAttestation { out: attest.out.to_owned(), source })?;
+            attested = Some(what);
+        }
+        fs::write_durable(request.out, text.as_bytes())
             .map_err(|source| EmitError::Write { out: request.out.to_owned(), source })?;
         Fate::Written
     } else {
-        Fate::Refused { shut, older_file_stands: fs::exists(request.out) }
+        Fate::Refused {
+            shut,
+            older_file_stands: fs::exists(request.out),
+            older_attestation_stands: attest_out.is_some_and(fs::exists),
+        }
     };
-    let run_id = match &verification.bundle {
-        Checked::Verified(bundle) => bundle.run_id().to_owned(),
-        Checked::Refused(bundle) => bundle.run_id().to_owned(),
-    };
-    Ok(Emission { run_dir, run_id, promotability, findings: verification.findings, fate })
+    Ok(Emission { run_dir, run_id, promotability, findings: verification.findings, fate, attested })
+}
+
+/// The gates a verification summary answers for: those required, else the one of the system the evidence is of.
+fn policy(require: &[GateName], documents: &UnverifiedBundle) -> Vec<GateName> {
+    match (require.is_empty(), facts::is_linux(documents)) {
+        (false, _) => require.to_vec(),
+        (true, Some(true)) => vec![GateName::LinuxEnforcement],
+        (true, _) => vec![GateName::DecisionStage],
+    }
 }
 
 /// Whether `out` would become part of a bundle, this one or another, or of what a bundle root keeps about its runs. Seen

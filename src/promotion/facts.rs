@@ -5,12 +5,20 @@ use serde_json::Value;
 use super::gate::{Gate, Reason};
 use crate::base::rel_path::RelPath;
 use crate::bundle::layout::{self, EXPECTED_MATRIX, RUN_MANIFEST, RUNTIME_EVENTS, RUNTIME_RESULTS};
-use crate::bundle::{ArtifactError, Document, IndexStatus, UnverifiedBundle, Verification, VerifiedBundle};
+use crate::bundle::{ArtifactError, Checked, Document, IndexStatus, UnverifiedBundle, Verification, VerifiedBundle};
 use crate::os::fs::FsError;
 use crate::vocab::Severity;
 
 /// The three files without which no decision can be looked at.
 pub(super) const DECISION_FILES: [&str; 3] = [RUNTIME_RESULTS, RUNTIME_EVENTS, EXPECTED_MATRIX];
+
+/// The documents of a bundle, whatever its state.
+pub(super) fn documents(verification: &Verification) -> &UnverifiedBundle {
+    match &verification.bundle {
+        Checked::Verified(bundle) => bundle.documents(),
+        Checked::Refused(bundle) => bundle,
+    }
+}
 
 /// Status and manifest: there, readable, not in progress.
 pub(super) fn life(documents: &UnverifiedBundle, gate: &mut Gate) {

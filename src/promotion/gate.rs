@@ -6,8 +6,8 @@ use std::fmt;
 use indexmap::IndexSet;
 use serde_json::{Map, Value, json};
 
-use super::{decision_stage, linux_gate};
-use crate::bundle::{Checked, UnverifiedBundle, Verification};
+use super::{decision_stage, facts, linux_gate};
+use crate::bundle::Verification;
 
 /// Why a gate is shut. The words are stable; `details` say which artifact, row or layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -180,6 +180,9 @@ pub enum GateName {
 }
 
 impl GateName {
+    /// Every gate.
+    pub const ALL: [Self; 2] = [Self::DecisionStage, Self::LinuxEnforcement];
+
     /// The name as the command line and documents spell it.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -264,10 +267,7 @@ impl Promotability {
 /// Answers every gate from what a bundle records.
 #[must_use]
 pub fn assess(verification: &Verification) -> Promotability {
-    let documents: &UnverifiedBundle = match &verification.bundle {
-        Checked::Verified(bundle) => bundle.documents(),
-        Checked::Refused(bundle) => bundle,
-    };
+    let documents = facts::documents(verification);
     let preflight = decision_stage::preflight_record(documents);
     let self_check = preflight.and_then(|record| record.get("sandbox_check_self"));
     let proven_outside = self_check.and_then(|check| check.get("sandboxed")) == Some(&Value::Bool(false));

@@ -2,12 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
+use super::facts;
 use super::gate::Promotability;
+use crate::bundle::Verification;
 use crate::bundle::layout::{
     self, ARTIFACT_INDEX, BASELINE_RESULTS, EXPECTED_MATRIX, FIXTURES, IMPACT_MAP, MISMATCH_PACKETS, ORACLE_RESULTS,
     PATH_WITNESSES, RUN_MANIFEST, RUNTIME_EVENTS, RUNTIME_RESULTS, SUMMARY_JSON,
 };
-use crate::bundle::{Checked, Verification};
 
 /// Tag of the packet. v0.2: `promotability`, optional pointers. Added without a new tag, as optional keys: `run_id`,
 /// `world_id`, `artifact_index`, `artifact_index_sha256`, `export_digests`, `promotability.details`,
@@ -15,7 +16,7 @@ use crate::bundle::{Checked, Verification};
 pub const PACKET_TAG: &str = "runtime-tools.promotion_packet.v0.2";
 
 /// Pointers that are always there, even to files that are not.
-const POINTERS: [(&str, &str); 8] = [
+pub(super) const POINTERS: [(&str, &str); 8] = [
     ("run_manifest", RUN_MANIFEST),
     ("expected_matrix", EXPECTED_MATRIX),
     ("runtime_results", RUNTIME_RESULTS),
@@ -27,16 +28,13 @@ const POINTERS: [(&str, &str); 8] = [
 ];
 
 /// Pointers that are there when the file is.
-const OPTIONAL_POINTERS: [(&str, &str); 3] =
+pub(super) const OPTIONAL_POINTERS: [(&str, &str); 3] =
     [("path_witnesses", PATH_WITNESSES), ("fixtures", FIXTURES), ("impact_map", IMPACT_MAP)];
 
 /// The packet of a bundle. Digests are given for verified bundles only: of what is not proven, none is vouched for.
 #[must_use]
 pub fn promotion_packet(verification: &Verification, promotability: &Promotability) -> Value {
-    let (documents, verified) = match &verification.bundle {
-        Checked::Verified(bundle) => (bundle.documents(), Some(bundle)),
-        Checked::Refused(bundle) => (bundle, None),
-    };
+    let (documents, verified) = (facts::documents(verification), verification.verified());
     let directory =
         verified.map_or_else(|| documents.run_dir().to_string_lossy().into_owned(), |bundle| bundle.recorded_dir());
     let pointer = |name: &str| Value::from(format!("{directory}/{name}"));
@@ -63,4 +61,9 @@ pub fn promotion_packet(verification: &Verification, promotability: &Promotabili
     packet.insert("artifact_index_sha256".to_owned(), json!(verified.map(|bundle| bundle.index_sha256())));
     packet.insert("export_digests".to_owned(), Value::Object(digests));
     Value::Object(packet)
+}
+
+/// The member of packets called `key`, and the file it points to.
+pub(super) fn export_of(key: &str) -> Option<(&'static str, &'static str)> {
+    POINTERS.into_iter().chain(OPTIONAL_POINTERS).find(|(known, _)| *known == key)
 }

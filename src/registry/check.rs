@@ -2,8 +2,7 @@
 //!
 //! The tables stand next to the types they describe; a value that passes its table deserialises into its type.
 
-use serde_json::{Map, Value};
-
+use super::view::View;
 use crate::base::position::escape;
 use crate::base::spelling;
 use crate::vocab::{Finding, Severity};
@@ -126,29 +125,22 @@ impl<'a> Sink<'a> {
 
 /// The value's kind as a reader calls it.
 #[must_use]
-pub fn kind_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
+pub fn kind_name<'v>(value: impl Into<View<'v>>) -> &'static str {
+    value.into().kind_name()
 }
 
 /// Checks `value` against `fields`; unknown keys get the severity `unknown`. `what` names the object in messages.
 ///
-/// Returns the object when it is one, whatever else was found.
+/// Whether it is an object at all is the answer, whatever else was found.
 pub fn object<'v>(
-    value: &'v Value,
+    value: impl Into<View<'v>>,
     fields: &[Field],
     unknown: Severity,
     what: &str,
     pointer: &str,
     sink: &mut Sink<'_>,
-) -> Option<&'v Map<String, Value>> {
-    object_at(value, fields, unknown, &|| what.to_owned(), &|| pointer.to_owned(), sink)
+) -> bool {
+    object_at(value.into(), fields, unknown, &|| what.to_owned(), &|| pointer.to_owned(), sink)
 }
 
 /// A text that is only made when a finding needs it: most entries of a large document have none.
@@ -158,22 +150,28 @@ pub type Lazy<'a> = &'a dyn Fn() -> String;
 const MAX_FIELDS: usize = 32;
 
 /// Like [`object`], for one of many.
-pub fn object_at<'v>(
-    value: &'v Value,
+pub fn object_at(
+    value: View<'_>,
     fields: &[Field],
     unknown: Severity,
     what: Lazy<'_>,
     pointer: Lazy<'_>,
     sink: &mut Sink<'_>,
-) -> Option<&'v Map<String, Value>> {
-    let Some(map) = value.as_object() else {
-        sink.error("wrong-type", &pointer(), format!("{} is {}, expected an object", what(), kind_name(value)));
-        return None;
+) -> bool {
+    let View::Object(members) = value else {
+        sink.error("wrong-type", &pointer(), format!("{} is {}, expected an object", what(), value.kind_name()));
+        return false;
     };
-    let mut given: [Option<&Value>; MAX_FIELDS] = [None; MAX_FIELDS];
-    for (key, value) in map {
-        match fields.iter().position(|field| field.key == key) {
-            Some(index) => given[index] = Some(value),
+    let mut given: [Option<View<'_>>; MAX_FIELDS] = [const { None }; MAX_FIELDS];
+    let mut next = 0;
+    for (key, value) in members {
+        // Most documents have their keys in the order of the table.
+        let inner = fields[next..].iter().position(|field| field.key == key).map(|index| next + index);
+        match inner.or_else(|| fields[..next].iter().position(|field| field.key == key)) {
+            Some(index) => {
+                given[index] = Some(value);
+                next = index + 1;
+            }
             None => {
                 let at = format!("{}/{}", pointer(), escape(key));
                 let finding = sink.add("unknown-key", unknown, &at, format!("{} has the unknown key {key:?}", what()));
@@ -193,23 +191,24 @@ pub fn object_at<'v>(
             None => {}
         }
     }
-    Some(map)
+    true
 }
 
 /// Checks that the document's `schema_version` is exactly `tag`; nothing else of a foreign document means anything.
-pub fn has_tag(value: &Value, tag: &str, sink: &mut Sink<'_>) -> bool {
-    let Some(map) = value.as_object() else {
-        sink.error("wrong-type", "", format!("the document is {}, expected an object", kind_name(value)));
+pub fn has_tag<'v>(value: impl Into<View<'v>>, tag: &str, sink: &mut Sink<'_>) -> bool {
+    let value = value.into();
+    let View::Object(mut members) = value else {
+        sink.error("wrong-type", "", format!("the document is {}, expected an object", value.kind_name()));
         return false;
     };
-    match map.get("schema_version") {
-        Some(Value::String(found)) if found == tag => true,
-        Some(Value::String(found)) => {
+    match members.find(|(key, _)| *key == "schema_version").map(|(_, value)| value) {
+        Some(View::String(found)) if found == tag => true,
+        Some(View::String(found)) => {
             sink.error("schema-tag", "/schema_version", format!("schema_version is {found:?}, expected {tag:?}"));
             false
         }
         Some(other) => {
-            let message = format!("schema_version is {}, expected the string {tag:?}", kind_name(other));
+            let message = format!("schema_version is {}, expected the string {tag:?}", other.kind_name());
             sink.error("schema-tag", "/schema_version", message);
             false
         }
@@ -220,47 +219,46 @@ pub fn has_tag(value: &Value, tag: &str, sink: &mut Sink<'_>) -> bool {
     }
 }
 
-fn check_kind(value: &Value, field: &Field, what: Lazy<'_>, pointer: Lazy<'_>, sink: &mut Sink<'_>) {
-    let wrong = |sink: &mut Sink<'_>, at: &str, value: &Value, expected: &str| {
-        let message = format!("{} of {} is {}, expected {expected}", field.key, what(), kind_name(value));
-        sink.error("wrong-type", at, message);
+fn check_kind(value: View<'_>, field: &Field, what: Lazy<'_>, pointer: Lazy<'_>, sink: &mut Sink<'_>) {
+    let wrong = |sink: &mut Sink<'_>, at: &str, found: &str, expected: &str| {
+        sink.error("wrong-type", at, format!("{} of {} is {found}, expected {expected}", field.key, what()));
     };
     match (field.kind, value) {
-        (Kind::Text | Kind::OptionalText, Value::String(_))
-        | (Kind::OptionalText | Kind::OptionalInteger, Value::Null)
-        | (Kind::Object, Value::Object(_))
-        | (Kind::Array, Value::Array(_)) => {}
-        (Kind::OptionalInteger, Value::Number(number)) if number.is_i64() => {}
-        (Kind::Id, Value::String(id)) => check_id(id, &|| field.key.to_owned(), what, pointer, sink),
-        (Kind::TextList | Kind::IdList | Kind::WordList(..), Value::Array(members)) => {
-            for (index, member) in members.iter().enumerate() {
+        (Kind::Text | Kind::OptionalText, View::String(_))
+        | (Kind::OptionalText | Kind::OptionalInteger, View::Null)
+        | (Kind::Object, View::Object(_))
+        | (Kind::Array, View::Array(_)) => {}
+        (Kind::OptionalInteger, View::Number(number)) if number.is_i64() => {}
+        (Kind::Id, View::String(id)) => check_id(id, &|| field.key.to_owned(), what, pointer, sink),
+        (Kind::TextList | Kind::IdList | Kind::WordList(..), View::Array(members)) => {
+            for (index, member) in members.enumerate() {
                 let at: Lazy<'_> = &|| format!("{}/{index}", pointer());
                 let key: Lazy<'_> = &|| format!("member {index} of {}", field.key);
                 match (field.kind, member) {
-                    (Kind::IdList, Value::String(id)) => check_id(id, key, what, at, sink),
-                    (Kind::WordList(id, words), Value::String(word)) => {
+                    (Kind::IdList, View::String(id)) => check_id(id, key, what, at, sink),
+                    (Kind::WordList(id, words), View::String(word)) => {
                         check_word(word, id, words, key, what, at, sink);
                     }
-                    (_, Value::String(_)) => {}
-                    (_, other) => wrong(sink, &at(), other, "strings"),
+                    (_, View::String(_)) => {}
+                    (_, other) => wrong(sink, &at(), other.kind_name(), "strings"),
                 }
             }
         }
-        (Kind::Word(id, words), Value::String(word)) => {
+        (Kind::Word(id, words), View::String(word)) => {
             check_word(word, id, words, &|| field.key.to_owned(), what, pointer, sink);
         }
-        (Kind::Lanes, Value::Object(lanes)) => {
+        (Kind::Lanes, View::Object(lanes)) => {
             for (lane, value) in lanes {
                 let at = || format!("{}/{}", pointer(), escape(lane));
-                if !LANES.contains(&lane.as_str()) {
+                if !LANES.contains(&lane) {
                     let message = format!("{} of {} names the unknown lane {lane:?}", field.key, what());
                     sink.error("unknown-lane", &at(), message).help = Some(format!("lanes are {}", LANES.join(", ")));
-                } else if !value.is_boolean() {
-                    wrong(sink, &at(), value, "true or false");
+                } else if !matches!(value, View::Bool(_)) {
+                    wrong(sink, &at(), value.kind_name(), "true or false");
                 }
             }
         }
-        (kind, other) => wrong(sink, &pointer(), other, expected(kind)),
+        (kind, other) => wrong(sink, &pointer(), other.kind_name(), expected(kind)),
     }
 }
 
@@ -339,7 +337,7 @@ pub fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     const FIELDS: &[Field] = &[
         required("id", Kind::Id),

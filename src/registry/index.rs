@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::check::{self, Field, Kind, Sink, optional, required};
 use super::document::{Document, DocumentError, Refusal};
 use super::place::{Base, Place, StoredPathError};
+use super::read::SharedReadings;
 use crate::os::input;
 use crate::vocab::{Finding, Severity};
 
@@ -81,6 +82,8 @@ pub struct Lookup {
     pub start: PathBuf,
     /// The index, once it was read: however many registries a command asks for, it is read once.
     pub read: ReadOnce,
+    /// The registries read so far; shared by the look-ups of one command.
+    pub registries: SharedReadings,
 }
 
 /// An index that may have been read already.
@@ -126,7 +129,7 @@ impl Index {
         let name = document.place.to_string();
         let mut sink = Sink::new(&name);
         let base = Base::of(&document.place, lookup.root());
-        let entries = entries(&document.value, &base, &mut sink);
+        let entries = entries(document.value(), &base, &mut sink);
         let mut findings = sink.into_findings();
         document.add_positions(&mut findings);
         Ok(Self { place: document.place, base, entries, findings })
@@ -177,8 +180,8 @@ fn entries(value: &Value, base: &Base, sink: &mut Sink<'_>) -> Vec<IndexEntry> {
     if !check::has_tag(value, INDEX_TAG, sink) {
         return Vec::new();
     }
-    let map = check::object(value, INDEX_FIELDS, Severity::Warning, "the index", "", sink);
-    let listed = map.and_then(|map| map.get("registries")).and_then(Value::as_array);
+    check::object(value, INDEX_FIELDS, Severity::Warning, "the index", "", sink);
+    let listed = value.get("registries").and_then(Value::as_array);
     let mut entries: Vec<IndexEntry> = Vec::new();
     let mut seen = HashSet::new();
     for (number, value) in listed.into_iter().flatten().enumerate() {

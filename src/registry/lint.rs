@@ -3,9 +3,7 @@
 //! Every rule has a stable id, documented in `docs/lints.md`. Plan lint asks the same questions about the entries its
 //! plan uses.
 
-use std::collections::{HashMap, HashSet};
-
-use serde_json::Value;
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 
 use super::check::{Sink, did_you_mean};
 use super::entry::{Probe, Profile};
@@ -14,6 +12,7 @@ use super::place::Place;
 use super::profile_text::{CompiledText, compile_file, compile_text};
 use super::read::{Files, Reading, Registry};
 use crate::base::position::escape;
+use crate::base::tree::Node;
 use crate::sbpl::{Params, Policy};
 use crate::vocab::{CompiledFilter, Finding, Operation, Platform, world_platform};
 
@@ -218,13 +217,13 @@ fn check_references(registry: &Registry, profile: &Profile, pointer: &str, sink:
             format!("profile {id:?} names no probe"),
         );
     }
-    let mut expectations: HashMap<&str, &str> = HashMap::new();
-    let mut names: HashMap<&str, &str> = HashMap::new();
+    let mut expectations: HashMap<&str, &str> = HashMap::with_capacity(profile.probe_refs.len());
+    let mut names: HashMap<&str, &str> = HashMap::with_capacity(profile.probe_refs.len());
     for (number, reference) in profile.probe_refs.iter().enumerate() {
         let at = format!("{pointer}/probe_refs/{number}");
         let Some(probe) = registry.probes.get(reference.as_str()) else {
             // A probe that exists but is broken has findings of its own.
-            if registry.raw_probe(reference).is_none() {
+            if !registry.has_probe(reference) {
                 sink.error("unknown-probe", &at, format!("profile {id:?} refers to the unknown probe {reference:?}"));
             }
             continue;
@@ -248,13 +247,13 @@ fn check_references(registry: &Registry, profile: &Profile, pointer: &str, sink:
 /// Ids of one document's entries in file order, broken ones included.
 fn ids(registry: &Registry, document: usize) -> impl Iterator<Item = &str> {
     let key = ["probes", "profiles"][document];
-    let entries = registry.documents[document].value.get(key).and_then(Value::as_object);
-    entries.into_iter().flat_map(|map| map.keys().map(String::as_str))
+    let entries = registry.documents[document].root().get(key).and_then(Node::as_object);
+    entries.into_iter().flatten().map(|(id, _)| id)
 }
 
 /// Every probe id a profile refers to, also profiles that are broken elsewhere.
 fn referenced_probes(registry: &Registry) -> HashSet<&str> {
-    let profiles = registry.documents[1].value.get("profiles").and_then(Value::as_object);
-    let lists = profiles.into_iter().flat_map(|map| map.values()).filter_map(|profile| profile.get("probe_refs"));
-    lists.filter_map(Value::as_array).flatten().filter_map(Value::as_str).collect()
+    let profiles = registry.documents[1].root().get("profiles").and_then(Node::as_object);
+    let lists = profiles.into_iter().flatten().filter_map(|(_, profile)| profile.get("probe_refs"));
+    lists.filter_map(Node::as_array).flatten().filter_map(Node::as_str).collect()
 }

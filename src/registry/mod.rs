@@ -18,6 +18,7 @@ mod profile_text;
 mod read;
 mod select;
 mod upgrade;
+mod view;
 
 pub use document::{Document, DocumentError, Refusal};
 pub use entry::{LaneSupport, PROBES_TAG, PROFILES_TAG, Probe, Profile, ProfileMode};
@@ -33,7 +34,9 @@ pub use place::{Base, Place, StoredPathError, root_of};
 pub use profile_text::is_deny_default;
 pub use profile_text::{TextError, applied_sources, read_profile_text};
 pub use read::{
-    Files, Reading, Registry, RegistryError, Source, Used, for_plan, indexed, load, of_documents, read, sibling,
+    Entries, Files, Reading, Registry, RegistryError, SharedReadings, Source, Used, for_plan, indexed, load,
+    of_documents, read, read_shared, sibling, side_by_side,
 };
 pub use select::{Selected, select};
 pub use upgrade::{UpgradeError, Upgraded, upgrade_registry};
+pub use view::View;

@@ -53,6 +53,15 @@ impl Place {
         }
     }
 
+    /// How long the file is; 0 when that cannot be told.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        match self {
+            Self::Disk(path) => input::size_bytes(path),
+            Self::Embedded(path) => super::embedded::file(path).map_or(0, |text| text.len() as u64),
+        }
+    }
+
     /// The path on disk, where there is one.
     #[must_use]
     pub fn disk_path(&self) -> Option<&Path> {
@@ -72,6 +81,19 @@ impl Place {
                 None => relative.to_owned(),
             }),
         }
+    }
+
+    /// The registry of the suite that the plan here is part of, probes and profiles: in the folder `registry` beside it, or
+    /// beside its own folder. One of the two files is there.
+    #[must_use]
+    pub fn registry_of_suite(&self) -> Option<(Self, Self)> {
+        let own = self.path().parent()?;
+        let files = |folder: &Path| {
+            ["probes.json", "profiles.json"].map(|name| self.with_path(folder.join("registry").join(name)))
+        };
+        let [probes, profiles] =
+            [Some(own), own.parent()].into_iter().flatten().map(files).find(|files| files.iter().any(Self::is_file))?;
+        Some((probes, profiles))
     }
 
     fn path(&self) -> &Path {
@@ -112,6 +134,21 @@ pub struct Base {
 }
 
 impl Base {
+    /// The base of the plan at `plan`: like [`Base::of`], and the folder that holds its registry is its suite.
+    #[must_use]
+    pub fn of_plan(plan: &Place, root: Option<&Path>) -> Self {
+        let mut base = Self::of(plan, root);
+        if let Some((probes, _)) = plan.registry_of_suite()
+            && let Some(suite) = probes.path().parent().and_then(Path::parent)
+        {
+            if base.root == base.suite {
+                base.root = suite.to_path_buf();
+            }
+            base.suite = suite.to_path_buf();
+        }
+        base
+    }
+
     /// The base of `document`; `root` overrides the search for the nearest ancestor with `.git` or `AGENTS.md`.
     #[must_use]
     pub fn of(document: &Place, root: Option<&Path>) -> Self {
@@ -121,7 +158,11 @@ impl Base {
         let suite = if in_registry { directory.parent().map(Path::to_path_buf) } else { None };
         let root = match document {
             Place::Embedded(_) => PathBuf::new(),
-            Place::Disk(_) => root.map_or_else(|| root_of(&directory), Path::to_path_buf),
+            // A suite outside of any project is a root of its own.
+            Place::Disk(_) => root
+                .map(Path::to_path_buf)
+                .or_else(|| marked_root(&directory))
+                .unwrap_or_else(|| suite.clone().unwrap_or_else(|| directory.clone())),
         };
         Self { document: document.clone(), suite: suite.unwrap_or(directory), root }
     }
@@ -177,11 +218,12 @@ impl Base {
 /// The nearest ancestor of `directory` (itself included) with `.git` or `AGENTS.md`, else `directory`.
 #[must_use]
 pub fn root_of(directory: &Path) -> PathBuf {
-    directory
-        .ancestors()
-        .find(|ancestor| fs::exists(&ancestor.join(".git")) || input::is_file(&ancestor.join("AGENTS.md")))
-        .unwrap_or(directory)
-        .to_path_buf()
+    marked_root(directory).unwrap_or_else(|| directory.to_path_buf())
+}
+
+fn marked_root(directory: &Path) -> Option<PathBuf> {
+    let marked = |ancestor: &&Path| fs::exists(&ancestor.join(".git")) || input::is_file(&ancestor.join("AGENTS.md"));
+    directory.ancestors().find(marked).map(Path::to_path_buf)
 }
 
 /// Removes `.` and `..` by text; `None` when `..` climbs above the start.

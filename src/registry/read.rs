@@ -1,10 +1,14 @@
 //! Reading one registry: two documents become typed entries, and everything wrong with them becomes findings.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 use rayon::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::check::{self, Field, Lazy, Sink, id_problem};
 use super::document::{Document, DocumentError, Refusal};
@@ -15,13 +19,15 @@ use super::entry::{
 use super::index::{Index, Lookup};
 use super::place::{Base, Place, root_of};
 use crate::base::position::escape;
+use crate::base::tree::Node;
+use crate::os::input;
 use crate::vocab::{Finding, Severity, worlds_agree};
 
 /// How a registry was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "kind", content = "path", rename_all = "lowercase")]
 pub enum Source {
-    /// `registry/` beside the plan; the directory, relative to the root.
+    /// `registry/` in the plan's suite; the directory, relative to the root.
     Sibling(String),
     /// The index named here, relative to the root.
     Index(String),
@@ -40,7 +46,7 @@ impl std::fmt::Display for Source {
 }
 
 /// Which registry a command used: how it was found, and its two files relative to the root.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Used {
     /// How it was found.
     #[serde(flatten)]
@@ -73,6 +79,15 @@ pub struct Files {
 }
 
 impl Files {
+    /// The two files with the links of their directories resolved: the same however they were named.
+    #[must_use]
+    pub fn canonical(&self) -> [Place; 2] {
+        [&self.probes, &self.profiles].map(|place| match place {
+            Place::Disk(path) => Place::Disk(input::resolved(path)),
+            embedded @ Place::Embedded(_) => embedded.clone(),
+        })
+    }
+
     /// What a command says about them; paths are relative to the root of where the command looked.
     #[must_use]
     pub fn used(&self, lookup: &Lookup) -> Used {
@@ -83,6 +98,9 @@ impl Files {
     }
 }
 
+/// Entries of a registry by id, in file order.
+pub type Entries<T> = IndexMap<String, T, RandomState>;
+
 /// A registry: probes and profiles by id, in file order.
 #[derive(Debug, Clone)]
 pub struct Registry {
@@ -91,15 +109,17 @@ pub struct Registry {
     /// The world it is bound to: an exact id, a family, or `host`.
     pub world_id: String,
     /// Probes by id.
-    pub probes: IndexMap<String, Probe>,
+    pub probes: Entries<Probe>,
     /// Profiles by id.
-    pub profiles: IndexMap<String, Profile>,
+    pub profiles: Entries<Profile>,
     /// How it was found, and its files.
     pub used: Used,
     /// The documents it was read from: probes, then profiles.
     pub documents: [Document; 2],
     /// Base of the paths in the profile registry.
     pub base: Base,
+    /// The probes and the profiles that are left out because of errors.
+    refused: [HashSet<String>; 2],
 }
 
 /// A registry as far as it is usable, with everything that is wrong with the rest.
@@ -189,14 +209,13 @@ pub fn indexed(index: &Index, id: &str) -> Result<Files, RegistryError> {
     Ok(Files { probes, profiles, source: Source::Index(index.base.relative(&index.place)) })
 }
 
-/// The registry beside the plan at `plan`, when its `registry/` directory holds one of the two files.
+/// The registry of the suite that the plan at `plan` is part of, see [`Place::registry_of_suite`].
 #[must_use]
 pub fn sibling(plan: &Place, lookup: &Lookup) -> Option<Files> {
-    let probes = plan.beside("registry/probes.json");
-    let profiles = plan.beside("registry/profiles.json");
-    let present = probes.is_file() || profiles.is_file();
-    let source = Source::Sibling(Base::of(plan, lookup.root()).relative(&plan.beside("registry")));
-    present.then_some(Files { probes, profiles, source })
+    let (probes, profiles) = plan.registry_of_suite()?;
+    let folder = Base::of_plan(plan, lookup.root()).relative(&probes);
+    let folder = folder.rsplit_once('/').map_or("registry", |(folder, _)| folder).to_owned();
+    Some(Files { probes, profiles, source: Source::Sibling(folder) })
 }
 
 /// Finds the registry a plan names: the one beside it wins over the index.
@@ -231,10 +250,48 @@ pub fn load(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Registry,
 /// # Errors
 /// [`Refusal`] when a file cannot be read or carries another schema tag; both files are looked at.
 pub fn read(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Reading, Refusal> {
-    let mut findings = Vec::new();
-    let probes = open(&files.probes, "probes", &mut findings);
-    let profiles = open(&files.profiles, "profiles", &mut findings);
+    let open = |place: &Place, key| {
+        let mut findings = Vec::new();
+        (open(place, key, &mut findings), findings)
+    };
+    let ((probes, mut findings), (profiles, more)) =
+        side_by_side(&files, || open(&files.probes, "probes"), || open(&files.profiles, "profiles"));
+    findings.extend(more);
     join(id, [probes, profiles], files.used(lookup), lookup, findings)
+}
+
+/// Like [`read`] for one of several plans: a registry that `lookup` has read already is not read again.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_shared(id: Option<&str>, files: Files, lookup: &Lookup) -> Result<Arc<Reading>, Refusal> {
+    let key = (id.map(str::to_owned), files.used(lookup), files.canonical());
+    let kept = || lookup.registries.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(reading) = kept().get(&key) {
+        return Ok(Arc::clone(reading));
+    }
+    let reading = Arc::new(read(id, files, lookup)?);
+    kept().insert(key, Arc::clone(&reading));
+    Ok(reading)
+}
+
+type Readings = HashMap<(Option<String>, Used, [Place; 2]), Arc<Reading>>;
+
+/// The registries that a command has read, by what they were asked for as.
+#[derive(Debug, Clone, Default)]
+pub struct SharedReadings(Arc<Mutex<Readings>>);
+
+/// From this size of a probe registry on, work is spread over the processors: for less, a second thread costs more than
+/// it does.
+const LARGE_BYTES: u64 = 1024 * 1024;
+
+/// Does two things that do not depend on each other, at the same time where the registry in `files` is large.
+pub fn side_by_side<A: Send, B: Send>(
+    files: &Files,
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    if files.probes.size_bytes() < LARGE_BYTES { (one(), other()) } else { rayon::join(one, other) }
 }
 
 /// Like [`read`], of documents that are read already: probes, then profiles.
@@ -268,13 +325,18 @@ fn join(
     let (probe_entries, probe_findings) = entries::<Probe>(&probes, "probes", PROBE_FIELDS, "probe_id", "probe");
     let (profile_entries, profile_findings) =
         entries::<Profile>(&profiles, "profiles", PROFILE_FIELDS, "profile_id", "profile");
-    let stored = |document: &Document, key: &str| document.value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let stored = |document: &Document, key: &str| document.root().get(key).and_then(Node::as_str).map(str::to_owned);
     let inner_id = stored(&probes, "registry_id").or_else(|| stored(&profiles, "registry_id"));
     findings.extend(agreement(id.or(inner_id.as_deref()), &probes, &profiles));
     probes.add_positions(&mut findings);
     profiles.add_positions(&mut findings);
 
     let base = Base::of(&profiles.place, lookup.root());
+    // What is left out has an error, so it is among the findings.
+    let refused = [
+        probe_findings.keys().filter(|id| !probe_entries.contains_key(*id)).cloned().collect(),
+        profile_findings.keys().filter(|id| !profile_entries.contains_key(*id)).cloned().collect(),
+    ];
     let registry = Registry {
         id: id.map(str::to_owned).or(inner_id).unwrap_or_default(),
         world_id: stored(&probes, "world_id").or_else(|| stored(&profiles, "world_id")).unwrap_or_default(),
@@ -283,6 +345,7 @@ fn join(
         used,
         documents: [probes, profiles],
         base,
+        refused,
     };
     Ok(Reading { registry, findings, probe_findings, profile_findings })
 }
@@ -290,14 +353,26 @@ fn join(
 impl Registry {
     /// A probe's descriptor exactly as its document has it.
     #[must_use]
-    pub fn raw_probe(&self, id: &str) -> Option<&Value> {
-        self.documents[0].value.get("probes")?.get(id)
+    pub fn raw_probe(&self, id: &str) -> Option<Value> {
+        Some(self.documents[0].root().get("probes")?.get(id)?.to_value())
     }
 
     /// A profile's descriptor exactly as its document has it.
     #[must_use]
-    pub fn raw_profile(&self, id: &str) -> Option<&Value> {
-        self.documents[1].value.get("profiles")?.get(id)
+    pub fn raw_profile(&self, id: &str) -> Option<Value> {
+        Some(self.documents[1].root().get("profiles")?.get(id)?.to_value())
+    }
+
+    /// Whether the probe registry has the probe, also when it is broken.
+    #[must_use]
+    pub fn has_probe(&self, id: &str) -> bool {
+        self.probes.contains_key(id) || self.refused[0].contains(id)
+    }
+
+    /// Whether the profile registry has the profile, also when it is broken.
+    #[must_use]
+    pub fn has_profile(&self, id: &str) -> bool {
+        self.profiles.contains_key(id) || self.refused[1].contains(id)
     }
 }
 
@@ -321,9 +396,9 @@ fn open(place: &Place, entries_key: &'static str, findings: &mut Vec<Finding>) -
 fn check_top(document: Document, tag: &str, fields: &[Field], findings: &mut Vec<Finding>) -> Option<Document> {
     let name = document.place.to_string();
     let mut sink = Sink::new(&name);
-    let tagged = check::has_tag(&document.value, tag, &mut sink);
+    let tagged = check::has_tag(document.root(), tag, &mut sink);
     if tagged {
-        check::object(&document.value, fields, Severity::Warning, "the registry", "", &mut sink);
+        check::object(document.root(), fields, Severity::Warning, "the registry", "", &mut sink);
     }
     let mut found = sink.into_findings();
     document.add_positions(&mut found);
@@ -331,10 +406,10 @@ fn check_top(document: Document, tag: &str, fields: &[Field], findings: &mut Vec
     tagged.then_some(document)
 }
 
-/// From this many entries on they are read on all processors.
-const MANY: usize = 1_000;
+/// So many entries are read at a time, on all processors: what is made of them is held twice until it is put in its place.
+const PART: usize = 512;
 
-type Entries<T> = (IndexMap<String, T>, IndexMap<String, Vec<Finding>>);
+type Checked<T> = (Entries<T>, IndexMap<String, Vec<Finding>>);
 
 /// Checks every entry of one document and keeps those without errors.
 fn entries<T: DeserializeOwned + Send>(
@@ -343,18 +418,19 @@ fn entries<T: DeserializeOwned + Send>(
     fields: &[Field],
     id_key: &str,
     noun: &str,
-) -> Entries<T> {
+) -> Checked<T> {
     let file = document.place.to_string();
-    let listed = document.value.get(key).and_then(Value::as_object);
-    let mut usable = IndexMap::with_capacity(listed.map_or(0, Map::len));
+    let listed: Vec<(&str, Node<'_>)> =
+        document.root().get(key).and_then(Node::as_object).into_iter().flatten().collect();
+    let mut usable = Entries::with_capacity_and_hasher(listed.len(), RandomState::default());
     let mut findings: IndexMap<String, Vec<Finding>> = IndexMap::new();
-    let read = |(id, value): &(&String, &Value)| {
+    let read = |&(id, value): &(&str, Node<'_>)| {
         let pointer: Lazy<'_> = &|| format!("/{key}/{}", escape(id));
         let mut sink = Sink::new(&file);
         check_entry(id, value, fields, id_key, noun, pointer, &mut sink);
         let mut entry = None;
         if !sink.has_error_since(0) {
-            match T::deserialize(*value) {
+            match T::deserialize(value) {
                 Ok(read) => entry = Some(read),
                 Err(error) => {
                     sink.error("wrong-type", &pointer(), format!("{noun} {id:?} cannot be read: {error}"));
@@ -363,16 +439,21 @@ fn entries<T: DeserializeOwned + Send>(
         }
         (entry, sink.into_findings())
     };
-    let listed: Vec<(&String, &Value)> = listed.into_iter().flatten().collect();
-    // Entries do not depend on each other; for a few of them a second thread is not worth its start.
-    let entries: Vec<(Option<T>, Vec<Finding>)> =
-        if listed.len() < MANY { listed.iter().map(read).collect() } else { listed.par_iter().map(read).collect() };
-    for ((id, _), (entry, found)) in listed.into_iter().zip(entries) {
+    let mut keep = |id: &str, (entry, found): (Option<T>, Vec<Finding>)| {
         if let Some(entry) = entry {
-            usable.insert(id.clone(), entry);
+            usable.insert(id.to_owned(), entry);
         }
         if !found.is_empty() {
-            findings.insert(id.clone(), found);
+            findings.insert(id.to_owned(), found);
+        }
+    };
+    for part in listed.chunks(PART) {
+        // Entries do not depend on each other; for a few of them a second thread is not worth its start.
+        if part.len() < PART {
+            part.iter().for_each(|entry| keep(entry.0, read(entry)));
+        } else {
+            let read: Vec<_> = part.par_iter().map(read).collect();
+            part.iter().zip(read).for_each(|((id, _), read)| keep(id, read));
         }
     }
     document.add_positions(findings.values_mut().flatten());
@@ -381,7 +462,7 @@ fn entries<T: DeserializeOwned + Send>(
 
 fn check_entry(
     id: &str,
-    value: &Value,
+    value: Node<'_>,
     fields: &[Field],
     id_key: &str,
     noun: &str,
@@ -392,8 +473,8 @@ fn check_entry(
     if let Some(problem) = check::id_problem(id) {
         sink.error("unusable-id", &pointer(), format!("the key of {} {problem}", what()));
     }
-    let Some(map) = check::object_at(value, fields, Severity::Error, what, pointer, sink) else { return };
-    if let Some(inner) = map.get(id_key).and_then(Value::as_str).filter(|inner| *inner != id) {
+    check::object_at(value.into(), fields, Severity::Error, what, pointer, sink);
+    if let Some(inner) = value.get(id_key).and_then(Node::as_str).filter(|inner| *inner != id) {
         sink.error(
             "id-mismatch",
             &format!("{}/{id_key}", pointer()),
@@ -407,7 +488,7 @@ fn agreement(id: Option<&str>, probes: &Document, profiles: &Document) -> Vec<Fi
     let mut findings = Vec::new();
     // What cannot be an id at all is a finding already.
     let stored = |document: &Document, key: &str| {
-        document.value.get(key).and_then(Value::as_str).filter(|id| id_problem(id).is_none()).map(str::to_owned)
+        document.root().get(key).and_then(Node::as_str).filter(|id| id_problem(id).is_none()).map(str::to_owned)
     };
     for document in [probes, profiles] {
         let inner = stored(document, "registry_id");

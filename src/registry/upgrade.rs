@@ -86,7 +86,7 @@ pub fn upgrade_registry(files: &Files) -> Result<Upgraded, UpgradeError> {
     let [probes, profiles] = [(&documents[0], PROBES), (&documents[1], PROFILES)].map(|(document, form)| {
         let name = document.place.to_string();
         let mut sink = Sink::new(&name);
-        let text = upgraded(&document.value, &form, &mut sink).map(|value| json::to_pretty_sorted(&value) + "\n");
+        let text = upgraded(document.value(), &form, &mut sink).map(|value| json::to_pretty_sorted(&value) + "\n");
         let mut found = sink.into_findings();
         document.add_positions(&mut found);
         findings.append(&mut found);
@@ -96,7 +96,7 @@ pub fn upgrade_registry(files: &Files) -> Result<Upgraded, UpgradeError> {
     let (Some(probes), Some(profiles)) = (probes, profiles) else {
         unreachable!("a document without an upgraded form has an error");
     };
-    let differs = [probes != documents[0].text, profiles != documents[1].text];
+    let differs = [probes != documents[0].text(), profiles != documents[1].text()];
     Ok(Upgraded { probes, profiles, differs, warnings })
 }
 
@@ -119,14 +119,16 @@ fn upgraded(value: &Value, form: &Form, sink: &mut Sink<'_>) -> Option<Value> {
         required(form.key, Kind::Object),
     ];
     let document = Value::Object(document);
-    let map = check::object(&document, &fields, Severity::Warning, "the registry", "", sink)?;
+    check::object(&document, &fields, Severity::Warning, "the registry", "", sink);
     let mut entries = Map::new();
-    for (id, entry) in map[form.key].as_object().into_iter().flatten() {
+    for (id, entry) in document[form.key].as_object().into_iter().flatten() {
         let normal = entry_in(form, id, entry, sink);
         entries.insert(id.clone(), normal.map_or(Value::Null, Value::Object));
     }
-    Some(json!({"schema_version": form.tags[1], "registry_id": map.get("registry_id"), "world_id": map.get("world_id"),
-        form.key: entries}))
+    Some(
+        json!({"schema_version": form.tags[1], "registry_id": document.get("registry_id"), "world_id": document.get("world_id"),
+        form.key: entries}),
+    )
 }
 
 /// What Python takes for false.
@@ -149,7 +151,10 @@ fn entry_in(form: &Form, id: &str, entry: &Value, sink: &mut Sink<'_>) -> Option
         form.fields.iter().enumerate().map(|(at, field)| Field { required: at < form.core, ..*field }).collect();
     let given = match entry.as_object() {
         Some(map) => without_nulls(map, &fields, &pointer, sink),
-        None => return check::object(entry, &fields, Severity::Error, &what, &pointer, sink).cloned(),
+        None => {
+            check::object(entry, &fields, Severity::Error, &what, &pointer, sink);
+            return None;
+        }
     };
     let mark = sink.len();
     check::object(&Value::Object(given.clone()), &fields, Severity::Error, &what, &pointer, sink);

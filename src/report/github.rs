@@ -11,6 +11,7 @@ pub fn github_annotations(findings: &[Finding], incomplete: &[String]) -> String
         let command = match finding.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "notice",
         };
         text.push_str(&format!("::{command} file={}", property(&finding.file)));
         if let Some(line) = finding.line {

@@ -27,6 +27,7 @@ pub fn push_finding(text: &mut String, finding: &Finding, colour: bool) {
     let (severity, start) = match finding.severity {
         Severity::Error => ("error", "\u{1b}[1;31m"),
         Severity::Warning => ("warning", "\u{1b}[1;33m"),
+        Severity::Note => ("note", "\u{1b}[1;36m"),
     };
     let (start, end) = if colour { (start, "\u{1b}[0m") } else { ("", "") };
     text.extend([start, severity, "[", &finding.id, "]", end, ": "]);
@@ -54,9 +55,13 @@ pub fn push_finding(text: &mut String, finding: &Finding, colour: bool) {
 pub fn render_summary(findings: &[Finding]) -> String {
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let plural = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
-    match (count(Severity::Error), count(Severity::Warning)) {
+    let faults = match (count(Severity::Error), count(Severity::Warning)) {
         (0, 0) => "no findings".to_owned(),
         (errors, warnings) => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
+    };
+    match count(Severity::Note) {
+        0 => faults,
+        notes => format!("{faults}, {}", plural(notes, "note")),
     }
 }
 
@@ -140,6 +145,11 @@ mod tests {
         assert_eq!(render_finding(&error), "error[x]: m\n  --> f\n");
         assert_eq!(render_summary(&[finding.clone(), error.clone(), error.clone()]), "2 errors, 1 warning");
         assert_eq!(render_summary(&[]), "no findings");
+        let note = Finding::new("x", Severity::Note, "f", "m");
+        assert_eq!(render_finding(&note), "note[x]: m\n  --> f\n");
+        assert_eq!(render_summary(&[note.clone(), error.clone()]), "1 error, 0 warnings, 1 note");
+        assert!(!has_errors(std::slice::from_ref(&note)));
+        assert_eq!(render_summary(&[note.clone(), note]), "no findings, 2 notes");
         assert!(has_errors(&[error]) && !has_errors(&[finding]));
     }
 }

@@ -5,6 +5,7 @@
 //! commit leaves a bundle that every reader refuses by name; a fault of one probe is a fault of its row only.
 
 mod documents;
+mod events;
 mod lanes;
 mod progress;
 mod session;

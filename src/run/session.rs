@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
+use crate::analysis::{MappingDocument, runtime_mappings};
 use crate::base::cancel::Cancel;
 use crate::base::digest::Sha256Hex;
 use crate::base::error_chain;
@@ -14,9 +15,9 @@ use crate::base::rel_path::RelPath;
 use crate::bundle::layout::{self, name};
 use crate::bundle::{ApplyPreflight, BundleError, Identity, OpenBundle, Outcome, RunLock, RunManifest, SealedBundle};
 use crate::event::{
-    BASELINE_SCHEMA, BaselineDocument, MismatchSummary, ORACLE_SCHEMA, OracleDocument, OracleRow, ProfileResults,
-    RESULTS_SCHEMA, RunnerInfo, control, fixture_records, meets_expectation, mismatch_packets, mismatch_summary,
-    normalise, path_witnesses,
+    AnchorMap, BASELINE_SCHEMA, BaselineDocument, MismatchSummary, ORACLE_SCHEMA, OracleDocument, OracleRow,
+    ProfileResults, RESULTS_SCHEMA, RunnerInfo, WitnessDocument, control, fixture_records, meets_expectation,
+    mismatch_packets, mismatch_summary, path_witnesses,
 };
 use crate::fixture::{self, FixtureDir, FixtureError, FixtureField, FixtureSet};
 use crate::host::Host;
@@ -28,6 +29,7 @@ use crate::sandbox::Layers;
 use crate::vocab::world_matches;
 
 use super::documents::{self, Counts, RunStatusWord, Summary};
+use super::events;
 use super::lanes::{Executed, Task, execute_lanes, execution_count};
 use super::progress::{Observer, Progress};
 
@@ -51,6 +53,8 @@ pub struct Plans<'a> {
     pub compiled_digest: &'a CompiledDigest,
     /// The files its probes work on.
     pub fixtures: &'a FixtureSet,
+    /// Which filters a text can be an argument of.
+    pub anchors: &'a AnchorMap,
     /// What stored paths are relative to.
     pub path_root: &'a Path,
     /// World the registry is bound to.
@@ -176,7 +180,7 @@ pub fn run_plan(
 ) -> Result<RunBundle, RunError> {
     check_channel(&options.channel)?;
     let world_rebound = check_world(plans, options, host)?;
-    let prepared = prepare(plans.compiled, plans.fixtures)?;
+    let prepared = prepare(plans.compiled, plans.fixtures, plans.anchors)?;
     let preflight_text = preflight_text(plans, options)?;
     check_profile_files(plans.compiled_digest, &prepared)?;
     let runner = runner_info(host, layers)?;
@@ -357,7 +361,7 @@ impl Session<'_> {
         manifest.dry_run = self.options.dry;
         manifest.apply_preflight = apply_preflight;
         manifest.world_rebound = Some(self.world_rebound);
-        manifest.compiled_digest = Some(self.plans.compiled_digest.digest.to_string());
+        manifest.compiled_digest = self.plans.compiled_digest.digest.as_ref().map(ToString::to_string);
         manifest.stand_in_tools = Some(self.host.stand_in_tools.keys().cloned().collect());
         self.bundle.write_json(&name(layout::RUN_MANIFEST), &manifest)?;
         let matrix = self.plans.compiled.expected_matrix(self.world());
@@ -396,13 +400,17 @@ impl Session<'_> {
         error: Option<String>,
     ) -> Result<RunBundle, BundleError> {
         let Executed { baseline, oracle, reports, .. } = executed;
-        let events = normalise(self.world(), self.run_id(), results, baseline);
+        let (events, text) = events::normalised(self.world(), self.run_id(), results, baseline);
+        let witnesses = path_witnesses(self.world(), self.run_id(), self.plan_id(), results, baseline);
         if error.is_none() {
-            self.write_event_documents(results, &events, executed)?;
+            self.write_event_documents(results, &text, &witnesses, executed)?;
+        }
+        if error.is_none() && self.lanes.scenario {
+            self.write_mappings(&events)?;
         }
         let mut mismatches = mismatch_summary(self.world(), results, baseline);
         mismatches.error.clone_from(&error);
-        let packets = mismatch_packets(&mismatches, &events, baseline, oracle, &self.run_context());
+        let packets = mismatch_packets(&mismatches, &events, baseline, oracle, &witnesses.records, &self.run_context());
         let mut lines: String = packets.iter().map(|packet| json::to_line_sorted(packet) + "\n").collect();
         if lines.is_empty() && self.lanes.scenario {
             // The format's way of saying "looked, and found none".
@@ -477,12 +485,12 @@ impl Session<'_> {
     fn write_event_documents(
         &mut self,
         results: &IndexMap<String, ProfileResults>,
-        events: &[serde_json::Value],
+        events: &[u8],
+        witnesses: &WitnessDocument,
         executed: &Executed,
     ) -> Result<(), BundleError> {
         if self.lanes.scenario {
-            let text = json::to_pretty_sorted(&events);
-            self.bundle.write(&name(layout::RUNTIME_EVENTS), text.as_bytes())?;
+            self.bundle.write(&name(layout::RUNTIME_EVENTS), events)?;
         }
         if self.lanes.oracle {
             let document = OracleDocument {
@@ -494,12 +502,23 @@ impl Session<'_> {
             self.bundle.write_json(&name(layout::ORACLE_RESULTS), &document)?;
         }
         if self.lanes.scenario || self.lanes.baseline {
-            let witnesses = path_witnesses(self.world(), self.run_id(), self.plan_id(), results);
-            self.bundle.write_json(&name(layout::PATH_WITNESSES), &witnesses)?;
+            self.bundle.write_json(&name(layout::PATH_WITNESSES), witnesses)?;
             let records = fixture_records(results, &executed.baseline);
             let set = self.plans.fixtures;
             let fixtures = documents::fixtures_document(self.world(), self.run_id(), self.plan_id(), &records, set);
             self.bundle.write_json(&name(layout::FIXTURES), &fixtures)?;
+        }
+        Ok(())
+    }
+
+    /// What follows from the events, for readers who look for scenarios or operations.
+    fn write_mappings(&mut self, events: &[Value]) -> Result<(), BundleError> {
+        let profiles = &self.plans.compiled.profiles;
+        let families = profiles.iter().map(|profile| (profile.id.clone(), profile.family.clone())).collect();
+        let documents = runtime_mappings(self.world(), self.run_id(), events, &families)
+            .expect("events that were just made are what the format says");
+        for MappingDocument { path, text } in documents {
+            self.bundle.write(&path, text.as_bytes())?;
         }
         Ok(())
     }

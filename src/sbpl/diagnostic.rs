@@ -110,6 +110,7 @@ fn show(
 ) -> String {
     let level = match severity {
         Severity::Error => Level::ERROR,
+        Severity::Note => Level::NOTE,
         Severity::Warning => Level::WARNING,
     };
     let title = level.primary_title(message).id(id);

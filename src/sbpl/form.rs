@@ -120,17 +120,20 @@ pub(crate) fn mark_before(kind: QuoteKind, form: &Form) -> &'static str {
 /// Writes a string literal, escaping in one pass.
 pub(crate) fn write_string(text: &str, out: &mut impl fmt::Write) -> fmt::Result {
     out.write_char('"')?;
-    for c in text.chars() {
-        match c {
-            '"' => out.write_str("\\\"")?,
-            '\\' => out.write_str("\\\\")?,
-            '\n' => out.write_str("\\n")?,
-            '\t' => out.write_str("\\t")?,
-            '\r' => out.write_str("\\r")?,
-            c if c.is_ascii_control() => write!(out, "\\x{:02x}", u32::from(c))?,
-            c => out.write_char(c)?,
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_control() || matches!(c, '"' | '\\')) {
+        out.write_str(&rest[..at])?;
+        match rest.as_bytes()[at] {
+            b'"' => out.write_str("\\\"")?,
+            b'\\' => out.write_str("\\\\")?,
+            b'\n' => out.write_str("\\n")?,
+            b'\t' => out.write_str("\\t")?,
+            b'\r' => out.write_str("\\r")?,
+            control => write!(out, "\\x{control:02x}")?,
         }
+        rest = &rest[at + 1..];
     }
+    out.write_str(rest)?;
     out.write_char('"')
 }
 

@@ -39,14 +39,19 @@ const MAX_OTHER_TABLES: usize = 64;
 #[derive(Debug)]
 struct Table {
     steps: Vec<Step>,
-    /// The same steps by path; absent where there are few.
-    paths: Option<PathIndex>,
-    /// The same with expressions left open, built when first asked for; a comparison of profiles does.
+    /// The same steps by what they name, built for the first access: many tables are only asked what holds everywhere.
+    index: OnceLock<Option<Index>>,
+    /// The same by path with expressions left open, built when first asked for; a comparison of profiles does.
     classes: OnceLock<PathIndex>,
-    /// The same by the object's name, where it has one and there are not few.
-    names: Option<NameIndex>,
     path_fits: bool,
     primary: Option<&'static str>,
+}
+
+/// Steps by path, and by the object's name where it has one. There is none where steps are few.
+#[derive(Debug)]
+struct Index {
+    paths: PathIndex,
+    names: Option<NameIndex>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -319,8 +324,8 @@ impl Policy {
 
     /// Numbers of the steps that may match, ascending; `None` when looking would not pay.
     fn look_up<'t>(&self, table: &'t Table, view: &View<'_>, class: bool) -> Option<Candidates<'t>> {
-        let paths = table.paths.as_ref()?;
-        match (view.known_path(), &table.names, table.primary) {
+        let Index { paths, names } = table.index.get_or_init(|| self.index(table)).as_ref()?;
+        match (view.known_path(), names, table.primary) {
             (Some(path), ..) if class => {
                 table.classes.get_or_init(|| self.path_index(table, Expressions::LeftOpen)).candidates(path)
             }
@@ -364,7 +369,7 @@ impl Policy {
 
     fn with_table<T>(&self, operation: &Operation, use_table: impl FnOnce(&Table) -> T) -> T {
         match operation.canonical_index() {
-            Some(index) => use_table(self.tables[index].get_or_init(|| self.indexed_table(operation))),
+            Some(index) => use_table(self.tables[index].get_or_init(|| self.table(operation))),
             None => use_table(&self.other_table(operation)),
         }
     }
@@ -375,7 +380,7 @@ impl Policy {
         if let Some(table) = known(&self.other_tables.read().unwrap_or_else(PoisonError::into_inner)) {
             return table;
         }
-        let table = Arc::new(self.indexed_table(operation));
+        let table = Arc::new(self.table(operation));
         let mut tables = self.other_tables.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(table) = known(&tables) {
             return table;
@@ -386,13 +391,11 @@ impl Policy {
         table
     }
 
-    fn indexed_table(&self, operation: &Operation) -> Table {
-        let mut table = self.table(operation);
-        if table.steps.len() >= index::WORTHWHILE {
-            table.paths = Some(self.path_index(&table, Expressions::Asked));
-            table.names = table.primary.map(|primary| NameIndex::new(self.filters(&table), primary));
-        }
-        table
+    fn index(&self, table: &Table) -> Option<Index> {
+        (table.steps.len() >= index::WORTHWHILE).then(|| Index {
+            paths: self.path_index(table, Expressions::Asked),
+            names: table.primary.map(|primary| NameIndex::new(self.filters(table), primary)),
+        })
     }
 
     fn path_index(&self, table: &Table, expressions: Expressions) -> PathIndex {
@@ -426,9 +429,8 @@ impl Policy {
         steps.extend(defaults);
         Table {
             steps,
-            paths: None,
+            index: OnceLock::new(),
             classes: OnceLock::new(),
-            names: None,
             path_fits: vocabulary::path_fits(operation),
             primary: vocabulary::primary_attribute(operation),
         }
@@ -604,7 +606,7 @@ mod tests {
                 };
                 let access = Access { operation: &operation, target };
                 policy.with_table(&operation, |table| {
-                    prop_assert!(table.paths.is_some());
+                    prop_assert!(table.steps.len() >= index::WORTHWHILE);
                     let view = View::new(&access, table.path_fits, table.primary);
                     let all = policy.first_match(table.steps.iter().copied(), &view);
                     let looked_up = policy.judge(&access);

@@ -177,7 +177,7 @@ fn name_of(text: &str) -> RelPath {
 fn suite(template: &PlanTemplate, values: &BTreeMap<String, String>) -> Result<Suite, TemplateError> {
     let file = template.document.place.to_string();
     let mut sink = Sink::new(&file);
-    let mut map: Map<String, Value> = template.document.value.as_object().cloned().unwrap_or_default();
+    let mut map: Map<String, Value> = template.document.value().as_object().cloned().unwrap_or_default();
     // What describes the template is not part of the suite.
     for key in ["description", "parameters", "files"] {
         map.shift_remove(key);

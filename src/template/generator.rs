@@ -33,6 +33,7 @@ const HEAD: &[Field] = &[
     optional("semantic_group", Kind::OptionalText),
     optional("profile_order", Kind::IdList),
     optional("notes", Kind::OptionalText),
+    optional("accepted_lints", Kind::Object),
 ];
 
 /// What a template says about the suite as a whole, defaults filled in.
@@ -131,6 +132,9 @@ impl<'t> Head<'t> {
             if let Some(value) = text(key) {
                 plan.insert(key.to_owned(), json!(value));
             }
+        }
+        if let Some(accepted) = self.template.get("accepted_lints") {
+            plan.insert("accepted_lints".to_owned(), accepted.clone());
         }
         Suite {
             plan: Value::Object(plan),

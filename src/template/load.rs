@@ -239,14 +239,14 @@ fn find(id: &str, directory: Option<&Path>) -> Result<Option<Folder>, TemplateEr
 fn read(id: &str, document: Document, folder: Folder) -> Result<PlanTemplate, TemplateError> {
     let file = document.place.to_string();
     let mut sink = Sink::new(&file);
-    let parts = check_document(id, &document.value, &mut sink);
+    let parts = check_document(id, document.value(), &mut sink);
     let mut findings = sink.into_findings();
     document.add_positions(&mut findings);
     refuse(id, findings)?;
     let Some((kind, parameters, files)) = parts else {
         unreachable!("a document without findings has every part");
     };
-    let description = document.value.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let description = document.value().get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
     Ok(PlanTemplate { template_id: id.to_owned(), description, parameters, files, kind, document, folder })
 }
 

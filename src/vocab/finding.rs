@@ -4,18 +4,20 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// How bad a finding is. Errors make a lint say no; warnings only with `--deny warnings`.
+/// How bad a finding is. Errors make a lint say no; warnings only with `--deny warnings`; notes never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth knowing.
+    /// Worth knowing, and nothing to do about: no fault of the document, or one that its author accepts.
+    Note,
+    /// Likely not what was meant.
     Warning,
     /// The document is refused.
     Error,
 }
 
 /// One thing a lint found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Finding {
     /// Stable id, `kebab-case`; documented in `docs/lints.md`.
     pub id: String,

@@ -2,6 +2,7 @@
 //!
 //! Stored spellings are part of the formats (`SPEC.md`); each type serialises to exactly that spelling.
 
+mod darwin_errno;
 mod decision;
 pub mod driver;
 mod filter_numbers;
@@ -12,6 +13,7 @@ mod rule_ref;
 pub mod target;
 mod world;
 
+pub use darwin_errno::darwin_errno_name;
 pub use decision::{Decision, FailureKind, FailureStage, Verdict3};
 pub use driver::{Driver, Platform};
 pub use filter_numbers::{CheckFilter, CompiledFilter};

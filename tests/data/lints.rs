@@ -205,6 +205,19 @@ fn plan_cases() -> Vec<Case> {
             &["control-value plan.json /controls/baseline"],
         ),
         case(
+            "accepted for nothing",
+            |s| plan(s, "accepted_lints", json!({"no/lane": "meant", "x": []})),
+            &["accepted-lint plan.json /accepted_lints/no~1lane", "accepted-lint plan.json /accepted_lints/x"],
+        ),
+        case(
+            "control of no probe",
+            |s| plan(s, "controls", json!({"allow_default": true, "deny_default": false})),
+            &[
+                "control-not-supported registry/probes.json /probes/demo:a:x/controls_supported",
+                "control-not-supported registry/probes.json /probes/demo:a:y/controls_supported",
+            ],
+        ),
+        case(
             "no such world",
             |s| {
                 plan(s, "world_id", json!("linnux"));

@@ -101,21 +101,10 @@ fn every_template_builds_anywhere_and_lints_clean() {
         assert_eq!((suite.profiles.len(), suite.probes.len()), (profiles, probes), "{id}");
         let matrix = suite.json("out/expected_matrix.json");
         assert_eq!(matrix["profiles"].as_object().unwrap().len(), profiles, "{id}");
-        let linted = run_in(suite.path(), &["plan-lint", "--plan", "s/plan.json", "--json"]);
+        // What is left are notes; `clean` says which.
+        let linted = run_in(suite.path(), &["plan-lint", "--plan", "s/plan.json", "--deny", "warnings", "--json"]);
         let report: Value = serde_json::from_str(&linted.stdout).unwrap();
         assert_eq!((linted.status, &report["ok"]), (Some(0), &Value::Bool(true)), "{id}: {}", linted.stdout);
-        // That this program has no driver yet for an operation of macOS is no fault of a suite; profiles whose subject is a
-        // spelling that never matches are listed below.
-        let findings = report["findings"].as_array().unwrap();
-        let others: Vec<&Value> = findings
-            .iter()
-            .filter(|finding| {
-                !["no-driver", "link-in-path", "data-volume-path"]
-                    .iter()
-                    .any(|id| finding["id"].as_str().unwrap().ends_with(id))
-            })
-            .collect();
-        assert!(others.is_empty(), "{id}: {others:?}");
     }
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a set-up step that fails is a failed test")]
 
 mod broken;
+mod clean;
 mod commands;
 mod expectations;
 mod fields;

@@ -60,6 +60,21 @@ fn every_file_is_read_once_per_command() {
         let expected = files.iter().map(|file| ((*file).to_owned(), usize::from(read.contains(file)))).collect();
         assert_eq!(counts, expected, "{arguments:?}");
     }
+    // A registry named by both files and by its folder is one registry; one of several plans is read once, and what it has to
+    // say is said once.
+    suite.write("second.json", &std::fs::read(suite.path(PLAN)).unwrap());
+    suite.change("other/probes.json", |document| document["probes"]["demo:a:y"]["driver"] = serde_json::json!("quux"));
+    for arguments in [
+        &["registry-lint", "--registry", "./other/probes.json", "other/profiles.json", "./other"][..],
+        &["plan-lint", "--plan", PLAN, "second.json", "--registry-index", INDEX],
+    ] {
+        let counts = opens(&suite, &files[1..3], || {
+            let outcome = suite.run(arguments);
+            assert_eq!(outcome.status, Some(0), "{arguments:?} {} {}", outcome.stdout, outcome.stderr);
+            assert_eq!(outcome.stdout.matches("unknown-driver").count(), 1, "{arguments:?} {}", outcome.stdout);
+        });
+        assert_eq!(counts.into_values().collect::<Vec<_>>(), [1, 1], "{arguments:?}");
+    }
     // Two registries by id: still one index.
     let counts = opens(&suite, &[INDEX], || {
         let two = ["registry-lint", "--registry", "demo", "--registry", "demo", "--registry-index", INDEX];

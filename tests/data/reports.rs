@@ -1,6 +1,7 @@
 //! The forms of a report: all say the same, and the readers they are made for accept them.
 #![expect(clippy::disallowed_methods, reason = "tests write their own inputs and ask cargo for a package")]
 
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -109,12 +110,23 @@ fn a_parser_accepts_the_junit_form() {
     for (suite, arguments, findings) in lints() {
         let outcome = in_format(&suite, &arguments, "junit", false);
         let report = junit_parser::from_reader(outcome.stdout.as_bytes()).unwrap();
-        let [own] = report.suites.as_slice() else { panic!("{} suites", report.suites.len()) };
-        assert_eq!((own.tests as usize, own.name.as_str()), (own.cases.len(), arguments[0]));
-        for case in &own.cases {
-            let failed = findings.iter().any(|finding| finding["file"] == *case.original_name && is_error(finding));
-            assert_eq!(matches!(case.status, TestStatus::Failure(_)), failed, "{}", case.original_name);
+        for own in &report.suites {
+            assert_eq!(own.tests as usize, own.cases.len());
+            let of_file: Vec<&Value> = findings.iter().filter(|finding| finding["file"] == *own.name).collect();
+            // A case for each finding, and one that passes where there is none.
+            assert_eq!(own.cases.len(), of_file.len().max(1), "{}", own.name);
+            let failed = own.cases.iter().filter(|case| matches!(case.status, TestStatus::Failure(_))).count();
+            assert_eq!(failed, of_file.iter().filter(|finding| is_error(finding)).count(), "{}", own.name);
+            for (case, finding) in own.cases.iter().zip(&of_file) {
+                let id = finding["id"].as_str().unwrap();
+                assert!(case.original_name.starts_with(&format!("{id} ")), "{} {finding}", case.original_name);
+                assert_eq!(case.file.as_deref(), finding["file"].as_str());
+                assert_eq!(case.line, finding["line"].as_u64());
+            }
+            let names: HashSet<&str> = own.cases.iter().map(|case| case.original_name.as_str()).collect();
+            assert_eq!(names.len(), own.cases.len(), "viewers tell cases apart by their names: {names:?}");
         }
+        assert_eq!(report.tests as usize, report.suites.iter().map(|own| own.cases.len()).sum::<usize>());
         let clean = Suite::new();
         let outcome = in_format(&clean, &arguments, "junit", true);
         let report = junit_parser::from_reader(outcome.stdout.as_bytes()).unwrap();

@@ -60,3 +60,91 @@ fn the_index_is_found_by_its_place_or_named() {
     let absent = suite.run(&["plan-lint", "--plan", PLAN, "--registry-index", "absent.json"]);
     assert!(absent.status == Some(1) && absent.stdout.contains("absent.json"), "{}", absent.stdout);
 }
+
+/// A suite may keep further plans in folders of its own (`iokit-class/plan.json`): they use the suite's registry and its files.
+#[test]
+fn a_plan_in_a_folder_of_its_suite_uses_the_suites_registry() {
+    for marked in [true, false] {
+        let suite = Suite::new();
+        let mut plan = suite.read_json(PLAN);
+        plan["fixtures"] = json!("./../fixtures.json");
+        std::fs::create_dir(suite.path("more")).unwrap();
+        suite.write_json("more/plan.json", &plan);
+        if !marked {
+            suite.remove("AGENTS.md");
+        }
+        let outcome = suite.run(&["plan-lint", "--plan", "more/plan.json", "--deny", "warnings", "--json"]);
+        let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        assert_eq!(outcome.status, Some(0), "{}", outcome.stdout);
+        let beside = json!({"kind": "sibling", "path": "registry", "probes": PROBES, "profiles": PROFILES});
+        let used = &report["plans"][0]["registry"];
+        assert_eq!(used["kind"], beside["kind"]);
+        if marked {
+            assert_eq!(*used, beside);
+        }
+        let run = suite.run(&["run", "--plan", "more/plan.json", "--dry", "--out", "out"]);
+        assert_eq!(run.status, Some(0), "{}", run.stderr);
+        // A registry of the folder's own wins; one that is two folders up is none of the plan's suite.
+        std::fs::create_dir_all(suite.path("more/deep")).unwrap();
+        suite.write_json("more/deep/plan.json", &plan);
+        let deep = suite.run(&["plan-lint", "--plan", "more/deep/plan.json"]);
+        assert!(deep.status == Some(1) && deep.stdout.contains("unknown-registry"), "{}", deep.stdout);
+        std::fs::create_dir(suite.path("more/registry")).unwrap();
+        let mut own = suite.read_json(PROFILES);
+        own["profiles"]["demo:a"]["profile_path"] = json!("./absent.sb");
+        suite.write_json("more/registry/profiles.json", &own);
+        suite.write_json("more/registry/probes.json", &suite.read_json(PROBES));
+        let own = suite.run(&["plan-lint", "--plan", "more/plan.json"]);
+        assert!(own.stdout.contains("profile-file-missing"), "{}", own.stdout);
+    }
+}
+
+/// Outside of any project a suite is its own root, and what is recorded stays true when it is moved.
+#[test]
+fn a_suite_outside_of_any_project_records_relative_paths() {
+    let directory = tempfile::tempdir().unwrap();
+    let build = ["plan-build", "--template", "linux-baseline", "--out", "s", "--write-expected-matrix"];
+    let built = crate::suite::run_in(directory.path(), &build);
+    assert_eq!(built.status, Some(0), "{}", built.stderr);
+    let matrix = std::fs::read(directory.path().join("s/out/expected_matrix.json")).unwrap();
+    let matrix: Value = serde_json::from_slice(&matrix).unwrap();
+    let profiles = matrix["profiles"].as_object().unwrap();
+    assert!(!profiles.is_empty());
+    for (id, profile) in profiles {
+        let blob = profile["blob"].as_str().unwrap();
+        assert!(blob.starts_with("sb/"), "{id}: {blob}");
+    }
+}
+
+/// A narrowed run needs the files of its own profiles; without another's there is no digest, and it says so.
+#[test]
+fn a_narrowed_run_does_not_need_the_files_of_others() {
+    let suite = Suite::new();
+    suite.change(PLAN, |plan| plan["profiles"] = json!(["demo:a", "demo:b"]));
+    suite.change(PROFILES, |document| {
+        let mut other = document["profiles"]["demo:a"].clone();
+        other["profile_id"] = json!("demo:b");
+        other["profile_path"] = json!("./../sb/b.sb");
+        document["profiles"]["demo:b"] = other;
+    });
+    let run =
+        |only: &str| suite.run(&["run", "--plan", PLAN, "--dry", "--out", "out", "--only-profile", only, "--json"]);
+    let first = run("demo:a");
+    assert_eq!(first.status, Some(0), "{}", first.stderr);
+    assert!(first.stderr.contains("no compiled digest") && first.stderr.contains("demo:b"), "{}", first.stderr);
+    let report: Value = serde_json::from_str(&first.stdout).unwrap();
+    assert_eq!(report["compiled_digest"], json!(null));
+    let bundle = Path::new(report["bundle_dir"].as_str().unwrap()).join("run_manifest.json");
+    let manifest: Value = serde_json::from_slice(&std::fs::read(bundle).unwrap()).unwrap();
+    assert!(manifest.get("compiled_digest").is_none(), "{manifest}");
+    let other = run("demo:b");
+    assert!(other.status == Some(3) && other.stdout.contains("sb/b.sb"), "{} {}", other.stdout, other.stderr);
+    // What is frozen is the whole plan.
+    let frozen = "0".repeat(64);
+    let lint = suite.run(&["plan-lint", "--plan", PLAN, "--only-profile", "demo:a", "--frozen", &frozen]);
+    assert!(lint.status == Some(1) && lint.stdout.contains("has no compiled digest"), "{}", lint.stdout);
+    suite.write("sb/b.sb", b"(version 1)\n(deny default)\n");
+    let whole = run("demo:a");
+    let report: Value = serde_json::from_str(&whole.stdout).unwrap();
+    assert!(report["compiled_digest"].is_string() && !whole.stderr.contains("digest"), "{}", whole.stderr);
+}

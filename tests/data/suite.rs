@@ -78,6 +78,7 @@ impl Suite {
         suite.change(PLAN, |plan| {
             plan["apply_preflight_profile"] = json!("./sb/preflight.sb");
             plan["notes"] = json!("n");
+            plan["accepted_lints"] = json!({});
         });
         suite.change(FIXTURES, |set| {
             set["entries"] = json!([{"path": "d/f.txt", "kind": "file", "mode": "0644", "content": "x\n"},

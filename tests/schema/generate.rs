@@ -32,6 +32,8 @@ fn plan() -> Value {
     say(&mut schema, "controls", "Digested, never acted on.");
     say(&mut schema, "apply_preflight_profile", "Path of a profile that is applied once before the run.");
     say(&mut schema, "fixtures", "Path of a fixture set.");
+    more(&mut schema, "accepted_lints", json!({"additionalProperties": {"type": "string", "pattern": r"\S"}}));
+    say(&mut schema, "accepted_lints", "Ids of warnings that are meant, each with the reason.");
     schema["properties"]["schema_versions"] = Value::Bool(false);
     document("Plan", "Which profiles of which registry run in which lanes.", schema, &["id"])
 }

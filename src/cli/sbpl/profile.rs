@@ -46,7 +46,7 @@ pub(crate) fn compile(args: &ProfileArgs, context: &Context) -> Result<Result<Po
 }
 
 /// Reads one text of bounded size.
-pub(super) fn read_source(path: &Path, context: &Context) -> Result<Source, Failure> {
+pub(crate) fn read_source(path: &Path, context: &Context) -> Result<Source, Failure> {
     let name = path.display().to_string();
     let bytes = fs::read_bounded(&context.absolute(path), MAX_SOURCE_BYTES as u64)
         .with_context(|| format!("cannot read the profile {name}"))?;
@@ -63,7 +63,7 @@ pub(super) fn read_source(path: &Path, context: &Context) -> Result<Source, Fail
 }
 
 /// Imports from directories, first match wins. A name is one path component or a relative path below the directory.
-pub(super) struct SearchPath<'a> {
+pub(crate) struct SearchPath<'a> {
     directories: &'a [PathBuf],
     context: &'a Context,
     /// Texts handed out, for showing what is found in them.
@@ -71,7 +71,7 @@ pub(super) struct SearchPath<'a> {
 }
 
 impl<'a> SearchPath<'a> {
-    pub(super) fn new(directories: &'a [PathBuf], context: &'a Context) -> Self {
+    pub(crate) fn new(directories: &'a [PathBuf], context: &'a Context) -> Self {
         Self { directories, context, found: RefCell::default() }
     }
 
@@ -138,7 +138,7 @@ pub(crate) fn warn(warnings: &Diagnostics, context: &Context) {
     }
 }
 
-pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
+pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("expected KEY=VALUE".to_owned()),

@@ -1,18 +1,56 @@
 //! Lone files that the caller names by path: links on the way are followed, because the caller chose the path.
 
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
 
-use super::{Dir, FsError, UNTRUSTED, kind_of, regular, write};
+use super::{Dir, FsError, RegularFile, UNTRUSTED, kind_of, regular, write};
+
+/// Bytes gathered before they are written.
+const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Reads the regular file at `path` whole, at most `limit_bytes`; never blocks on a FIFO or device.
 ///
 /// # Errors
 /// As [`Dir::read`], except that links are followed.
 pub fn read_bounded(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, FsError> {
+    open_regular(path)?.read_whole(path, limit_bytes)
+}
+
+/// Opens the regular file at `path` for reading; never blocks on a FIFO or device.
+///
+/// # Errors
+/// The system's answer; something else than a regular file stands there.
+pub fn open_regular(path: &Path) -> Result<RegularFile, FsError> {
     let handle = rustix::fs::open(path, UNTRUSTED, Mode::empty()).map_err(|e| FsError::io("open", path, e))?;
-    regular(handle.into(), || path.to_owned())?.read_whole(path, limit_bytes)
+    regular(handle.into(), || path.to_owned())
+}
+
+/// A file that holds a secret, with what the system says about who may read it.
+#[derive(Debug)]
+pub struct PrivateFile {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its permission bits, of the very file that was read.
+    pub mode: u32,
+}
+
+/// Reads the regular file at `path` whole, at most `limit_bytes`. The last component is never followed through a link, so
+/// what is read, and whose mode is told, is the file that was named.
+///
+/// # Errors
+/// The path has no file name, [`FsError::Link`], or as [`read_bounded`].
+pub fn read_private(path: &Path, limit_bytes: u64) -> Result<PrivateFile, FsError> {
+    use std::os::unix::fs::MetadataExt as _;
+    let invalid = || FsError::io("read", path, std::io::Error::from(std::io::ErrorKind::InvalidInput));
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(invalid)?;
+    let name = crate::base::rel_path::RelPath::try_from(name).map_err(|_| invalid())?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let opened = Dir::open(parent)?.open_file(&name)?;
+    let mode = opened.file.metadata().map_err(|e| FsError::io("inspect", path, e))?.mode() & 0o7777;
+    Ok(PrivateFile { bytes: opened.read_whole(path, limit_bytes)?, mode })
 }
 
 /// Replaces the file at `path` whole and durably: unique temp beside it, write, sync, rename, sync the directory.
@@ -23,6 +61,14 @@ pub fn read_bounded(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, FsError> {
 /// [`FsError::NotRegular`]: a device must not be replaced by a file); a directory, the write, a sync or the rename failed.
 /// An older file then still stands.
 pub fn write_durable(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
+    replace_with(path, |out| out.write_all(bytes))
+}
+
+/// As [`write_durable`], with what `fill` writes, which need not be in memory at once.
+///
+/// # Errors
+/// As [`write_durable`], and what `fill` says.
+pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), FsError> {
     let invalid = || FsError::io("write", path, std::io::Error::from(std::io::ErrorKind::InvalidInput));
     let last = path.file_name().and_then(|name| name.to_str()).ok_or_else(invalid)?;
     match path.symlink_metadata() {
@@ -36,7 +82,12 @@ pub fn write_durable(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
         Some(parent) if !parent.as_os_str().is_empty() => Dir::create_all_synced(parent)?,
         _ => Dir::open(Path::new("."))?,
     };
-    write::replace_in(&parent.handle, last, bytes, true, path)
+    let buffered = |file: &mut File| {
+        let mut out = BufWriter::with_capacity(BUFFER_BYTES, file);
+        fill(&mut out)?;
+        out.flush()
+    };
+    write::replace_in_with(&parent.handle, last, buffered, true, path)
 }
 
 /// Removes the file at `path`.
@@ -128,6 +179,23 @@ mod tests {
         let link = temp.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert_eq!(read_bounded(&link, 5).unwrap(), b"12345");
+    }
+
+    #[test]
+    fn a_private_file_is_never_reached_through_a_link() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let temp = tempfile::tempdir().unwrap();
+        let (file, link) = (temp.path().join("key"), temp.path().join("link"));
+        write_durable(&file, b"12345").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let read = read_private(&file, 5).unwrap();
+        assert_eq!((read.bytes.as_slice(), read.mode), (&b"12345"[..], 0o640));
+        assert!(matches!(read_private(&file, 4), Err(FsError::TooLarge { .. })));
+        assert!(matches!(read_private(&link, 5), Err(FsError::Link { .. })));
+        assert!(matches!(read_private(temp.path(), 5), Err(FsError::NotRegular { .. })));
+        assert!(read_private(&temp.path().join("absent"), 5).unwrap_err().is_not_found());
+        assert!(read_private(Path::new("/"), 5).is_err());
     }
 
     #[test]

@@ -161,11 +161,34 @@ fn make_and_open(parent: &File, name: &RelPath, path: &Path) -> Result<File, FsE
 
 /// Unique temp in `parent`, write, (sync,) rename over `last`, (sync the directory). `target` is for messages.
 pub(super) fn replace_in(parent: &File, last: &str, bytes: &[u8], synced: bool, target: &Path) -> Result<(), FsError> {
+    fill_and_replace(parent, last, |temp| temp.write_all(bytes), bytes, synced, target)
+}
+
+/// As [`replace_in`], with what `fill` writes.
+pub(super) fn replace_in_with(
+    parent: &File,
+    last: &str,
+    fill: impl FnOnce(&mut File) -> std::io::Result<()>,
+    synced: bool,
+    target: &Path,
+) -> Result<(), FsError> {
+    fill_and_replace(parent, last, fill, &[], synced, target)
+}
+
+/// `recorded` is what tests are told that `fill` writes.
+fn fill_and_replace(
+    parent: &File,
+    last: &str,
+    fill: impl FnOnce(&mut File) -> std::io::Result<()>,
+    recorded: &[u8],
+    synced: bool,
+    target: &Path,
+) -> Result<(), FsError> {
     let (temp_name, mut temp) = create_temp(parent, target)?;
     let temp_path = target.with_file_name(&temp_name);
     let change = |action| Change::new(action, target).temp(&temp_path);
-    let written = fault::attempt(change("write").bytes(bytes), || Ok(()))
-        .and_then(|()| temp.write_all(bytes).map_err(|e| FsError::io("write", target, e)))
+    let written = fault::attempt(change("write").bytes(recorded), || Ok(()))
+        .and_then(|()| fill(&mut temp).map_err(|e| FsError::io("write", target, e)))
         .and_then(|()| if synced { sync_handle(&temp, change("sync")) } else { Ok(()) })
         .and_then(|()| fault::attempt(change("rename"), || rustix::fs::renameat(parent, &temp_name, parent, last)));
     if let Err(error) = written {

@@ -78,6 +78,23 @@ pub fn die_with_parent() {
     }
 }
 
+/// Asks the system to send this process SIGALRM once, after `limit` (`setitimer(2)`). Children do not inherit it.
+///
+/// # Errors
+/// The errno of `setitimer(2)`.
+pub fn alarm_after(limit: std::time::Duration) -> io::Result<()> {
+    let seconds = libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX);
+    // A time of zero would switch the timer off.
+    let micros = (limit.subsec_micros() as libc::suseconds_t).max(1);
+    let never = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let timer = libc::itimerval { it_interval: never, it_value: libc::timeval { tv_sec: seconds, tv_usec: micros } };
+    // SAFETY: the structure outlives the call; the old value is not asked for.
+    match unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Whether somebody can still read what is written to `answer`, a pipe. False when whoever started this process died
 /// before [`die_with_parent`] could be asked for: then nothing would ever end it.
 #[must_use]

@@ -1,20 +1,34 @@
 //! Operations on files.
 
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::Errno;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use super::{Performed, details};
+use crate::denial::target_text;
+use crate::event::OPENED_PATH;
+use crate::os::fd::fd_path;
+
+/// Adds the path by which the system knows an open file, null where it does not say.
+fn with_name(mut details: Map<String, Value>, file: &OwnedFd, wanted: bool) -> Map<String, Value> {
+    if wanted {
+        let path = fd_path(file.as_fd()).ok().map(|path| target_text(path.as_os_str().as_bytes()));
+        details.insert(OPENED_PATH.to_owned(), json!(path));
+    }
+    details
+}
 
 /// Opens for reading; the open is the operation. Reading one byte only shows that the descriptor is usable.
-pub(super) fn read(path: &Path) -> Performed {
+pub(super) fn read(path: &Path, name_opened: bool) -> Performed {
     let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())?;
     let mut byte = [0u8; 1];
     match rustix::io::read(&file, &mut byte) {
-        Ok(n) => Ok(details([("bytes_read", json!(n))])),
-        Err(Errno::ISDIR) => Ok(details([("directory", json!(true))])),
+        Ok(n) => Ok(with_name(details([("bytes_read", json!(n))]), &file, name_opened)),
+        Err(Errno::ISDIR) => Ok(with_name(details([("directory", json!(true))]), &file, name_opened)),
         Err(errno) => Err(errno.into()),
     }
 }
@@ -24,17 +38,17 @@ pub(super) fn stat(path: &Path) -> Performed {
     Ok(details([("size_bytes", json!(stat.st_size))]))
 }
 
-pub(super) fn create(path: &Path) -> Performed {
+pub(super) fn create(path: &Path, name_opened: bool) -> Performed {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let _created = rustix::fs::open(path, flags, Mode::from(0o644))?;
-    Ok(Map::new())
+    let created = rustix::fs::open(path, flags, Mode::from(0o644))?;
+    Ok(with_name(Map::new(), &created, name_opened))
 }
 
-pub(super) fn write(path: &Path) -> Performed {
+pub(super) fn write(path: &Path, name_opened: bool) -> Performed {
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = rustix::fs::open(path, flags, Mode::empty())?;
     let n = rustix::io::write(&file, b"x")?;
-    Ok(details([("bytes_written", json!(n))]))
+    Ok(with_name(details([("bytes_written", json!(n))]), &file, name_opened))
 }
 
 /// A length of 0 asks for the size of the list only.

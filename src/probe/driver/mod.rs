@@ -9,6 +9,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::process::Pid;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::event::Effect;
@@ -30,6 +31,25 @@ impl From<Errno> for Failed {
     }
 }
 
+/// What an operation is performed in.
+pub(super) struct Setting {
+    /// A process that the policy does not hold: whom a signal to `others` goes to.
+    pub(super) outside: Option<Pid>,
+    /// Whether to say by which path the system knows what was opened.
+    pub(super) name_opened: bool,
+    /// Open descriptors that are not ours.
+    pub(super) inherited: Vec<i32>,
+}
+
+/// The first line of a report.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Announcement {
+    /// The call that is about to be made.
+    call: String,
+    /// Open descriptors that are not ours.
+    pub(super) inherited_fds: Vec<i32>,
+}
+
 /// Exit status of a probe process that performed its operation and reported it.
 pub(super) const REPORTED: u8 = 0;
 /// Exit status when the report could not be written.
@@ -39,18 +59,18 @@ const NOT_REPORTED: u8 = 70;
 ///
 /// A driver that replaces the process image returns only when that failed; its announcement then stands alone.
 ///
-/// `outside` is a process that the policy does not hold: whom a signal to `others` goes to.
-pub(super) fn perform(driver: Driver, target: &str, outside: Option<Pid>, report: &mut impl Write) -> u8 {
+pub(super) fn perform(driver: Driver, target: &str, setting: &Setting, report: &mut impl Write) -> u8 {
+    let &Setting { outside, name_opened, .. } = setting;
     let path = Path::new(target);
     let call = call_name(driver);
-    if announce(report, call).is_err() {
+    if announce(report, call, &setting.inherited).is_err() {
         return NOT_REPORTED;
     }
     let result = match driver {
-        Driver::FileRead => file::read(path),
+        Driver::FileRead => file::read(path, name_opened),
         Driver::FileStat => file::stat(path),
-        Driver::FileCreate => file::create(path),
-        Driver::FileWrite => file::write(path),
+        Driver::FileCreate => file::create(path, name_opened),
+        Driver::FileWrite => file::write(path, name_opened),
         Driver::FileUnlink => nothing_more(rustix::fs::unlink(path)),
         Driver::FileExists => nothing_more(rustix::fs::access(path, rustix::fs::Access::EXISTS)),
         Driver::FileListXattr => file::list_xattr(path),
@@ -98,8 +118,9 @@ pub(super) fn call_name(driver: Driver) -> &'static str {
     }
 }
 
-fn announce(report: &mut impl Write, call: &str) -> io::Result<()> {
-    writeln!(report, "{}", json!({"call": call}))
+fn announce(report: &mut impl Write, call: &str, inherited: &[i32]) -> io::Result<()> {
+    let line = Announcement { call: call.to_owned(), inherited_fds: inherited.to_vec() };
+    writeln!(report, "{}", json!(line))
 }
 
 fn report_result(report: &mut impl Write, call: &str, result: Performed) -> io::Result<()> {

@@ -55,5 +55,5 @@ fn sent_to(pid: Pid, sent: Result<(), Errno>, reached: Option<bool>) -> Performe
 
 pub(super) fn read_sysctl(name: &str) -> Performed {
     let path = sysctl_path(name).map_err(|_| Errno::INVAL)?;
-    super::file::read(Path::new(&path))
+    super::file::read(Path::new(&path), false)
 }

@@ -11,6 +11,7 @@ use super::moved::Moves;
 use super::network::BoundPaths;
 use super::processes::{self, Processes};
 use super::records::{Records, now_unix_s};
+use super::table::{self, Class};
 use super::waits::Waits;
 use crate::denial::{DecisionRecord, target_text};
 use crate::os::linux::memory;
@@ -26,11 +27,11 @@ pub(super) struct Shared<'s> {
     pub(super) observe: bool,
     /// Whether permitted accesses are recorded too.
     pub(super) records_permitted: bool,
-    pub(super) listener: &'s Listener,
+    pub(super) listener: Listener,
     pub(super) processes: &'s Processes,
     pub(super) records: &'s Records,
     /// Mounts of procfs elsewhere than at `/proc`: never entered, because their per-process files cannot be told apart.
-    pub(super) foreign_proc: &'s [Vec<u8>],
+    pub(super) foreign_proc: Vec<Vec<u8>>,
     /// The directory that the run began in.
     pub(super) home: Vec<u8>,
     /// Paths of unix sockets bound in the tree.
@@ -84,14 +85,16 @@ pub(super) struct Call<'s> {
     pub(super) shared: &'s Shared<'s>,
     pub(super) notification: Notification,
     pub(super) name: &'static str,
+    pub(super) class: Class,
     /// Name of the extended attribute that the call is about.
     attribute: Option<String>,
     pending: Vec<Pending>,
 }
 
 impl<'s> Call<'s> {
-    pub(super) fn new(shared: &'s Shared<'s>, notification: Notification, name: &'static str) -> Self {
-        Self { shared, notification, name, attribute: None, pending: Vec::new() }
+    pub(super) fn new(shared: &'s Shared<'s>, notification: Notification) -> Self {
+        let (name, class) = table::call(notification.number).unwrap_or(("unknown", Class::Enosys));
+        Self { shared, notification, name, class, attribute: None, pending: Vec::new() }
     }
 
     pub(super) fn tid(&self) -> i32 {
@@ -239,7 +242,7 @@ impl<'s> Call<'s> {
             _ if off(Protection::Emulation) => Ok(Answer::Run),
             _ => answered,
         };
-        let listener = self.shared.listener;
+        let listener = &self.shared.listener;
         let id = self.notification.id;
         // Asked while the caller still waits: afterwards it may be gone, or be another program.
         let pid = if self.pending.is_empty() { 0 } else { self.shared.processes.recorded_process_of(self.tid()) };

@@ -4,6 +4,7 @@ use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use landlock::{BitFlags, Scope};
@@ -15,6 +16,7 @@ use super::call::Shared;
 use super::filter::{self, Free};
 use super::landlock::Domain;
 use super::layers::{CAPABILITIES, EXEC_STOP, LANDLOCK, SECCOMP, SIGNAL_SCOPE};
+use super::mounts::Mounts;
 use super::moved::Moves;
 use super::network::BoundPaths;
 use super::processes::{Processes, link_of};
@@ -24,7 +26,7 @@ use super::supervise::{Pool, State};
 use super::table::Handler;
 use super::tree::{Becomes, Inside, Message, STEP_FORK, Tree};
 use super::waits::Waits;
-use super::{layers, mounts, status};
+use super::{layers, status};
 use crate::base::cancel::Cancel;
 use crate::os::linux::privilege;
 use crate::os::linux::process::{self, ForkError, SingleThreaded};
@@ -83,7 +85,7 @@ struct Plan<'p> {
     exec_bound: ExecBound,
     signals_are_scoped: bool,
     alone: LeftAlone,
-    foreign_proc: Vec<Vec<u8>>,
+    mounts: Mounts,
 }
 
 pub(in crate::sandbox) fn enter(job: &Job<'_>, body: impl FnOnce() -> u8) -> Result<Supervised, SandboxError> {
@@ -168,9 +170,10 @@ fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cance
     {
         outer.enter().map_err(|e| set_up("enter the outer Landlock domain")(std::io::Error::other(e)))?;
     }
-    let report = plan.as_ref().map(|plan| report(job, plan, offered, dropped));
     let mut tree = Tree::grow(only, start.becomes(), |inside| first_process(job, plan.as_ref(), start, inside))
         .map_err(fork_failed)?;
+    // While the first process confines itself.
+    let report = plan.as_ref().map(|plan| report(job, plan, offered, dropped));
     let supervised = supervise(job, plan.as_ref(), &mut tree, cancel);
     tree.bury();
     supervised.map(|supervised| Supervised { report, ..supervised })
@@ -208,9 +211,10 @@ fn plan<'p>(job: &Job<'_>, policy: &'p Policy, offered: &crate::sandbox::Layers)
         Some(_) => ExecBound::Superset,
         None => ExecBound::None,
     };
-    let foreign_proc = mounts::foreign_proc().map_err(set_up("read the list of mounts"))?;
+    // Opened now, because the outer domain need not admit it.
+    let mounts = Mounts::open().map_err(set_up("open the list of mounts"))?;
     let signals_are_scoped = domains.is_some() && offered.has(SIGNAL_SCOPE);
-    Ok(Plan { policy, program, domains, exec_bound, signals_are_scoped, alone, foreign_proc })
+    Ok(Plan { policy, program, domains, exec_bound, signals_are_scoped, alone, mounts })
 }
 
 fn report(
@@ -317,45 +321,18 @@ fn close_all_but(job: &Job<'_>, more: &[BorrowedFd<'_>]) -> Result<(), Errno> {
     process::close_all_but(&[0, 1, 2].into_iter().chain(kept).collect::<Vec<_>>())
 }
 
-/// Takes the listener over, answers the tree's calls until its first process has ended.
+/// Answers the tree's calls until its first process has ended.
 fn supervise(
     job: &Job<'_>,
     plan: Option<&Plan<'_>>,
     tree: &mut Tree,
     cancel: &Cancel,
 ) -> Result<Supervised, SandboxError> {
-    let (pid, number) = match next(tree)? {
-        Message::Ready { pid, listener } => (pid, listener),
-        Message::Failed { step, errno } => return Err(inside_failed(step, errno)),
-        Message::NotExecuted { .. } | Message::Ended(_) => return Err(SandboxError::ReaperDied),
-    };
     let records = Records::default();
-    let outcome = match (plan, number) {
-        (Some(plan), 0..) => {
-            let target = rustix::process::Pid::from_raw(pid).ok_or(SandboxError::ReaperDied)?;
-            let fd = process::take_descriptor(target, number)
-                .map_err(|e| set_up("take the listener of the process to be confined")(e.into()))?;
-            let listener = Listener::new(fd);
-            let processes = Processes::new(tree.reaper.as_raw_nonzero().get());
-            let (bound, moves, waits) = (BoundPaths::default(), Moves::default(), Waits::default());
-            let shared = Shared {
-                policy: plan.policy,
-                observe: job.observe,
-                records_permitted: job.trap == Trap::All,
-                listener: &listener,
-                processes: &processes,
-                records: &records,
-                foreign_proc: &plan.foreign_proc,
-                home: link_of(pid, libc::AT_FDCWD).unwrap_or_default(),
-                bound: &bound,
-                moves: &moves,
-                waits: &waits,
-                signals_are_scoped: plan.signals_are_scoped,
-                watch_exec: plan.exec_bound == ExecBound::Stopped,
-            };
-            answer_until_ended(tree, &shared, cancel)?
-        }
+    let outcome = match plan {
+        Some(plan) if plan.program.is_some() => answer_until_ended(job, plan, &records, tree, cancel)?,
         _ => {
+            ready(tree)?;
             tree.release().map_err(set_up("release the process to be confined"))?;
             wait_until_ended(tree, cancel, || {})?
         }
@@ -364,23 +341,70 @@ fn supervise(
     Ok(Supervised { records, tallies, records_dropped, ..outcome })
 }
 
-fn answer_until_ended(tree: &mut Tree, shared: &Shared<'_>, cancel: &Cancel) -> Result<Supervised, SandboxError> {
+/// Takes the listener over and answers what comes from it. What does not need the first process is done while that confines
+/// itself.
+fn answer_until_ended(
+    job: &Job<'_>,
+    plan: &Plan<'_>,
+    records: &Records,
+    tree: &mut Tree,
+    cancel: &Cancel,
+) -> Result<Supervised, SandboxError> {
     process::allow_interrupts();
-    let state = State::new();
+    let processes = Processes::new(tree.reaper.as_raw_nonzero().get());
+    let (bound, moves, waits) = (BoundPaths::default(), Moves::default(), Waits::default());
+    let (state, shared) = (State::new(), OnceLock::new());
     std::thread::scope(|scope| {
-        // Its first call waits until there is somebody to receive it.
-        let released = tree.release();
-        let mut pool = Pool::start(scope, &state, shared).map_err(set_up("start a supervisor thread"))?;
-        let ended = match released {
-            Ok(()) => wait_until_ended(tree, cancel, || pool.tend()),
-            Err(error) => Err(set_up("release the process to be confined")(error)),
-        };
+        let mut pool = Pool::start(scope, &state, &shared).map_err(set_up("start a supervisor thread"))?;
+        let foreign_proc = plan.mounts.foreign_proc().map_err(set_up("read the list of mounts"));
+        let started = foreign_proc.and_then(|foreign_proc| {
+            let (pid, listener) = take_listener(tree)?;
+            // Its first call waits until there is somebody to receive it.
+            tree.release().map_err(set_up("release the process to be confined"))?;
+            let home = link_of(pid, libc::AT_FDCWD).unwrap_or_default();
+            Ok(Shared {
+                policy: plan.policy,
+                observe: job.observe,
+                records_permitted: job.trap == Trap::All,
+                listener,
+                processes: &processes,
+                records,
+                foreign_proc,
+                home,
+                bound: &bound,
+                moves: &moves,
+                waits: &waits,
+                signals_are_scoped: plan.signals_are_scoped,
+                watch_exec: plan.exec_bound == ExecBound::Stopped,
+            })
+        });
+        let ended = started.and_then(|started| {
+            pool.begin(started);
+            wait_until_ended(tree, cancel, || pool.tend())
+        });
         if ended.is_err() {
             tree.end();
         }
         pool.stop();
         ended
     })
+}
+
+/// The first process's number and that of its listener, once it is confined.
+fn ready(tree: &mut Tree) -> Result<(i32, i32), SandboxError> {
+    match next(tree)? {
+        Message::Ready { pid, listener } => Ok((pid, listener)),
+        Message::Failed { step, errno } => Err(inside_failed(step, errno)),
+        Message::NotExecuted { .. } | Message::Ended(_) => Err(SandboxError::ReaperDied),
+    }
+}
+
+fn take_listener(tree: &mut Tree) -> Result<(i32, Listener), SandboxError> {
+    let (pid, number) = ready(tree)?;
+    let target = rustix::process::Pid::from_raw(pid).ok_or(SandboxError::ReaperDied)?;
+    let fd = process::take_descriptor(target, number)
+        .map_err(|e| set_up("take the listener of the process to be confined")(e.into()))?;
+    Ok((pid, Listener::new(fd)))
 }
 
 fn wait_until_ended(tree: &mut Tree, cancel: &Cancel, mut tend: impl FnMut()) -> Result<Supervised, SandboxError> {

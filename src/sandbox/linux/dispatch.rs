@@ -4,28 +4,28 @@ use rustix::io::Errno;
 
 use super::call::{Answered, Call};
 use super::metadata::{At, Subject};
-use super::table::{Class, Handler, Registers, class_of};
+use super::table::{Class, Handler, Registers};
 
 const CWD: i32 = libc::AT_FDCWD;
 
 impl Call<'_> {
     /// Handles the call: decides, performs, and says how to answer.
     pub(super) fn handle(&mut self) -> Answered {
-        match class_of(self.name) {
-            Some(Class::Trap(handler)) => self.handle_with(handler),
-            Some(Class::Judge(operation)) => self.plain(operation),
-            Some(Class::Refuse(operation)) => self.refuse(operation),
-            Some(Class::Registers(Registers::Ioctl)) => self.ioctl(),
-            Some(Class::Registers(Registers::Mmap)) => self.map_executable(),
-            Some(Class::Registers(Registers::Clone)) => self.fork(),
-            Some(Class::Registers(Registers::Fcntl)) => self.fcntl(),
-            Some(Class::Registers(Registers::Flock)) => self.lock(),
-            Some(Class::Registers(Registers::ProcessFirst)) => self.steer(self.int(0)),
-            Some(Class::Registers(Registers::Priority)) => self.priority(),
-            Some(Class::Registers(Registers::Socket | Registers::Socketpair)) => self.new_socket(),
-            Some(Class::Registers(Registers::Sendto)) => self.sendto(),
-            Some(Class::Registers(Registers::Sendmsg)) => self.sendmsg(),
-            Some(Class::Registers(Registers::Sendmmsg)) => self.sendmmsg(),
+        match self.class {
+            Class::Trap(handler) => self.handle_with(handler),
+            Class::Judge(operation) => self.plain(operation),
+            Class::Refuse(operation) => self.refuse(operation),
+            Class::Registers(Registers::Ioctl) => self.ioctl(),
+            Class::Registers(Registers::Mmap) => self.map_executable(),
+            Class::Registers(Registers::Clone) => self.fork(),
+            Class::Registers(Registers::Fcntl) => self.fcntl(),
+            Class::Registers(Registers::Flock) => self.lock(),
+            Class::Registers(Registers::ProcessFirst) => self.steer(self.int(0)),
+            Class::Registers(Registers::Priority) => self.priority(),
+            Class::Registers(Registers::Socket | Registers::Socketpair) => self.new_socket(),
+            Class::Registers(Registers::Sendto) => self.sendto(),
+            Class::Registers(Registers::Sendmsg) => self.sendmsg(),
+            Class::Registers(Registers::Sendmmsg) => self.sendmmsg(),
             // The filter traps nothing else.
             _ => Err(Errno::NOSYS),
         }

@@ -1,8 +1,23 @@
 //! Mounts that matter to look-ups.
 
-/// Mount points of procfs other than `/proc`.
-pub(super) fn foreign_proc() -> std::io::Result<Vec<Vec<u8>>> {
-    Ok(parse(&std::fs::read("/proc/self/mountinfo")?))
+use std::fs::File;
+use std::io::Read as _;
+
+/// The calling process's list of mounts.
+#[derive(Debug)]
+pub(super) struct Mounts(File);
+
+impl Mounts {
+    pub(super) fn open() -> std::io::Result<Self> {
+        File::open("/proc/self/mountinfo").map(Self)
+    }
+
+    /// Mount points of procfs other than `/proc`, read once.
+    pub(super) fn foreign_proc(&self) -> std::io::Result<Vec<Vec<u8>>> {
+        let mut text = Vec::with_capacity(8 * 1024);
+        (&self.0).read_to_end(&mut text)?;
+        Ok(parse(&text))
+    }
 }
 
 /// proc_pid_mountinfo(5): field 5 is the mount point, the type is the first field after `-`.

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::call::{Call, Shared};
-use super::table;
 use crate::os::linux::process;
+use crate::os::linux::seccomp::Listener;
 use crate::sandbox::weaken::{Protection, off};
 
 /// Most workers while calls are answered: more than processors only wait for each other.
@@ -19,24 +19,23 @@ const MOST_AT_WORK: usize = 8;
 /// Most workers in all: each may be stuck in a call that blocks (opening a FIFO, a slow file system). Programs beyond that
 /// wait.
 const MOST_WORKERS: usize = 256;
-/// A worker more than needed is let go after so many looks at which two waited for calls.
-const PATIENCE: usize = 3;
 /// How long an interrupted worker is given before it is interrupted again.
 const INSIST: Duration = Duration::from_millis(2);
 
 /// The pool of one tree.
 ///
-/// It starts with one worker. A second one that waits as well makes every call dearer: the kernel wakes them in turn, and
-/// mostly on another processor than the one the caller runs on.
+/// It starts with one worker. A second one that waits as well makes every call dearer: the kernel wakes them in turn, so
+/// that the caller's processor changes threads three times for a call instead of twice.
 #[derive(Debug)]
-pub(super) struct Pool<'scope, 'env> {
+pub(super) struct Pool<'scope, 'env, 's> {
     scope: &'scope std::thread::Scope<'scope, 'env>,
     state: &'env State,
-    shared: &'env Shared<'env>,
+    /// There from [`Pool::begin`] on.
+    shared: &'env OnceLock<Shared<'s>>,
     workers: Vec<std::thread::ScopedJoinHandle<'scope, ()>>,
     answered_before: usize,
+    unneeded_before: usize,
     backlog_before: bool,
-    spare_for: usize,
 }
 
 /// What the workers and their keeper know of each other.
@@ -47,11 +46,13 @@ pub(super) struct State {
     running: AtomicUsize,
     /// Workers that wait for a call.
     idle: AtomicUsize,
+    /// Workers that have a call and have not begun to answer it: those callers wait for certain.
+    busy: AtomicUsize,
     answered: AtomicUsize,
+    /// Calls taken while another worker waited for one.
+    unneeded: AtomicUsize,
     /// Workers that shall end after their next call.
     surplus: AtomicUsize,
-    /// By number.
-    names: Vec<&'static str>,
     threads: Mutex<Vec<Pid>>,
     keeper: Thread,
 }
@@ -59,26 +60,17 @@ pub(super) struct State {
 impl State {
     /// The calling thread is the one that keeps the pool.
     pub(super) fn new() -> Self {
-        let mut names = Vec::new();
-        for (number, name) in table::native() {
-            let number = usize::try_from(number).expect("a call's number fits");
-            names.resize(names.len().max(number + 1), UNKNOWN);
-            names[number] = name;
-        }
         Self {
             stop: AtomicBool::default(),
             running: AtomicUsize::default(),
             idle: AtomicUsize::default(),
+            busy: AtomicUsize::default(),
             answered: AtomicUsize::default(),
+            unneeded: AtomicUsize::default(),
             surplus: AtomicUsize::default(),
-            names,
             threads: Mutex::default(),
             keeper: std::thread::current(),
         }
-    }
-
-    fn name(&self, number: i32) -> &'static str {
-        usize::try_from(number).ok().and_then(|number| self.names.get(number)).copied().unwrap_or(UNKNOWN)
     }
 
     /// Whether the asking worker is the one too many.
@@ -87,19 +79,24 @@ impl State {
     }
 }
 
-const UNKNOWN: &str = "unknown";
-
-impl<'scope, 'env> Pool<'scope, 'env> {
-    /// Starts the first worker.
+impl<'scope, 'env, 's> Pool<'scope, 'env, 's> {
+    /// Starts the first worker, which waits for [`Pool::begin`].
     pub(super) fn start(
         scope: &'scope std::thread::Scope<'scope, 'env>,
         state: &'env State,
-        shared: &'env Shared<'env>,
+        shared: &'env OnceLock<Shared<'s>>,
     ) -> std::io::Result<Self> {
         let workers = Vec::new();
-        let mut pool = Self { scope, state, shared, workers, answered_before: 0, backlog_before: false, spare_for: 0 };
+        let mut pool =
+            Self { scope, state, shared, workers, answered_before: 0, unneeded_before: 0, backlog_before: false };
         pool.add()?;
         Ok(pool)
+    }
+
+    /// Lets calls be answered.
+    pub(super) fn begin(&self, shared: Shared<'s>) {
+        let _ = self.shared.set(shared);
+        self.workers.iter().for_each(|worker| worker.thread().unpark());
     }
 
     fn add(&mut self) -> std::io::Result<()> {
@@ -125,32 +122,46 @@ impl<'scope, 'env> Pool<'scope, 'env> {
         }
     }
 
-    /// Called regularly: adds a worker when calls wait and none is answered, or when they keep waiting; lets one go when
-    /// there is more than one to wait for calls.
+    /// Called regularly: adds a worker when a second program waits and none is answered, or when that keeps happening; lets
+    /// one go when most calls could have been taken by another.
     pub(super) fn tend(&mut self) {
-        self.shared.waits.wake_abandoned(self.shared.listener);
+        let Some(shared) = self.shared.get() else { return };
+        shared.waits.wake_abandoned(&shared.listener);
         self.workers.retain(|worker| !worker.is_finished());
         let answered = self.state.answered.load(Ordering::Relaxed);
-        let stuck = answered == self.answered_before;
+        let taken = answered.wrapping_sub(self.answered_before);
         self.answered_before = answered;
-        let idle = self.state.idle.load(Ordering::Relaxed);
-        let backlog = idle == 0 && self.shared.listener.has_waiting();
+        let unneeded = self.state.unneeded.load(Ordering::Relaxed);
+        let could_rest = unneeded.wrapping_sub(self.unneeded_before);
+        self.unneeded_before = unneeded;
+        let stuck = taken == 0;
+        let backlog = self.has_backlog(&shared.listener, stuck);
         let most = if stuck { MOST_WORKERS } else { MOST_AT_WORK.min(processors()) };
         if backlog && (stuck || self.backlog_before) && self.workers.len() < most && !off(Protection::MoreWorkers) {
             // Without another thread the programs that wait go on waiting; nothing is let through.
             let _ = self.add();
         }
         self.backlog_before = backlog;
-        self.spare_for = if idle > 1 { self.spare_for + 1 } else { 0 };
-        if self.spare_for >= PATIENCE {
-            self.spare_for = 0;
+        if 2 * could_rest > taken {
             self.state.surplus.store(1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether a call waits and no worker is there to take it. Unless all are stuck, it must not be the next call of a program
+    /// just answered: that one is taken as soon as the worker comes back.
+    fn has_backlog(&self, listener: &Listener, stuck: bool) -> bool {
+        let answered = self.state.answered.load(Ordering::Relaxed);
+        let another = stuck || self.state.busy.load(Ordering::Relaxed) > 0;
+        self.state.idle.load(Ordering::Relaxed) == 0
+            && another
+            && listener.has_waiting()
+            && self.state.answered.load(Ordering::Relaxed) == answered
     }
 
     /// Ends the workers, waking those that wait or are stuck. The tree is gone by now.
     pub(super) fn stop(self) {
         self.state.stop.store(true, Ordering::SeqCst);
+        self.workers.iter().for_each(|worker| worker.thread().unpark());
         while self.state.running.load(Ordering::SeqCst) > 0 {
             for thread in self.state.threads.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                 process::interrupt(*thread);
@@ -168,14 +179,20 @@ fn processors() -> usize {
     rustix::thread::sched_getaffinity(None).map_or(1, |set| usize::try_from(set.count()).unwrap_or(1))
 }
 
-fn work(state: &State, shared: &Shared<'_>) {
+fn work(state: &State, shared: &OnceLock<Shared<'_>>) {
     // A umask of its own: a worker sets the one of the program it makes a file for.
     if process::own_file_context().is_err() {
         return;
     }
     let own = rustix::thread::gettid();
     state.threads.lock().unwrap_or_else(PoisonError::into_inner).push(own);
-    answer_calls(state, shared);
+    while !state.stop.load(Ordering::SeqCst) {
+        if let Some(shared) = shared.get() {
+            answer_calls(state, shared);
+            break;
+        }
+        std::thread::park();
+    }
     state.threads.lock().unwrap_or_else(PoisonError::into_inner).retain(|thread| *thread != own);
 }
 
@@ -183,12 +200,17 @@ fn answer_calls(state: &State, shared: &Shared<'_>) {
     while !state.stop.load(Ordering::SeqCst) {
         state.idle.fetch_add(1, Ordering::Relaxed);
         let received = shared.listener.receive();
-        state.idle.fetch_sub(1, Ordering::Relaxed);
+        let others_wait = state.idle.fetch_sub(1, Ordering::Relaxed) > 1;
         match received {
             Ok(notification) => {
-                let mut call = Call::new(shared, notification, state.name(notification.number));
+                if others_wait {
+                    state.unneeded.fetch_add(1, Ordering::Relaxed);
+                }
+                state.busy.fetch_add(1, Ordering::Relaxed);
+                let mut call = Call::new(shared, notification);
                 // A mistake in a handler costs its caller one call, not the tree.
                 let answered = catch_unwind(AssertUnwindSafe(|| call.handle())).unwrap_or(Err(Errno::IO));
+                state.busy.fetch_sub(1, Ordering::Relaxed);
                 call.finish(answered);
                 state.answered.fetch_add(1, Ordering::Relaxed);
                 if state.is_surplus() {

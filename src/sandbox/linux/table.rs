@@ -4,8 +4,6 @@
 //! walks the kernel's tables so that no name of them is missing here. "Trap" means: a handler of the supervisor decides,
 //! and performs the operation itself; only handlers whose decision rests on register values let the kernel run the call.
 
-use std::sync::LazyLock;
-
 use super::network::{BIND, INBOUND, OUTBOUND};
 
 /// What happens to a system call.
@@ -352,20 +350,65 @@ const TABLE: &[(Class, &[&str])] = &[
 ];
 
 /// The class of a system call by name; `None` for a name the table does not hold.
-pub(super) fn class_of(name: &str) -> Option<Class> {
-    static BY_NAME: LazyLock<Vec<(&'static str, Class)>> = LazyLock::new(|| {
-        let mut all: Vec<_> =
-            TABLE.iter().flat_map(|(class, names)| names.iter().map(|name| (*name, *class))).collect();
-        all.sort_unstable_by_key(|(name, _)| *name);
-        all
-    });
-    BY_NAME.binary_search_by_key(&name, |(name, _)| name).ok().map(|at| BY_NAME[at].1)
+const fn class_of(name: &str) -> Option<Class> {
+    let mut group = 0;
+    while group < TABLE.len() {
+        let (class, names) = TABLE[group];
+        let mut at = 0;
+        while at < names.len() {
+            if is_same(names[at].as_bytes(), name.as_bytes()) {
+                return Some(class);
+            }
+            at += 1;
+        }
+        group += 1;
+    }
+    None
 }
 
-/// The native table: number and name of every system call of the architecture this is built for.
-pub(super) fn native() -> impl Iterator<Item = (u32, &'static str)> {
-    (0..=syscalls::Sysno::last().id().unsigned_abs())
-        .filter_map(|number| syscalls::Sysno::new(number as usize).map(|call| (number, call.name())))
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < one.len() {
+        if one[at] != other[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
+const NUMBERS: usize = syscalls::Sysno::last().id().unsigned_abs() as usize + 1;
+
+/// Name and class by number, found when this is compiled: filter and supervisor ask for them all the time.
+static NATIVE: [Option<(&str, Class)>; NUMBERS] = by_number();
+
+const fn by_number() -> [Option<(&'static str, Class)>; NUMBERS] {
+    let mut all = [None; NUMBERS];
+    let mut number = 0;
+    while number < NUMBERS {
+        if let Some(call) = syscalls::Sysno::new(number) {
+            // A test holds that every name has a class; what has none would not exist.
+            all[number] = match class_of(call.name()) {
+                Some(class) => Some((call.name(), class)),
+                None => Some((call.name(), Class::Enosys)),
+            };
+        }
+        number += 1;
+    }
+    all
+}
+
+/// Name and class of a system call by its number in the native table.
+pub(super) fn call(number: i32) -> Option<(&'static str, Class)> {
+    *usize::try_from(number).ok().and_then(|number| NATIVE.get(number))?
+}
+
+/// The native table: number, name and class of every system call of the architecture this is built for.
+pub(super) fn native() -> impl Iterator<Item = (u32, &'static str, Class)> {
+    (0..).zip(&NATIVE).filter_map(|(number, call)| call.map(|(name, class)| (number, name, class)))
 }
 
 #[cfg(test)]
@@ -408,7 +451,7 @@ mod tests {
     #[test]
     fn the_native_table_agrees_with_the_headers() {
         use linux_raw_sys::general as headers;
-        let by_name: HashMap<&str, u32> = native().map(|(number, name)| (name, number)).collect();
+        let by_name: HashMap<&str, u32> = native().map(|(number, name, _)| (name, number)).collect();
         for (name, number) in [
             ("openat", headers::__NR_openat),
             ("execve", headers::__NR_execve),

@@ -1,0 +1,16 @@
+//! What follows from the events of a run: summaries by operation, mappings, one event told in full.
+//!
+//! Layer 5. Reads committed bundles and packets and derives; it observes nothing. Events are read one at a time, so memory is
+//! bounded by the groups that they fall into. Contract: `SPEC.md` section "Summaries".
+
+mod explain;
+mod mapping;
+mod op_summary;
+mod source;
+mod stream;
+
+pub use explain::{Certainty, ExplainError, Explanation, explain_event};
+pub use mapping::{MappingDocument, runtime_mappings};
+pub use op_summary::{OpRuntimeSummary, build_op_runtime_summary, write_op_runtime_summary};
+pub use source::{SummaryError, SummaryOptions, summarize_ops_from_bundle, summarize_ops_from_packet};
+pub use stream::{EventRow, ReadError, Text, read_events};

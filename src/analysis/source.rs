@@ -1,0 +1,277 @@
+//! Where the events of a summary come from, what is checked of it, and what the summary says about that.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::op_summary::{Generation, OpRuntimeSummary};
+use super::stream::{EventRow, ReadError, read_events};
+use crate::base::digest::Sha256Hex;
+use crate::base::json::{self, JsonError};
+use crate::bundle::layout::{RUN_MANIFEST, RUNTIME_EVENTS, name};
+use crate::bundle::{Checked, ResolveError, UnverifiedBundle, resolve};
+use crate::os::fs::{Dir, FsError, open_regular, read_bounded};
+use crate::registry::{Base, Place};
+use crate::vocab::{Finding, Severity};
+
+/// Tag of mappings made from observations. v0.1: as the earlier tool writes it; `run_id`, `artifact_index_sha256` and
+/// `integrity` added.
+pub(super) const MAPPING_TAG: &str = "runtime-mapping.v0.1";
+
+/// What a summary may be made of.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SummaryOptions {
+    /// Also of a bundle that is not what its index says. The summary says so.
+    pub allow_unverified: bool,
+    /// Also of a packet whose bundle is not promotable.
+    pub allow_nonpromotable: bool,
+    /// Threads that hash; 0: one per processor.
+    pub jobs: usize,
+}
+
+/// Why there is no summary.
+#[derive(Debug, thiserror::Error)]
+pub enum SummaryError {
+    /// There is no bundle.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// The bundle is not what its index says.
+    #[error("the bundle {} is not valid: {}", bundle.display(), findings.join("; "))]
+    Invalid {
+        /// Its directory.
+        bundle: PathBuf,
+        /// Every problem.
+        findings: Vec<String>,
+    },
+    /// The bundle holds no events that its index names.
+    #[error("the bundle {} has no indexed {RUNTIME_EVENTS}", bundle.display())]
+    NoEvents {
+        /// Its directory.
+        bundle: PathBuf,
+    },
+    /// A file cannot be opened.
+    #[error("cannot open {}", path.display())]
+    Open {
+        /// Its path.
+        path: PathBuf,
+        /// What refused it.
+        source: FsError,
+    },
+    /// A document is not JSON.
+    #[error("{} is not acceptable JSON", path.display())]
+    Json {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: JsonError,
+    },
+    /// Events are not what the format says.
+    #[error("{} cannot be summarised", path.display())]
+    Events {
+        /// Their path.
+        path: PathBuf,
+        /// Why.
+        source: ReadError,
+    },
+    /// Events at hand are not what the format says.
+    #[error("the events cannot be summarised")]
+    Read(#[from] ReadError),
+    /// The events are not the ones that the index or packet names.
+    #[error("{} was changed: its digest is {found}, {by} says {expected}", path.display())]
+    Changed {
+        /// Their path.
+        path: PathBuf,
+        /// Who names them.
+        by: &'static str,
+        /// The digest there.
+        expected: String,
+        /// The digest of what was read.
+        found: String,
+    },
+    /// The packet lacks something or names what cannot be found.
+    #[error("the packet {} {why}", path.display())]
+    Packet {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The packet's bundle is not promotable.
+    #[error("the packet {} is not promotable: {why}", path.display())]
+    NotPromotable {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The list of mismatches cannot be kept.
+    #[error("cannot keep the list of mismatches in a temporary file")]
+    Spool(#[source] io::Error),
+    /// The summary cannot be written.
+    #[error("cannot write the summary")]
+    Write(#[source] FsError),
+}
+
+impl SummaryError {
+    /// Whether the answer is "no" rather than "could not answer".
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Invalid { .. } | Self::NotPromotable { .. } | Self::Changed { .. })
+    }
+}
+
+/// What the envelope of every mapping says.
+pub(super) fn meta(world_id: &str, source_job: &str, notes: &str) -> Value {
+    json!({
+        "world_id": world_id,
+        "schema_version": MAPPING_TAG,
+        "runtime_log_schema": "runtime_log_schema.v0.1.json",
+        "status": "partial",
+        "tier": "mapped",
+        "source_jobs": [source_job],
+        "notes": notes,
+    })
+}
+
+fn with_inputs(mut meta: Value, inputs: &[(String, Sha256Hex)]) -> Value {
+    meta["inputs"] = json!(inputs.iter().map(|(path, _)| path).collect::<Vec<_>>());
+    meta["input_hashes"] = Value::Object(inputs.iter().map(|(path, digest)| (path.clone(), json!(digest))).collect());
+    meta
+}
+
+/// Summarises the events of the bundle at `bundle` (a root or one run's directory).
+///
+/// # Errors
+/// See [`SummaryError`].
+pub fn summarize_ops_from_bundle(bundle: &Path, options: SummaryOptions) -> Result<OpRuntimeSummary, SummaryError> {
+    let unverified = UnverifiedBundle::read(resolve(bundle)?);
+    let verification = unverified.verify(options.jobs);
+    let documents = match &verification.bundle {
+        Checked::Verified(bundle) => bundle.documents(),
+        Checked::Refused(bundle) => bundle,
+    };
+    let dir = documents.run_dir().to_owned();
+    let valid = verification.is_valid();
+    if !valid && !options.allow_unverified {
+        let errors = verification.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        let findings = errors.map(|Finding { id, message, .. }| format!("{message} [{id}]")).collect();
+        return Err(SummaryError::Invalid { bundle: dir, findings });
+    }
+    let verified = verification.verified().filter(|_| valid);
+    let events_name = name(RUNTIME_EVENTS);
+    let expected = verified.and_then(|bundle| bundle.sha256(&events_name));
+    if verified.is_some() && expected.is_none() {
+        return Err(SummaryError::NoEvents { bundle: dir });
+    }
+    let generation = if documents.is_own() { Generation::Own } else { Generation::Earlier };
+    let world = documents.manifest().text("world_id").or(documents.index().text("world_id")).unwrap_or("unknown");
+    let mut summary = OpRuntimeSummary::new(world, generation);
+    let path = dir.join(RUNTIME_EVENTS);
+    let open = || Dir::open(&dir).and_then(|dir| dir.open_file(&events_name));
+    let file = open().map_err(|source| SummaryError::Open { path: path.clone(), source })?;
+    let digest = take_all(file.file, &path, &mut summary)?;
+    if let Some(expected) = expected.filter(|expected| **expected != digest) {
+        let (expected, found) = (expected.to_string(), digest.to_string());
+        return Err(SummaryError::Changed { path, by: "the index", expected, found });
+    }
+    let recorded = |constant: &'static str| {
+        let recorded = verified.and_then(|bundle| bundle.recorded_path(&name(constant)));
+        recorded.map_or_else(|| dir.join(constant).to_string_lossy().into_owned(), str::to_owned)
+    };
+    let mut inputs = vec![(recorded(RUNTIME_EVENTS), digest)];
+    if let Some((digest, _)) = documents.manifest().digest() {
+        inputs.push((recorded(RUN_MANIFEST), digest.clone()));
+    }
+    let notes = "Events of one run, summarised by operation.";
+    let mut meta = with_inputs(meta(world, "runtime_bundle", notes), &inputs);
+    meta["run_id"] = json!(documents.run_id());
+    meta["artifact_index_sha256"] = json!(documents.index().digest().map(|(digest, _)| digest));
+    meta["integrity"] = json!(if verified.is_some() { "verified" } else { "unverified" });
+    summary.meta = meta;
+    Ok(summary)
+}
+
+/// Counts every event of a document; returns the digest of what was read.
+fn take_all(file: std::fs::File, path: &Path, summary: &mut OpRuntimeSummary) -> Result<Sha256Hex, SummaryError> {
+    enum Stop {
+        Read(ReadError),
+        Spool(io::Error),
+    }
+    impl From<ReadError> for Stop {
+        fn from(error: ReadError) -> Self {
+            Self::Read(error)
+        }
+    }
+    let mut add = |event: &EventRow<'_>| summary.add(event).map_err(Stop::Spool);
+    match read_events(file, &mut add) {
+        Ok((digest, _)) => Ok(digest),
+        Err(Stop::Read(source)) => Err(SummaryError::Events { path: path.to_owned(), source }),
+        Err(Stop::Spool(error)) => Err(SummaryError::Spool(error)),
+    }
+}
+
+/// Summarises the events that the packet at `packet` points to; its paths are relative to `root`, else to the packet's own.
+///
+/// # Errors
+/// See [`SummaryError`].
+pub fn summarize_ops_from_packet(
+    packet: &Path,
+    root: Option<&Path>,
+    options: SummaryOptions,
+) -> Result<OpRuntimeSummary, SummaryError> {
+    let (document, packet_digest) = read_json(packet)?;
+    let wrong = |why: String| SummaryError::Packet { path: packet.to_owned(), why };
+    let base = Base::of(&Place::Disk(packet.to_owned()), root);
+    let pointer = |key: &str| {
+        let stored = document[key].as_str().ok_or_else(|| wrong(format!("has no {key}")))?;
+        match base.resolve(stored) {
+            Ok(Place::Disk(path)) => Ok((stored.to_owned(), path)),
+            Ok(place) => Err(wrong(format!("points to {place} for {key}"))),
+            Err(error) => Err(wrong(format!("has the {key} {stored:?}: {error}"))),
+        }
+    };
+    let (_, manifest_path) = pointer("run_manifest")?;
+    let (events_stored, events_path) = pointer("runtime_events")?;
+    let (manifest, _) = read_json(&manifest_path)?;
+    if !options.allow_nonpromotable {
+        let refused = |why: String| SummaryError::NotPromotable { path: packet.to_owned(), why };
+        if document["promotability"]["promotable_decision_stage"] == json!(false) {
+            let reasons = &document["promotability"]["reasons"];
+            return Err(refused(format!("its promotable_decision_stage is false, for {reasons}")));
+        }
+        if manifest["channel"] != json!("launchd_clean") {
+            return Err(refused(format!("its run's channel is {}, not \"launchd_clean\"", manifest["channel"])));
+        }
+    }
+    let world = manifest["world_id"].as_str().unwrap_or("unknown");
+    // Packets of this tool name the run; those of the earlier one hold nothing but pointers.
+    let own = document.get("run_id").is_some();
+    let mut summary = OpRuntimeSummary::new(world, if own { Generation::Own } else { Generation::Earlier });
+    let file = open_regular(&events_path).map_err(|source| SummaryError::Open { path: events_path.clone(), source })?;
+    let digest = take_all(file.file, &events_path, &mut summary)?;
+    let vouched = document["export_digests"]["runtime_events"].as_str();
+    if let Some(expected) = vouched.filter(|expected| *expected != digest.as_str()) {
+        let (expected, found) = (expected.to_owned(), digest.to_string());
+        return Err(SummaryError::Changed { path: events_path, by: "the packet", expected, found });
+    }
+    if vouched.is_none() && own && !options.allow_unverified {
+        return Err(wrong("gives no digest for its events; --allow-unverified takes them all the same".to_owned()));
+    }
+    let packet_stored = packet.to_string_lossy().into_owned();
+    let notes = "Events that a promotion packet points to, summarised by operation.";
+    let inputs = [(packet_stored, packet_digest), (events_stored, digest)];
+    let mut meta = with_inputs(meta(world, "promotion_packet", notes), &inputs);
+    meta["run_id"] = manifest.get("run_id").cloned().unwrap_or(Value::Null);
+    meta["artifact_index_sha256"] = document.get("artifact_index_sha256").cloned().unwrap_or(Value::Null);
+    meta["integrity"] = json!(if vouched.is_some() { "verified" } else { "unverified" });
+    summary.meta = meta;
+    Ok(summary)
+}
+
+fn read_json(path: &Path) -> Result<(Value, Sha256Hex), SummaryError> {
+    let bytes = read_bounded(path, json::MAX_DOCUMENT_BYTES)
+        .map_err(|source| SummaryError::Open { path: path.to_owned(), source })?;
+    let value = json::read(&bytes).map_err(|source| SummaryError::Json { path: path.to_owned(), source })?;
+    Ok((value, Sha256Hex::of(&bytes)))
+}

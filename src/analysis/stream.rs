@@ -1,0 +1,414 @@
+//! Reading the events of a document one at a time, whatever its size, with the digest of what was read.
+
+use std::borrow::Cow;
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::base::digest::Sha256Hex;
+
+/// Bytes read at once.
+const BLOCK_BYTES: usize = 4 * 1024 * 1024;
+/// Blocks that may wait to be parsed.
+const WAITING_BLOCKS: usize = 2;
+/// No event is larger: more is a document that is not one of ours.
+const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
+
+/// Text of an event, borrowed from the bytes where it holds no escapes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The members of an event that summaries use; the others are known by name only. An unknown member is an error, so that
+/// nothing is overlooked that a newer writer says.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "members that are not used are read only to be known")]
+pub struct EventRow<'a> {
+    /// World.
+    #[serde(borrow)]
+    pub world_id: Text<'a>,
+    /// Profile.
+    #[serde(borrow)]
+    pub profile_id: Text<'a>,
+    /// Scenario.
+    #[serde(borrow)]
+    pub scenario_id: Text<'a>,
+    /// Run.
+    #[serde(borrow, default)]
+    pub run_id: Option<Text<'a>>,
+    /// Expectation.
+    #[serde(borrow, default)]
+    pub expectation_id: Option<Text<'a>>,
+    /// Operation.
+    #[serde(borrow, default)]
+    pub operation: Option<Text<'a>>,
+    /// Target.
+    #[serde(borrow, default)]
+    pub target: Option<Text<'a>>,
+    /// Expected decision.
+    #[serde(borrow, default)]
+    pub expected: Option<Text<'a>>,
+    /// Decision as the row claims it.
+    #[serde(borrow, default)]
+    pub actual: Option<Text<'a>>,
+    /// Whether the two agree.
+    #[serde(default, rename = "match")]
+    pub matches: Option<bool>,
+    /// Whether the intended operation was witnessed.
+    #[serde(default)]
+    pub intended_op_witnessed: Option<bool>,
+    /// Where the row stopped.
+    #[serde(borrow, default)]
+    pub failure_stage: Option<Text<'a>>,
+    /// How.
+    #[serde(borrow, default)]
+    pub failure_kind: Option<Text<'a>>,
+    /// What the row is worth.
+    #[serde(borrow, default)]
+    pub outcome: Option<Text<'a>>,
+    /// Why there is no result.
+    #[serde(borrow, default)]
+    pub error: Option<Text<'a>>,
+    /// Probe name.
+    #[serde(borrow, default)]
+    pub probe_name: Option<Text<'a>>,
+
+    #[serde(default)]
+    requested_path: IgnoredAny,
+    #[serde(default)]
+    observed_path: IgnoredAny,
+    #[serde(default)]
+    observed_path_source: IgnoredAny,
+    #[serde(default)]
+    normalized_path: IgnoredAny,
+    #[serde(default)]
+    normalized_path_source: IgnoredAny,
+    #[serde(default)]
+    primary_intent: IgnoredAny,
+    #[serde(default)]
+    reached_primary_op: IgnoredAny,
+    #[serde(default)]
+    first_denial_op: IgnoredAny,
+    #[serde(default)]
+    first_denial_filters: IgnoredAny,
+    #[serde(default)]
+    decision_path: IgnoredAny,
+    #[serde(default)]
+    runtime_status: IgnoredAny,
+    #[serde(default)]
+    errno: IgnoredAny,
+    #[serde(default)]
+    errno_name: IgnoredAny,
+    #[serde(default)]
+    policy_layers: IgnoredAny,
+    #[serde(default)]
+    tcc_confounder: IgnoredAny,
+    #[serde(default)]
+    service_confounder: IgnoredAny,
+    #[serde(default)]
+    file_confounder: IgnoredAny,
+    #[serde(default)]
+    sandbox_check_prepass: IgnoredAny,
+    #[serde(default)]
+    resource_hygiene: IgnoredAny,
+    #[serde(default)]
+    apply_report: IgnoredAny,
+    #[serde(default)]
+    preflight: IgnoredAny,
+    #[serde(default)]
+    runner_info: IgnoredAny,
+    #[serde(default)]
+    seatbelt_callouts: IgnoredAny,
+    #[serde(default)]
+    entitlement_checks: IgnoredAny,
+    #[serde(default)]
+    probe_details: IgnoredAny,
+    #[serde(default)]
+    violation_summary: IgnoredAny,
+    #[serde(default)]
+    command: IgnoredAny,
+    #[serde(default)]
+    stdout: IgnoredAny,
+    #[serde(default)]
+    stderr: IgnoredAny,
+    #[serde(default)]
+    harness: IgnoredAny,
+    #[serde(default)]
+    notes: IgnoredAny,
+    // Added by this tool.
+    #[serde(default)]
+    intended_op_proof: IgnoredAny,
+    #[serde(default)]
+    outcome_reason: IgnoredAny,
+    #[serde(default)]
+    errno_source: IgnoredAny,
+    #[serde(default)]
+    endpoint_confounder: IgnoredAny,
+    #[serde(default)]
+    network_confounder: IgnoredAny,
+    #[serde(default)]
+    error_kind: IgnoredAny,
+    #[serde(default)]
+    undecided: IgnoredAny,
+    #[serde(default)]
+    effect_seen: IgnoredAny,
+    #[serde(default)]
+    listener: IgnoredAny,
+    #[serde(default)]
+    links_met: IgnoredAny,
+    #[serde(default)]
+    enforcement: IgnoredAny,
+    #[serde(default)]
+    evidence: IgnoredAny,
+    #[serde(default)]
+    observer: IgnoredAny,
+}
+
+/// Why events cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The system's answer.
+    #[error("cannot read the events")]
+    Io(#[from] io::Error),
+    /// The document is not an array.
+    #[error("the events are not a JSON array: {0}")]
+    NotAnArray(String),
+    /// One event is not what the format says.
+    #[error("event {number} (from byte {offset}): {why}")]
+    Event {
+        /// Its position, from 0.
+        number: u64,
+        /// Where it begins.
+        offset: u64,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// Reads the array in `document` and hands every event to `take`, in order; elements that are no objects are passed over.
+/// Returns the digest and number of all bytes read, which are all there are.
+///
+/// Reading and hashing go on while events are taken.
+///
+/// # Errors
+/// See [`ReadError`], and what `take` says.
+pub fn read_events<E: From<ReadError>>(
+    document: impl Read + Send,
+    mut take: impl FnMut(&EventRow<'_>) -> Result<(), E>,
+) -> Result<(Sha256Hex, u64), E> {
+    std::thread::scope(|scope| {
+        let (send, blocks) = sync_channel(WAITING_BLOCKS);
+        let reading = scope.spawn(move || read_blocks(document, &send));
+        let taken = Array::new(blocks).read(&mut take);
+        // The reader ends when nobody takes its blocks any more.
+        let read = reading.join().expect("the reading thread does not panic");
+        taken?;
+        let (digest, bytes) = read.map_err(ReadError::from)?;
+        Ok((digest, bytes))
+    })
+}
+
+/// Hands on what it reads, block by block, while somebody else hashes it.
+struct Tee<'s, R> {
+    document: R,
+    send: &'s SyncSender<Vec<u8>>,
+    block: Vec<u8>,
+}
+
+impl<R: Read> Read for Tee<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let number = self.document.read(buffer)?;
+        self.block.extend_from_slice(&buffer[..number]);
+        if self.block.len() >= BLOCK_BYTES || (number == 0 && !self.block.is_empty()) {
+            let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK_BYTES + buffer.len()));
+            // Nobody takes any more: the rest is not wanted either. Not "interrupted", which would be tried again.
+            self.send.send(block).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        }
+        Ok(number)
+    }
+}
+
+fn read_blocks(document: impl Read, send: &SyncSender<Vec<u8>>) -> io::Result<(Sha256Hex, u64)> {
+    Sha256Hex::of_reader(Tee { document, send, block: Vec::new() })
+}
+
+/// An array whose bytes arrive in blocks.
+struct Array {
+    blocks: Receiver<Vec<u8>>,
+    bytes: Vec<u8>,
+    /// Where the next unread byte stands in `bytes`.
+    at: usize,
+    /// How many bytes were dropped before `bytes`.
+    dropped: u64,
+    number: u64,
+}
+
+impl Array {
+    fn new(blocks: Receiver<Vec<u8>>) -> Self {
+        Self { blocks, bytes: Vec::new(), at: 0, dropped: 0, number: 0 }
+    }
+
+    fn read<E: From<ReadError>>(mut self, take: &mut impl FnMut(&EventRow<'_>) -> Result<(), E>) -> Result<(), E> {
+        if self.next_byte() != Some(b'[') {
+            return Err(ReadError::NotAnArray("it does not begin with [".to_owned()).into());
+        }
+        self.at += 1;
+        let mut first = true;
+        loop {
+            match (self.next_byte(), first) {
+                (Some(b']'), _) => break,
+                (Some(b','), false) => {
+                    self.at += 1;
+                    self.next_byte();
+                }
+                (Some(_), true) => {}
+                (found, _) => return Err(self.malformed(&format!("expected , or ], found {}", shown(found))).into()),
+            }
+            first = false;
+            self.element(take)?;
+            self.number += 1;
+        }
+        self.at += 1;
+        match self.next_byte() {
+            None => Ok(()),
+            found => Err(self.malformed(&format!("text after the array: {}", shown(found))).into()),
+        }
+    }
+
+    /// Reads one element; parses again with more bytes when they end within it.
+    fn element<E: From<ReadError>>(&mut self, take: &mut impl FnMut(&EventRow<'_>) -> Result<(), E>) -> Result<(), E> {
+        let is_event = self.next_byte() == Some(b'{');
+        loop {
+            let rest = &self.bytes[self.at..];
+            let left = rest.len();
+            let read = if is_event {
+                let mut events = serde_json::Deserializer::from_slice(rest).into_iter::<EventRow<'_>>();
+                match events.next() {
+                    Some(Ok(event)) => {
+                        take(&event)?;
+                        Ok(events.byte_offset())
+                    }
+                    Some(Err(error)) => Err(error),
+                    None => return Err(self.malformed("the array does not end").into()),
+                }
+            } else {
+                let mut others = serde_json::Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
+                match others.next() {
+                    Some(Ok(_)) => Ok(others.byte_offset()),
+                    Some(Err(error)) => Err(error),
+                    None => return Err(self.malformed("the array does not end").into()),
+                }
+            };
+            match read {
+                // A number that ends with the bytes there are may go on in the next.
+                Ok(length) if !is_event && length == left && self.more() => {}
+                Ok(length) => {
+                    self.at += length;
+                    return Ok(());
+                }
+                Err(error) if error.is_eof() && left < MAX_EVENT_BYTES => {
+                    if !self.more() {
+                        return Err(self.malformed("the document ends within an event").into());
+                    }
+                }
+                Err(error) => return Err(self.malformed(&error.to_string()).into()),
+            }
+        }
+    }
+
+    fn malformed(&self, why: &str) -> ReadError {
+        ReadError::Event { number: self.number, offset: self.dropped + self.at as u64, why: why.to_owned() }
+    }
+
+    /// The next byte that is no white space; it stays where it is.
+    fn next_byte(&mut self) -> Option<u8> {
+        loop {
+            while let Some(&byte) = self.bytes.get(self.at) {
+                if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                    return Some(byte);
+                }
+                self.at += 1;
+            }
+            if !self.more() {
+                return None;
+            }
+        }
+    }
+
+    /// Adds one block behind what is not read yet.
+    fn more(&mut self) -> bool {
+        let Ok(block) = self.blocks.recv() else { return false };
+        self.bytes.drain(..self.at);
+        self.dropped += self.at as u64;
+        self.at = 0;
+        self.bytes.extend_from_slice(&block);
+        true
+    }
+}
+
+fn shown(byte: Option<u8>) -> String {
+    byte.map_or_else(|| "the end".to_owned(), |byte| format!("{:?}", char::from(byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<String>, ReadError> {
+        let mut seen = Vec::new();
+        read_events(text.as_bytes(), |event| {
+            seen.push(format!("{}/{:?}", &*event.scenario_id, event.matches));
+            Ok::<_, ReadError>(())
+        })?;
+        Ok(seen)
+    }
+
+    const EVENT: &str = r#"{"world_id": "w", "profile_id": "p", "scenario_id": "a\nb", "match": true, "stdout": "}]"}"#;
+
+    #[test]
+    fn events_are_read_and_other_elements_passed_over() {
+        assert_eq!(read(" [ ] ").unwrap(), Vec::<String>::new());
+        let text = format!("[{EVENT}, 7, null, [{EVENT}], \"x\",\n{EVENT}]");
+        assert_eq!(read(&text).unwrap(), ["a\nb/Some(true)", "a\nb/Some(true)"]);
+    }
+
+    #[test]
+    fn what_is_no_array_of_events_is_refused_with_its_place() {
+        for (text, why) in [
+            ("", "not a JSON array"),
+            ("{}", "not a JSON array"),
+            ("[", "expected"),
+            (&format!("[{EVENT}"), "expected , or ]"),
+            (&format!("[{EVENT}] x"), "text after"),
+            (&format!("[{EVENT} {EVENT}]"), "event 1"),
+            (r#"[{"world_id": "w", "profile_id": "p"}]"#, "scenario_id"),
+            (&EVENT.replace("stdout", "sdtout").replacen('{', "[{", 1), "sdtout"),
+            (r#"[{"world_id": "w"#, "ends within"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.to_string().contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn events_that_lie_across_blocks_are_whole() {
+        let padding = "x".repeat(3 * BLOCK_BYTES / 4);
+        let event = EVENT.replace("}]", &padding);
+        let text = format!("[{}]", vec![event; 5].join(","));
+        let mut number = 0;
+        let counted = read_events(text.as_bytes(), |_| {
+            number += 1;
+            Ok::<_, ReadError>(())
+        });
+        assert_eq!((counted.unwrap(), number), ((Sha256Hex::of(text.as_bytes()), text.len() as u64), 5));
+    }
+}

@@ -1,0 +1,132 @@
+//! What the commands tell while they work and at their end.
+
+use std::ffi::OsString;
+
+use serde_json::Value;
+
+use crate::base::json as document;
+use crate::cli::context::Context;
+use crate::cli::exit::{CliResult, Exit};
+use crate::cli::{note_line, print_line, printable};
+use crate::shrink::{Event, Observer, Outcome};
+
+/// Steps on stderr.
+pub(super) struct Progress {
+    terminal: bool,
+}
+
+impl Progress {
+    pub(super) fn new(context: &Context) -> Self {
+        Self { terminal: context.stderr_is_terminal }
+    }
+}
+
+impl Observer for Progress {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Iteration { number, observed, status, denials, new_rules } => {
+                let what = if *observed { "observed" } else { "enforced" };
+                note_line(&format!(
+                    "trace {number}: {what}, status {status}, {denials} refusals, {new_rules} new rules"
+                ));
+            }
+            Event::Generalized { adds, rule } => {
+                note_line(&format!("generalized: allows {}: {}", printable(adds), printable(rule)))
+            }
+            Event::Bound { candidates, runs } => {
+                note_line(&format!("shrink: {candidates} candidates, at most {runs} runs"))
+            }
+            // One line per run is for somebody who watches.
+            Event::Trial { runs, removed, group, success } if self.terminal => {
+                let word = if *success { "works" } else { "fails" };
+                note_line(&format!("shrink run {runs}: without {removed} ({group} of them new): {word}"));
+            }
+            Event::Trial { .. } => {}
+            Event::Flaky { what } => note_line(&format!("flaky: {what}")),
+            Event::Warning { text } => note_line(&format!("warning: {}", printable(text))),
+        }
+    }
+}
+
+/// The end of a run: the record, or some lines about it and how to use the profile.
+pub(super) fn outcome(outcome: &Outcome, argv: &[OsString], json: bool) -> CliResult {
+    if json {
+        print_line(&document::to_pretty_sorted(&outcome.record))?;
+    } else {
+        lines(outcome, argv).iter().try_for_each(|line| print_line(line))?;
+    }
+    Ok(if outcome.success { Exit::Yes } else { Exit::No })
+}
+
+fn lines(outcome: &Outcome, argv: &[OsString]) -> Vec<String> {
+    let at = |pointer: &str| outcome.record.pointer(pointer).unwrap_or(&Value::Null);
+    let text = |pointer: &str| match at(pointer) {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => printable(text),
+        other => other.to_string(),
+    };
+    let mut lines = Vec::new();
+    if outcome.record["command"] != "shrink" {
+        lines.push(format!(
+            "trace: {} after {} iterations, {} lines, completeness {}",
+            text("/trace/status"),
+            text("/trace/iterations"),
+            text("/trace/profile_lines"),
+            text("/trace/completeness/verdict"),
+        ));
+        if at("/trace/why") != &Value::Null {
+            lines.push(format!("  {}", text("/trace/why")));
+        }
+        if at("/trace/status") == "max_iters" {
+            lines.push("  names that are made up anew in every run never end: see --generalize".to_owned());
+        }
+    }
+    if outcome.record["command"] != "trace" {
+        lines.push(format!("shrink: {} ({})", text("/shrink/status"), text("/shrink/reason")));
+        if at("/shrink/removed").is_number() {
+            lines.push(format!(
+                "  removed {}, kept {}, {} lines; {} runs (bound {}); one-minimality {}",
+                text("/shrink/removed"),
+                text("/shrink/kept"),
+                text("/shrink/profile_lines"),
+                text("/shrink/runs"),
+                text("/shrink/bound"),
+                text("/shrink/one_minimal"),
+            ));
+            lines.push(format!(
+                "  under the result: fresh {}, repeat {}; wider than the input: {}",
+                text("/shrink/post_shrink_fresh_rc"),
+                text("/shrink/post_shrink_repeat_rc"),
+                if at("/shrink/diff/wider") == 0 { "no" } else { "YES" },
+            ));
+        }
+    }
+    for flaky in at("/shrink/flaky").as_array().into_iter().flatten() {
+        lines.push(format!("  flaky: {}", flaky.as_str().map(printable).unwrap_or_default()));
+    }
+    let profile =
+        if at("/paths/profiles/shrunk").is_string() { "/paths/profiles/shrunk" } else { "/paths/profiles/trace" };
+    lines.push(format!("profile: {}", text(profile)));
+    if outcome.success {
+        let params: Vec<String> =
+            outcome.params.iter().map(|(name, value)| format!("-D {name}={}", quoted(value))).collect();
+        let words: Vec<String> = argv.iter().map(|word| quoted(&word.to_string_lossy())).collect();
+        lines.push(format!(
+            "use: runtime sandbox run --profile {} {} -- {}",
+            text(profile),
+            params.join(" "),
+            words.join(" ")
+        ));
+    }
+    lines
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", printable(word).replace('\'', "'\\''"))
+    }
+}

@@ -1,0 +1,341 @@
+//! Refusals in saved logs: the unified log of macOS as its tools write it, and our own JSON lines. Pure.
+//!
+//! A capture of the unified log begins with a banner and is often cut off in the middle of its array, so it is not one JSON
+//! document: objects are read one by one, whatever stands between them. `SPEC.md`, section "Logs of refusals", lists the
+//! shapes of messages. What cannot be read is counted, never guessed.
+
+use serde::Deserialize;
+
+/// One refusal, or a permission that a profile asked to be reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logged {
+    /// Operation as logged; may be a wildcard name.
+    pub operation: String,
+    /// What it was asked on; `None` for operations without an object. Spelled as its log spells it.
+    pub argument: Option<String>,
+    /// Who asked.
+    pub pid: i32,
+    /// Name of the asking process.
+    pub process: String,
+    /// The asking process's parent, where a long report names it.
+    pub parent: Option<i32>,
+    /// How many equal ones the line stands for.
+    pub count: u64,
+    /// Whether it was refused; otherwise a permission was reported.
+    pub denied: bool,
+    /// Further lines of the message: the text of a `message` modifier.
+    pub tag: Option<String>,
+    /// Set when an enforcement layer could not apply the profile to it: no rule can allow it.
+    pub undecided: Option<String>,
+    /// Spelling of `argument`.
+    pub spelling: Spelling,
+}
+
+/// How a log spells the objects of operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spelling {
+    /// The unified log of macOS.
+    UnifiedLog,
+    /// Decision records of our own ([`super::DecisionRecord::target`]).
+    Record,
+}
+
+/// What a log holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Log {
+    /// Refusals and reported permissions in the order of the log.
+    pub entries: Vec<Logged>,
+    /// Processes that `sandbox-exec` put into a sandbox, by their own notices.
+    pub applied: Vec<i32>,
+    /// Notices that messages were lost.
+    pub losses: Vec<String>,
+    /// Messages of other kinds.
+    pub other_messages: usize,
+    /// Messages that speak of a refusal in a shape that is not known.
+    pub unread: Vec<String>,
+    /// Whether the text ends within an object.
+    pub cut_off: bool,
+    /// Every message text, for looking for sentinels.
+    pub messages: Vec<String>,
+}
+
+/// The notice of the log tool that it could not keep up.
+const DROPPED: &str = "=== Messages dropped during live streaming";
+
+/// Most messages kept as examples of what could not be read.
+const MOST_UNREAD: usize = 100;
+
+/// Reads a saved log of either kind.
+#[must_use]
+pub fn read(text: &str) -> Log {
+    let mut log = Log::default();
+    for line in text.lines().filter(|line| line.trim_start().starts_with(DROPPED)) {
+        log.losses.push(line.trim().to_owned());
+    }
+    let mut rest = text;
+    while let Some(start) = rest.find('{') {
+        let at_line_start = rest[..start]
+            .rsplit('\n')
+            .next()
+            .is_some_and(|before| before.chars().all(|c| c.is_whitespace() || matches!(c, '[' | ',' | ']' | '}')));
+        let object = &rest[start..];
+        if !at_line_start {
+            rest = &object[1..];
+            continue;
+        }
+        let mut values = serde_json::Deserializer::from_str(object).into_iter::<Object>();
+        match values.next() {
+            Some(Ok(value)) => {
+                log.object(value);
+                rest = &object[values.byte_offset().max(1)..];
+            }
+            Some(Err(error)) if error.is_eof() => {
+                log.cut_off = true;
+                break;
+            }
+            _ => rest = &object[1..],
+        }
+    }
+    // The compact styles of the log tool: one message a line.
+    if log.messages.is_empty() && log.entries.is_empty() {
+        log.cut_off = false;
+        text.lines().filter(|line| line.contains("deny") || line.contains("allow")).for_each(|line| log.compact(line));
+    }
+    log
+}
+
+/// What is looked at of an object: a message of the unified log, or a record of ours.
+#[derive(Deserialize)]
+struct Object {
+    #[serde(rename = "eventMessage")]
+    message: Option<String>,
+    operation: Option<String>,
+    target: Option<String>,
+    pid: Option<i32>,
+    process: Option<String>,
+    count: Option<u64>,
+    rule: Option<String>,
+    undecided: Option<String>,
+}
+
+impl Log {
+    fn object(&mut self, object: Object) {
+        if let Some(message) = object.message {
+            self.message(message);
+            return;
+        }
+        let (Some(operation), Some(target)) = (object.operation, object.target) else {
+            self.other_messages += 1;
+            return;
+        };
+        self.entries.push(Logged {
+            operation,
+            argument: Some(target).filter(|target| !target.is_empty()),
+            pid: object.pid.unwrap_or(0),
+            process: object.process.unwrap_or_default(),
+            parent: None,
+            count: object.count.unwrap_or(1),
+            denied: true,
+            tag: None,
+            // What a rule left open can be decided by another rule.
+            undecided: object.undecided.filter(|_| object.rule.is_none()),
+            spelling: Spelling::Record,
+        });
+    }
+
+    /// A line of a compact style: what stands before the message is not known.
+    fn compact(&mut self, line: &str) {
+        let message = ["Sandbox: ", "Sandbox apply: "].iter().find_map(|mark| line.find(mark).map(|at| &line[at..]));
+        let of_sandboxd =
+            || line.split_once("sandboxd").and_then(|(_, rest)| rest.split_once(": ")).map(|(_, rest)| rest);
+        self.message(message.or_else(of_sandboxd).unwrap_or(line).to_owned());
+    }
+
+    fn message(&mut self, message: String) {
+        if message.starts_with(DROPPED) {
+            self.losses.push(message.clone());
+        } else if let Some(rest) = message.strip_prefix("Sandbox apply: ") {
+            let pid = rest
+                .split_once('[')
+                .and_then(|(_, rest)| rest.split_once(']'))
+                .and_then(|(pid, _)| pid.parse::<i32>().ok());
+            self.applied.extend(pid);
+        } else if let Some(entry) = entry(&message) {
+            self.entries.push(entry);
+        } else if speaks_of_refusal(&message) {
+            if self.unread.len() < MOST_UNREAD {
+                self.unread.push(message.clone());
+            }
+        } else {
+            self.other_messages += 1;
+        }
+        self.messages.push(message);
+    }
+}
+
+fn speaks_of_refusal(message: &str) -> bool {
+    message.contains(" deny(") || message.contains(" deny ") || message.contains("forbidden")
+}
+
+/// Reads one message. The first line says what was decided:
+///
+/// ```text
+/// [N duplicate report[s] for ]Sandbox: NAME(PID) deny(1) OPERATION[ ARGUMENT]
+/// Sandbox: NAME(PID) allow OPERATION[ ARGUMENT]
+/// NAME(PID) deny OPERATION[ ARGUMENT]
+/// ```
+///
+/// Names and arguments may hold spaces and parentheses, so the process's number is the last parenthesised one before the
+/// decision. A long report goes on with `Field: value` lines, a tagged one with the text of the tag.
+fn entry(message: &str) -> Option<Logged> {
+    let (first, further) = match message.split_once('\n') {
+        Some((first, further)) => (first, Some(further)),
+        None => (message, None),
+    };
+    let (count, line) = duplicates(first);
+    let line = line.strip_prefix("Sandbox: ").unwrap_or(line);
+    let (subject, denied, access) = decision(line)?;
+    let (process, pid) = subject.strip_suffix(')')?.rsplit_once('(')?;
+    let pid = pid.parse().ok()?;
+    let (operation, argument) = match access.split_once(' ') {
+        Some((operation, argument)) => (operation, Some(argument)),
+        None => (access, None),
+    };
+    let is_operation = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '*');
+    if operation.is_empty() || !operation.chars().all(is_operation) {
+        return None;
+    }
+    let report = further.is_some_and(|text| text.lines().any(|line| line.starts_with("Violation:")));
+    let field = |name: &str| further?.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    Some(Logged {
+        operation: operation.to_owned(),
+        argument: argument.map(str::to_owned).filter(|argument| !argument.is_empty()),
+        pid,
+        process: process.to_owned(),
+        parent: field("Parent Process:").and_then(|text| text.strip_suffix(']')?.rsplit_once('[')?.1.parse().ok()),
+        count,
+        denied,
+        tag: further.filter(|_| !report).map(|text| text.trim_end().to_owned()).filter(|text| !text.is_empty()),
+        undecided: None,
+        spelling: Spelling::UnifiedLog,
+    })
+}
+
+/// The number of reports a line stands for, and the line.
+fn duplicates(line: &str) -> (u64, &str) {
+    for words in [" duplicate reports for ", " duplicate report for "] {
+        if let Some((number, rest)) = line.split_once(words)
+            && let Ok(count) = number.parse()
+        {
+            return (count, rest);
+        }
+    }
+    (1, line)
+}
+
+/// Splits a line at its decision: who, whether refused, what. The first place counts at which a process's number stands
+/// before the word: what follows may hold anything.
+fn decision(line: &str) -> Option<(&str, bool, &str)> {
+    let numbered = |subject: &str| {
+        subject
+            .strip_suffix(')')
+            .and_then(|text| text.rsplit_once('('))
+            .is_some_and(|(_, pid)| pid.parse::<i32>().is_ok())
+    };
+    line.match_indices(") ").find_map(|(at, _)| {
+        let (subject, rest) = (&line[..=at], &line[at + 2..]);
+        if !numbered(subject) {
+            return None;
+        }
+        if let Some(access) = rest.strip_prefix("allow ") {
+            return Some((subject, false, access));
+        }
+        if let Some(access) = rest.strip_prefix("deny ") {
+            return Some((subject, true, access));
+        }
+        let (code, access) = rest.strip_prefix("deny(")?.split_once(") ")?;
+        code.bytes().all(|byte| byte.is_ascii_digit()).then_some((subject, true, access))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(message: &str) -> Logged {
+        entry(message).unwrap_or_else(|| panic!("{message}"))
+    }
+
+    #[test]
+    fn every_shape_of_message_is_read() {
+        let denied = one("Sandbox: tool(412) deny(1) file-read-data /private/etc/hosts");
+        assert_eq!(
+            (denied.operation.as_str(), denied.pid, denied.count, denied.denied),
+            ("file-read-data", 412, 1, true)
+        );
+        assert_eq!((denied.process.as_str(), denied.argument.as_deref()), ("tool", Some("/private/etc/hosts")));
+        assert_eq!(one("Sandbox: tool(412) deny(1) process-fork").argument, None);
+        let many = one("3 duplicate reports for Sandbox: tool(412) deny(1) file-read-data /x");
+        assert_eq!((many.count, many.argument.as_deref()), (3, Some("/x")));
+        assert_eq!(one("1 duplicate report for Sandbox: tool(412) deny(1) process-fork").count, 1);
+        let ioctl = one("Sandbox: tool(412) deny(1) file-ioctl path:/dev/dtracehelper ioctl-command:(_IO \"h\" 4)");
+        assert_eq!(ioctl.argument.as_deref(), Some("path:/dev/dtracehelper ioctl-command:(_IO \"h\" 4)"));
+        assert!(!one("Sandbox: tool(412) allow file-read-data /x").denied);
+        assert_eq!(one("tool(412) deny file-read-data /x").argument.as_deref(), Some("/x"));
+        let tagged = one("Sandbox: tool(412) deny(1) file-read-data /x\nrun-17");
+        assert_eq!(tagged.tag.as_deref(), Some("run-17"));
+        let report =
+            one("Sandbox: a(7) deny(1) mach-lookup com.example\nViolation:       deny(1) mach-lookup com.example \n\
+             Process:         a [7]\nParent Process:  zsh (x) [412]\nMetaData: {\"a\":1}");
+        assert_eq!((report.parent, report.tag.as_deref()), (Some(412), None));
+    }
+
+    #[test]
+    fn names_and_paths_may_look_like_messages() {
+        let odd = one(
+            "Sandbox: My App (Beta) x(3)(88) deny(1) file-read-data /a b (c) deny(1) file-write* \"q\" (9) allow x",
+        );
+        assert_eq!((odd.process.as_str(), odd.pid), ("My App (Beta) x(3)", 88));
+        assert_eq!(odd.argument.as_deref(), Some("/a b (c) deny(1) file-write* \"q\" (9) allow x"));
+        for other in [
+            "Sandbox: (412) deny",
+            "Sandbox: tool deny(1) file-read-data /x",
+            "hello",
+            "",
+            "tool(4) deny(x) file-read* /",
+        ] {
+            assert_eq!(entry(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_capture_that_was_cut_off_is_read_as_far_as_it_goes() {
+        let text = "Filtering the log data using \"process == 0 {\"\n[{\n  \"traceID\" : 1,\n  \"eventMessage\" : \"Sandbox: t(4) deny(1) \
+             file-read-data \\/etc\\/x\\\"y\",\n  \"backtrace\" : {\"frames\" : [{\"imageOffset\" : 1}]}\n},{\n  \"eventMessage\" : \"Sandbox apply: \
+             sandbox-exec[4] <bytes>\"\n},{\n  \"eventMessage\" : \"noise\"\n},{\n  \"eventMess";
+        let log = read(text);
+        assert_eq!(log.entries.len(), 1);
+        assert_eq!(log.entries[0].argument.as_deref(), Some("/etc/x\"y"));
+        assert_eq!((log.applied.as_slice(), log.other_messages, log.cut_off), (&[4][..], 1, true));
+    }
+
+    #[test]
+    fn losses_and_what_cannot_be_read_are_told() {
+        let log = read(
+            "=== Messages dropped during live streaming (use `log show` to see what they were)\n{\"eventMessage\":\"Sandbox: \
+             weird deny(1) things\"}\n{\"eventMessage\":\"=== Messages dropped during live streaming\"}\n",
+        );
+        assert_eq!((log.losses.len(), log.unread.len(), log.entries.len()), (2, 1, 0));
+    }
+
+    #[test]
+    fn our_own_records_are_read() {
+        let log = read(
+            "{\"operation\":\"file-read-data\",\"target\":\"/a\\\\x0ab\",\"pid\":7,\"process\":\"x\",\"rule\":\"p.sb:2\",\"count\":4,\
+             \"first_at_unix_s\":1.0,\"last_at_unix_s\":2.0}\n{\"operation\":\"process-fork\",\"target\":\"\",\"pid\":7,\"count\":1}\n",
+        );
+        assert_eq!(log.entries.len(), 2);
+        assert_eq!((log.entries[0].count, log.entries[0].spelling), (4, Spelling::Record));
+        assert_eq!(log.entries[1].argument, None);
+    }
+}

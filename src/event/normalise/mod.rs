@@ -1,0 +1,380 @@
+//! `runtime_events.normalized.json`: one event a row, every claim next to what supports it.
+//!
+//! Rows of this tool and of the earlier one are normalised by the same rules, from the documents as they are stored: so events can
+//! be made again from a bundle, byte for byte. Members without a value are left out; the policy layers are always there. A row
+//! that is not what the format says becomes an event in error, with the reason, and takes no other row with it.
+
+mod confounder;
+mod layers;
+mod marker;
+mod outcome;
+mod path;
+mod prepass;
+mod upgrade;
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use serde_json::{Map, Value, json};
+
+use confounder::Case;
+
+use super::row::RESULTS_DOCUMENT;
+use crate::base::json as text_form;
+use crate::base::position::escape;
+use crate::vocab::darwin_errno_name;
+
+/// What the events of one run have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Normaliser<'a> {
+    /// World of the host that ran.
+    pub world_id: &'a str,
+    /// The run; `None` for rows from before runs had one.
+    pub run_id: Option<&'a str>,
+    /// Rows of the baseline lane.
+    pub controls: &'a Controls<'a>,
+}
+
+/// One row and where it stands.
+#[derive(Debug, Clone, Copy)]
+pub struct RowPlace<'a> {
+    /// Profile.
+    pub profile_id: &'a str,
+    /// The profile's static preflight record; null when there is none.
+    pub preflight: &'a Value,
+    /// Position among the profile's rows, from 0.
+    pub position: usize,
+    /// The same probe in the expected matrix, for rows that leave something out.
+    pub matrix: Option<&'a Value>,
+}
+
+/// The rows of the baseline lane, to be found by the rows they are controls of.
+#[derive(Debug, Default)]
+pub struct Controls<'a> {
+    rows: &'a [Value],
+    by_expectation: HashMap<(&'a str, &'a str), usize>,
+    by_name: HashMap<(&'a str, &'a str), usize>,
+    by_target: HashMap<(&'a str, &'a str, &'a str), usize>,
+}
+
+impl<'a> Controls<'a> {
+    /// Of the `results` of `baseline_results.json`. Where several rows say they are the control, the first is.
+    #[must_use]
+    pub fn of(rows: &'a [Value]) -> Self {
+        let mut controls = Self { rows, ..Self::default() };
+        for (at, row) in rows.iter().enumerate() {
+            let of = |key: &str| row.get(key).and_then(Value::as_str);
+            let Some(profile) = of("profile_id") else { continue };
+            if let Some(expectation) = of("expectation_id") {
+                controls.by_expectation.entry((profile, expectation)).or_insert(at);
+            }
+            if let Some(name) = of("probe_name") {
+                controls.by_name.entry((profile, name)).or_insert(at);
+            }
+            if let (Some(operation), Some(target)) = (of("operation"), of("target")) {
+                controls.by_target.entry((profile, operation, target)).or_insert(at);
+            }
+        }
+        controls
+    }
+
+    /// The control of a row, and its position.
+    fn find(
+        &self,
+        profile: &str,
+        row: &Map<String, Value>,
+        operation: &str,
+        target: &str,
+    ) -> Option<(usize, &Map<String, Value>)> {
+        let expectation = text(row, "expectation_id").and_then(|id| self.by_expectation.get(&(profile, id)));
+        let by_name = || text(row, "name").and_then(|name| self.by_name.get(&(profile, name)));
+        // Rows that carry expectations are known by them alone: names need not be unique.
+        let earlier = || by_name().or_else(|| self.by_target.get(&(profile, operation, target)));
+        let at = match expectation {
+            Some(at) => *at,
+            None if self.by_expectation.is_empty() => *earlier()?,
+            None => return None,
+        };
+        Some((at, self.rows[at].as_object()?))
+    }
+}
+
+impl Normaliser<'_> {
+    /// The event of one row.
+    #[must_use]
+    pub fn event(&self, place: RowPlace<'_>, row: &Value) -> Value {
+        let made = match row.as_object() {
+            Some(members) => self.of_row(place, members),
+            None => Err("the row is not an object".to_owned()),
+        };
+        without_nulls(made.unwrap_or_else(|why| self.in_error(place, row, &why)))
+    }
+
+    fn of_row(&self, place: RowPlace<'_>, row: &Map<String, Value>) -> Result<Value, String> {
+        let from_matrix = |key: &str| place.matrix.and_then(|probe| probe.get(key)).and_then(Value::as_str);
+        let operation = text(row, "operation").or_else(|| from_matrix("operation")).unwrap_or_default();
+        let target = text(row, "path").or_else(|| text(row, "target")).or_else(|| from_matrix("target"));
+        let target = target.unwrap_or_default();
+        let stderr = optional_text(row, "stderr")?.unwrap_or_default();
+        let markers = marker::read(stderr)?;
+        let result = upgrade::upgrade(row, &markers)?;
+        if let Some(broken) = upgrade::violation(&result, &markers) {
+            return Err(broken);
+        }
+        let own = row.contains_key("decision_records");
+        let control = self.controls.find(place.profile_id, row, operation, target);
+        let case =
+            Case { world_id: self.world_id, operation, target, row, result: &result, control: control.map(|(_, c)| c) };
+        let of = |key: &str| row.get(key).cloned().unwrap_or(Value::Null);
+        let result_of = |key: &str| result.get(key).cloned().unwrap_or(Value::Null);
+        let errno = result.get("errno").and_then(Value::as_i64).and_then(|errno| i32::try_from(errno).ok());
+        let errno_name = text(row, "errno_name").or_else(|| errno.filter(|_| !own).and_then(darwin_errno_name));
+        let (outcome, outcome_reason) = outcome::outcome(row, &result);
+        let stage = match result.get("failure_stage") {
+            None | Some(Value::Null)
+                if text(&result, "status") != Some("success") && !blocked_without_stage(row, &result) =>
+            {
+                json!("probe")
+            }
+            _ => result_of("failure_stage"),
+        };
+        let callouts = result.get("seatbelt_callouts").and_then(Value::as_array);
+        let expectation = expectation_id(place, row, operation, target);
+        let requested = operation.starts_with("file-").then(|| text(row, "resolved_target").unwrap_or(target));
+        let mut event = json!({
+            "world_id": self.world_id,
+            "profile_id": place.profile_id,
+            "scenario_id": expectation,
+            "expectation_id": expectation,
+            "run_id": self.run_id,
+            "operation": operation,
+            "target": target,
+            "requested_path": requested,
+            "probe_name": text(row, "name").or_else(|| from_matrix("name")),
+            "expected": text(row, "expected").or_else(|| from_matrix("expected")),
+            "actual": of("actual"),
+            "match": of("match"),
+            "primary_intent": of("primary_intent"),
+            "reached_primary_op": of("reached_primary_op"),
+            "intended_op_witnessed": result_of("intended_op_witnessed"),
+            "intended_op_proof": outcome::proof(row, &result),
+            "outcome": outcome,
+            "outcome_reason": outcome_reason,
+            "first_denial_op": first_denial(row),
+            "first_denial_filters": of("first_denial_filters"),
+            "decision_path": of("decision_path"),
+        });
+        let members = event.as_object_mut().expect("an event is written as an object above");
+        let judged = json!({
+            "runtime_status": result_of("status"),
+            "errno": errno,
+            "errno_name": errno_name,
+            "errno_source": outcome::errno_source(row, &result),
+            "policy_layers": layers::policy_layers(row, &result, case.control),
+            "tcc_confounder": confounder::tcc(case),
+            "service_confounder": confounder::service(case),
+            "endpoint_confounder": confounder::endpoint(case),
+            "file_confounder": confounder::file(case, errno_name),
+            "network_confounder": confounder::network(case),
+            "sandbox_check_prepass": callouts.map(|all| prepass::prepass(all, operation, target)),
+            "resource_hygiene": resource_hygiene(&result),
+            "failure_stage": stage,
+            "failure_kind": result_of("failure_kind"),
+            "apply_report": result_of("apply_report"),
+            "runner_info": result_of("runner_info"),
+            "preflight": place.preflight,
+            "seatbelt_callouts": callouts,
+            "entitlement_checks": result_of("entitlement_checks"),
+            "probe_details": of("probe_details"),
+            "violation_summary": of("violation_summary"),
+            "command": of("command"),
+        });
+        members.extend(judged.as_object().expect("written as an object above").clone());
+        members
+            .extend(path::paths(self.world_id, row, operation, target, &markers.rest).map(|(k, v)| (k.to_owned(), v)));
+        for key in ["stdout", "error", "error_kind", "undecided", "effect_seen", "listener", "links_met"] {
+            members.insert(key.to_owned(), of(key));
+        }
+        members.retain(|key, value| !(matches!(key.as_str(), "stdout" | "links_met") && is_empty(value)));
+        if !markers.rest.is_empty() {
+            members.insert("stderr".to_owned(), json!(markers.rest));
+        }
+        let notes = [text(row, "notes"), text(row, "not_observed")].into_iter().flatten().next();
+        members.insert("notes".to_owned(), json!(notes));
+        if own {
+            members.insert("harness".to_owned(), json!("runtime"));
+            members.insert(
+                "enforcement".to_owned(),
+                json!({
+                    "source": of("decision_source"), "records": of("decision_records"),
+                    "records_dropped": of("decision_records_dropped"),
+                }),
+            );
+            members.insert("evidence".to_owned(), evidence(place, row, control.map(|(at, _)| at)));
+        }
+        Ok(event)
+    }
+
+    /// The event of a row that cannot be read: what is known of it, and why nothing more is.
+    fn in_error(&self, place: RowPlace<'_>, row: &Value, why: &str) -> Value {
+        let empty = Map::new();
+        let row = row.as_object().unwrap_or(&empty);
+        let from_matrix = |key: &str| place.matrix.and_then(|probe| probe.get(key)).and_then(Value::as_str);
+        let operation = text(row, "operation").or_else(|| from_matrix("operation")).unwrap_or_default();
+        let target = text(row, "path").or_else(|| text(row, "target")).or_else(|| from_matrix("target"));
+        let target = target.unwrap_or_default();
+        let expectation = expectation_id(place, row, operation, target);
+        let control = self.controls.find(place.profile_id, row, operation, target).map(|(_, control)| control);
+        json!({
+            "world_id": self.world_id,
+            "profile_id": place.profile_id,
+            "scenario_id": expectation,
+            "expectation_id": expectation,
+            "run_id": self.run_id,
+            "operation": operation,
+            "target": target,
+            "probe_name": text(row, "name").or_else(|| from_matrix("name")),
+            "expected": text(row, "expected").or_else(|| from_matrix("expected")),
+            "outcome": "error",
+            "outcome_reason": why,
+            "runtime_status": "blocked",
+            "policy_layers": layers::policy_layers(&empty, &empty, control),
+            "error": format!("row {} of the profile cannot be normalised: {why}", place.position),
+            "error_kind": "malformed_row",
+            "failure_stage": "probe",
+        })
+    }
+}
+
+/// A row that was not executed here because nothing can perform it: no stage failed.
+fn blocked_without_stage(row: &Map<String, Value>, result: &Map<String, Value>) -> bool {
+    row.contains_key("decision_records") && text(result, "status") == Some("blocked")
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_str().is_some_and(str::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+}
+
+/// The expectation of a row, made up from what the row says where it names none.
+fn expectation_id(place: RowPlace<'_>, row: &Map<String, Value>, operation: &str, target: &str) -> String {
+    let named = text(row, "expectation_id").or_else(|| place.matrix?.get("expectation_id")?.as_str());
+    let or = |text: &str, word: &str| if text.is_empty() { word.to_owned() } else { text.to_owned() };
+    named
+        .map_or_else(|| format!("{}|{}|{}", place.profile_id, or(operation, "op"), or(target, "target")), str::to_owned)
+}
+
+fn first_denial(row: &Map<String, Value>) -> Value {
+    if let Some(said) = row.get("first_denial_op").filter(|value| !value.is_null()) {
+        return said.clone();
+    }
+    let records = row.get("decision_records").and_then(Value::as_array).into_iter().flatten();
+    let denied = records.into_iter().find(|record| record.get("decision").and_then(Value::as_str) == Some("deny"));
+    denied.and_then(|record| record.get("operation")).cloned().unwrap_or(Value::Null)
+}
+
+/// What the row says it inherited; of rows that do not say it, what is known of the program.
+fn resource_hygiene(result: &Map<String, Value>) -> Value {
+    match (result.get("resource_hygiene"), result.get("runner_info")) {
+        (Some(said @ Value::Object(_)), _) => said.clone(),
+        (_, Some(Value::Object(runner))) => {
+            let of = |key: &str| runner.get(key).cloned().unwrap_or(Value::Null);
+            json!({
+                "apply_model": of("apply_model"), "apply_timing": of("apply_timing"),
+                "preexisting_sandbox_suspected": of("preexisting_sandbox_suspected"),
+            })
+        }
+        _ => Value::Null,
+    }
+}
+
+/// Where the records stand that an event's claims rest on; see [`super::claim`].
+fn evidence(place: RowPlace<'_>, row: &Map<String, Value>, control: Option<usize>) -> Value {
+    json!({
+        "row": format!("{RESULTS_DOCUMENT}#/{}/probes/{}", escape(place.profile_id), place.position),
+        "baseline": control.map(|at| format!("{}#/results/{at}", super::baseline::BASELINE_DOCUMENT)),
+        "own_record": row.get("own_record"),
+    })
+}
+
+fn without_nulls(event: Value) -> Value {
+    match event {
+        Value::Object(members) => Value::Object(members.into_iter().filter(|(_, value)| !value.is_null()).collect()),
+        other => other,
+    }
+}
+
+/// A member that is text.
+fn text<'m>(map: &'m Map<String, Value>, key: &str) -> Option<&'m str> {
+    map.get(key).and_then(Value::as_str)
+}
+
+fn optional_text<'m>(map: &'m Map<String, Value>, key: &str) -> Result<Option<&'m str>, String> {
+    match map.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(format!("{key} is not text")),
+    }
+}
+
+/// Normalises stored documents: `runtime_results.json`, the rows of `baseline_results.json`, and the expected matrix.
+///
+/// Hands out events one by one, in row order.
+///
+/// # Errors
+/// What `take` says.
+pub fn normalise_stored<E>(
+    normaliser: &Normaliser<'_>,
+    results: &Map<String, Value>,
+    matrix: Option<&Value>,
+    mut take: impl FnMut(Value) -> Result<(), E>,
+) -> Result<(), E> {
+    for (profile_id, profile) in results {
+        let expected = matrix.and_then(|matrix| matrix.get("profiles")?.get(profile_id)?.get("probes")?.as_array());
+        let preflight = profile.get("preflight").unwrap_or(&Value::Null);
+        for (position, row) in profile.get("probes").and_then(Value::as_array).into_iter().flatten().enumerate() {
+            let same = |probe: &&Value| probe.get("name").is_some() && probe.get("name") == row.get("name");
+            let matrix = expected.and_then(|probes| probes.iter().find(same));
+            take(normaliser.event(RowPlace { profile_id, preflight, position, matrix }, row))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes events as the document they are stored in, one at a time.
+#[derive(Debug)]
+pub struct EventWriter<W: Write> {
+    out: W,
+    first: bool,
+}
+
+impl<W: Write> EventWriter<W> {
+    /// Begins the document.
+    pub fn new(out: W) -> Self {
+        Self { out, first: true }
+    }
+
+    /// Writes one event.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn write(&mut self, event: &Value) -> io::Result<()> {
+        self.out.write_all(if self.first { b"[\n" } else { b",\n" })?;
+        self.first = false;
+        // No line break stands inside a text, so every line of the event's own form is moved in as a whole.
+        let mut between = "  ";
+        for line in text_form::to_pretty_sorted(event).split('\n') {
+            write!(self.out, "{between}{line}")?;
+            between = "\n  ";
+        }
+        Ok(())
+    }
+
+    /// Ends the document.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.out.write_all(if self.first { b"[]" } else { b"\n]" })?;
+        Ok(self.out)
+    }
+}

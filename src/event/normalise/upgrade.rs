@@ -1,0 +1,206 @@
+//! A row's structured result in its current shape, whatever version wrote it, and what must hold of it.
+
+use serde_json::{Map, Value, json};
+
+use super::marker::{MARKER_SET_VERSION, Markers, callout};
+
+/// The newest version of a structured result; 0 and this are read.
+const RESULT_VERSION: i64 = 1;
+
+/// Brings `runtime_result` to its current shape.
+///
+/// # Errors
+/// A version that is not known, or a part that is not what the format says.
+pub(super) fn upgrade(row: &Map<String, Value>, markers: &Markers) -> Result<Map<String, Value>, String> {
+    let mut result = match row.get("runtime_result") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(result)) => result.clone(),
+        Some(_) => return Err("runtime_result is not an object".to_owned()),
+    };
+    version(&mut result, "runtime_result_schema_version", RESULT_VERSION)?;
+    version(&mut result, "tool_marker_schema_version", MARKER_SET_VERSION)?;
+    fill_apply_report(&mut result, row, markers)?;
+    fill_stage(&mut result, row, markers);
+    if is_null(&result, "status") {
+        result.insert("status".to_owned(), status_of(row));
+    }
+    let callouts = match result.get("seatbelt_callouts") {
+        None | Some(Value::Null) if markers.callouts.is_empty() => Value::Null,
+        None | Some(Value::Null) => json!(markers.callouts),
+        Some(Value::Array(stored)) => json!(stored.iter().map(callout).collect::<Result<Vec<_>, _>>()?),
+        Some(_) => return Err("seatbelt_callouts is not an array".to_owned()),
+    };
+    result.insert("seatbelt_callouts".to_owned(), callouts);
+    if is_null(&result, "entitlement_checks") && !markers.entitlements.is_empty() {
+        result.insert("entitlement_checks".to_owned(), json!(markers.entitlements));
+    }
+    Ok(result)
+}
+
+fn is_null(map: &Map<String, Value>, key: &str) -> bool {
+    map.get(key).is_none_or(Value::is_null)
+}
+
+fn version(result: &mut Map<String, Value>, key: &str, newest: i64) -> Result<(), String> {
+    let found = match result.get(key) {
+        None | Some(Value::Null) => 0,
+        Some(value) => value.as_i64().ok_or_else(|| format!("{key} is {value}, not a number"))?,
+    };
+    if !(0..=newest).contains(&found) {
+        return Err(format!("{key} is {found}; 0 to {newest} are known"));
+    }
+    result.insert(key.to_owned(), json!(newest));
+    Ok(())
+}
+
+/// A row from before structured results: by its exit status.
+fn status_of(row: &Map<String, Value>) -> Value {
+    match row.get("exit_code").and_then(Value::as_i64) {
+        Some(0) => json!("success"),
+        _ => json!("errno"),
+    }
+}
+
+fn fill_apply_report(
+    result: &mut Map<String, Value>,
+    row: &Map<String, Value>,
+    markers: &Markers,
+) -> Result<(), String> {
+    if is_null(result, "apply_report") {
+        let stderr = row.get("stderr").and_then(Value::as_str).unwrap_or_default();
+        let report = match markers.stage("apply") {
+            Some(marker) => Some(from_marker(marker)),
+            None if markers.any => None,
+            None => from_legacy_text(stderr),
+        };
+        let Some(report) = report else { return Ok(()) };
+        if !markers.any && is_null(result, "failure_stage") {
+            let kind = failed_kind(&report);
+            result.insert("failure_stage".to_owned(), json!("apply"));
+            result.insert("failure_kind".to_owned(), json!(kind));
+        }
+        result.insert("apply_report".to_owned(), report);
+    }
+    let Some(report) = result.get_mut("apply_report").and_then(Value::as_object_mut) else {
+        return Err("apply_report is not an object".to_owned());
+    };
+    if is_null(report, "err_class") || is_null(report, "err_class_source") {
+        let (class, source) = err_class(report);
+        report.insert("err_class".to_owned(), json!(class));
+        report.insert("err_class_source".to_owned(), json!(source));
+    }
+    Ok(())
+}
+
+fn from_marker(marker: &Map<String, Value>) -> Value {
+    let of = |key: &str| marker.get(key).cloned().unwrap_or(Value::Null);
+    json!({
+        "api": of("api"), "rc": of("rc"), "errno": of("errno"), "errbuf": of("errbuf"),
+        "err_class": of("err_class"), "err_class_source": of("err_class_source"),
+    })
+}
+
+/// Two phrases that programs printed before there were markers.
+fn from_legacy_text(stderr: &str) -> Option<Value> {
+    let (phrase, api) = [("sandbox_init failed:", "sandbox_init"), ("sandbox_apply:", "sandbox_apply")]
+        .into_iter()
+        .find(|(phrase, _)| stderr.contains(phrase))?;
+    let text = stderr.lines().find(|line| line.contains(phrase)).unwrap_or_default();
+    let lower = stderr.to_lowercase();
+    let errno = lower.contains("operation not permitted").then_some(1);
+    let class = match errno {
+        _ if api == "sandbox_init" && lower.contains("already") && lower.contains("sandbox") => "already_sandboxed",
+        Some(_) => "errno_eperm",
+        None => "unknown",
+    };
+    Some(json!({
+        "api": api, "rc": null, "errno": errno, "errbuf": text,
+        "err_class": class, "err_class_source": format!("legacy_stderr_regex:{class}"),
+    }))
+}
+
+/// The class of an apply's outcome; the same rule that the tools themselves used.
+fn err_class(report: &Map<String, Value>) -> (&'static str, &'static str) {
+    let text = report.get("errbuf").and_then(Value::as_str).unwrap_or_default();
+    let lower = text.to_lowercase();
+    if report.get("rc").and_then(Value::as_i64) == Some(0) {
+        return ("ok", "none");
+    }
+    if report.get("api").and_then(Value::as_str) == Some("sandbox_init")
+        && lower.contains("already")
+        && lower.contains("sandbox")
+    {
+        return ("already_sandboxed", "errbuf_regex");
+    }
+    match report.get("errno").and_then(Value::as_i64) {
+        Some(1) => ("errno_eperm", "errno_only"),
+        Some(13) => ("errno_eacces", "errno_only"),
+        Some(errno) if errno != 0 => ("errno_other", "errno_only"),
+        _ if !text.is_empty() => ("unknown", "errbuf_present"),
+        _ => ("unknown", "none"),
+    }
+}
+
+fn failed_kind(report: &Value) -> String {
+    match (report["err_class"].as_str(), report["api"].as_str()) {
+        (Some("already_sandboxed"), _) => "apply_already_sandboxed".to_owned(),
+        (_, Some(api @ ("sandbox_init" | "sandbox_apply"))) => format!("{api}_failed"),
+        _ => "apply_failed".to_owned(),
+    }
+}
+
+/// Stage and kind from what the row shows, only where the row does not have the key.
+fn fill_stage(result: &mut Map<String, Value>, row: &Map<String, Value>, markers: &Markers) {
+    if result.contains_key("failure_stage") {
+        return;
+    }
+    let rc = |stage: &str| markers.stage(stage).and_then(|marker| marker.get("rc")).and_then(Value::as_i64);
+    let (stage, kind) = if rc("apply").is_some_and(|rc| rc != 0) {
+        (json!("apply"), json!(result.get("apply_report").map(failed_kind)))
+    } else if rc("exec").is_some_and(|rc| rc != 0) {
+        let errno = markers.stage("exec").and_then(|marker| marker.get("errno")).and_then(Value::as_i64);
+        let denied = markers.stage("applied").is_some() && errno == Some(1);
+        (json!("bootstrap"), json!(if denied { "bootstrap_deny_process_exec" } else { "bootstrap_exec_failed" }))
+    } else if row.get("error_kind").and_then(Value::as_str) == Some("timeout") {
+        (json!("probe"), json!("probe_timeout"))
+    } else if row.get("exit_code").and_then(Value::as_i64).is_some_and(|status| status != 0) {
+        (json!("probe"), json!("probe_nonzero_exit"))
+    } else {
+        (Value::Null, Value::Null)
+    };
+    result.insert("failure_stage".to_owned(), stage);
+    result.entry("failure_kind").or_insert(kind);
+}
+
+/// What must hold of an upgraded result; the first thing that does not.
+pub(super) fn violation(result: &Map<String, Value>, markers: &Markers) -> Option<String> {
+    let (apply, applied, exec) = (markers.stage("apply"), markers.stage("applied"), markers.stage("exec"));
+    let report = result.get("apply_report").and_then(Value::as_object);
+    let stage = result.get("failure_stage").and_then(Value::as_str);
+    let rc = report.and_then(|report| report.get("rc")).and_then(Value::as_i64);
+    let broken = if (applied.is_some() || exec.is_some()) && apply.is_none() {
+        "markers say that a profile was applied, and none says how"
+    } else if exec.is_some() && applied.is_none() {
+        "a marker says that starting failed under a profile that no marker says was applied"
+    } else if apply.is_some() && report.is_none() {
+        "there are apply markers and no apply_report"
+    } else if stage == Some("apply") && (rc == Some(0) || applied.is_some() || exec.is_some()) {
+        "failure_stage is apply, and the profile was applied"
+    } else if stage == Some("bootstrap") && !matches!(rc, None | Some(0)) {
+        "failure_stage is bootstrap, and the profile was not applied"
+    } else if stage == Some("bootstrap") && markers.any && (applied.is_none() || exec.is_none()) {
+        "failure_stage is bootstrap, and no marker says so"
+    } else if stage == Some("preflight") && result.get("status").and_then(Value::as_str) != Some("blocked") {
+        "failure_stage is preflight, and status is not blocked"
+    } else if stage == Some("preflight") && (report.is_some() || apply.is_some()) {
+        "failure_stage is preflight, and the profile was applied"
+    } else {
+        let runner = result.get("runner_info").and_then(Value::as_object);
+        let digests = runner.map(|runner| (runner.get("entrypoint_sha256"), runner.get("tool_build_id")));
+        match digests {
+            Some((Some(digest), build)) if Some(digest) != build => "tool_build_id is not the digest of the entrypoint",
+            _ => return None,
+        }
+    };
+    Some(broken.to_owned())
+}

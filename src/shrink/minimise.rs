@@ -1,0 +1,561 @@
+//! Shrinking: which parts of a profile the target can do without, each shown by running it.
+//!
+//! Order: two runs that must succeed (fresh, and again on what the first left) tell which element decided which access; then the
+//! search; then two runs under the result. What was kept on the ground of an earlier, larger profile and decides nothing
+//! any more is tried again. An answer is remembered by the text of its profile, so nothing is run twice, and an
+//! interrupted search goes on where it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::ShrinkError;
+use super::candidates::Candidates;
+use super::layout::{self, Layout, Phase};
+use super::lint;
+use super::progress::{Event, Observer};
+use super::search::{self, Found, Likelihood, Oracle, Plan, Trial};
+use super::target::{Place, Ran, Target, TargetError};
+use super::worker::Mode;
+use crate::base::cancel::Cancel;
+use crate::base::digest::Sha256Hex;
+use crate::base::json as document;
+use crate::denial::{DecisionRecord, target_bytes};
+use crate::os::workspace;
+use crate::sbpl::{Params, Query};
+use crate::vocab::{Decision, Operation};
+
+/// How often a failure that no refusal explains is looked at again.
+const MOST_RETRIES: usize = 2;
+
+/// How to shrink.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Steps {
+    /// Most runs at a time.
+    pub(super) jobs: usize,
+    /// Try every element that is kept once more under the very result.
+    pub(super) prove: bool,
+    /// Go on with what an interrupted search found out.
+    pub(super) resume: bool,
+    /// Refuse to begin when more runs might be needed.
+    pub(super) max_runs: Option<usize>,
+}
+
+/// One element after the search.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Decided {
+    pub(super) line: u32,
+    pub(super) kind: super::candidates::ElementKind,
+    pub(super) text: String,
+    pub(super) rule: String,
+    /// `removed` or `kept_required`.
+    pub(super) decision: &'static str,
+    /// For kept ones: whether taking it out of the very result was seen to fail, or out of a larger profile.
+    pub(super) shown_on: Option<&'static str>,
+    /// Accesses it decided in the runs under the input.
+    pub(super) accesses: Vec<String>,
+    /// What was refused when it was out.
+    pub(super) refused: Option<String>,
+}
+
+/// What came of shrinking.
+#[derive(Debug)]
+pub(super) struct Shrunk {
+    pub(super) text: String,
+    pub(super) decided: Vec<Decided>,
+    pub(super) runs: usize,
+    pub(super) bound: usize,
+    pub(super) flaky: Vec<String>,
+    pub(super) output_same: bool,
+    pub(super) fresh: i32,
+    pub(super) repeat: i32,
+}
+
+/// How shrinking ended.
+#[derive(Debug)]
+pub(super) enum End {
+    Done(Box<Shrunk>),
+    /// The input itself does not do: statuses of the two runs; the second is not run when the first fails.
+    PreFailed {
+        first: i32,
+        second: Option<i32>,
+        why: Option<&'static str>,
+    },
+    /// The result does not do when it is run once more.
+    PostFailed {
+        shrunk: Box<Shrunk>,
+    },
+}
+
+/// Shrinks the profile `text`.
+pub(super) fn shrink(
+    target: &Target,
+    text: &str,
+    steps: Steps,
+    layout: &Layout,
+    cancel: &Cancel,
+    observer: &mut dyn Observer,
+) -> Result<End, ShrinkError> {
+    let source = crate::sbpl::Source::new("profile.sb", text);
+    let candidates = Candidates::read(&source).map_err(|found| ShrinkError::Profile(found.to_string()))?;
+    let places = (0..steps.jobs.max(1)).map(|job| layout.place(Phase::Shrink, job)).collect::<Result<Vec<_>, _>>()?;
+    let mut runs = Runs {
+        target,
+        candidates: &candidates,
+        places,
+        layout,
+        cancel,
+        observer,
+        memory: Memory::open(layout, target, text, steps.resume)?,
+        expected: None,
+        used: 0,
+        retries: 0,
+        flaky: Vec::new(),
+        refused: BTreeMap::new(),
+        trials: Vec::new(),
+    };
+    let nothing = BTreeSet::new();
+    let pre_fresh = runs.validate(&nothing, true, "pre_shrink_run1")?;
+    let pre_repeat = if pre_fresh.success { Some(runs.validate(&nothing, false, "pre_shrink_run2")?) } else { None };
+    let pre_ok = pre_repeat.as_ref().is_some_and(|ran| ran.success);
+    runs.metrics(&json!({
+        "event": "precheck", "decision": if pre_ok { "ok" } else { "failed" }, "fresh_rc": pre_fresh.status,
+        "repeat_rc": pre_repeat.as_ref().map_or(pre_fresh.status, |ran| ran.status),
+        "profile_lines": text.matches('\n').count(),
+    }))?;
+    let Some(pre_repeat) = pre_repeat.filter(|ran| ran.success) else {
+        let why = pre_fresh.why_not;
+        return Ok(End::PreFailed { first: pre_fresh.status, second: None, why });
+    };
+    let params = target.params_in(&runs.places[0].work);
+    let cover = Coverage::of(&candidates, &params, [&pre_fresh, &pre_repeat]);
+    let n = candidates.elements().len();
+    let most_trials = search::most_trials(n);
+    let bound = 2 + 2 * most_trials + MOST_RETRIES + 2 + if steps.prove { n } else { 0 };
+    runs.observer.event(&Event::Bound { candidates: n, runs: bound });
+    if steps.max_runs.is_some_and(|most| bound > most) {
+        return Err(ShrinkError::TooManyRuns { bound, most: steps.max_runs.unwrap_or(0) });
+    }
+    let mut pending: Vec<(usize, Likelihood)> = (0..n).rev().map(|own| (own, cover.likelihood(own))).collect();
+    pending.sort_by_key(|(_, class)| *class);
+    let mut plan = Plan { jobs: steps.jobs.max(1), repeat_each: false, sensitive: &cover.repeat_only, most_trials };
+    let mut found = search::minimise(&mut runs, BTreeSet::new(), &pending, &plan)?;
+    let mut shown: BTreeMap<usize, usize> = found.required.iter().map(|own| (own.element, own.at)).collect();
+    let (mut fresh, mut repeat) = runs.confirm(&found.removed)?;
+    if fresh.success && !repeat.as_ref().is_some_and(|ran| ran.success) {
+        // Something matters only the second time: every trial is run twice from here.
+        plan.repeat_each = true;
+        found = search::minimise(&mut runs, BTreeSet::new(), &pending, &plan)?;
+        shown = found.required.iter().map(|own| (own.element, own.at)).collect();
+        (fresh, repeat) = runs.confirm(&found.removed)?;
+    }
+    // One-minimality: what was kept under a larger profile and decides nothing under this one is tried again.
+    loop {
+        let ok = fresh.success && repeat.as_ref().is_some_and(|ran| ran.success);
+        let again: Vec<(usize, Likelihood)> = {
+            let used = Coverage::of(&candidates, &params, [Some(&fresh), repeat.as_ref()].into_iter().flatten());
+            let carried = shown.iter().filter(|(_, at)| **at < found.removed.len());
+            carried
+                .map(|(element, _)| *element)
+                .filter(|element| steps.prove || !used.uses(*element))
+                .map(|element| (element, Likelihood::Used))
+                .collect()
+        };
+        if !ok || again.is_empty() {
+            break;
+        }
+        let before = found.removed.len();
+        let more = search::minimise(&mut runs, found.removed.clone(), &again, &plan)?;
+        shown.retain(|element, _| !more.removed.contains(element));
+        shown.extend(more.required.iter().map(|own| (own.element, own.at)));
+        found = Found { removed: more.removed, ..found };
+        if found.removed.len() == before {
+            break;
+        }
+        (fresh, repeat) = runs.confirm(&found.removed)?;
+    }
+    let shrunk = runs.result(&found.removed, &shown, &cover, bound, &fresh, repeat.as_ref(), pre_fresh.output.as_ref());
+    let ok = fresh.success && repeat.as_ref().is_some_and(|ran| ran.success);
+    runs.finish()?;
+    let shrunk = Box::new(shrunk);
+    Ok(if ok { End::Done(shrunk) } else { End::PostFailed { shrunk } })
+}
+
+/// Which elements decided which accesses.
+#[derive(Debug, Default)]
+struct Coverage {
+    accesses: BTreeMap<usize, BTreeSet<String>>,
+    /// Elements that decided an access that succeeded, or whose outcome is not known.
+    in_use: BTreeSet<usize>,
+    /// Elements that decided something in the second run only.
+    repeat_only: BTreeSet<usize>,
+}
+
+impl Coverage {
+    fn of<'r>(candidates: &Candidates, params: &Params, runs: impl IntoIterator<Item = &'r Ran>) -> Self {
+        let mut cover = Self::default();
+        let mut first: Option<BTreeSet<usize>> = None;
+        for ran in runs {
+            let mut used = BTreeSet::new();
+            for record in ran.records.iter().filter(|record| record.decision == Decision::Allow) {
+                let elements = deciding(candidates, params, record);
+                for element in &elements {
+                    let shown = format!("{} {}", record.operation, record.target);
+                    cover.accesses.entry(*element).or_default().insert(shown.trim_end().to_owned());
+                }
+                if record.errno != Some(libc_enoent()) {
+                    cover.in_use.extend(&elements);
+                }
+                used.extend(elements);
+            }
+            match &first {
+                None => first = Some(used),
+                Some(first) => cover.repeat_only = used.difference(first).copied().collect(),
+            }
+        }
+        cover
+    }
+
+    fn uses(&self, element: usize) -> bool {
+        self.accesses.contains_key(&element)
+    }
+
+    fn likelihood(&self, element: usize) -> Likelihood {
+        match (self.uses(element), self.in_use.contains(&element)) {
+            (false, _) => Likelihood::Unused,
+            (true, false) => Likelihood::Vain,
+            (true, true) => Likelihood::Used,
+        }
+    }
+}
+
+fn libc_enoent() -> i32 {
+    rustix::io::Errno::NOENT.raw_os_error()
+}
+
+fn deciding(candidates: &Candidates, params: &Params, record: &DecisionRecord) -> BTreeSet<usize> {
+    let Some(rule) = &record.rule else { return BTreeSet::new() };
+    let operation = Operation::new(record.operation.as_str());
+    let target = target_bytes(&record.target).and_then(|bytes| String::from_utf8(bytes).ok());
+    let query = target.and_then(|target| {
+        let target = Some(target.as_str()).filter(|target| !target.is_empty());
+        Query::new(&record.operation, target, &[]).ok()
+    });
+    candidates.deciding(rule.line, &operation, |text| {
+        let Some(query) = &query else { return false };
+        lint::compile(text, params).is_ok_and(|policy| query.decide(&policy).decision == "allow")
+    })
+}
+
+/// Answers of the target by the text of the profile, kept in a file as they come.
+struct Memory {
+    path: PathBuf,
+    known: BTreeMap<String, (bool, i32, Option<i32>)>,
+}
+
+impl Memory {
+    fn open(layout: &Layout, target: &Target, text: &str, resume: bool) -> Result<Self, ShrinkError> {
+        let path = layout.phase(Phase::Shrink, "state.jsonl");
+        let about = json!({
+            "schema_version": "runtime-tools.shrink_state.v0.1", "profile_sha256": Sha256Hex::of(text.as_bytes()),
+            "target_sha256": Sha256Hex::of(document::to_line(&target.document()).as_bytes()),
+        });
+        let mut known = BTreeMap::new();
+        if resume && crate::os::fs::exists(&path) {
+            let bytes = crate::os::fs::read_bounded(&path, layout::MAX_BYTES)?;
+            let text = String::from_utf8_lossy(&bytes);
+            let mut lines = text.lines();
+            if lines.next().and_then(|line| serde_json::from_str::<Value>(line).ok()) != Some(about.clone()) {
+                return Err(ShrinkError::OtherState { path: path.display().to_string() });
+            }
+            // The last line may be cut off.
+            for line in lines.filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+                let status = |name: &str| line[name].as_i64().and_then(|status| i32::try_from(status).ok());
+                if let (Some(key), Some(success), Some(fresh)) =
+                    (line["trial"].as_str(), line["success"].as_bool(), status("fresh_rc"))
+                {
+                    known.insert(key.to_owned(), (success, fresh, status("repeat_rc")));
+                }
+            }
+        } else {
+            layout::write(&path, (document::to_line(&about) + "\n").as_bytes())?;
+        }
+        Ok(Self { path, known })
+    }
+
+    fn key(text: &str, repeat: bool) -> String {
+        let kind = if repeat { "twice" } else { "once" };
+        format!("{kind} {}", Sha256Hex::of(text.as_bytes()))
+    }
+
+    fn add(&mut self, key: String, answer: (bool, i32, Option<i32>)) -> Result<(), ShrinkError> {
+        let line = json!({"trial": key, "success": answer.0, "fresh_rc": answer.1, "repeat_rc": answer.2});
+        workspace::append_line(&self.path, &document::to_line(&line))?;
+        self.known.insert(key, answer);
+        Ok(())
+    }
+}
+
+/// The target as an oracle, and the books about it.
+struct Runs<'a> {
+    target: &'a Target,
+    candidates: &'a Candidates,
+    places: Vec<Place>,
+    layout: &'a Layout,
+    cancel: &'a Cancel,
+    observer: &'a mut dyn Observer,
+    memory: Memory,
+    expected: Option<Sha256Hex>,
+    used: usize,
+    retries: usize,
+    flaky: Vec<String>,
+    /// By element: what was refused when it alone was out.
+    refused: BTreeMap<usize, String>,
+    trials: Vec<(Trial, bool, i32, Option<i32>)>,
+}
+
+/// What one trial showed.
+struct Shown {
+    fresh: Ran,
+    repeat: Option<Ran>,
+}
+
+impl Shown {
+    fn success(&self, repeat: bool) -> bool {
+        self.fresh.success && (!repeat || self.repeat.as_ref().is_some_and(|ran| ran.success))
+    }
+
+    fn answer(&self, repeat: bool) -> (bool, i32, Option<i32>) {
+        (self.success(repeat), self.fresh.status, self.repeat.as_ref().map(|ran| ran.status))
+    }
+
+    /// Whether a failure has a refusal that can be its reason.
+    fn is_explained(&self) -> bool {
+        let last = self.repeat.as_ref().unwrap_or(&self.fresh);
+        last.refusals().next().is_some()
+    }
+}
+
+fn run_trial(
+    target: &Target,
+    text: &str,
+    repeat: bool,
+    place: &Place,
+    expected: Option<&Sha256Hex>,
+    cancel: &Cancel,
+) -> Result<Shown, TargetError> {
+    let fresh = target.run(text, Mode::Enforce, place, true, expected, cancel)?;
+    let again = repeat && fresh.success;
+    let repeat = if again { Some(target.run(text, Mode::Enforce, place, false, expected, cancel)?) } else { None };
+    Ok(Shown { fresh, repeat })
+}
+
+impl Oracle for Runs<'_> {
+    type Error = ShrinkError;
+
+    fn test(&mut self, trials: &[Trial]) -> Result<Vec<bool>, ShrinkError> {
+        let texts: Vec<String> = trials.iter().map(|trial| self.candidates.masked(&trial.removed)).collect();
+        let keys: Vec<String> = texts.iter().zip(trials).map(|(text, trial)| Memory::key(text, trial.repeat)).collect();
+        let open: Vec<usize> = (0..trials.len()).filter(|&at| !self.memory.known.contains_key(&keys[at])).collect();
+        let (target, cancel, expected) = (self.target, self.cancel, self.expected.as_ref());
+        let shown: Vec<Result<Shown, TargetError>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = open
+                .iter()
+                .zip(&self.places)
+                .map(|(&at, place)| {
+                    let (text, repeat) = (&texts[at], trials[at].repeat);
+                    scope.spawn(move || run_trial(target, text, repeat, place, expected, cancel))
+                })
+                .collect();
+            let gone = || Err(TargetError::NoAnswer("the thread that ran the target ended early".to_owned()));
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| gone())).collect()
+        });
+        for (&at, shown) in open.iter().zip(shown) {
+            let shown = shown?;
+            let answer = self.judge(&trials[at], &texts[at], shown)?;
+            self.memory.add(keys[at].clone(), answer)?;
+        }
+        let mut answers = Vec::new();
+        for (trial, key) in trials.iter().zip(&keys) {
+            let (success, fresh, repeat) = self.memory.known.get(key).copied().unwrap_or_default();
+            self.trials.push((trial.clone(), success, fresh, repeat));
+            self.observer.event(&Event::Trial {
+                runs: self.used,
+                removed: trial.removed.len(),
+                group: trial.group.len(),
+                success,
+            });
+            self.note_candidates(trial, success, fresh, repeat)?;
+            answers.push(success);
+        }
+        Ok(answers)
+    }
+}
+
+impl Runs<'_> {
+    /// Looks again at a failure that nothing explains: a target that then succeeds does not depend on the profile alone.
+    fn judge(&mut self, trial: &Trial, text: &str, mut shown: Shown) -> Result<(bool, i32, Option<i32>), ShrinkError> {
+        self.used += 1 + usize::from(shown.repeat.is_some());
+        while !shown.success(trial.repeat) && !shown.is_explained() && self.retries < MOST_RETRIES {
+            self.retries += 1;
+            let place = &self.places[0];
+            let again = run_trial(self.target, text, trial.repeat, place, self.expected.as_ref(), self.cancel)?;
+            self.used += 1 + usize::from(again.repeat.is_some());
+            if again.success(trial.repeat) {
+                let what = format!(
+                    "the target failed with status {} although nothing was refused, and succeeded when run again",
+                    shown.fresh.status
+                );
+                self.note_flaky(what);
+            }
+            shown = again;
+        }
+        if let ([element], false) = (&trial.group[..], shown.success(trial.repeat)) {
+            let last = shown.repeat.as_ref().unwrap_or(&shown.fresh);
+            if let Some((record, _)) = last.refusals().last() {
+                let text = format!("{} {}", record.operation, record.target);
+                self.refused.insert(*element, text.trim_end().to_owned());
+            }
+        }
+        Ok(shown.answer(trial.repeat))
+    }
+
+    fn note_flaky(&mut self, what: String) {
+        self.observer.event(&Event::Flaky { what: what.clone() });
+        if !self.flaky.contains(&what) {
+            self.flaky.push(what);
+        }
+    }
+
+    /// One run of which everything is recorded, with its file.
+    fn validate(&mut self, removed: &BTreeSet<usize>, fresh: bool, name: &str) -> Result<Ran, ShrinkError> {
+        let text = self.candidates.masked(removed);
+        let place = &self.places[0];
+        let expected = self.expected.as_ref();
+        let ran = self.target.run(&text, Mode::EnforceAndRecord, place, fresh, expected, self.cancel)?;
+        self.used += 1;
+        if self.expected.is_none() {
+            self.expected.clone_from(&ran.output);
+        }
+        let directory = self.layout.phase(Phase::Shrink, "validation");
+        let output = |path: &PathBuf| crate::os::fs::read_bounded(path, layout::MAX_BYTES).unwrap_or_default();
+        let (stdout, stderr) = (output(&place.stdout), output(&place.stderr));
+        layout::write(&directory.join(format!("{name}.stdout.txt")), &stdout)?;
+        layout::write(&directory.join(format!("{name}.stderr.txt")), &stderr)?;
+        let profile = if removed.is_empty() { self.layout.trace_profile() } else { self.layout.shrunk_profile() };
+        let refused: Vec<String> =
+            ran.refusals().map(|(record, _)| format!("{} {}", record.operation, record.target)).collect();
+        layout::write_sorted(
+            &directory.join(format!("{name}.json")),
+            &json!({
+                "profile": self.layout.stored(&profile), "return_code": ran.status,
+                "stderr": String::from_utf8_lossy(&stderr), "stdout": String::from_utf8_lossy(&stdout),
+                "success": ran.success, "why_not": ran.why_not, "refused": refused,
+                "duration_s": ran.duration.as_secs_f64(),
+            }),
+        )?;
+        Ok(ran)
+    }
+
+    /// The result, fresh and again.
+    fn confirm(&mut self, removed: &BTreeSet<usize>) -> Result<(Ran, Option<Ran>), ShrinkError> {
+        layout::write(&self.layout.shrunk_profile(), self.candidates.without(removed).as_bytes())?;
+        let mut fresh = self.validate(removed, true, "post_shrink_fresh")?;
+        if !fresh.success && !removed.is_empty() {
+            // This very profile was seen to succeed: either it does again, or nothing can be said about the target.
+            let what = format!("the result failed with status {} after it had succeeded in the search", fresh.status);
+            self.note_flaky(what);
+            fresh = self.validate(removed, true, "post_shrink_fresh")?;
+        }
+        let repeat = if fresh.success { Some(self.validate(removed, false, "post_shrink_repeat")?) } else { None };
+        Ok((fresh, repeat))
+    }
+
+    /// One line per element that a trial was about.
+    fn note_candidates(
+        &self,
+        trial: &Trial,
+        success: bool,
+        fresh: i32,
+        repeat: Option<i32>,
+    ) -> Result<(), ShrinkError> {
+        if !success && trial.group.len() > 1 {
+            let lines: Vec<u32> = trial.group.iter().map(|&own| self.candidates.elements()[own].line).collect();
+            return self.metrics(
+                &json!({"event": "group", "decision": "split", "lines": lines, "fresh_rc": fresh, "repeat_rc": repeat}),
+            );
+        }
+        for &own in &trial.group {
+            let element = &self.candidates.elements()[own];
+            self.metrics(&json!({
+                "event": "candidate", "line_number": element.line,
+                "decision": if success { "removed" } else { "kept_required" }, "rule": self.candidates.form_text(own),
+                "fresh_rc": fresh, "repeat_rc": repeat, "profile_lines": self.candidates.masked(&BTreeSet::new()).matches('\n').count(),
+                "element": element.text, "kind": element.kind, "together": trial.group.len(),
+            }))?;
+        }
+        Ok(())
+    }
+
+    fn metrics(&self, line: &Value) -> Result<(), ShrinkError> {
+        workspace::append_line(&self.layout.phase(Phase::Shrink, "metrics.jsonl"), &spaced(line))?;
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one result, each used once")]
+    fn result(
+        &mut self,
+        removed: &BTreeSet<usize>,
+        shown: &BTreeMap<usize, usize>,
+        cover: &Coverage,
+        bound: usize,
+        fresh: &Ran,
+        repeat: Option<&Ran>,
+        before: Option<&Sha256Hex>,
+    ) -> Shrunk {
+        let decided = self.candidates.elements().iter().enumerate().map(|(index, element)| {
+            let out = removed.contains(&index);
+            let exact = shown.get(&index).is_some_and(|at| *at == removed.len());
+            Decided {
+                line: element.line,
+                kind: element.kind,
+                text: element.text.clone(),
+                rule: self.candidates.form_text(index).to_owned(),
+                decision: if out { "removed" } else { "kept_required" },
+                shown_on: (!out).then_some(if exact { "result" } else { "larger_profile" }),
+                accesses: cover.accesses.get(&index).map(|own| own.iter().cloned().collect()).unwrap_or_default(),
+                refused: self.refused.get(&index).filter(|_| !out).cloned(),
+            }
+        });
+        Shrunk {
+            text: self.candidates.without(removed),
+            decided: decided.collect(),
+            runs: self.used,
+            bound,
+            flaky: self.flaky.clone(),
+            output_same: before == fresh.output.as_ref() && before.is_some(),
+            fresh: fresh.status,
+            repeat: repeat.map_or(fresh.status, |ran| ran.status),
+        }
+    }
+
+    fn finish(&self) -> Result<(), ShrinkError> {
+        self.layout.remove_jobs()?;
+        Ok(())
+    }
+}
+
+/// A line with a space after every comma and colon, in the order given.
+fn spaced(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|(key, value)| format!("{}: {}", document::to_line(key), spaced(value))).collect();
+            format!("{{{}}}", fields.join(", "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(spaced).collect::<Vec<_>>().join(", ")),
+        other => document::to_line(other),
+    }
+}

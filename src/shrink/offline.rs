@@ -1,0 +1,179 @@
+//! Learning from saved logs, on any system and without running anything.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::layout::{self, Layout, Phase};
+use super::learn::{Learner, Scope};
+use super::lint::lint_profile;
+use super::provenance::Provenance;
+use super::rule::{NetworkRules, Places};
+use super::seed::Seed;
+use super::session::{DenyScope, read_text};
+use super::{Completeness, ShrinkError, Verdict};
+use crate::base::json as document;
+use crate::denial::log;
+use crate::os::fs::{exists, read_bounded};
+use crate::os::workspace;
+use crate::sbpl::{NoImports, Source};
+
+/// What is learned from which logs.
+#[derive(Debug, Clone)]
+pub struct FromLog {
+    /// Saved logs, in order.
+    pub files: Vec<PathBuf>,
+    /// Directory of the run.
+    pub out: PathBuf,
+    /// What stored paths are relative to.
+    pub root: PathBuf,
+    /// The profile to extend; made when it is not there.
+    pub profile: Option<PathBuf>,
+    /// What a new profile holds.
+    pub seed: Seed<'static>,
+    /// Whose refusals count.
+    pub deny_scope: DenyScope,
+    /// First processes of the scope; without one those that the log says were put into a sandbox.
+    pub pids: Vec<i32>,
+    /// Text of the `message` modifier that marks the run.
+    pub tag: Option<String>,
+    /// Text that begins the first and the last message of a whole log: `TEXT begin`, `TEXT end`.
+    pub sentinel: Option<String>,
+    /// What happens to network accesses.
+    pub network_rules: NetworkRules,
+    /// Directories that rules name by a parameter.
+    pub work: Option<PathBuf>,
+    /// The user's home directory.
+    pub home: Option<PathBuf>,
+    /// Whether a log that may have lost something is no success.
+    pub require_complete: bool,
+    /// The host.
+    pub world_id: String,
+}
+
+/// Learns; gives `run.json` as written and whether everything that was asked for succeeded.
+///
+/// # Errors
+/// [`ShrinkError`].
+pub fn learn_from_log(options: &FromLog) -> Result<(Value, bool), ShrinkError> {
+    let layout = Layout::create(&options.out, &options.root)?;
+    workspace::remove_tree(&layout.phase(Phase::Trace, "metrics.jsonl"))?;
+    let working = options.profile.clone().unwrap_or_else(|| layout.trace_profile());
+    let (text, provenance) = if exists(&working) {
+        let known = layout::read_document(&layout.rules()).map(|own| Provenance::read(&own)).transpose();
+        let path = layout.rules().display().to_string();
+        let known = known.map_err(|reason| ShrinkError::Provenance { path, reason })?;
+        (read_text(&working)?, known.unwrap_or_default())
+    } else {
+        (options.seed.text(), Provenance::default())
+    };
+    let places = Places::new(options.work.as_deref(), options.home.as_deref());
+    let first_run = provenance.last_run();
+    let mut learner = Learner::new(text, provenance, options.network_rules, places);
+    let mut verdict = Completeness::unknown("a saved log does not say that nothing was lost");
+    let mut foreign: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+    let mut logs = Vec::new();
+    let (mut denials, mut new_rules) = (0, 0);
+    let mut all_whole = true;
+    for (index, file) in options.files.iter().enumerate() {
+        let bytes = read_bounded(file, layout::MAX_BYTES)?;
+        let found = log::read(&String::from_utf8_lossy(&bytes));
+        all_whole &= judge(&found, options.sentinel.as_deref(), file, &mut verdict);
+        let scope = scope(options, &found);
+        let selected = scope.select(found.entries);
+        for (process, count) in selected.foreign {
+            *foreign.entry(process).or_default() += count;
+        }
+        let run = first_run + u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1);
+        let new = learner.learn(&selected.entries, run, "log");
+        let refused = selected.entries.iter().filter(|entry| entry.denied).count();
+        denials += refused;
+        new_rules += new;
+        let processes: BTreeSet<String> = selected.processes;
+        logs.push(json!({
+            "file": layout.stored(file), "denials": refused, "new_rules": new, "processes": processes,
+            "unread": found.unread, "cut_off": found.cut_off,
+        }));
+        let metrics = json!({
+            "iter": run, "return_code": Value::Null, "denies_seen": refused, "new_rules": new,
+            "profile_lines": learner.text.matches('\n').count(), "mode": "log",
+        });
+        workspace::append_line(&layout.phase(Phase::Trace, "metrics.jsonl"), &document::to_line(&metrics))?;
+    }
+    if options.sentinel.is_some() && all_whole && verdict.verdict != Verdict::Lossy {
+        verdict = Completeness::observed("saved log, which is whole from its first sentinel to its last,");
+    }
+    layout::write(&layout.trace_profile(), learner.text.as_bytes())?;
+    if working != layout.trace_profile() {
+        layout::write(&working, learner.text.as_bytes())?;
+    }
+    layout::write_sorted(&layout.rules(), &learner.provenance.document())?;
+    let bad: String = learner.bad.iter().map(|line| format!("{line}\n")).collect();
+    layout::write(&layout.phase(Phase::Trace, "bad_rules.txt"), bad.as_bytes())?;
+    let params = Places::new(options.work.as_deref(), options.home.as_deref()).params();
+    let lint = lint_profile(&Source::new("trace.sb", learner.text.as_str()), &params, &NoImports, false);
+    let lines: String = lint.lines().iter().map(|line| format!("{line}\n")).collect();
+    layout::write(&layout.phase(Phase::Trace, "validation/lint.txt"), lines.as_bytes())?;
+    let success = !options.require_complete || verdict.verdict == Verdict::Complete;
+    let status = json!({
+        "status": "from_log", "reason": "from_log", "iter": options.files.len(), "new_rules": new_rules, "denies_seen": denials,
+        "completeness": verdict, "source": "log",
+    });
+    layout::write_sorted(&layout.phase(Phase::Trace, "status.json"), &status)?;
+    let record = json!({
+        "schema_version": super::record::SCHEMA, "tool": {"name": "runtime", "version": env!("CARGO_PKG_VERSION")},
+        "command": "trace", "world_id": options.world_id, "success": success, "error": Value::Null,
+        "knobs": {
+            "network_rules": options.network_rules, "deny_scope": options.deny_scope, "seed_dyld": u8::from(options.seed.loader),
+            "import_dyld_support": u8::from(options.seed.import), "loader_set": options.seed.loader_set(),
+        },
+        "paths": {
+            "run_dir": layout.stored(layout.out()),
+            "profiles": {"trace": layout.stored(&layout.trace_profile()), "shrunk": Value::Null},
+            "rules": layout.stored(&layout.rules()),
+        },
+        "trace": {
+            "status": "from_log", "status_path": layout.stored(&layout.phase(Phase::Trace, "status.json")),
+            "metrics_path": layout.stored(&layout.phase(Phase::Trace, "metrics.jsonl")),
+            "iterations": options.files.len(), "profile_lines": learner.text.matches('\n').count(),
+            "bad_rules": learner.bad.len(), "issue_dir": Value::Null, "completeness": verdict,
+            "denies_seen": denials, "new_rules": new_rules, "foreign": foreign, "logs": logs,
+        },
+        "shrink": {"status": "skipped", "reason": "from_log"},
+    });
+    layout::write_record(&layout.path("run.json"), &record)?;
+    Ok((record, success))
+}
+
+/// What speaks against having seen everything; true when both sentinels are there and nothing does.
+fn judge(found: &log::Log, sentinel: Option<&str>, file: &Path, verdict: &mut Completeness) -> bool {
+    let name = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    for loss in &found.losses {
+        verdict.lossy(&format!("{name}: {loss}"));
+    }
+    if !found.unread.is_empty() {
+        verdict.lossy(&format!("{name}: {} messages about refusals could not be read", found.unread.len()));
+    }
+    let Some(sentinel) = sentinel else { return false };
+    let mut whole = found.losses.is_empty() && found.unread.is_empty();
+    for end in ["begin", "end"] {
+        let text = format!("{sentinel} {end}");
+        if !found.messages.iter().any(|message| message.contains(&text)) {
+            verdict.lossy(&format!("{name}: the sentinel `{text}` is missing"));
+            whole = false;
+        }
+    }
+    whole
+}
+
+fn scope(options: &FromLog, found: &log::Log) -> Scope {
+    let given: BTreeSet<i32> = options.pids.iter().copied().collect();
+    let roots = if given.is_empty() { found.applied.iter().copied().collect() } else { given };
+    Scope {
+        all: options.deny_scope == DenyScope::All,
+        children: options.deny_scope == DenyScope::Tree,
+        roots,
+        tag: options.tag.clone(),
+    }
+}

@@ -1,0 +1,409 @@
+//! The order of one run, and its record on every way out.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::layout::{self, Layout, Phase};
+use super::learn::Learner;
+use super::lint::{self, lint_profile};
+use super::minimise::{self, End, Shrunk};
+use super::progress::{Event, Observer};
+use super::provenance::Provenance;
+use super::record;
+use super::rule::NetworkRules;
+use super::seed::{DYLD_SUPPORT, Seed};
+use super::target::Target;
+use super::trace::{self, Supervisor, Traced};
+use super::{Completeness, ShrinkError, Verdict, preflight};
+use crate::base::cancel::Cancel;
+use crate::base::digest::Sha256Hex;
+use crate::os::fs::{exists, read_bounded};
+use crate::os::workspace;
+use crate::sbpl::{self, MAX_SOURCE_BYTES, NoImports, Source};
+
+/// Whose refusals count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DenyScope {
+    /// Every process of the host, where the source of refusals is a log of the host.
+    All,
+    /// The target's first process.
+    Pid,
+    /// The target's first process and its descendants.
+    Tree,
+}
+
+/// Everything a run is made of.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Directory of the run.
+    pub out: PathBuf,
+    /// What stored paths are relative to.
+    pub root: PathBuf,
+    /// The profile to work on; that of the run's directory without one.
+    pub profile: Option<PathBuf>,
+    /// The program.
+    pub target: Target,
+    /// Successes in a row that end a trace, at least 1.
+    pub success_streak: u32,
+    /// Most iterations of a trace.
+    pub max_iterations: u32,
+    /// Whose refusals count.
+    pub deny_scope: DenyScope,
+    /// Whether a new profile holds what loads a program.
+    pub seed_dyld: bool,
+    /// Whether that is an import where the system has a text for it.
+    pub import_dyld_support: bool,
+    /// What happens to network accesses.
+    pub network_rules: NetworkRules,
+    /// Whether made-up names become rules.
+    pub generalize: bool,
+    /// Whether a trace that may have missed something is no success.
+    pub require_complete: bool,
+    /// Most runs at a time while shrinking.
+    pub jobs: usize,
+    /// Try every element that is kept once more under the very result.
+    pub prove: bool,
+    /// Go on with what an interrupted search found out.
+    pub resume: bool,
+    /// Do not begin to shrink when more runs might be needed.
+    pub max_runs: Option<usize>,
+    /// The host.
+    pub world_id: String,
+    /// The wall clock.
+    pub clock: fn() -> SystemTime,
+}
+
+/// What a command answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// `run.json` as written.
+    pub record: Value,
+    /// Whether everything that was asked for succeeded.
+    pub success: bool,
+    /// Parameters under which the profile was run, for showing how to use it.
+    pub params: Vec<(String, String)>,
+}
+
+/// Which halves of the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Command {
+    Trace,
+    Shrink,
+    Workflow,
+}
+
+/// Learns a profile. It is made when it is not there, and extended otherwise.
+///
+/// # Errors
+/// [`ShrinkError`]; `run.json` says so too where the directory could be made.
+pub fn trace_profile(options: &Options, cancel: &Cancel, observer: &mut dyn Observer) -> Result<Outcome, ShrinkError> {
+    run(Command::Trace, options, cancel, observer)
+}
+
+/// Shrinks a profile.
+///
+/// # Errors
+/// As [`trace_profile`].
+pub fn shrink_profile(options: &Options, cancel: &Cancel, observer: &mut dyn Observer) -> Result<Outcome, ShrinkError> {
+    run(Command::Shrink, options, cancel, observer)
+}
+
+/// Learns a profile from nothing and shrinks it.
+///
+/// # Errors
+/// As [`trace_profile`].
+pub fn workflow_profile(
+    options: &Options,
+    cancel: &Cancel,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, ShrinkError> {
+    run(Command::Workflow, options, cancel, observer)
+}
+
+/// What the phases found, for the record.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) completeness: Option<Completeness>,
+    pub(super) traced: Option<Traced>,
+    pub(super) shrunk: Option<Box<Shrunk>>,
+    pub(super) shrink_status: Option<&'static str>,
+    pub(super) error: Option<String>,
+    pub(super) wider: Option<Value>,
+    pub(super) runs: usize,
+}
+
+fn run(
+    command: Command,
+    options: &Options,
+    cancel: &Cancel,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, ShrinkError> {
+    let layout = Layout::create(&options.out, &options.root)?;
+    let start = (options.clock)();
+    let mut findings = Findings::default();
+    // Whoever kills this process finds a record that says so.
+    layout::write(&layout.path("run.json"), record::unfinished(command, &layout, options, start).as_bytes())?;
+    let done = phases(command, options, &layout, cancel, observer, &mut findings);
+    if let Err(error) = &done {
+        findings.error = Some(crate::base::error_chain(error));
+    }
+    let success = matches!(done, Ok(true));
+    let document = record::document(command, &layout, options, start, (options.clock)(), &findings, success);
+    layout::write_record(&layout.path("run.json"), &document)?;
+    layout.remove_jobs()?;
+    done?;
+    let params = options.target.params_in(&layout.path("out")).into_iter().collect();
+    Ok(Outcome { record: document, success, params })
+}
+
+fn phases(
+    command: Command,
+    options: &Options,
+    layout: &Layout,
+    cancel: &Cancel,
+    observer: &mut dyn Observer,
+    findings: &mut Findings,
+) -> Result<bool, ShrinkError> {
+    let working = options.profile.clone().unwrap_or_else(|| layout.trace_profile());
+    if command == Command::Shrink {
+        return shrink_phase(options, layout, &working, cancel, observer, findings);
+    }
+    clean(command, layout)?;
+    let (text, provenance) = starting_point(command, options, layout, &working)?;
+    let place = layout.place(Phase::Trace, 0)?;
+    let mut learner = Learner::new(text, provenance, options.network_rules, options.target.places(&place.work));
+    let mut supervisor = Supervisor { target: &options.target, place: &place, expected: None, cancel };
+    let steps = trace::Steps {
+        success_streak: options.success_streak.max(1),
+        max_iterations: options.max_iterations,
+        generalize: options.generalize,
+    };
+    let trial = trace::Trial { layout, profile: &working, target: &options.target, work: &place.work };
+    let traced = trace::trace(&mut supervisor, &mut learner, steps, &trial, observer)?;
+    findings.runs += traced.runs as usize;
+    findings.completeness = Some(traced.completeness.clone());
+    let complete = traced.completeness.verdict == Verdict::Complete;
+    let succeeded = traced.succeeded() && (complete || !options.require_complete);
+    let status = traced.status;
+    findings.traced = Some(traced);
+    let lint = write_lint(layout, Phase::Trace, &learner.text, options, &place.work)?;
+    if !complete {
+        let reasons = findings.completeness.as_ref().map(|own| own.reasons.join("; ")).unwrap_or_default();
+        observer.event(&Event::Warning { text: format!("the trace may have missed something: {reasons}") });
+    }
+    if command == Command::Trace {
+        skip(layout, findings, "trace_only")?;
+        return Ok(succeeded);
+    }
+    if !succeeded {
+        let reason = if status == "success" { "trace_incomplete".to_owned() } else { format!("trace_{status}") };
+        skip(layout, findings, &reason)?;
+        return Ok(false);
+    }
+    let _ = lint;
+    shrink_phase(options, layout, &working, cancel, observer, findings)
+}
+
+/// Takes away what an earlier run of the same directory left. Only names of our own are touched.
+fn clean(command: Command, layout: &Layout) -> Result<(), ShrinkError> {
+    for name in ["phases/trace", "phases/shrink", "out", "jobs"] {
+        workspace::remove_tree(&layout.path(name))?;
+    }
+    if command == Command::Workflow {
+        workspace::remove_tree(&layout.path("profiles"))?;
+        if exists(&layout.rules()) {
+            crate::os::fs::remove(&layout.rules())?;
+        }
+    } else if exists(&layout.shrunk_profile()) {
+        crate::os::fs::remove(&layout.shrunk_profile())?;
+    }
+    Layout::create(layout.out(), layout.out().parent().unwrap_or(Path::new("/")))?;
+    Ok(())
+}
+
+/// The profile a trace begins with, and what is known about its rules.
+fn starting_point(
+    command: Command,
+    options: &Options,
+    layout: &Layout,
+    working: &Path,
+) -> Result<(String, Provenance), ShrinkError> {
+    if command == Command::Trace && exists(working) {
+        let text = read_text(working)?;
+        let provenance = match layout::read_document(&layout.rules()) {
+            Some(document) => Provenance::read(&document)
+                .map_err(|reason| ShrinkError::Provenance { path: layout.rules().display().to_string(), reason })?,
+            None => Provenance::default(),
+        };
+        return Ok((text, provenance));
+    }
+    Ok((seed(options).text(), Provenance::default()))
+}
+
+/// The seed of a new profile on this system.
+pub(super) fn seed(options: &Options) -> Seed<'static> {
+    Seed {
+        loader: options.seed_dyld,
+        import: options.import_dyld_support,
+        import_present: exists(Path::new(DYLD_SUPPORT)),
+        system: std::env::consts::OS,
+    }
+}
+
+pub(super) fn read_text(path: &Path) -> Result<String, ShrinkError> {
+    let bytes = read_bounded(path, MAX_SOURCE_BYTES as u64)?;
+    String::from_utf8(bytes).map_err(|_| ShrinkError::NotText { path: path.display().to_string() })
+}
+
+/// Writes the lint of a phase's profile; true when it has no errors.
+fn write_lint(layout: &Layout, phase: Phase, text: &str, options: &Options, work: &Path) -> Result<bool, ShrinkError> {
+    let params = options.target.params_in(work);
+    let source = Source::new(format!("{}.sb", if phase == Phase::Trace { "trace" } else { "shrunk" }), text);
+    let found = lint_profile(&source, &params, &NoImports, cfg!(target_os = "linux"));
+    let lines: String = found.lines().iter().map(|line| format!("{line}\n")).collect();
+    layout::write(&layout.phase(phase, "validation/lint.txt"), lines.as_bytes())?;
+    Ok(found.complete && found.errors().next().is_none())
+}
+
+fn skip(layout: &Layout, findings: &mut Findings, reason: &str) -> Result<(), ShrinkError> {
+    findings.shrink_status = Some("skipped");
+    shrink_status(layout, &json!({"status": "skipped", "reason": reason}))
+}
+
+fn shrink_status(layout: &Layout, status: &Value) -> Result<(), ShrinkError> {
+    Ok(layout::write_sorted(&layout.phase(Phase::Shrink, "status.json"), status)?)
+}
+
+/// Shrinking with the checks before and after it, each with its own word.
+fn shrink_phase(
+    options: &Options,
+    layout: &Layout,
+    working: &Path,
+    cancel: &Cancel,
+    observer: &mut dyn Observer,
+    findings: &mut Findings,
+) -> Result<bool, ShrinkError> {
+    let done = gates(options, layout, working, cancel, observer, findings);
+    if let Err(error) = &done {
+        let interrupted = matches!(error, ShrinkError::Target(super::TargetError::Interrupted));
+        let reason = if interrupted { "interrupted" } else { "error" };
+        findings.shrink_status = Some("shrink_failed");
+        let message = crate::base::error_chain(error);
+        shrink_status(layout, &json!({"status": "shrink_failed", "reason": reason, "error": message}))?;
+    }
+    done
+}
+
+fn gates(
+    options: &Options,
+    layout: &Layout,
+    working: &Path,
+    cancel: &Cancel,
+    observer: &mut dyn Observer,
+    findings: &mut Findings,
+) -> Result<bool, ShrinkError> {
+    let end = |findings: &mut Findings, word: &'static str, reason: &str, more: Value| {
+        findings.shrink_status = Some(word);
+        let mut status = json!({"status": word, "reason": reason});
+        if let (Some(fields), Some(more)) = (status.as_object_mut(), more.as_object()) {
+            fields.extend(more.clone());
+        }
+        shrink_status(layout, &status)
+    };
+    if !exists(working) {
+        end(findings, "skipped", "missing_trace_profile", json!({}))?;
+        return Err(ShrinkError::NoProfile { path: working.display().to_string() });
+    }
+    let text = read_text(working)?;
+    if working != layout.trace_profile() {
+        layout::write(&layout.trace_profile(), text.as_bytes())?;
+    }
+    let (scan, code) = preflight::record(&text, &layout.stored(working), &options.world_id);
+    let scan_path = layout.phase(Phase::Shrink, "validation/preflight_scan.json");
+    layout::write(&scan_path, crate::base::json::to_pretty(&scan).as_bytes())?;
+    if code != 0 {
+        end(findings, "preflight_failed", "preflight_failed", json!({"preflight_rc": code}))?;
+        return Ok(false);
+    }
+    let work = layout.place(Phase::Shrink, 0)?.work;
+    let params = options.target.params_in(&work);
+    let before = lint::compile(&text, &params).map_err(|found| ShrinkError::Profile(found.to_string()))?;
+    if !write_lint(layout, Phase::Trace, &text, options, &work)? {
+        end(findings, "lint_failed", "trace_profile", json!({}))?;
+        return Ok(false);
+    }
+    // The books of this search begin here; what an interrupted one found out is in a file of its own.
+    layout::write(&layout.phase(Phase::Shrink, "metrics.jsonl"), b"")?;
+    let steps = minimise::Steps {
+        jobs: options.jobs,
+        prove: options.prove,
+        resume: options.resume,
+        max_runs: options.max_runs,
+    };
+    let ended = minimise::shrink(&options.target, &text, steps, layout, cancel, observer)?;
+    let (shrunk, confirmed) = match ended {
+        End::PreFailed { first, second, why } => {
+            let mut more = json!({"pre_shrink_rc1": first, "preflight_rc": 0, "why": why});
+            if let Some(second) = second {
+                more["pre_shrink_rc2"] = json!(second);
+            }
+            end(findings, "pre_shrink_failed", "pre_shrink_failed", more)?;
+            return Ok(false);
+        }
+        End::Done(shrunk) => (shrunk, true),
+        End::PostFailed { shrunk } => (shrunk, false),
+    };
+    findings.runs += shrunk.runs;
+    let after = lint::compile(&shrunk.text, &params).map_err(|found| ShrinkError::Profile(found.to_string()))?;
+    let compared = sbpl::diff(&before, &after);
+    findings.wider = Some(json!({
+        "wider": compared.wider.len(), "narrower": compared.narrower.len(), "undecided_wider": compared.may_widen(),
+    }));
+    write_decisions(layout, &shrunk)?;
+    let removed = shrunk.decided.iter().filter(|own| own.decision == "removed").count();
+    let more = json!({
+        "pre_shrink_rc1": options.target.success_status, "pre_shrink_rc2": options.target.success_status, "preflight_rc": 0,
+        "post_shrink_fresh_rc": shrunk.fresh, "post_shrink_repeat_rc": shrunk.repeat, "removed": removed,
+        "kept": shrunk.decided.len() - removed, "runs": shrunk.runs, "bound": shrunk.bound, "flaky": shrunk.flaky,
+        "output_same": shrunk.output_same,
+        "one_minimal": one_minimal(&shrunk),
+        "diff": findings.wider,
+    });
+    let widened = !compared.wider.is_empty();
+    let flaky = !shrunk.flaky.is_empty();
+    let lint_ok = write_lint(layout, Phase::Shrink, &shrunk.text, options, &work)?;
+    findings.shrunk = Some(shrunk);
+    let (word, reason) = match (widened, lint_ok, confirmed) {
+        (true, ..) => ("shrink_failed", "wider_than_input"),
+        (_, false, _) => ("lint_failed", "shrunk_profile"),
+        (.., false) => ("post_shrink_failed", "post_shrink_failed"),
+        _ => ("success", "success"),
+    };
+    end(findings, word, reason, more)?;
+    if flaky {
+        observer.event(&Event::Warning { text: "the target is flaky: see `flaky` in run.json".to_owned() });
+    }
+    Ok(word == "success")
+}
+
+/// How far one-minimality was shown: every kept element failed under the very result, or some under a larger profile.
+pub(super) fn one_minimal(shrunk: &Shrunk) -> &'static str {
+    if shrunk.decided.iter().any(|own| own.shown_on == Some("larger_profile")) { "carried" } else { "proved" }
+}
+
+fn write_decisions(layout: &Layout, shrunk: &Shrunk) -> Result<(), ShrinkError> {
+    let decisions = json!({
+        "schema_version": "runtime-tools.shrink_decisions.v0.1", "elements": shrunk.decided,
+        "profile_sha256": Sha256Hex::of(shrunk.text.as_bytes()),
+    });
+    layout::write_sorted(&layout.phase(Phase::Shrink, "decisions.json"), &decisions)?;
+    if let Some(mut provenance) = layout::read_document(&layout.rules()).and_then(|own| Provenance::read(&own).ok()) {
+        provenance.mark_kept(|rule| shrunk.text.lines().any(|line| line == rule));
+        layout::write_sorted(&layout.rules(), &provenance.document())?;
+    }
+    Ok(())
+}
