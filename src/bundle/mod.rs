@@ -24,6 +24,8 @@ pub mod layout;
 mod lock;
 mod manifest;
 mod pointer;
+#[cfg(test)]
+mod power_tests;
 mod reader;
 mod repair;
 mod runs;

@@ -248,10 +248,13 @@ impl Lane {
             return Ok(false);
         }
         self.at = 0;
-        self.piece.resize(PIECE_BYTES, 0);
+        // Room for what is left and one byte more, so that the end shows; a piece that is not the last is whole blocks.
+        let left = self.file.size_bytes.saturating_sub(self.read_bytes).saturating_add(1);
+        let room = usize::try_from(left).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+        self.piece.resize(room, 0);
         let mut filled = 0;
-        while filled < PIECE_BYTES {
-            let wanted = PIECE_BYTES - filled;
+        while filled < room {
+            let wanted = room - filled;
             match self.file.file.read(&mut self.piece[filled..]) {
                 Ok(0) => {
                     self.ended = true;

@@ -12,6 +12,8 @@ mod crash;
 mod earlier;
 mod emit;
 mod gates;
+mod hostile;
+mod injected;
 mod lock;
 mod random;
 mod repair;

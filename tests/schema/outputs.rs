@@ -23,6 +23,7 @@ const FEWER: &str = "the rows of these runs that do not match have it; shown whe
 /// What the schemas admit and no run of these tests shows: the schema (or `*`), place and what about it, and why.
 const UNSEEN: &[(&str, &str, &str)] = &[
     ("run-status", "/properties/tool is never absent", EARLIER),
+    ("run-status", "/properties/writer_lock is never present", "only while a run is in progress"),
     ("run-manifest", "/properties/stage_root is always null", MACOS),
     ("run-manifest", "/properties/staged_output_root is always null", MACOS),
     ("run-manifest", "/properties/stand_in_tools is never absent", EARLIER),
@@ -30,6 +31,7 @@ const UNSEEN: &[(&str, &str, &str)] = &[
     ("run-manifest", "/properties/compiled_digest is never absent", EARLIER),
     ("artifact-index", "/properties/artifacts/items/properties/name is never absent", EARLIER),
     ("artifact-index", "/properties/tool is never absent", EARLIER),
+    ("artifact-index", "/properties/repairs is never present", "no run is repaired; tests/bundle/repair.rs reads it"),
     ("promotion-packet", "/properties/artifact_index is never absent", EARLIER),
     ("promotion-packet", "/properties/artifact_index_sha256 is never absent", EARLIER),
     ("promotion-packet", "/properties/export_digests is never absent", EARLIER),
@@ -79,6 +81,7 @@ const FREE: &[&str] = &[
     "/properties/promotability/properties/gating_inputs/properties/sandbox_check_self",
     "/$defs/effect/properties/details",
     "/properties/run_context",
+    "/properties/repairs/items",
 ];
 
 /// The runs take a while; every test looks at the same.
