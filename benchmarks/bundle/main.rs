@@ -163,7 +163,7 @@ fn small(
     if let Some(b3sum) = b3sum {
         let output = Command::new(b3sum).args(files.iter().map(|(name, _)| name)).current_dir(run).output().unwrap();
         std::fs::write(&list, output.stdout).unwrap();
-        let check = || timed(Command::new(b3sum).args(["--quiet", "-c"]).arg(&list).current_dir(run), None);
+        let check = move || timed(Command::new(b3sum).args(["--quiet", "-c"]).arg(&list).current_dir(run), None);
         variants.push(Variant { name: "b3sum -c", run: Box::new(check) });
     }
     let bag = root.join("bag");
@@ -174,7 +174,7 @@ fn small(
             std::fs::copy(run.join(name), to).unwrap();
         }
         timed(Command::new(bagit).args(["--quiet", "--sha256"]).arg(&bag), None);
-        let check = || timed(Command::new(bagit).args(["--quiet", "--validate"]).arg(&bag), None);
+        let check = move || timed(Command::new(bagit).args(["--quiet", "--validate"]).arg(&bag), None);
         variants.push(Variant { name: "bagit.py", run: Box::new(check) });
     }
     let times = Rounds::run("small artifacts", "ms", rounds, &variants);

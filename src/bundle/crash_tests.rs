@@ -188,9 +188,6 @@ fn root_of_three() -> tempfile::TempDir {
     for run_id in ["a-old", "damaged", "z-good"] {
         write_run(temp.path(), run_id).unwrap();
     }
-    // Another process's hand: nothing of ours.
-    std::os::unix::fs::symlink("/nonexistent", temp.path().join("damaged/x")).unwrap();
-    std::fs::remove_file(temp.path().join("damaged/x")).unwrap();
     let dir = crate::os::fs::Dir::open(&temp.path().join("damaged")).unwrap();
     dir.write(&RelPath::try_from("summary.json").unwrap(), b"{ }").unwrap();
     temp

@@ -180,6 +180,7 @@ fn replay(
 }
 
 /// How many random subsets are made of each step's unsynced changes.
+#[expect(clippy::disallowed_methods, reason = "tests are told by the environment how long they may take")]
 fn random() -> usize {
     let full = std::env::var_os("RUNTIME_TESTS_FULL").is_some();
     if full { 400 } else { 0 }
