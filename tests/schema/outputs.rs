@@ -23,7 +23,6 @@ const FEWER: &str = "the rows of these runs that do not match have it; shown whe
 /// What the schemas admit and no run of these tests shows: the schema (or `*`), place and what about it, and why.
 const UNSEEN: &[(&str, &str, &str)] = &[
     ("run-status", "/properties/tool is never absent", EARLIER),
-    ("run-status", "/properties/writer_lock is never present", "only while a run is in progress"),
     ("run-manifest", "/properties/stage_root is always null", MACOS),
     ("run-manifest", "/properties/staged_output_root is always null", MACOS),
     ("run-manifest", "/properties/stand_in_tools is never absent", EARLIER),
