@@ -23,6 +23,12 @@ impl Sha256Hex {
         Self(hex(&Sha256::digest(bytes)))
     }
 
+    /// The digest that a finished state of eight words stands for.
+    #[must_use]
+    pub fn from_words(words: [u32; 8]) -> Self {
+        Self(hex(words.map(u32::to_be_bytes).as_flattened()))
+    }
+
     /// Hashes everything `reader` yields in 128 KiB steps; returns the digest and the number of bytes.
     ///
     /// # Errors

@@ -1,10 +1,15 @@
-//! A writer stopped at every step that changes the file system, and what readers must then say.
+//! A writer, a repair and a removal stopped at every step that changes the file system, or told there that it failed, and what
+//! readers must then say.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use rustix::io::Errno;
+
 use super::{
-    BundleError, Checked, Identity, OpenBundle, Outcome, RunLock, SealedBundle, UnverifiedBundle, Verification, resolve,
+    BundleError, Checked, Identity, OpenBundle, Outcome, PruneRequest, ReindexRequest, RunLock, SealedBundle,
+    UnverifiedBundle, Verification, prune_runs, reindex_bundle, resolve,
 };
 use crate::base::ids::RunId;
 use crate::base::rel_path::RelPath;
@@ -13,30 +18,48 @@ use crate::os::lock::LockMode;
 
 /// Every change of the file system a run makes, in order. Nothing before the batch is synced; the batch comes before
 /// the index, the index before the pointer.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 33] = [
     "create directory ROOT",
+    "create the lock .runtime.lock",
+    "write the holder to .runtime.lock",
     "create directory stopped",
+    "create a temporary file beside run_status.json",
     "write run_status.json",
     "rename run_status.json",
+    "create a temporary file beside summary.json",
     "write summary.json",
     "rename summary.json",
     "create directory runtime_profiles",
+    "create a temporary file beside demo.sb",
     "write demo.sb",
     "rename demo.sb",
+    "create a temporary file beside run_status.json",
     "write run_status.json",
     "rename run_status.json",
-    "sync batch in stopped",
+    "sync run_status.json",
+    "sync summary.json",
+    "sync demo.sb",
+    "sync directory runtime_profiles",
+    "sync directory stopped",
+    "sync directory ROOT",
+    "create a temporary file beside artifact_index.json",
     "write artifact_index.json",
     "sync artifact_index.json",
     "rename artifact_index.json",
-    "sync directory artifact_index.json",
+    "sync directory stopped",
+    "create a temporary file beside LATEST",
     "write LATEST",
     "sync LATEST",
     "rename LATEST",
-    "sync directory LATEST",
+    "sync directory ROOT",
 ];
 
-fn write_run(root: &Path, run_id: &str) -> Result<SealedBundle, BundleError> {
+/// A directory in memory where there is one: nothing here depends on a disk, and syncing one is most of the time.
+pub(super) fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+pub(super) fn write_run(root: &Path, run_id: &str) -> Result<SealedBundle, BundleError> {
     let identity = Identity {
         run_id: RunId::try_from(run_id.to_owned()).unwrap(),
         world_id: "linux-demo".to_owned(),
@@ -52,7 +75,7 @@ fn write_run(root: &Path, run_id: &str) -> Result<SealedBundle, BundleError> {
     bundle.seal(Outcome::Complete, &[], UNIX_EPOCH)
 }
 
-fn read(path: &Path) -> Verification {
+pub(super) fn read(path: &Path) -> Verification {
     UnverifiedBundle::read(resolve(path).unwrap()).verify(1)
 }
 
@@ -65,7 +88,7 @@ fn a_writer_stopped_anywhere_leaves_a_committed_bundle_or_one_refused_by_name() 
     let mut refused = 0;
     let mut committed = 0;
     for steps in 0.. {
-        let temp = tempfile::tempdir().unwrap();
+        let temp = scratch();
         write_run(temp.path(), "before").unwrap();
         fault::stop_after(steps);
         let outcome = write_run(temp.path(), "stopped");
@@ -103,10 +126,135 @@ fn a_writer_stopped_anywhere_leaves_a_committed_bundle_or_one_refused_by_name() 
 
         if let Ok(sealed) = outcome {
             assert_eq!(sealed.run_id.as_str(), "stopped");
-            assert_eq!((refused, committed), (13, 6), "{at}");
+            assert_eq!((refused, committed), (23, 7), "{at}");
             let root = temp.path().file_name().unwrap().to_str().unwrap();
             assert_eq!(passed, ORDER.map(|step| step.replace("ROOT", root)));
             return;
         }
     }
+}
+
+/// What makes a step fail.
+#[derive(Debug, Clone, Copy)]
+enum Failure {
+    Kill,
+    Error(Errno),
+}
+
+const FAILURES: [Failure; 5] = [
+    Failure::Kill,
+    Failure::Error(Errno::NOSPC),
+    Failure::Error(Errno::IO),
+    Failure::Error(Errno::ACCESS),
+    Failure::Error(Errno::INTR),
+];
+
+/// Something that changes a bundle root.
+struct Work {
+    name: &'static str,
+    /// Changes the root; says whether it was told that it failed.
+    run: fn(&Path) -> bool,
+    /// Whether the root is as after the whole work.
+    done: fn(&Path) -> bool,
+    /// Whether runs other than `victim` must be as they were, whatever happened.
+    victim: &'static str,
+}
+
+fn repair(root: &Path) -> bool {
+    let run = root.join("damaged");
+    let request = ReindexRequest { bundle: &run, jobs: 1, lock_mode: LockMode::Fail, now: UNIX_EPOCH };
+    reindex_bundle(request, &|| false).is_err()
+}
+
+fn prune(root: &Path) -> bool {
+    let request = PruneRequest { root, keep: 2, abandoned: false, dry_run: false, lock_mode: LockMode::Fail };
+    prune_runs(request, &|| false).is_err()
+}
+
+const WORKS: [Work; 3] = [
+    Work {
+        name: "run",
+        run: |root| write_run(root, "new").is_err(),
+        done: |root| latest(root) == "new\n",
+        victim: "new",
+    },
+    Work { name: "repair", run: repair, done: |root| read(&root.join("damaged")).is_valid(), victim: "damaged" },
+    Work { name: "removal", run: prune, done: |root| !root.join("a-old").exists(), victim: "a-old" },
+];
+
+/// A root with an old run, a damaged one and a good one.
+fn root_of_three() -> tempfile::TempDir {
+    let temp = scratch();
+    for run_id in ["a-old", "damaged", "z-good"] {
+        write_run(temp.path(), run_id).unwrap();
+    }
+    let dir = crate::os::fs::Dir::open(&temp.path().join("damaged")).unwrap();
+    dir.write(&RelPath::try_from("summary.json").unwrap(), b"{ }").unwrap();
+    temp
+}
+
+/// What stands under `root` when some work on `victim` failed half-way must be said by name, and disturb nobody.
+fn judge(root: &Path, victim: &str, at: &str) -> &'static str {
+    let named = latest(root);
+    let named = root.join(named.trim());
+    assert!(named.file_name().is_some_and(|name| name != "damaged"), "{at}: LATEST names {}", named.display());
+    assert!(read(&named).is_valid(), "{at}: LATEST names a bundle that is not valid");
+    for run in ["a-old", "z-good"].into_iter().filter(|run| *run != victim) {
+        assert!(read(&root.join(run)).is_valid(), "{at}: {run} was harmed");
+    }
+    let run = root.join(victim);
+    if !run.exists() {
+        return "absent";
+    }
+    let verification = read(&run);
+    if verification.is_valid() {
+        return "valid";
+    }
+    let named = verification.findings.iter().any(|finding| !finding.message.is_empty());
+    assert!(named && verification.findings.len() < 8, "{at}: {:?}", verification.findings);
+    assert!(victim != "a-old", "{at}: a run is there or it is not: {:?}", verification.findings);
+    "refused"
+}
+
+#[test]
+fn whatever_fails_wherever_every_bundle_is_valid_or_refused_and_no_error_is_swallowed() {
+    let mut table: BTreeMap<String, usize> = BTreeMap::new();
+    let mut points = 0;
+    for work in &WORKS {
+        for failure in FAILURES {
+            for step in 0.. {
+                let temp = root_of_three();
+                let root = temp.path();
+                match failure {
+                    Failure::Kill => fault::stop_after(step),
+                    Failure::Error(errno) => fault::fail_after(step, errno),
+                }
+                let told = (work.run)(root);
+                let made = fault::resume();
+                let at = format!("{} {failure:?} after {step} of {made:?}", work.name);
+                let reached = if matches!(failure, Failure::Kill) { told } else { made.len() > step || told };
+                let outcome = judge(root, work.victim, &at);
+                let done = (work.done)(root);
+                match failure {
+                    // A signal that arrives first is no failure.
+                    Failure::Error(Errno::INTR) => assert!(!told && done, "{at}"),
+                    // A pointer that may not be durable is an error though it can be seen; so is an index.
+                    _ => assert!(told || done, "{at}: an error was swallowed"),
+                }
+                // The next of its kind works.
+                if !done {
+                    assert!(!(work.run)(root) || work.name == "run", "{at}: it cannot be repeated");
+                }
+                write_run(root, "next").unwrap_or_else(|error| panic!("{at}: {error}"));
+                assert_eq!(latest(root), "next\n", "{at}");
+                if !reached || made.len() < step {
+                    break;
+                }
+                points += 1;
+                *table.entry(format!("{:8} {:28} {outcome}", work.name, format!("{failure:?}"))).or_default() += 1;
+            }
+        }
+    }
+    println!("{points} points\n{table:#?}");
+    assert!(points > 250, "{points}");
 }

@@ -18,7 +18,7 @@ pub enum IndexStatus {
     Failed,
 }
 
-/// `artifact_index.json`. Tag v0.1: as the earlier tool writes it; `tool` and `artifacts[].name` added.
+/// `artifact_index.json`. Tag v0.1: as the earlier tool writes it; `tool`, `repairs` and `artifacts[].name` added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ArtifactIndex {
     /// [`super::layout::ARTIFACT_INDEX_TAG`].

@@ -53,6 +53,8 @@ pub const RUN_MANIFEST_TAG: &str = "runtime-tools.run_manifest.v0.1";
 pub const RUN_MANIFEST_LEGACY_TAG: &str = "hardened-runtime.run_manifest.v0.2";
 /// Tag of `artifact_index.json`.
 pub const ARTIFACT_INDEX_TAG: &str = "runtime-tools.artifact_index.v0.1";
+/// Tag of `repair_log.json`.
+pub const REPAIR_LOG_TAG: &str = "runtime-tools.repair_log.v0.1";
 
 /// The order of known names in the index at commit; other names follow in the order they were written.
 pub const COMMIT_ORDER: [&str; 15] = [
@@ -71,6 +73,25 @@ pub const COMMIT_ORDER: [&str; 15] = [
     PATH_WITNESSES,
     FIXTURES,
     ORACLE_RESULTS,
+];
+
+/// The files that a repair gives an entry when they stand there and have none, in the order of the earlier tool's repair.
+pub(super) const REPAIR_ORDER: [&str; 15] = [
+    RUN_STATUS,
+    RUN_MANIFEST,
+    APPLY_PREFLIGHT,
+    BASELINE_RESULTS,
+    PATH_WITNESSES,
+    FIXTURES,
+    EXPECTED_MATRIX_GENERATED,
+    EXPECTED_MATRIX,
+    RUNTIME_RESULTS,
+    RUNTIME_EVENTS,
+    MISMATCH_SUMMARY,
+    MISMATCH_PACKETS,
+    ORACLE_RESULTS,
+    SUMMARY_JSON,
+    SUMMARY_MD,
 ];
 
 /// Names a writer's caller may not write: the bundle keeps them itself.

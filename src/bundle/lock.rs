@@ -21,7 +21,7 @@ impl RunLock {
     /// [`BundleError::Lock`] when somebody else holds it (the message names the holder's pid), the wait was cancelled or
     /// the lock file is unusable; [`BundleError::Fs`] when the root cannot be made or opened.
     pub fn acquire(root: &Path, mode: LockMode, cancelled: &dyn Fn() -> bool) -> Result<Self, BundleError> {
-        let root = Dir::create_all(root)?;
+        let root = Dir::create_all_synced(root)?;
         let lock = FileLock::acquire(&root.path().join(LOCK_FILE), mode, cancelled)?;
         Ok(Self { root, lock })
     }

@@ -10,7 +10,7 @@
 //!
 //! Life cycle of a writer: [`RunLock`] -> [`OpenBundle`] -> [`SealedBundle`]. Of a reader: [`resolve`] ->
 //! [`UnverifiedBundle`] -> [`Verification`], which holds a [`VerifiedBundle`] only when every indexed byte is the one the
-//! index names.
+//! index names. Of a whole root: [`list_runs`], [`prune_runs`], [`find_bundles`]. [`reindex_bundle`] rebuilds an index.
 //!
 //! Invariants: a run that did not reach its index is refused by every reader, by name; `LATEST` never names such a run;
 //! nothing outside the run's directory is ever opened on the word of a document. `SPEC.md` section "Bundles" is the
@@ -24,7 +24,11 @@ pub mod layout;
 mod lock;
 mod manifest;
 mod pointer;
+#[cfg(test)]
+mod power_tests;
 mod reader;
+mod repair;
+mod runs;
 mod status;
 mod writer;
 
@@ -36,5 +40,7 @@ pub use reader::{
     ArtifactError, Checked, Document, ResolveError, ResolvedBundle, UnverifiedBundle, Verification, VerifiedBundle,
     Writer, resolve,
 };
+pub use repair::{Change, Measured, ReindexError, ReindexRequest, Reindexed, reindex_bundle};
+pub use runs::{Found, PruneRequest, Pruned, Run, RunLife, Runs, find_bundles, list_runs, prune_runs};
 pub use status::{RunState, RunStatus};
 pub use writer::{BundleError, OpenBundle, Outcome, SealedBundle};

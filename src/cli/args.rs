@@ -34,6 +34,11 @@ pub(crate) enum Command {
     Status(super::status::Args),
     /// Check a bundle: commit barrier, digests, sizes, identities
     ValidateBundle(super::validate_bundle::Args),
+    /// Rebuild the index of a bundle whose files changed
+    ReindexBundle(super::reindex_bundle::Args),
+    /// List, show, remove and check bundles
+    #[command(subcommand)]
+    Bundle(super::bundle::Command),
     /// Derive a promotion packet from a bundle
     EmitPromotion(super::emit_promotion::Args),
     /// Verify promotion packets, and collect them into sets

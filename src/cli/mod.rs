@@ -4,6 +4,7 @@
 //! "Commands and exit codes".
 
 mod args;
+mod bundle;
 mod context;
 mod describe;
 mod emit_promotion;
@@ -16,6 +17,7 @@ mod inventory;
 mod links;
 mod list;
 mod list_templates;
+mod lock_args;
 mod lookup;
 mod plan_build;
 mod plan_lint;
@@ -23,6 +25,7 @@ mod promotion;
 mod promotion_set;
 mod registry_lint;
 mod registry_upgrade;
+mod reindex_bundle;
 mod run;
 mod run_progress;
 mod sandbox_run;
@@ -79,6 +82,8 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::Run(args) => run::run(&args, json, context),
         Command::Status(args) => status::run(&args, json, context),
         Command::ValidateBundle(args) => validate_bundle::run(&args, json, context),
+        Command::ReindexBundle(args) => reindex_bundle::run(&args, json, context),
+        Command::Bundle(command) => bundle::run(&command, json, context),
         Command::EmitPromotion(args) => emit_promotion::run(&args, json, context),
         Command::Promotion(command) => promotion::run(&command, json, context),
         Command::SummarizeOps(args) => summarize_ops::run(&args, json, context),

@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -14,7 +13,6 @@ use crate::bundle::BundleError;
 use crate::event::AnchorMap;
 use crate::fixture::FixtureSet;
 use crate::os::fs::read_bounded;
-use crate::os::lock::LockMode;
 use crate::plan::{self, Filters};
 use crate::registry::{self, Place, Used};
 use crate::run::{Counts, Plans, RunBundle, RunError, RunOptions, RunStatusWord, run_plan};
@@ -22,6 +20,7 @@ use crate::sandbox::{self, Layers};
 
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
+use super::lock_args::seconds;
 use super::print_line;
 use super::run_progress::RunProgress;
 
@@ -53,12 +52,8 @@ pub(crate) struct Args {
     /// Run only this scenario, by expectation id (repeatable)
     #[arg(long, value_name = "ID")]
     only_scenario: Vec<String>,
-    /// What to do when another run holds the bundle root
-    #[arg(long, default_value = "fail", value_parser = ["fail", "wait"])]
-    lock_mode: String,
-    /// How long to wait with --lock-mode wait
-    #[arg(long, value_name = "N", default_value_t = 30.0)]
-    lock_timeout_seconds: f64,
+    #[command(flatten)]
+    lock: super::lock_args::LockArgs,
     /// Probes executed at the same time [default: number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -157,11 +152,7 @@ fn options(args: &Args, context: &Context, plan_path: &Path) -> Result<RunOption
             .map_err(|error| Failure::usage(format_args!("SANDBOX_LORE_RUN_ID {value:?} {error}")))?,
         None => RunId::random(),
     };
-    let timeout = seconds("--lock-timeout-seconds", args.lock_timeout_seconds)?;
-    let lock_mode = match args.lock_mode.as_str() {
-        "wait" => LockMode::Wait { timeout },
-        _ => LockMode::Fail,
-    };
+    let lock_mode = args.lock.mode()?;
     let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Ok(RunOptions {
         out: args.out.as_ref().map_or_else(beside, |out| context.absolute(out)),
@@ -174,19 +165,12 @@ fn options(args: &Args, context: &Context, plan_path: &Path) -> Result<RunOption
     })
 }
 
-fn seconds(flag: &str, value: f64) -> Result<Duration, Failure> {
-    Duration::try_from_secs_f64(value)
-        .ok()
-        .filter(|limit| !limit.is_zero() && *limit <= Duration::from_secs(86_400))
-        .ok_or_else(|| Failure::usage(format_args!("{flag} {value}: give a number of seconds above 0 and up to 86400")))
-}
-
 fn failure(error: RunError, args: &Args) -> Failure {
     let refusal = error.is_refusal();
     let hint = match &error {
         RunError::OtherWorld { .. } => Some("--rebind-world runs it all the same; such evidence is never promotable"),
         RunError::ChannelNotAvailable { .. } => Some("on this system use --channel direct"),
-        RunError::Bundle { source: BundleError::Lock(_), .. } if refusal && args.lock_mode == "fail" => {
+        RunError::Bundle { source: BundleError::Lock(_), .. } if refusal && !args.lock.waits() => {
             Some("--lock-mode wait waits for the other run to end")
         }
         _ => None,

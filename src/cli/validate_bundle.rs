@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::exit::{CliResult, Exit};
-use super::print_line;
+use super::exit::{CliResult, Exit, Failure};
+use super::{print_line, printable};
 use crate::base::json as document;
 use crate::bundle::{Checked, ResolveError, UnverifiedBundle, Verification, resolve};
 use crate::vocab::{Finding, Severity};
@@ -29,30 +29,42 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
-    let answer = match resolve(&context.absolute(&args.bundle)) {
-        Ok(resolved) => Answer::of(&UnverifiedBundle::read(resolved).verify(args.jobs)),
-        Err(error) => Answer::unresolved(&args.bundle, error)?,
-    };
-    if json {
-        print_line(&document::to_pretty(&answer.document()))?;
-    } else {
-        answer.print()?;
-    }
-    Ok(if answer.ok { Exit::Yes } else { Exit::No })
+    Answer::find(&context.absolute(&args.bundle), &args.bundle, args.jobs)?.say(json)
 }
 
 /// What is printed.
-struct Answer {
-    ok: bool,
+pub(super) struct Answer {
+    pub(super) ok: bool,
     bundle_dir: String,
     run_id: Option<String>,
     index_sha256: Option<String>,
     counts: Option<(usize, u64)>,
-    findings: Vec<Finding>,
+    pub(super) findings: Vec<Finding>,
 }
 
 impl Answer {
-    fn of(verification: &Verification) -> Self {
+    /// Checks the bundle at `path`, which the user called `given`.
+    pub(super) fn find(path: &Path, given: &Path, jobs: usize) -> Result<Self, ResolveError> {
+        match resolve(path) {
+            Ok(resolved) => Ok(Self::of(&UnverifiedBundle::read(resolved).verify(jobs))),
+            Err(error) => Self::unresolved(given, error),
+        }
+    }
+
+    /// Prints the answer and gives the exit status.
+    pub(super) fn say(&self, json: bool) -> CliResult {
+        if json {
+            print_line(&document::to_pretty(&self.document()))?;
+        } else {
+            if self.ok {
+                print_line("[+] bundle ok")?;
+            }
+            self.print_details()?;
+        }
+        Ok(if self.ok { Exit::Yes } else { Exit::No })
+    }
+
+    pub(super) fn of(verification: &Verification) -> Self {
         let documents = match &verification.bundle {
             Checked::Verified(bundle) => bundle.documents(),
             Checked::Refused(bundle) => bundle,
@@ -68,13 +80,13 @@ impl Answer {
     }
 
     /// A pointer that leads nowhere is an invalid bundle; a path that cannot be read is no answer.
-    fn unresolved(path: &Path, error: ResolveError) -> Result<Self, ResolveError> {
+    pub(super) fn unresolved(path: &Path, error: ResolveError) -> Result<Self, ResolveError> {
         let Some(finding) = error.finding() else { return Err(error) };
         let bundle_dir = path.to_string_lossy().into_owned();
         Ok(Self { ok: false, bundle_dir, run_id: None, index_sha256: None, counts: None, findings: vec![finding] })
     }
 
-    fn document(&self) -> Value {
+    pub(super) fn document(&self) -> Value {
         let errors = self.findings.iter().filter(|finding| finding.severity == Severity::Error);
         json!({
             "ok": self.ok,
@@ -88,20 +100,9 @@ impl Answer {
         })
     }
 
-    fn print(&self) -> Result<(), super::exit::Failure> {
-        if self.ok {
-            print_line("[+] bundle ok")?;
-        }
-        for finding in &self.findings {
-            let mark = match finding.severity {
-                Severity::Error => "[!]",
-                Severity::Warning => "[~]",
-                Severity::Note => "[ ]",
-            };
-            let Finding { id, file, message, .. } = finding;
-            let about = if message.contains(file.as_str()) { String::new() } else { format!("{file}: ") };
-            print_line(&format!("{mark} {about}{message} [{id}]"))?;
-        }
+    /// The findings, and what was checked.
+    pub(super) fn print_details(&self) -> Result<(), Failure> {
+        print_findings(&self.findings)?;
         if let (Some(run_id), Some((artifacts, bytes))) = (&self.run_id, self.counts) {
             print_line(&format!("    run {run_id}: {artifacts} artifacts, {bytes} bytes hashed"))?;
         }
@@ -110,4 +111,18 @@ impl Answer {
             None => Ok(()),
         }
     }
+}
+
+/// One line per finding.
+pub(super) fn print_findings(findings: &[Finding]) -> Result<(), Failure> {
+    for Finding { id, severity, file, message, .. } in findings {
+        let mark = match severity {
+            Severity::Error => "[!]",
+            Severity::Warning => "[~]",
+            Severity::Note => "[ ]",
+        };
+        let about = if message.contains(file.as_str()) { String::new() } else { format!("{file}: ") };
+        print_line(&printable(&format!("{mark} {about}{message} [{id}]")))?;
+    }
+    Ok(())
 }

@@ -5,9 +5,9 @@
 //! temporary file in the target's own directory and renames it, so a reader sees the old file or the new one, whole.
 //! Nothing is synced unless the function says so: a bundle syncs once, in one batch ([`Dir::sync_batch`]).
 //!
-//! Every operation that changes the file system passes `fault::point`, which does nothing outside tests.
+//! Every operation that changes the file system passes `fault::attempt`, where tests make it fail.
 
-mod fault;
+pub(in crate::os) mod fault;
 mod list;
 mod lone;
 mod portable;
@@ -21,13 +21,6 @@ mod beneath;
 #[path = "fs/beneath_portable.rs"]
 mod beneath;
 
-#[cfg(target_os = "linux")]
-#[path = "fs/batch_linux.rs"]
-mod batch;
-#[cfg(not(target_os = "linux"))]
-#[path = "fs/batch_portable.rs"]
-mod batch;
-
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -36,6 +29,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 
 use crate::base::rel_path::RelPath;
+use fault::Change;
 
 pub use list::{Entry, EntryKind};
 pub use lone::{
@@ -155,6 +149,20 @@ impl Dir {
         Self::open(path)
     }
 
+    /// As [`Dir::create_all`]; the directories that were missing are durable.
+    ///
+    /// # Errors
+    /// As [`Dir::create_all`]; a directory that holds a new one cannot be synced.
+    pub fn create_all_synced(path: &Path) -> Result<Self, FsError> {
+        let made: Vec<&Path> = path.ancestors().take_while(|path| !path.exists()).collect();
+        let dir = Self::create_all(path)?;
+        for holder in made.into_iter().filter_map(Path::parent) {
+            let holder = if holder.as_os_str().is_empty() { Path::new(".") } else { holder };
+            Self::open(holder)?.sync()?;
+        }
+        Ok(dir)
+    }
+
     /// Opens the directory `name` beneath this one.
     ///
     /// # Errors
@@ -171,9 +179,9 @@ impl Dir {
     /// Something of that name exists, or the directory cannot be created or opened.
     pub fn create_dir(&self, name: &RelPath) -> Result<Self, FsError> {
         let path = self.path.join(name.as_str());
-        fault::point("create directory", &path)?;
-        rustix::fs::mkdirat(&self.handle, name.as_str(), Mode::from_raw_mode(0o777))
-            .map_err(|e| FsError::io("create directory", &path, e))?;
+        fault::attempt(Change::new("create directory", &path), || {
+            rustix::fs::mkdirat(&self.handle, name.as_str(), Mode::from_raw_mode(0o777))
+        })?;
         self.open_dir(name)
     }
 

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 
+use super::fs::FsError;
+use super::fs::fault::{Change, attempt};
+
 /// How long a waiter sleeps between two attempts.
 pub const RETRY_EVERY: Duration = Duration::from_millis(50);
 
@@ -99,7 +102,7 @@ impl FileLock {
             match file.try_lock() {
                 Ok(()) if is_still_at(&file, path) => {
                     let pid = std::process::id();
-                    record_pid(&mut file, pid).map_err(fail)?;
+                    record_pid(&mut file, path, pid).map_err(fail)?;
                     return Ok(Self { file, path: path.to_owned(), pid });
                 }
                 // Locked, but the path leads elsewhere by now: the file was unlinked under us.
@@ -141,8 +144,18 @@ impl Drop for FileLock {
 
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(0o666))?);
+    let opened =
+        attempt(Change::new("create the lock", path), || rustix::fs::open(path, flags, Mode::from_raw_mode(0o666)));
+    let file = File::from(opened.map_err(answer)?);
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
+/// What the system said; the path is named by whoever reports it.
+fn answer(error: FsError) -> io::Error {
+    match error {
+        FsError::Io { source, .. } => source,
+        other => io::Error::other(other),
+    }
 }
 
 fn is_still_at(file: &File, path: &Path) -> bool {
@@ -152,7 +165,8 @@ fn is_still_at(file: &File, path: &Path) -> bool {
     }
 }
 
-fn record_pid(file: &mut File, pid: u32) -> io::Result<()> {
+fn record_pid(file: &mut File, path: &Path, pid: u32) -> io::Result<()> {
+    attempt(Change::new("write the holder to", path), || Ok(())).map_err(answer)?;
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(format!("pid={pid}\n").as_bytes())

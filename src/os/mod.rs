@@ -6,6 +6,7 @@ pub mod errno;
 pub mod fd;
 pub mod fifo;
 pub mod fs;
+pub mod hash;
 pub mod input;
 #[cfg(target_os = "linux")]
 pub mod linux;

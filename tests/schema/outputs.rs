@@ -30,6 +30,7 @@ const UNSEEN: &[(&str, &str, &str)] = &[
     ("run-manifest", "/properties/compiled_digest is never absent", EARLIER),
     ("artifact-index", "/properties/artifacts/items/properties/name is never absent", EARLIER),
     ("artifact-index", "/properties/tool is never absent", EARLIER),
+    ("artifact-index", "/properties/repairs is never present", "no run is repaired; tests/bundle/repair.rs reads it"),
     ("promotion-packet", "/properties/artifact_index is never absent", EARLIER),
     ("promotion-packet", "/properties/artifact_index_sha256 is never absent", EARLIER),
     ("promotion-packet", "/properties/export_digests is never absent", EARLIER),
@@ -91,6 +92,7 @@ const FREE: &[&str] = &[
     "/$defs/promotability/properties/gating_inputs/properties/sandbox_check_self",
     "/$defs/effect/properties/details",
     "/properties/run_context",
+    "/properties/repairs/items",
 ];
 
 /// The runs take a while; every test looks at the same.

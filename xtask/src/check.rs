@@ -50,6 +50,7 @@ pub(crate) fn long_properties(cases: u32) -> Step {
     cargo("long properties", &["test"])
         .env("PROPTEST_CASES", &cases.to_string())
         .env("RUNTIME_TESTS_ALL_COMBINATIONS", "1")
+        .env("RUNTIME_TESTS_FULL", "1")
 }
 
 fn cargo(name: &'static str, args: &[&str]) -> Step {

@@ -11,12 +11,14 @@ use crate::base::rel_path::RelPath;
 
 /// What an index claims about one artifact.
 #[derive(Debug, Clone)]
-pub(super) struct Claim {
-    pub(super) name: RelPath,
-    pub(super) path: String,
-    pub(super) size_bytes: Option<u64>,
+pub(in crate::bundle) struct Claim {
+    /// Its place in the index's list.
+    pub(in crate::bundle) at: usize,
+    pub(in crate::bundle) name: RelPath,
+    pub(in crate::bundle) path: String,
+    pub(in crate::bundle) size_bytes: Option<u64>,
     /// `None`: the entry carries no digest (the earlier tool's reader accepts that).
-    pub(super) sha256: Option<Sha256Hex>,
+    pub(in crate::bundle) sha256: Option<Sha256Hex>,
 }
 
 /// Reads `artifacts` of an index into claims, each name once; everything wrong goes to `problems`.
@@ -39,7 +41,7 @@ pub(super) fn claims(index: &Map<String, Value>, run_ids: &[&str], problems: &mu
     let mut seen = HashSet::new();
     for (at, entry) in entries.iter().enumerate() {
         let pointer = format!("/artifacts/{at}");
-        match claim(entry, run_ids) {
+        match claim(at, entry, run_ids) {
             Ok((claim, notes)) => {
                 for (kind, message) in notes {
                     problems.push(Problem::new(kind, claim.name.as_str(), message).at(&pointer));
@@ -59,7 +61,7 @@ pub(super) fn claims(index: &Map<String, Value>, run_ids: &[&str], problems: &mu
 
 type Fault = (Kind, String);
 
-fn claim(entry: &Value, run_ids: &[&str]) -> Result<(Claim, Vec<Fault>), Fault> {
+fn claim(at: usize, entry: &Value, run_ids: &[&str]) -> Result<(Claim, Vec<Fault>), Fault> {
     let malformed = |message: &str| (Kind::EntryMalformed, message.to_owned());
     let entry = entry.as_object().ok_or_else(|| malformed("the entry is not an object"))?;
     let path = match entry.get("path") {
@@ -106,7 +108,7 @@ fn claim(entry: &Value, run_ids: &[&str]) -> Result<(Claim, Vec<Fault>), Fault> 
     if !matches!(entry.get("schema_version"), None | Some(Value::Null | Value::String(_))) {
         return Err((Kind::EntryMalformed, format!("schema_version of {name} is neither text nor null")));
     }
-    Ok((Claim { name, path: path.clone(), size_bytes, sha256 }, notes))
+    Ok((Claim { at, name, path: path.clone(), size_bytes, sha256 }, notes))
 }
 
 fn outside(path: &str) -> Fault {

@@ -155,6 +155,9 @@ fn index_says(bundle: &UnverifiedBundle, problems: &mut Vec<Problem>) {
             missing.iter().map(|m| m.as_str().map_or_else(|| m.to_string(), str::to_owned)).collect();
         found(Kind::ExpectedMissing, "/missing", format!("expected files are missing: {}", list.join(", ")));
     }
+    if !matches!(index.get("repairs"), None | Some(Value::Array(_))) {
+        found(Kind::IndexMalformed, "/repairs", "repairs is not an array".to_owned());
+    }
     let failed = bundle.status.text("state").is_some_and(|state| state.trim() == "failed");
     match index.get("status").and_then(Value::as_str) {
         Some(status @ ("ok" | "partial" | "failed")) => {

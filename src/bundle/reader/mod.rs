@@ -4,9 +4,9 @@
 //! Python tool keep the verdict that tool gave, with what it overlooked reported as warnings. What each problem means for
 //! each generation stands in one table, [`problem::Kind::class`].
 
-mod entry;
+pub(super) mod entry;
 mod identity;
-mod problem;
+pub(super) mod problem;
 mod raw;
 mod resolve;
 mod unindexed;
@@ -16,4 +16,5 @@ mod verify;
 pub use raw::{Document, UnverifiedBundle, Writer};
 pub use resolve::{ResolveError, ResolvedBundle, resolve};
 pub use verified::{ArtifactError, VerifiedBundle};
+pub(in crate::bundle) use verify::Examined;
 pub use verify::{Checked, Verification};

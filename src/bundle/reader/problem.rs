@@ -4,7 +4,7 @@ use crate::vocab::{Finding, Severity};
 
 /// Who wrote the bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Generation {
+pub(in crate::bundle) enum Generation {
     /// This tool: the documents carry `tool`.
     Own,
     /// The earlier Python tool, or unknown.
@@ -13,7 +13,7 @@ pub(super) enum Generation {
 
 /// What a problem means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
+pub(in crate::bundle) enum Class {
     /// The bytes are not proven: no verified bundle.
     Refuse,
     /// The bytes are proven, and what they say makes the bundle invalid.
@@ -24,7 +24,7 @@ pub(super) enum Class {
 
 /// A kind of problem. The text of [`Kind::id`] is stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::bundle) enum Kind {
     RunInProgress,
     RunAbandoned,
     RunStatusMissing,
@@ -64,7 +64,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// The stable id of a finding of this kind.
-    pub(super) fn id(self) -> &'static str {
+    pub(in crate::bundle) fn id(self) -> &'static str {
         match self {
             Self::RunInProgress => "run-in-progress",
             Self::RunAbandoned => "run-abandoned",
@@ -107,7 +107,7 @@ impl Kind {
     /// What a problem of this kind means for a bundle of `generation`.
     ///
     /// The second column is what the earlier tool's own reader did (it refused, reported, or did not look).
-    pub(super) fn class(self, generation: Generation) -> Class {
+    pub(in crate::bundle) fn class(self, generation: Generation) -> Class {
         use Class::{Invalid, Note, Refuse};
         let (own, earlier) = match self {
             Self::RunInProgress
@@ -152,27 +152,27 @@ impl Kind {
 
 /// One problem found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
-    pub(super) kind: Kind,
+pub(in crate::bundle) struct Problem {
+    pub(in crate::bundle) kind: Kind,
     /// The artifact or document it is about.
-    pub(super) about: String,
+    pub(in crate::bundle) about: String,
     /// JSON pointer into that document, where there is one.
-    pub(super) pointer: Option<String>,
-    pub(super) message: String,
+    pub(in crate::bundle) pointer: Option<String>,
+    pub(in crate::bundle) message: String,
 }
 
 impl Problem {
-    pub(super) fn new(kind: Kind, about: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(in crate::bundle) fn new(kind: Kind, about: impl Into<String>, message: impl Into<String>) -> Self {
         Self { kind, about: about.into(), pointer: None, message: message.into() }
     }
 
-    pub(super) fn at(mut self, pointer: impl Into<String>) -> Self {
+    pub(in crate::bundle) fn at(mut self, pointer: impl Into<String>) -> Self {
         self.pointer = Some(pointer.into());
         self
     }
 
     /// The problem as a finding about a bundle of `generation`.
-    pub(super) fn finding(self, generation: Generation) -> Finding {
+    pub(in crate::bundle) fn finding(self, generation: Generation) -> Finding {
         let severity = match self.kind.class(generation) {
             Class::Refuse | Class::Invalid => Severity::Error,
             Class::Note => Severity::Warning,

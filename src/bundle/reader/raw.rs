@@ -110,10 +110,10 @@ pub enum Writer {
 /// A bundle whose bytes nobody has checked.
 #[derive(Debug)]
 pub struct UnverifiedBundle {
-    pub(super) resolved: ResolvedBundle,
-    pub(super) status: Document,
-    pub(super) index: Document,
-    pub(super) manifest: Document,
+    pub(in crate::bundle) resolved: ResolvedBundle,
+    pub(in crate::bundle) status: Document,
+    pub(in crate::bundle) index: Document,
+    pub(in crate::bundle) manifest: Document,
     pub(super) writer: Writer,
 }
 
@@ -215,12 +215,12 @@ impl UnverifiedBundle {
         self.generation() == Generation::Own
     }
 
-    pub(super) fn generation(&self) -> Generation {
+    pub(in crate::bundle) fn generation(&self) -> Generation {
         let has_tool = |document: &Document| document.members().is_some_and(|m| m.contains_key("tool"));
         if has_tool(&self.index) || has_tool(&self.status) { Generation::Own } else { Generation::Earlier }
     }
 
-    pub(super) fn in_progress(&self) -> bool {
+    pub(in crate::bundle) fn in_progress(&self) -> bool {
         self.status.text("state").is_some_and(|state| state.trim() == "in_progress")
     }
 }

@@ -125,9 +125,9 @@ impl ResolveError {
 /// One run's directory, opened.
 #[derive(Debug)]
 pub struct ResolvedBundle {
-    pub(super) dir: Dir,
-    pub(super) directory_name: String,
-    pub(super) through_pointer: bool,
+    pub(in crate::bundle) dir: Dir,
+    pub(in crate::bundle) directory_name: String,
+    pub(in crate::bundle) through_pointer: bool,
 }
 
 impl ResolvedBundle {

@@ -3,24 +3,18 @@
 use std::collections::HashSet;
 
 use indexmap::IndexMap;
-use rayon::prelude::*;
 use serde_json::Value;
 
 use super::super::layout::{REPAIR_LOG, RUN_MANIFEST, RUN_STATUS, name as known};
 use super::entry::{self, Claim};
 use super::problem::{Class, Generation, Kind, Problem};
-use super::raw::{Document, UnverifiedBundle};
+use super::raw::{Document, UnverifiedBundle, Writer};
 use super::verified::{VerifiedArtifact, VerifiedBundle};
 use super::{identity, unindexed};
 use crate::base::digest::Sha256Hex;
-use crate::os::fs::{Dir, FsError};
+use crate::os::fs::{Dir, FsError, RegularFile};
+use crate::os::hash::{HashError, hash_files};
 use crate::vocab::{Finding, Severity};
-
-/// Files up to this size are read in one piece; larger ones are streamed.
-const ONE_PIECE_BYTES: u64 = 64 * 1024;
-
-/// More threads than this never help hashing.
-const MAX_JOBS: usize = 256;
 
 /// The answer of a reader: everything found, and the bundle in the state it earned.
 #[derive(Debug)]
@@ -42,6 +36,14 @@ pub enum Checked {
     Verified(VerifiedBundle),
     /// Something is not proven; nothing in it may be believed.
     Refused(UnverifiedBundle),
+}
+
+/// Everything found, before it is judged.
+pub(in crate::bundle) struct Examined {
+    pub(in crate::bundle) problems: Vec<Problem>,
+    pub(in crate::bundle) claims: Vec<Claim>,
+    /// Digest and size of what was read, by claim; `None` where nothing was.
+    pub(in crate::bundle) checked: Vec<Option<(Sha256Hex, u64)>>,
 }
 
 impl Verification {
@@ -67,18 +69,7 @@ impl UnverifiedBundle {
     #[must_use]
     pub fn verify(self, jobs: usize) -> Verification {
         let generation = self.generation();
-        let mut problems = Vec::new();
-        identity::check(&self, &mut problems);
-        let (claims, checked) = self.check_artifacts(jobs, generation, &mut problems);
-        self.warn_about_pointer(&mut problems);
-        if self.is_repaired() && !self.index.is_absent() {
-            let message = "the bundle was repaired after its run: its index was rebuilt over the files then present";
-            problems.push(Problem::new(Kind::Repaired, REPAIR_LOG, message));
-        }
-        let indexed: HashSet<_> = claims.iter().map(|claim| claim.name.clone()).collect();
-        if !self.index.is_absent() {
-            unindexed::check(&self.resolved.dir, &indexed, &mut problems);
-        }
+        let Examined { problems, claims, checked } = self.examine(jobs);
         let refused = problems.iter().any(|problem| problem.kind.class(generation) == Class::Refuse);
         let artifact_count = claims.len();
         let hashed_bytes = checked.iter().flatten().map(|(_, size_bytes)| size_bytes).sum();
@@ -102,6 +93,53 @@ impl UnverifiedBundle {
         Verification { findings, bundle, artifact_count, hashed_bytes }
     }
 
+    /// What stands there, judged by nobody: status and index as read, and which indexed files are missing or have other bytes.
+    /// Keys as the earlier tool's unverified read gives them, and `writer`.
+    #[must_use]
+    pub fn report(&self, jobs: usize) -> Value {
+        let Examined { problems, claims, .. } = self.examine(jobs);
+        let paths = |kinds: &[Kind]| -> Vec<&str> {
+            let of_kind = |name: &str| problems.iter().any(|p| p.about == name && kinds.contains(&p.kind));
+            claims.iter().filter(|claim| of_kind(claim.name.as_str())).map(|claim| claim.path.as_str()).collect()
+        };
+        let mut report = serde_json::json!({
+            "bundle_dir": self.run_dir().to_string_lossy(),
+            "integrity": "unverified",
+            "artifact_index_present": !self.index.is_absent(),
+            "run_status_present": !self.status.is_absent(),
+            "missing": paths(&[Kind::ArtifactMissing]),
+            "digest_mismatches": paths(&[Kind::ArtifactDigestMismatch, Kind::ArtifactSizeMismatch]),
+            "writer": match self.writer {
+                Writer::AtWork => Some("at-work"),
+                Writer::Gone => Some("gone"),
+                Writer::Unknown => None,
+            },
+        });
+        for (key, document) in [("run_status", &self.status), ("artifact_index", &self.index)] {
+            if let Some(members) = document.members() {
+                report[key] = Value::Object(members.clone());
+            }
+        }
+        report
+    }
+
+    /// Looks at everything; what it means is for the caller.
+    pub(in crate::bundle) fn examine(&self, jobs: usize) -> Examined {
+        let mut problems = Vec::new();
+        identity::check(self, &mut problems);
+        let (claims, checked) = self.check_artifacts(jobs, self.generation(), &mut problems);
+        self.warn_about_pointer(&mut problems);
+        if self.is_repaired() && !self.index.is_absent() {
+            let message = "the bundle was repaired after its run: its index was rebuilt over the files then present";
+            problems.push(Problem::new(Kind::Repaired, REPAIR_LOG, message));
+        }
+        let indexed: HashSet<_> = claims.iter().map(|claim| claim.name.clone()).collect();
+        if !self.index.is_absent() {
+            unindexed::check(&self.resolved.dir, &indexed, &mut problems);
+        }
+        Examined { problems, claims, checked }
+    }
+
     fn check_artifacts(
         &self,
         jobs: usize,
@@ -118,51 +156,52 @@ impl UnverifiedBundle {
         // An empty id would make every path look like one of ours.
         let run_ids: Vec<&str> = run_ids.into_iter().filter(|id| !id.is_empty()).collect();
         let claims = entry::claims(index, &run_ids, problems);
-        let work = || claims.par_iter().map(|claim| self.check(claim, generation)).collect::<Vec<_>>();
-        let results = match rayon::ThreadPoolBuilder::new().num_threads(jobs.min(MAX_JOBS)).build() {
-            Ok(pool) => pool.install(work),
-            // No threads to be had: the calling thread does it.
-            Err(_) => claims.iter().map(|claim| self.check(claim, generation)).collect(),
+        let parsed = |claim: &Claim| match claim.name.as_str() {
+            RUN_STATUS => self.status.digest(),
+            RUN_MANIFEST => self.manifest.digest(),
+            _ => None,
         };
-        let mut checked = Vec::with_capacity(results.len());
-        for (hashed, found) in results {
-            problems.extend(found);
-            checked.push(hashed);
-        }
+        let unread: Vec<&Claim> = claims.iter().filter(|claim| parsed(claim).is_none()).collect();
+        let hashed = hash_files(unread.len(), jobs, &|at| open(&self.resolved.dir, unread[at], generation));
+        let mut hashed = hashed.into_iter();
+        let checked = claims
+            .iter()
+            .map(|claim| {
+                let answer = match parsed(claim) {
+                    // Documents that were parsed are judged by the bytes they were parsed from.
+                    Some((sha256, size_bytes)) => Ok((sha256.clone(), size_bytes)),
+                    None => {
+                        hashed.next().expect("one answer for every file").map_err(|error| self.unhashed(claim, error))
+                    }
+                };
+                match answer {
+                    Ok(hashed) => {
+                        compare(claim, &hashed, problems);
+                        Some(hashed)
+                    }
+                    Err(problem) => {
+                        problems.push(*problem);
+                        None
+                    }
+                }
+            })
+            .collect();
         if !claims.is_empty() {
             self.status_is_indexed(&claims, problems);
         }
         (claims, checked)
     }
 
-    /// One artifact: opened once, size and digest of what was read.
-    fn check(&self, claim: &Claim, generation: Generation) -> (Option<(Sha256Hex, u64)>, Vec<Problem>) {
+    fn unhashed(&self, claim: &Claim, error: HashError<Box<Problem>>) -> Box<Problem> {
         let name = claim.name.as_str();
-        let problem = |kind, message: String| Problem::new(kind, name, message);
-        // Documents that were parsed are judged by the bytes they were parsed from.
-        let parsed = match name {
-            RUN_STATUS => self.status.digest(),
-            RUN_MANIFEST => self.manifest.digest(),
-            _ => None,
-        };
-        let hashed = match parsed {
-            Some((sha256, size_bytes)) => Ok((sha256.clone(), size_bytes)),
-            None => hash(&self.resolved.dir, claim, generation),
-        };
-        let (sha256, size_bytes) = match hashed {
-            Ok(hashed) => hashed,
-            Err(problem) => return (None, vec![*problem]),
-        };
-        let mut problems = Vec::new();
-        if let Some(expected) = claim.size_bytes.filter(|&expected| expected != size_bytes) {
-            let message = format!("{name} has {size_bytes} bytes, the index says {expected}");
-            problems.push(problem(Kind::ArtifactSizeMismatch, message));
+        let path = || self.resolved.dir.path().join(name);
+        match error {
+            HashError::Open(problem) => problem,
+            HashError::Read(source) => {
+                Box::new(unreadable(name, &FsError::Io { action: "read", path: path(), source }))
+            }
+            HashError::Changed => Box::new(unreadable(name, &FsError::Changed { path: path() })),
         }
-        if let Some(expected) = claim.sha256.as_ref().filter(|&expected| *expected != sha256) {
-            let message = format!("{name} has the digest {sha256}, the index says {expected}");
-            problems.push(problem(Kind::ArtifactDigestMismatch, message));
-        }
-        (Some((sha256, size_bytes)), problems)
     }
 
     /// A status or manifest that stands there must be covered by the index: its words decide the verdict.
@@ -185,32 +224,34 @@ impl UnverifiedBundle {
     }
 }
 
-/// Opens one artifact beneath the bundle and hashes it, held to the size it had when opened.
-fn hash(dir: &Dir, claim: &Claim, generation: Generation) -> Result<(Sha256Hex, u64), Box<Problem>> {
+/// Opens one artifact beneath the bundle. A wrong size already decides about our own: hashing would let a sparse giant cost
+/// minutes.
+fn open(dir: &Dir, claim: &Claim, generation: Generation) -> Result<RegularFile, Box<Problem>> {
     let name = claim.name.as_str();
-    let refuse = |error: FsError| Box::new(unreadable(name, &error));
-    let opened = dir.open_file(&claim.name).map_err(refuse)?.sole(|| dir.path().join(name)).map_err(refuse)?;
-    let opened_bytes = opened.size_bytes;
-    // A wrong size already decides; hashing would let a sparse giant cost minutes.
-    if let (Some(expected), Generation::Own) = (claim.size_bytes, generation)
-        && expected != opened_bytes
-    {
-        let message = format!("{name} has {opened_bytes} bytes, the index says {expected}");
-        return Err(Box::new(Problem::new(Kind::ArtifactSizeMismatch, name, message)));
+    let opened = dir.open_file(&claim.name).and_then(|opened| opened.sole(|| dir.path().join(name)));
+    let opened = opened.map_err(|error| Box::new(unreadable(name, &error)))?;
+    match claim.size_bytes {
+        Some(expected) if generation == Generation::Own && expected != opened.size_bytes => {
+            Err(Box::new(wrong_size(name, opened.size_bytes, expected)))
+        }
+        _ => Ok(opened),
     }
-    let (sha256, size_bytes) = if opened_bytes <= ONE_PIECE_BYTES {
-        let bytes = opened.read_whole(&dir.path().join(name), ONE_PIECE_BYTES).map_err(refuse)?;
-        (Sha256Hex::of(&bytes), bytes.len() as u64)
-    } else {
-        // One byte more than expected is enough to see that the file grew; an endless writer cannot hold us.
-        let bounded = std::io::Read::take(opened.file, opened_bytes + 1);
-        Sha256Hex::of_reader(bounded)
-            .map_err(|source| refuse(FsError::Io { action: "read", path: dir.path().join(name), source }))?
-    };
-    if size_bytes != opened_bytes {
-        return Err(refuse(FsError::Changed { path: dir.path().join(name) }));
+}
+
+fn compare(claim: &Claim, (sha256, size_bytes): &(Sha256Hex, u64), problems: &mut Vec<Problem>) {
+    let name = claim.name.as_str();
+    if let Some(expected) = claim.size_bytes.filter(|expected| expected != size_bytes) {
+        problems.push(wrong_size(name, *size_bytes, expected));
     }
-    Ok((sha256, size_bytes))
+    if let Some(expected) = claim.sha256.as_ref().filter(|&expected| expected != sha256) {
+        let message = format!("{name} has the digest {sha256}, the index says {expected}");
+        problems.push(Problem::new(Kind::ArtifactDigestMismatch, name, message));
+    }
+}
+
+fn wrong_size(name: &str, size_bytes: u64, expected: u64) -> Problem {
+    let message = format!("{name} has {size_bytes} bytes, the index says {expected}");
+    Problem::new(Kind::ArtifactSizeMismatch, name, message)
 }
 
 fn unreadable(name: &str, error: &FsError) -> Problem {

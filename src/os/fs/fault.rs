@@ -1,26 +1,76 @@
-//! Where a test can make the next change of the file system fail, as if the process had died or the disk were full.
+//! Where a test can make a change of the file system fail, as if the process had died or the disk were full, and learn which
+//! changes were made.
 
 use std::path::Path;
 
+use rustix::io::Errno;
+
 use super::FsError;
 
-/// Passed before every operation that changes the file system; fails only when a test asked for it.
-pub(super) fn point(action: &'static str, path: &Path) -> Result<(), FsError> {
-    #[cfg(test)]
-    testing::check(action, path)?;
-    let _ = (action, path);
+/// A change that is about to be made.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(test), expect(dead_code, reason = "tests alone look at what is written"))]
+pub(in crate::os) struct Change<'a> {
+    /// The step, as a verb.
+    pub(in crate::os) action: &'static str,
+    /// The path it is about.
+    pub(in crate::os) path: &'a Path,
+    /// The temporary file: what is written or synced under another name, or renamed.
+    pub(in crate::os) temp: Option<&'a Path>,
+    /// What is written.
+    pub(in crate::os) bytes: &'a [u8],
+}
+
+impl<'a> Change<'a> {
+    pub(in crate::os) fn new(action: &'static str, path: &'a Path) -> Self {
+        Self { action, path, temp: None, bytes: &[] }
+    }
+
+    pub(in crate::os) fn temp(self, temp: &'a Path) -> Self {
+        Self { temp: Some(temp), ..self }
+    }
+
+    pub(in crate::os) fn bytes(self, bytes: &'a [u8]) -> Self {
+        Self { bytes, ..self }
+    }
+}
+
+/// Makes one change: passed before every operation that changes the file system. A signal that arrives first (`EINTR`) is no
+/// reason to give up.
+pub(in crate::os) fn attempt<T>(change: Change<'_>, mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, FsError> {
+    loop {
+        match check(change).and_then(|()| call()) {
+            Ok(done) => return Ok(done),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(FsError::io(change.action, change.path, errno)),
+        }
+    }
+}
+
+/// Passed before a change that [`attempt`] cannot make itself.
+pub(in crate::os) fn point(action: &'static str, path: &Path) -> Result<(), FsError> {
+    attempt(Change::new(action, path), || Ok(()))
+}
+
+#[cfg(not(test))]
+fn check(_: Change<'_>) -> Result<(), Errno> {
     Ok(())
+}
+
+#[cfg(test)]
+fn check(change: Change<'_>) -> Result<(), Errno> {
+    testing::check(change)
 }
 
 /// The switch tests use. Per thread, so tests do not disturb each other.
 #[cfg(test)]
 pub(crate) mod testing {
     use std::cell::{Cell, RefCell};
-    use std::path::Path;
+    use std::path::PathBuf;
 
     use rustix::io::Errno;
 
-    use super::FsError;
+    use super::Change;
 
     #[derive(Debug, Clone, Copy)]
     enum Plan {
@@ -30,14 +80,23 @@ pub(crate) mod testing {
         Fail(usize, Errno),
     }
 
+    /// A change that was made.
+    #[derive(Debug, Clone)]
+    pub(crate) struct Made {
+        pub(crate) action: &'static str,
+        pub(crate) path: PathBuf,
+        pub(crate) temp: Option<PathBuf>,
+        pub(crate) bytes: Vec<u8>,
+    }
+
     thread_local! {
         static PLAN: Cell<Option<Plan>> = const { Cell::new(None) };
-        static SEEN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+        static MADE: RefCell<Vec<Made>> = const { RefCell::new(Vec::new()) };
     }
 
     fn begin(plan: Plan) {
         PLAN.set(Some(plan));
-        SEEN.with_borrow_mut(Vec::clear);
+        MADE.with_borrow_mut(Vec::clear);
     }
 
     /// Lets `steps` changes pass and refuses every later one: what a killed process leaves behind.
@@ -51,25 +110,37 @@ pub(crate) mod testing {
     }
 
     /// Back to normal; returns the changes that passed.
-    pub(crate) fn resume() -> Vec<String> {
+    pub(crate) fn made() -> Vec<Made> {
         PLAN.set(None);
-        SEEN.take()
+        MADE.take()
     }
 
-    pub(super) fn check(action: &'static str, path: &Path) -> Result<(), FsError> {
+    /// As [`made`]: each as its action and the name of its file.
+    pub(crate) fn resume() -> Vec<String> {
+        let name =
+            |made: Made| format!("{} {}", made.action, made.path.file_name().unwrap_or_default().to_string_lossy());
+        made().into_iter().map(name).collect()
+    }
+
+    pub(super) fn check(change: Change<'_>) -> Result<(), Errno> {
         match PLAN.get() {
             None => return Ok(()),
-            Some(Plan::Stop(0)) => return Err(FsError::io(action, path, Errno::IO)),
+            Some(Plan::Stop(0)) => return Err(Errno::IO),
             Some(Plan::Stop(left)) => PLAN.set(Some(Plan::Stop(left - 1))),
             Some(Plan::Fail(0, errno)) => {
                 PLAN.set(Some(Plan::Fail(usize::MAX, errno)));
-                return Err(FsError::io(action, path, errno));
+                return Err(errno);
             }
             Some(Plan::Fail(usize::MAX, _)) => {}
             Some(Plan::Fail(left, errno)) => PLAN.set(Some(Plan::Fail(left - 1, errno))),
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        SEEN.with_borrow_mut(|seen| seen.push(format!("{action} {name}")));
+        let made = Made {
+            action: change.action,
+            path: change.path.to_owned(),
+            temp: change.temp.map(ToOwned::to_owned),
+            bytes: change.bytes.to_vec(),
+        };
+        MADE.with_borrow_mut(|all| all.push(made));
         Ok(())
     }
 }

@@ -79,7 +79,7 @@ pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
         _ => {}
     }
     let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => Dir::create_all(parent)?,
+        Some(parent) if !parent.as_os_str().is_empty() => Dir::create_all_synced(parent)?,
         _ => Dir::open(Path::new("."))?,
     };
     let buffered = |file: &mut File| {

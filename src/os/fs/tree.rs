@@ -8,7 +8,8 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode, RenameFlags};
 use rustix::io::Errno;
 
-use super::{Dir, FsError, fault};
+use super::fault::{self, Change};
+use super::{Dir, FsError};
 use crate::base::rel_path::RelPath;
 
 /// A directory with more entries that stay is not replaced.
@@ -151,8 +152,7 @@ fn hold(directory: &File) -> Result<(), Errno> {
 
 /// Removes what builds that were killed left in `parent`. Best effort.
 fn sweep(parent: &File) {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = now.ok().and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or(0);
+    let now = now_unix_s();
     let names = names(parent).unwrap_or_default();
     for name in names.iter().filter(|name| name.to_bytes().starts_with(PREFIX.as_bytes())) {
         let Ok(directory) = open(parent, name) else { continue };
@@ -249,6 +249,55 @@ fn remove(parent: &File, name: &CStr) -> Result<(), Errno> {
         }
     }
     rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
+}
+
+/// How the names of directories begin that are being removed.
+const REMOVED_PREFIX: &str = ".tmp-removed-";
+
+impl Dir {
+    /// Removes the directory `name` (one component) with all in it, never following links. It loses its name in one step
+    /// and durably; whoever is killed after that leaves a `.tmp-removed-…` directory ([`Dir::sweep_removed`]).
+    ///
+    /// # Errors
+    /// It cannot be renamed, or something in it cannot be removed.
+    pub fn remove_dir(&self, name: &RelPath) -> Result<(), FsError> {
+        let path = self.path.join(name.as_str());
+        let gone = format!("{REMOVED_PREFIX}{}", uuid::Uuid::new_v4().simple());
+        let gone_path = self.path.join(&gone);
+        fault::attempt(Change::new("take away", &path).temp(&gone_path), || {
+            rustix::fs::renameat(&self.handle, name.as_str(), &self.handle, &gone)
+        })?;
+        self.sync()?;
+        let gone = CString::new(gone).expect("a plain file name has no NUL");
+        fault::attempt(Change::new("remove", &path).temp(&gone_path), || remove(&self.handle, &gone))
+    }
+
+    /// Removes what killed removals and writers left here: `.tmp-removed-…` directories, and temporary files of this user
+    /// that nobody has written to for a minute. Returns how many; what cannot be removed stays.
+    pub fn sweep_removed(&self) -> usize {
+        let now = now_unix_s();
+        let is_old_file = |name: &CStr| {
+            name.to_bytes().starts_with(super::write::TEMP_PREFIX.as_bytes())
+                && rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
+                    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+                        && stat.st_uid == rustix::process::geteuid().as_raw()
+                        && now - stat.st_mtime > LEFT_AFTER_S
+                })
+        };
+        let removed = |name: &&CString| {
+            if name.to_bytes().starts_with(REMOVED_PREFIX.as_bytes()) {
+                remove(&self.handle, name).is_ok()
+            } else {
+                is_old_file(name) && rustix::fs::unlinkat(&self.handle, *name, AtFlags::empty()).is_ok()
+            }
+        };
+        names(&self.handle).unwrap_or_default().iter().filter(removed).count()
+    }
+}
+
+fn now_unix_s() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.ok().and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or(0)
 }
 
 /// Which of `names` stand in `directory` already, or would have to stand below something that is no directory.

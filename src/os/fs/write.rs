@@ -3,16 +3,21 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{Dir, FsError, batch, beneath, fault};
+use super::fault::{self, Change};
+use super::{Dir, FsError, beneath};
 use crate::base::rel_path::RelPath;
 
 /// How often a fresh temporary name is tried; names are random, so a second try is already rare.
 const NAME_ATTEMPTS: usize = 8;
+
+/// Threads that sync the files of a batch. 100 files on ext4: 1 thread 70 ms, 4 40 ms, 16 23 ms, 32 10 ms; `syncfs` 13 ms.
+const SYNC_THREADS: usize = 32;
 
 impl Dir {
     /// Replaces the file `name` whole: unique temp beside it, write, rename. Missing directories on the way are made.
@@ -39,9 +44,9 @@ impl Dir {
     pub fn remove_file(&self, name: &RelPath) -> Result<(), FsError> {
         let (parent, last) = self.parent_of(name)?;
         let path = self.path().join(name.as_str());
-        fault::point("remove", &path)?;
-        rustix::fs::unlinkat(parent.as_ref().unwrap_or(&self.handle), last, AtFlags::empty())
-            .map_err(|e| FsError::io("remove", path, e))
+        fault::attempt(Change::new("remove", &path), || {
+            rustix::fs::unlinkat(parent.as_ref().unwrap_or(&self.handle), last, AtFlags::empty())
+        })
     }
 
     /// Makes this directory's own entries durable.
@@ -49,41 +54,65 @@ impl Dir {
     /// # Errors
     /// The system's answer.
     pub fn sync(&self) -> Result<(), FsError> {
-        fault::point("sync directory", self.path())?;
-        sync_handle(&self.handle, self.path())
+        sync_handle(&self.handle, Change::new("sync directory", self.path()))
     }
 
     /// Makes `names` beneath this directory durable, with every directory on the way, this one, and its entry in
-    /// `parent`: one `syncfs(2)` where the system has it (a fresh directory is on its parent's file system), else file
-    /// by file. One flush of the device costs less, and varies less, than one per file.
+    /// `parent`.
+    ///
+    /// Files are synced by many threads at once: the file system then writes its journal once for many of them. That is as
+    /// fast as `syncfs(2)`, which would wait for everybody else's data too, and which some file systems do not implement
+    /// (FUSE) and old kernels let fail in silence.
     ///
     /// # Errors
-    /// A file cannot be opened or synced.
+    /// A file cannot be opened or synced; the first by name.
     pub fn sync_batch(&self, names: &[RelPath], parent: &Dir) -> Result<(), FsError> {
-        fault::point("sync batch in", self.path())?;
-        if batch::sync_filesystem(&self.handle).map_err(|e| FsError::io("sync", self.path(), e))? {
-            return Ok(());
+        for name in names {
+            fault::point("sync", &self.path().join(name.as_str()))?;
         }
-        self.sync_each(names)?;
-        parent.sync()
-    }
-
-    /// Syncs `names` file by file, then every directory on the way, the deepest first, then this one.
-    fn sync_each(&self, names: &[RelPath]) -> Result<(), FsError> {
+        self.sync_files(names)?;
         let mut directories = std::collections::BTreeSet::new();
         for name in names {
-            let opened = self.open_file(name)?;
-            sync_handle(&opened.file, &self.path().join(name.as_str()))?;
             let mut parent = name.as_str();
             while let Some((head, _)) = parent.rsplit_once('/') {
                 directories.insert(RelPath::try_from(head).expect("the head of a valid relative path is one"));
                 parent = head;
             }
         }
+        // The deepest first.
         for directory in directories.iter().rev() {
             self.open_dir(directory)?.sync()?;
         }
-        self.sync()
+        self.sync()?;
+        parent.sync()
+    }
+
+    fn sync_files(&self, names: &[RelPath]) -> Result<(), FsError> {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut failed: Option<(usize, FsError)> = None;
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(name) = names.get(at) else { return failed };
+                let path = || self.path().join(name.as_str());
+                let synced = self
+                    .open_file(name)
+                    .and_then(|opened| sync(&opened.file).map_err(|e| FsError::io("sync", path(), e)));
+                if let Err(error) = synced {
+                    failed.get_or_insert((at, error));
+                }
+            }
+        };
+        let failed = std::thread::scope(|scope| {
+            let helpers = SYNC_THREADS.min(names.len()).saturating_sub(1);
+            // Fewer threads than wanted are no reason to fail: this one does what is left.
+            let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
+            let helpers: Vec<_> = (0..helpers).map_while(spawn).collect();
+            let own = work();
+            let theirs = helpers.into_iter().filter_map(|helper| helper.join().expect("syncing does not panic"));
+            own.into_iter().chain(theirs).min_by_key(|(at, _)| *at)
+        });
+        failed.map_or(Ok(()), |(_, error)| Err(error))
     }
 
     fn replace(&self, name: &RelPath, bytes: &[u8], synced: bool) -> Result<(), FsError> {
@@ -117,11 +146,12 @@ impl Dir {
 }
 
 fn make_and_open(parent: &File, name: &RelPath, path: &Path) -> Result<File, FsError> {
-    fault::point("create directory", path)?;
-    match rustix::fs::mkdirat(parent, name.as_str(), Mode::from_raw_mode(0o777)) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(error) => return Err(FsError::io("create directory", path, error)),
-    }
+    fault::attempt(Change::new("create directory", path), || {
+        match rustix::fs::mkdirat(parent, name.as_str(), Mode::from_raw_mode(0o777)) {
+            Err(Errno::EXIST) => Ok(()),
+            answer => answer,
+        }
+    })?;
     let handle = beneath::open(parent, name, super::DIRECTORY).map_err(|e| match e {
         Errno::LOOP | Errno::NOTDIR => FsError::Link { path: path.to_owned() },
         errno => FsError::io("open", path, errno),
@@ -131,7 +161,7 @@ fn make_and_open(parent: &File, name: &RelPath, path: &Path) -> Result<File, FsE
 
 /// Unique temp in `parent`, write, (sync,) rename over `last`, (sync the directory). `target` is for messages.
 pub(super) fn replace_in(parent: &File, last: &str, bytes: &[u8], synced: bool, target: &Path) -> Result<(), FsError> {
-    replace_in_with(parent, last, |temp| temp.write_all(bytes), synced, target)
+    fill_and_replace(parent, last, |temp| temp.write_all(bytes), bytes, synced, target)
 }
 
 /// As [`replace_in`], with what `fill` writes.
@@ -142,55 +172,63 @@ pub(super) fn replace_in_with(
     synced: bool,
     target: &Path,
 ) -> Result<(), FsError> {
-    fault::point("write", target)?;
+    fill_and_replace(parent, last, fill, &[], synced, target)
+}
+
+/// `recorded` is what tests are told that `fill` writes.
+fn fill_and_replace(
+    parent: &File,
+    last: &str,
+    fill: impl FnOnce(&mut File) -> std::io::Result<()>,
+    recorded: &[u8],
+    synced: bool,
+    target: &Path,
+) -> Result<(), FsError> {
     let (temp_name, mut temp) = create_temp(parent, target)?;
-    let written = fill(&mut temp)
-        .map_err(|e| FsError::io("write", target, e))
-        .and_then(|()| {
-            if !synced {
-                return Ok(());
-            }
-            fault::point("sync", target)?;
-            sync_handle(&temp, target)
-        })
-        .and_then(|()| {
-            fault::point("rename", target)?;
-            rustix::fs::renameat(parent, &temp_name, parent, last).map_err(|e| FsError::io("rename", target, e))
-        });
+    let temp_path = target.with_file_name(&temp_name);
+    let change = |action| Change::new(action, target).temp(&temp_path);
+    let written = fault::attempt(change("write").bytes(recorded), || Ok(()))
+        .and_then(|()| fill(&mut temp).map_err(|e| FsError::io("write", target, e)))
+        .and_then(|()| if synced { sync_handle(&temp, change("sync")) } else { Ok(()) })
+        .and_then(|()| fault::attempt(change("rename"), || rustix::fs::renameat(parent, &temp_name, parent, last)));
     if let Err(error) = written {
         // Best effort: the name is ours alone, and the first error is the one to report.
-        if fault::point("remove the temporary file of", target).is_ok() {
-            let _ = rustix::fs::unlinkat(parent, &temp_name, AtFlags::empty());
-        }
+        let remove = change("remove the temporary file of");
+        let _ = fault::attempt(remove, || rustix::fs::unlinkat(parent, &temp_name, AtFlags::empty()));
         return Err(error);
     }
     if synced {
-        fault::point("sync directory", target)?;
-        sync_handle(parent, target.parent().unwrap_or(target))?;
+        sync_handle(parent, Change::new("sync directory", target.parent().unwrap_or(target)))?;
     }
     Ok(())
 }
 
 fn create_temp(parent: &File, target: &Path) -> Result<(String, File), FsError> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut last = Errno::EXIST;
-    for _ in 0..NAME_ATTEMPTS {
-        let name = format!("{TEMP_PREFIX}{}", uuid::Uuid::new_v4().simple());
-        match rustix::fs::openat(parent, &name, flags, Mode::from_raw_mode(0o666)) {
-            Ok(handle) => return Ok((name, OwnedFd::into(handle))),
-            Err(Errno::EXIST) => last = Errno::EXIST,
-            Err(error) => return Err(FsError::io("create a temporary file beside", target, error)),
+    let mut attempts = 0;
+    fault::attempt(Change::new("create a temporary file beside", target), || {
+        loop {
+            let name = format!("{TEMP_PREFIX}{}", uuid::Uuid::new_v4().simple());
+            attempts += 1;
+            match rustix::fs::openat(parent, &name, flags, Mode::from_raw_mode(0o666)) {
+                Err(Errno::EXIST) if attempts < NAME_ATTEMPTS => {}
+                answer => return answer.map(|handle| (name, OwnedFd::into(handle))),
+            }
         }
-    }
-    Err(FsError::io("create a temporary file beside", target, last))
+    })
 }
 
 /// What the names of temporary files begin with; a killed writer may leave one behind.
 pub(super) const TEMP_PREFIX: &str = ".tmp-";
 
-/// Syncs one file or directory (macOS: `F_FULLFSYNC`, as the standard library does).
-fn sync_handle(handle: &File, path: &Path) -> Result<(), FsError> {
-    handle.sync_all().map_err(|e| FsError::io("sync", PathBuf::from(path), e))
+/// Syncs one file or directory.
+fn sync_handle(handle: &File, change: Change<'_>) -> Result<(), FsError> {
+    fault::attempt(change, || sync(handle))
+}
+
+/// As the standard library does: `fsync`, on macOS `F_FULLFSYNC`; a signal that arrives meanwhile does not end it.
+fn sync(handle: &File) -> Result<(), Errno> {
+    handle.sync_all().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 
 #[cfg(test)]
@@ -246,19 +284,24 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_synced_file_by_file_where_there_is_no_better_way() {
+    fn a_batch_syncs_every_file_then_the_directories_from_the_deepest_up() {
         let temp = tempfile::tempdir().unwrap();
-        let dir = Dir::open(temp.path()).unwrap();
+        let root = Dir::open(temp.path()).unwrap();
+        let dir = root.create_dir(&name("run")).unwrap();
         let names = [name("x"), name("a/b/c"), name("a/d")];
         for name in &names {
             dir.write(name, b"1").unwrap();
         }
-        dir.sync_batch(&names, &Dir::open(temp.path().parent().unwrap()).unwrap()).unwrap();
         fault::stop_after(usize::MAX);
-        dir.sync_each(&names).unwrap();
+        dir.sync_batch(&names, &root).unwrap();
         let synced = fault::resume();
-        let root = format!("sync directory {}", temp.path().file_name().unwrap().to_str().unwrap());
-        assert_eq!(synced, ["sync directory b", "sync directory a", root.as_str()]);
-        assert!(dir.sync_each(&[name("absent")]).unwrap_err().is_not_found());
+        let root_name = format!("sync directory {}", temp.path().file_name().unwrap().to_str().unwrap());
+        let expected = ["sync x", "sync c", "sync d", "sync directory b", "sync directory a", "sync directory run"];
+        assert_eq!(synced[..6], expected);
+        assert_eq!(synced[6..], [root_name]);
+        // Which file failed is said, whichever thread met it.
+        let many: Vec<RelPath> = (0..100).map(|at| name(&format!("absent{at:02}"))).collect();
+        let error = dir.sync_batch(&many, &root).unwrap_err();
+        assert!(error.is_not_found() && error.to_string().ends_with("absent00"), "{error}");
     }
 }

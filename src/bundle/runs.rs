@@ -1,0 +1,252 @@
+//! The runs of a bundle root: listing them, removing old ones, finding bundles in a tree.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::index::IndexStatus;
+use super::layout::{ARTIFACT_INDEX, LATEST, RUN_STATUS, name};
+use super::lock::RunLock;
+use super::pointer::{self, Pointer};
+use super::reader::{ResolvedBundle, UnverifiedBundle, Writer};
+use super::writer::BundleError;
+use crate::base::rel_path::RelPath;
+use crate::os::fs::{Dir, Entry, EntryKind, FsError};
+use crate::os::lock::LockMode;
+
+/// How many entries of a directory are looked at.
+const ENTRIES: usize = 1_000_000;
+/// How deep [`find_bundles`] goes.
+const DEPTH: usize = 16;
+
+/// Where a run is in its life, by its documents and its writer's lock; nothing is hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunLife {
+    /// It has an index.
+    Committed,
+    /// Its writer is at work.
+    InProgress,
+    /// It has no index and its writer is gone.
+    Abandoned,
+    /// It has no index; whether somebody writes it is not known (earlier tool, file systems without locks).
+    Uncommitted,
+}
+
+/// One run of a root.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Run {
+    /// Name of its directory.
+    pub run_id: String,
+    /// Where it is in its life.
+    pub life: RunLife,
+    /// What its index says about its files; null without a readable one.
+    pub status: Option<IndexStatus>,
+    /// The world it names.
+    pub world_id: Option<String>,
+    /// The plan it names.
+    pub plan_id: Option<String>,
+    /// The channel it names.
+    pub channel: Option<String>,
+    /// Whether nothing was executed.
+    pub dry_run: bool,
+    /// Whether its index was rebuilt.
+    pub repaired: bool,
+    /// When its status was written: seconds since 1970.
+    pub updated_at_unix: Option<f64>,
+    /// Artifacts in its index.
+    pub artifact_count: usize,
+    /// Their sizes by the index, in bytes.
+    pub size_bytes: u64,
+    /// Whether `LATEST` names it.
+    pub latest: bool,
+}
+
+/// The runs of a root.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Runs {
+    /// The bundle root.
+    pub root: PathBuf,
+    /// The run that `LATEST` names, there or not; null when it names none.
+    pub latest: Option<String>,
+    /// The runs, the oldest first; those without a time first.
+    pub runs: Vec<Run>,
+}
+
+/// Lists the runs directly under `root` by their documents. Links are not followed, no lock is taken.
+///
+/// # Errors
+/// The root cannot be read.
+pub fn list_runs(root: &Path) -> Result<Runs, FsError> {
+    runs_of(&Dir::open(root)?)
+}
+
+fn runs_of(root: &Dir) -> Result<Runs, FsError> {
+    let latest = match pointer::read(root) {
+        Ok(Pointer::Run(run_id)) => Some(run_id.to_string()),
+        _ => None,
+    };
+    let mut runs = Vec::new();
+    for entry in root.list(ENTRIES)?.0.into_iter().filter(is_visible_directory) {
+        let Some(dir) = RelPath::try_from(entry.name.as_str()).ok().and_then(|name| root.open_dir(&name).ok()) else {
+            continue;
+        };
+        if is_run(&dir) {
+            let resolved = ResolvedBundle { dir, directory_name: entry.name, through_pointer: false };
+            runs.push(run(&UnverifiedBundle::read(resolved), latest.as_deref()));
+        }
+    }
+    runs.sort_by(|a, b| {
+        let at = |run: &Run| run.updated_at_unix.unwrap_or(f64::NEG_INFINITY);
+        at(a).total_cmp(&at(b)).then_with(|| a.run_id.cmp(&b.run_id))
+    });
+    Ok(Runs { root: root.path().to_owned(), latest, runs })
+}
+
+/// No run's name begins with a dot; what killed removals and builds leave does.
+fn is_visible_directory(entry: &Entry) -> bool {
+    entry.kind == EntryKind::Directory && !entry.name.starts_with('.')
+}
+
+fn is_run(dir: &Dir) -> bool {
+    [RUN_STATUS, ARTIFACT_INDEX].iter().any(|document| dir.contains(&name(document)).unwrap_or(false))
+}
+
+fn run(bundle: &UnverifiedBundle, latest: Option<&str>) -> Run {
+    let run_id = bundle.resolved.directory_name.clone();
+    let life = match (bundle.index.is_absent(), bundle.writer()) {
+        (false, _) => RunLife::Committed,
+        (true, Writer::AtWork) => RunLife::InProgress,
+        (true, Writer::Gone) => RunLife::Abandoned,
+        (true, Writer::Unknown) => RunLife::Uncommitted,
+    };
+    let text = |key: &str| {
+        let documents = [&bundle.status, &bundle.manifest, &bundle.index];
+        documents.into_iter().find_map(|document| document.text(key)).map(str::to_owned)
+    };
+    let of_index = |key: &str| bundle.index.members().and_then(|members| members.get(key));
+    let artifacts = of_index("artifacts").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let size = |entry: &Value| entry.get("file_size").and_then(Value::as_u64).unwrap_or(0);
+    Run {
+        life,
+        status: of_index("status").and_then(|status| serde_json::from_value(status.clone()).ok()),
+        world_id: text("world_id"),
+        plan_id: text("plan_id"),
+        channel: text("channel"),
+        dry_run: bundle.manifest.members().and_then(|m| m.get("dry_run")) == Some(&Value::Bool(true)),
+        repaired: bundle.is_repaired(),
+        updated_at_unix: bundle.status.members().and_then(|m| m.get("updated_at_unix")).and_then(Value::as_f64),
+        artifact_count: artifacts.len(),
+        size_bytes: artifacts.iter().map(size).fold(0, u64::saturating_add),
+        latest: latest == Some(run_id.as_str()),
+        run_id,
+    }
+}
+
+/// What to remove of a root.
+#[derive(Debug, Clone, Copy)]
+pub struct PruneRequest<'a> {
+    /// The bundle root.
+    pub root: &'a Path,
+    /// How many committed runs stay: the newest, and in any case the one that `LATEST` names.
+    pub keep: usize,
+    /// Whether runs go as well that were never committed and whose writer is known to be gone.
+    pub abandoned: bool,
+    /// Only say what would be removed.
+    pub dry_run: bool,
+    /// What to do when the root is locked.
+    pub lock_mode: LockMode,
+}
+
+/// What was removed, or would be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pruned {
+    /// The runs that are gone, the oldest first.
+    pub removed: Vec<Run>,
+    /// The runs that stay, the oldest first.
+    pub kept: Vec<Run>,
+    /// Left-overs of killed writers and removals that are gone as well.
+    pub swept: usize,
+}
+
+/// Removes old runs of a root, with its lock held. A run that has no index is never touched while its writer is at work, nor
+/// when nobody can tell.
+///
+/// # Errors
+/// The root cannot be locked or read; a run cannot be removed (those before it are gone).
+pub fn prune_runs(request: PruneRequest<'_>, cancelled: &dyn Fn() -> bool) -> Result<Pruned, BundleError> {
+    // A root that is not there is not made.
+    drop(Dir::open(request.root)?);
+    let lock = RunLock::acquire(request.root, request.lock_mode, cancelled)?;
+    let Runs { runs, .. } = runs_of(&lock.root)?;
+    let committed = runs.iter().filter(|run| run.life == RunLife::Committed).count();
+    let mut too_many = committed.saturating_sub(request.keep);
+    let mut pruned = Pruned { removed: Vec::new(), kept: Vec::new(), swept: 0 };
+    for run in runs {
+        let goes = match run.life {
+            RunLife::Committed if too_many > 0 => {
+                too_many -= 1;
+                !run.latest
+            }
+            RunLife::Abandoned => request.abandoned,
+            RunLife::Committed | RunLife::InProgress | RunLife::Uncommitted => false,
+        };
+        if goes && !request.dry_run {
+            let name = RelPath::try_from(run.run_id.as_str()).expect("it was opened by this name");
+            lock.root.remove_dir(&name)?;
+        }
+        if goes { pruned.removed.push(run) } else { pruned.kept.push(run) }
+    }
+    if !request.dry_run {
+        pruned.swept = lock.root.sweep_removed();
+    }
+    Ok(pruned)
+}
+
+/// What a tree holds.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Directories of runs, sorted.
+    pub runs: Vec<PathBuf>,
+    /// Bundle roots: directories with a `LATEST`, sorted.
+    pub roots: Vec<PathBuf>,
+    /// Directories that could not be looked into, and why.
+    pub skipped: Vec<(PathBuf, String)>,
+}
+
+/// Finds every run and every bundle root beneath `directory`, itself included. Links are not followed; what lies inside a run
+/// is part of it.
+///
+/// # Errors
+/// `directory` cannot be opened.
+pub fn find_bundles(directory: &Path) -> Result<Found, FsError> {
+    let mut found = Found::default();
+    visit(&Dir::open(directory)?, 0, &mut found);
+    Ok(found)
+}
+
+fn visit(dir: &Dir, depth: usize, found: &mut Found) {
+    let path = dir.path();
+    let entries = match dir.list(ENTRIES) {
+        Ok((entries, false)) => entries,
+        Ok((_, true)) => return found.skipped.push((path.to_owned(), format!("more than {ENTRIES} entries"))),
+        Err(error) => return found.skipped.push((path.to_owned(), error.to_string())),
+    };
+    let kinds: HashMap<&str, EntryKind> = entries.iter().map(|entry| (entry.name.as_str(), entry.kind)).collect();
+    if kinds.contains_key(LATEST) {
+        found.roots.push(path.to_owned());
+    }
+    if kinds.contains_key(RUN_STATUS) || kinds.contains_key(ARTIFACT_INDEX) {
+        return found.runs.push(path.to_owned());
+    }
+    for entry in entries.iter().filter(|entry| is_visible_directory(entry)) {
+        let inner = RelPath::try_from(entry.name.as_str()).map_err(|error| error.to_string());
+        match inner.and_then(|name| dir.open_dir(&name).map_err(|error| error.to_string())) {
+            Ok(inner) if depth < DEPTH => visit(&inner, depth + 1, found),
+            Ok(_) => found.skipped.push((path.join(&entry.name), format!("deeper than {DEPTH} directories"))),
+            Err(why) => found.skipped.push((path.join(&entry.name), why)),
+        }
+    }
+}

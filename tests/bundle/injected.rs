@@ -1,0 +1,90 @@
+//! Failures from outside: strace makes one system call of the repairing program fail, or kills it there. Every injection is
+//! shown to have happened; the program says so or has done all its work, and readers find a bundle that is valid or refused.
+//!
+//! The full form (`RUNTIME_TESTS_FULL`) takes every call; the bounded one some of each kind.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::hostile::skipped;
+use crate::support::{Hand, LINUX, Laid, validate};
+
+/// Calls that change the file system or read what is judged.
+const CALLS: [&str; 9] = ["openat", "openat2", "mkdir", "write", "ftruncate", "flock", "fsync", "renameat", "read"];
+
+const FAILURES: [&str; 5] = ["signal=SIGKILL", "error=ENOSPC", "error=EIO", "error=EACCES", "error=EINTR"];
+
+fn damaged() -> Laid {
+    let laid = Hand::good(LINUX).lay();
+    std::fs::write(laid.run.join("summary.md"), "# other\n").unwrap();
+    laid
+}
+
+fn repair(laid: &Laid, trace: &Path, options: &[String]) -> Output {
+    Command::new("/usr/bin/strace")
+        .args(options)
+        .arg("-o")
+        .arg(trace)
+        .args([env!("CARGO_BIN_EXE_runtime"), "reindex-bundle", "--repair", "--jobs", "1", "--bundle"])
+        .arg(&laid.root)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn no_failing_call_of_a_repair_is_swallowed() {
+    if !Path::new("/usr/bin/strace").exists() {
+        return skipped("failing calls: there is no strace");
+    }
+    let traces = tempfile::tempdir().unwrap();
+    let trace = traces.path().join("trace");
+    let laid = damaged();
+    let all = repair(&laid, &trace, &[format!("-etrace={}", CALLS.join(","))]);
+    assert_eq!(all.status.code(), Some(0), "{all:?}");
+    let text = std::fs::read_to_string(&trace).unwrap();
+    // What happens before the bundle is looked at is the loader's and the language's.
+    let begins = text.lines().position(|line| line.contains(laid.root.to_str().unwrap())).unwrap();
+    let full = std::env::var_os("RUNTIME_TESTS_FULL").is_some();
+    let mut table: BTreeMap<String, usize> = BTreeMap::new();
+    let mut points = 0;
+    for call in CALLS {
+        let is = |line: &&str| line.starts_with(&format!("{call}("));
+        let before = text.lines().take(begins).filter(is).count();
+        let count = text.lines().filter(is).count();
+        for failure in FAILURES {
+            for number in before + 1..=count {
+                let share = if call == "fsync" || call == "renameat" || call == "write" { 4 } else { 7 };
+                if !full && (number + points) % share != 0 {
+                    continue;
+                }
+                let laid = damaged();
+                let options = [format!("-etrace={call}"), format!("-einject={call}:{failure}:when={number}")];
+                let output = repair(&laid, &trace, &options);
+                let at = format!("{call} {number}: {failure}: {output:?}");
+                let seen = std::fs::read_to_string(&trace).unwrap();
+                let killed = failure == "signal=SIGKILL";
+                let happened = if killed { seen.contains("killed by SIGKILL") } else { seen.contains("(INJECTED)") };
+                assert!(happened, "{at}: nothing was injected: {seen}");
+                let (exit, document) = validate(&laid.root);
+                let valid = exit == 0;
+                if !valid {
+                    assert!(!document["errors"].as_array().unwrap().is_empty(), "{at}");
+                }
+                // Done means done; everything else is told. Standard output that cannot be written is told as well.
+                let said = output.status.code();
+                assert!(killed || said.is_some(), "{at}");
+                if said == Some(0) {
+                    assert!(valid, "{at}: {document}");
+                }
+                let latest = std::fs::read_to_string(laid.root.join("LATEST")).unwrap();
+                assert_eq!(latest, "run-demo-1\n", "{at}");
+                points += 1;
+                let outcome = format!("said {said:?}, {}", if valid { "valid" } else { "refused" });
+                *table.entry(format!("{failure:14} {outcome}")).or_default() += 1;
+            }
+        }
+    }
+    println!("{points} points\n{table:#?}");
+    assert!(points >= 60, "{points}");
+}

@@ -1,0 +1,166 @@
+//! `bundle list`, `show`, `prune`, `verify-all`: every run is named with where it is in its life, and none is lost.
+
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use runtime::bundle::{OpenBundle, Outcome, RunLock};
+use runtime::os::lock::LockMode;
+use serde_json::{Value, json};
+
+use crate::support::{Hand, LINUX, RUN, code, ids, runtime, text, validate};
+use crate::writer::{fill, identity, open, seal};
+
+fn bundle(args: &[&str]) -> (i32, Value) {
+    let output = runtime(&[&["--json", "bundle"], args].concat());
+    let document = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    (code(&output), document)
+}
+
+fn commit(root: &Path, run_id: &str, at_s: u64) {
+    let lock = RunLock::acquire(root, LockMode::Fail, &|| false).unwrap();
+    let now = UNIX_EPOCH + Duration::from_secs(at_s);
+    let mut bundle = OpenBundle::create(lock, root, identity(run_id), now).unwrap();
+    fill(&mut bundle);
+    bundle.seal(Outcome::Complete, &[], now).unwrap();
+}
+
+fn of_run<'v>(document: &'v Value, run_id: &str) -> &'v Value {
+    document["runs"].as_array().unwrap().iter().find(|run| run["run_id"] == run_id).unwrap()
+}
+
+fn names(runs: &Value) -> Vec<&str> {
+    runs.as_array().unwrap().iter().map(|run| run["run_id"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn every_run_is_listed_with_where_it_is_in_its_life() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("out");
+    commit(&root, "run-b", 20);
+    commit(&root, "run-a", 30);
+    drop(open(&root, temp.path(), "run-dead"));
+    std::fs::create_dir(root.join("no-run")).unwrap();
+    std::os::unix::fs::symlink(root.join("run-a"), root.join("link")).unwrap();
+    let live = open(&root, temp.path(), "run-live");
+    let (exit, document) = bundle(&["list", "--bundle", root.to_str().unwrap()]);
+    assert_eq!(exit, 0);
+    assert_eq!(names(&document["runs"]), ["run-dead", "run-live", "run-b", "run-a"]);
+    let lives: Vec<&Value> = document["runs"].as_array().unwrap().iter().map(|run| &run["life"]).collect();
+    assert_eq!(lives, ["abandoned", "in-progress", "committed", "committed"]);
+    assert_eq!((&document["latest"], &of_run(&document, "run-a")["latest"]), (&json!("run-a"), &json!(true)));
+    assert_eq!(of_run(&document, "run-b")["artifact_count"], 6);
+    let output = runtime(&["bundle", "list", "--bundle", root.to_str().unwrap()]);
+    assert!(text(&output.stdout).contains("run-live  in-progress"), "{output:?}");
+    drop(live);
+    let (_, document) = bundle(&["list", "--bundle", root.to_str().unwrap()]);
+    assert_eq!(of_run(&document, "run-live")["life"], "abandoned");
+    assert_eq!(code(&runtime(&["bundle", "list", "--bundle", temp.path().join("x").to_str().unwrap()])), 3);
+}
+
+#[test]
+fn pruning_keeps_the_newest_latest_and_whatever_was_not_committed() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("out");
+    let path = root.to_str().unwrap();
+    for (at, run_id) in ["run-1", "run-2", "run-3", "run-4"].into_iter().enumerate() {
+        commit(&root, run_id, 10 + at as u64);
+    }
+    std::fs::write(root.join("LATEST"), "run-1\n").unwrap();
+    drop(open(&root, temp.path(), "run-dead"));
+    std::fs::write(root.join("notes.txt"), "mine").unwrap();
+
+    let (exit, document) = bundle(&["prune", "--bundle", path, "--keep", "2", "--dry-run"]);
+    assert_eq!((exit, names(&document["removed"])), (0, vec!["run-2"]));
+    assert!(root.join("run-2").exists());
+    let (exit, document) = bundle(&["prune", "--bundle", path, "--keep", "2"]);
+    assert_eq!((exit, names(&document["removed"])), (0, vec!["run-2"]));
+    assert_eq!(names(&document["kept"]), ["run-dead", "run-1", "run-3", "run-4"]);
+    assert!(!root.join("run-2").exists() && root.join("run-dead").exists());
+    for run in ["run-1", "run-3", "run-4"] {
+        assert_eq!(validate(&root.join(run)).0, 0);
+    }
+    // A removal that was killed left this; the next one finishes it.
+    std::fs::create_dir_all(root.join(".tmp-removed-x/sub")).unwrap();
+    std::fs::write(root.join(".tmp-removed-x/run_status.json"), "{}").unwrap();
+    let (_, document) = bundle(&["list", "--bundle", path]);
+    assert_eq!(document["runs"].as_array().unwrap().len(), 4);
+    let (exit, document) = bundle(&["prune", "--bundle", path, "--keep", "0", "--abandoned"]);
+    assert_eq!((exit, names(&document["removed"])), (0, vec!["run-dead", "run-3", "run-4"]));
+    assert_eq!(document["swept"], 1);
+    let mut left: Vec<_> =
+        std::fs::read_dir(&root).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    left.sort();
+    assert_eq!(left, [".runtime.lock", "LATEST", "notes.txt", "run-1"]);
+    assert_eq!(
+        code(&runtime(&["bundle", "prune", "--bundle", temp.path().join("x").to_str().unwrap(), "--keep", "1"])),
+        3
+    );
+    assert!(!temp.path().join("x").exists());
+}
+
+#[test]
+fn a_run_at_work_is_never_pruned() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("out");
+    commit(&root, "run-1", 1);
+    let live = open(&root, temp.path(), "run-live");
+    let args = ["bundle", "prune", "--bundle", root.to_str().unwrap(), "--keep", "0", "--abandoned"];
+    let output = runtime(&args);
+    assert_eq!(code(&output), 1, "its root is locked: {output:?}");
+    // Even when the lock file was replaced, as a tool that unlinks it does.
+    std::fs::remove_file(root.join(".runtime.lock")).unwrap();
+    let (exit, document) = bundle(&args[1..]);
+    assert_eq!((exit, names(&document["kept"])), (0, vec!["run-1", "run-live"]), "{document}");
+    seal(live, Outcome::Complete, &[]);
+    assert_eq!(validate(&root).0, 0);
+}
+
+#[test]
+fn a_bundle_is_shown_as_it_is_and_not_judged() {
+    let laid = Hand::good(LINUX).lay();
+    std::fs::write(laid.run.join("summary.md"), "x").unwrap();
+    std::fs::remove_file(laid.run.join("summary.json")).unwrap();
+    let (exit, document) = bundle(&["show", "--bundle", laid.root.to_str().unwrap()]);
+    assert_eq!((exit, &document["integrity"]), (0, &json!("unverified")));
+    assert_eq!(document["missing"], json!([format!("out/{RUN}/summary.json")]));
+    assert_eq!(document["digest_mismatches"], json!([format!("out/{RUN}/summary.md")]));
+    assert_eq!(document["run_status"]["state"], "complete");
+    std::fs::remove_file(laid.run.join("artifact_index.json")).unwrap();
+    let (_, document) = bundle(&["show", "--bundle", laid.run.to_str().unwrap()]);
+    assert_eq!((&document["artifact_index_present"], document.get("artifact_index")), (&json!(false), None));
+}
+
+#[test]
+fn a_whole_tree_is_checked_and_every_bad_bundle_named() {
+    let temp = tempfile::tempdir().unwrap();
+    let tree = temp.path().join("evidence");
+    for (suite, runs) in [("a/out", 2), ("b/deep/out", 1)] {
+        for run in 0..runs {
+            commit(&tree.join(suite), &format!("run-{run}"), run);
+        }
+    }
+    let path = tree.to_str().unwrap();
+    let (exit, document) = bundle(&["verify-all", path]);
+    assert_eq!((exit, &document["valid"], &document["invalid"]), (0, &json!(3), &json!(0)), "{document}");
+
+    let live = open(&tree.join("a/out"), temp.path(), "run-live");
+    drop(open(&tree.join("b/deep/out"), temp.path(), "run-dead"));
+    std::fs::write(tree.join("a/out/run-0/summary.json"), "{}").unwrap();
+    std::fs::write(tree.join("a/out/LATEST"), "run-9\n").unwrap();
+    let (exit, document) = bundle(&["verify-all", path]);
+    assert_eq!((exit, &document["valid"], &document["invalid"]), (1, &json!(2), &json!(3)), "{document}");
+    assert_eq!(document["in_progress"], 1);
+    let of = |path: &str| document["bundles"].as_array().unwrap().iter().find(|b| b["path"] == path).unwrap();
+    assert_eq!(ids(of("a/out"), "error"), ["latest-dangling"]);
+    assert_eq!(ids(of("a/out/run-0"), "error"), ["artifact-size-mismatch"]);
+    assert_eq!(ids(of("b/deep/out/run-dead"), "error"), ["index-missing", "run-abandoned"]);
+    assert_eq!(of("a/out/run-live")["in_progress"], true);
+    let output = runtime(&["bundle", "verify-all", path]);
+    assert!(text(&output.stdout).ends_with("[!] 5 bundles: 2 valid, 3 not, 1 in progress\n"), "{output:?}");
+    drop(live);
+    // Nothing to judge is no yes.
+    let empty = temp.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    assert_eq!(bundle(&["verify-all", empty.to_str().unwrap()]).0, 3);
+    assert_eq!(code(&runtime(&["bundle", "verify-all", temp.path().join("x").to_str().unwrap()])), 3);
+}
