@@ -73,7 +73,7 @@ impl Oracle for Needs<'_> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_is_taken_out_nothing_new_is_allowed(text in profile(), picks in prop::collection::vec(any::<prop::sample::Index>(), 0..6)) {

@@ -68,7 +68,7 @@ fn git_status_reads_its_own_repository_only() {
 
 #[test]
 fn git_commit_writes_its_own_repository_only() {
-    if missing("/usr/bin/git") {
+    if !long() || missing("/usr/bin/git") {
         return;
     }
     let place = Place::new();
@@ -141,7 +141,7 @@ fn curl_reaches_its_own_port_only() {
 
 #[test]
 fn python_reads_its_own_data_only() {
-    if missing("/usr/bin/python3") {
+    if !long() || missing("/usr/bin/python3") {
         return;
     }
     let place = Place::new();
@@ -160,9 +160,12 @@ fn python_reads_its_own_data_only() {
     assert!(place.was_refused("file-read-data", "/b.json"), "{refused:?}");
 }
 
-/// Learning a build takes seconds; shrinking its several hundred rules takes minutes.
+/// Shrinking the several hundred rules of a build takes minutes.
 #[test]
 fn cargo_builds_its_own_crate_only() {
+    if !long() {
+        return;
+    }
     let sysroot = ran(Command::new("rustc").args(["--print", "sysroot"]).env("RUSTUP_AUTO_INSTALL", "0"));
     let cargo = Path::new(sysroot.stdout.trim()).join("bin/cargo");
     if sysroot.status != 0 || missing(cargo.to_str().unwrap()) {
@@ -181,17 +184,13 @@ fn cargo_builds_its_own_crate_only() {
     let path = format!("{}:/usr/bin:/bin", cargo.parent().unwrap().display());
     let runtime = |words: &[&str]| ran(place.command(words).env("PATH", &path).env("CARGO_HOME", home.join("cargo")));
     let cargo = cargo.to_str().unwrap();
-    let what = if long() { "workflow" } else { "trace" };
-    let mut words = vec!["shrink-trace", what];
-    if !long() {
-        words.extend(["--profile", "out/profiles/trace.sb"]);
-    }
+    let mut words = vec!["shrink-trace", "workflow"];
     let target =
         ["--generalize", "--repeat", "fresh", "--workdir", "crate", "--cmd", cargo, "--", "build", "--offline", "-q"];
     words.extend(target);
     let done = runtime(&words);
     assert_eq!(done.status, 0, "{done:?}");
-    let profile = if long() { "out/profiles/shrunk.sb" } else { "out/profiles/trace.sb" };
+    let profile = "out/profiles/shrunk.sb";
     let work = place.path("out/out");
     let confined = |words: &[&str]| {
         let (work_dir, home_dir) = (format!("WORK_DIR={}", work.display()), format!("HOME={}", home.display()));
