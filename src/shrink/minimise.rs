@@ -115,6 +115,7 @@ pub(super) fn shrink(
         flaky: Vec::new(),
         refused: BTreeMap::new(),
         tolerated: BTreeSet::new(),
+        decided: BTreeMap::new(),
     };
     let nothing = BTreeSet::new();
     let pre_fresh = runs.validate(&nothing, true, "pre_shrink_run1")?;
@@ -133,6 +134,7 @@ pub(super) fn shrink(
         [&pre_fresh, &pre_repeat].into_iter().flat_map(|ran| ran.refusals()).map(|(record, _)| asked(record)).collect();
     let params = target.params_in(&runs.places[0].work);
     let cover = Coverage::of(&candidates, &params, [&pre_fresh, &pre_repeat]);
+    runs.decided.clone_from(&cover.accesses);
     let n = candidates.elements().len();
     let most_trials = search::most_trials(n);
     let bound = 2 + 2 * most_trials + MOST_RETRIES + 2 + if steps.prove { n } else { 0 };
@@ -329,6 +331,8 @@ struct Runs<'a> {
     refused: BTreeMap<usize, String>,
     /// What was refused although the target succeeded, under the input.
     tolerated: BTreeSet<String>,
+    /// What each element decided under the input.
+    decided: BTreeMap<usize, BTreeSet<String>>,
 }
 
 /// What one trial showed.
@@ -412,26 +416,36 @@ impl Runs<'_> {
     /// Looks again at a failure that nothing explains: a target that then succeeds does not depend on the profile alone.
     fn judge(&mut self, trial: &Trial, text: &str, mut shown: Shown) -> Result<(bool, i32, Option<i32>), ShrinkError> {
         self.used += 1 + usize::from(shown.repeat.is_some());
-        while !shown.success(trial.repeat) && shown.reason(&self.tolerated).is_none() && self.retries < MOST_RETRIES {
+        while !shown.success(trial.repeat) && !self.explains(trial, &shown) && self.retries < MOST_RETRIES {
             self.retries += 1;
             let place = &self.places[0];
             let again = run_trial(self.target, text, trial.repeat, place, self.expected.as_ref(), self.cancel)?;
             self.used += 1 + usize::from(again.repeat.is_some());
             if again.success(trial.repeat) {
                 let what = format!(
-                    "the target failed with status {} although nothing was refused, and succeeded when run again",
+                    "the target failed with status {} although nothing that it had used was refused, and succeeded when run again",
                     shown.fresh.status
                 );
                 self.note_flaky(what);
             }
             shown = again;
         }
-        if let ([element], false) = (&trial.group[..], shown.success(trial.repeat)) {
-            if let Some(reason) = shown.reason(&self.tolerated) {
-                self.refused.insert(*element, reason);
-            }
+        if let ([element], false) = (&trial.group[..], shown.success(trial.repeat))
+            && let Some(reason) = shown.reason(&self.tolerated)
+        {
+            self.refused.insert(*element, reason);
         }
         Ok(shown.answer(trial.repeat))
+    }
+
+    /// Whether a refusal that can be the reason of a failure is about something that the group decided. Without one the failure may
+    /// have nothing to do with the group.
+    fn explains(&self, trial: &Trial, shown: &Shown) -> bool {
+        let last = shown.repeat.as_ref().unwrap_or(&shown.fresh);
+        last.refusals().map(|(record, _)| asked(record)).any(|refused| {
+            !self.tolerated.contains(&refused)
+                && trial.group.iter().any(|own| self.decided.get(own).is_some_and(|own| own.contains(&refused)))
+        })
     }
 
     fn note_flaky(&mut self, what: String) {
