@@ -442,6 +442,10 @@ impl Runs<'_> {
     /// have nothing to do with the group.
     fn explains(&self, trial: &Trial, shown: &Shown) -> bool {
         let last = shown.repeat.as_ref().unwrap_or(&shown.fresh);
+        // A start that is refused is no accident, and what it looks at on its way has no record when it is allowed.
+        if matches!(last.status, 126 | 127) && last.refusals().next().is_some() {
+            return true;
+        }
         last.refusals().map(|(record, _)| asked(record)).any(|refused| {
             !self.tolerated.contains(&refused)
                 && trial.group.iter().any(|own| self.decided.get(own).is_some_and(|own| own.contains(&refused)))
