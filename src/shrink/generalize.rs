@@ -96,13 +96,26 @@ pub(super) fn propose(first: &BTreeSet<Access>, second: &BTreeSet<Access>, groun
         if proposals.iter().any(|own| own.covers(one)) {
             continue;
         }
-        let pair = others.iter().find_map(|two| Some((two, template(one, two, ground)?)));
+        // The most alike first: names of one kind are made up in one way.
+        let pair = others
+            .iter()
+            .filter_map(|two| Some((two, template(one, two, ground)?)))
+            .max_by_key(|(two, components)| (fixed_bytes(components), std::cmp::Reverse(&two.1)));
         if let Some((two, components)) = pair {
             let examples = vec![one.1.clone(), two.1.clone()];
             proposals.push(proposal(&one.0, components, examples, ground));
         }
     }
     proposals
+}
+
+/// How much of a path is not made up.
+fn fixed_bytes(components: &[Component]) -> usize {
+    let fixed = |component: &Component| match component {
+        Component::Fixed(name) => name.len() + 1,
+        Component::MadeUp { before, after, .. } => before.len() + after.len(),
+    };
+    components.iter().map(fixed).sum()
 }
 
 /// What two paths have in common, when they differ in made-up parts of at most two names.

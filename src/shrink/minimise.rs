@@ -24,7 +24,7 @@ use crate::base::digest::Sha256Hex;
 use crate::base::json as document;
 use crate::denial::{DecisionRecord, target_bytes};
 use crate::os::workspace;
-use crate::sbpl::{Params, Query};
+use crate::sbpl::{Params, Policy, Query};
 use crate::vocab::{Decision, Operation};
 
 /// How often a failure that no refusal explains is looked at again.
@@ -114,7 +114,8 @@ pub(super) fn shrink(
         retries: 0,
         flaky: Vec::new(),
         refused: BTreeMap::new(),
-        trials: Vec::new(),
+        tolerated: BTreeSet::new(),
+        decided: BTreeMap::new(),
     };
     let nothing = BTreeSet::new();
     let pre_fresh = runs.validate(&nothing, true, "pre_shrink_run1")?;
@@ -129,8 +130,11 @@ pub(super) fn shrink(
         let why = pre_fresh.why_not;
         return Ok(End::PreFailed { first: pre_fresh.status, second: None, why });
     };
+    runs.tolerated =
+        [&pre_fresh, &pre_repeat].into_iter().flat_map(|ran| ran.refusals()).map(|(record, _)| asked(record)).collect();
     let params = target.params_in(&runs.places[0].work);
     let cover = Coverage::of(&candidates, &params, [&pre_fresh, &pre_repeat]);
+    runs.decided.clone_from(&cover.accesses);
     let n = candidates.elements().len();
     let most_trials = search::most_trials(n);
     let bound = 2 + 2 * most_trials + MOST_RETRIES + 2 + if steps.prove { n } else { 0 };
@@ -183,6 +187,11 @@ pub(super) fn shrink(
     Ok(if ok { End::Done(shrunk) } else { End::PostFailed { shrunk } })
 }
 
+/// An access as text.
+fn asked(record: &DecisionRecord) -> String {
+    format!("{} {}", record.operation, record.target).trim_end().to_owned()
+}
+
 /// Which elements decided which accesses.
 #[derive(Debug, Default)]
 struct Coverage {
@@ -196,14 +205,14 @@ struct Coverage {
 impl Coverage {
     fn of<'r>(candidates: &Candidates, params: &Params, runs: impl IntoIterator<Item = &'r Ran>) -> Self {
         let mut cover = Self::default();
+        let mut alone = Alone::default();
         let mut first: Option<BTreeSet<usize>> = None;
         for ran in runs {
             let mut used = BTreeSet::new();
             for record in ran.records.iter().filter(|record| record.decision == Decision::Allow) {
-                let elements = deciding(candidates, params, record);
+                let elements = alone.deciding(candidates, params, record);
                 for element in &elements {
-                    let shown = format!("{} {}", record.operation, record.target);
-                    cover.accesses.entry(*element).or_default().insert(shown.trim_end().to_owned());
+                    cover.accesses.entry(*element).or_default().insert(asked(record));
                 }
                 if record.errno != Some(libc_enoent()) {
                     cover.in_use.extend(&elements);
@@ -235,18 +244,25 @@ fn libc_enoent() -> i32 {
     rustix::io::Errno::NOENT.raw_os_error()
 }
 
-fn deciding(candidates: &Candidates, params: &Params, record: &DecisionRecord) -> BTreeSet<usize> {
-    let Some(rule) = &record.rule else { return BTreeSet::new() };
-    let operation = Operation::new(record.operation.as_str());
-    let target = target_bytes(&record.target).and_then(|bytes| String::from_utf8(bytes).ok());
-    let query = target.and_then(|target| {
-        let target = Some(target.as_str()).filter(|target| !target.is_empty());
-        Query::new(&record.operation, target, &[]).ok()
-    });
-    candidates.deciding(rule.line, &operation, |text| {
-        let Some(query) = &query else { return false };
-        lint::compile(text, params).is_ok_and(|policy| query.decide(&policy).decision == "allow")
-    })
+/// Profiles of one alternative each, compiled once; what is no profile stands for nothing.
+#[derive(Debug, Default)]
+struct Alone(BTreeMap<String, Option<Policy>>);
+
+impl Alone {
+    fn deciding(&mut self, candidates: &Candidates, params: &Params, record: &DecisionRecord) -> BTreeSet<usize> {
+        let Some(rule) = &record.rule else { return BTreeSet::new() };
+        let operation = Operation::new(record.operation.as_str());
+        let target = target_bytes(&record.target).and_then(|bytes| String::from_utf8(bytes).ok());
+        let query = target.and_then(|target| {
+            let target = Some(target.as_str()).filter(|target| !target.is_empty());
+            Query::new(&record.operation, target, &[]).ok()
+        });
+        candidates.deciding(rule.line, &operation, |text| {
+            let Some(query) = &query else { return false };
+            let policy = self.0.entry(text.to_owned()).or_insert_with(|| lint::compile(text, params).ok());
+            policy.as_ref().is_some_and(|policy| query.decide(policy).decision == "allow")
+        })
+    }
 }
 
 /// Answers of the target by the text of the profile, kept in a file as they come.
@@ -313,7 +329,10 @@ struct Runs<'a> {
     flaky: Vec<String>,
     /// By element: what was refused when it alone was out.
     refused: BTreeMap<usize, String>,
-    trials: Vec<(Trial, bool, i32, Option<i32>)>,
+    /// What was refused although the target succeeded, under the input.
+    tolerated: BTreeSet<String>,
+    /// What each element decided under the input.
+    decided: BTreeMap<usize, BTreeSet<String>>,
 }
 
 /// What one trial showed.
@@ -331,10 +350,10 @@ impl Shown {
         (self.success(repeat), self.fresh.status, self.repeat.as_ref().map(|ran| ran.status))
     }
 
-    /// Whether a failure has a refusal that can be its reason.
-    fn is_explained(&self) -> bool {
+    /// The last refusal that is not among those the program gets along with.
+    fn reason(&self, tolerated: &BTreeSet<String>) -> Option<String> {
         let last = self.repeat.as_ref().unwrap_or(&self.fresh);
-        last.refusals().next().is_some()
+        last.refusals().map(|(record, _)| asked(record)).filter(|own| !tolerated.contains(own)).last()
     }
 }
 
@@ -380,7 +399,6 @@ impl Oracle for Runs<'_> {
         let mut answers = Vec::new();
         for (trial, key) in trials.iter().zip(&keys) {
             let (success, fresh, repeat) = self.memory.known.get(key).copied().unwrap_or_default();
-            self.trials.push((trial.clone(), success, fresh, repeat));
             self.observer.event(&Event::Trial {
                 runs: self.used,
                 removed: trial.removed.len(),
@@ -398,28 +416,40 @@ impl Runs<'_> {
     /// Looks again at a failure that nothing explains: a target that then succeeds does not depend on the profile alone.
     fn judge(&mut self, trial: &Trial, text: &str, mut shown: Shown) -> Result<(bool, i32, Option<i32>), ShrinkError> {
         self.used += 1 + usize::from(shown.repeat.is_some());
-        while !shown.success(trial.repeat) && !shown.is_explained() && self.retries < MOST_RETRIES {
+        while !shown.success(trial.repeat) && !self.explains(trial, &shown) && self.retries < MOST_RETRIES {
             self.retries += 1;
             let place = &self.places[0];
             let again = run_trial(self.target, text, trial.repeat, place, self.expected.as_ref(), self.cancel)?;
             self.used += 1 + usize::from(again.repeat.is_some());
             if again.success(trial.repeat) {
                 let what = format!(
-                    "the target failed with status {} although nothing was refused, and succeeded when run again",
+                    "the target failed with status {} although nothing that it had used was refused, and succeeded when run again",
                     shown.fresh.status
                 );
                 self.note_flaky(what);
             }
             shown = again;
         }
-        if let ([element], false) = (&trial.group[..], shown.success(trial.repeat)) {
-            let last = shown.repeat.as_ref().unwrap_or(&shown.fresh);
-            if let Some((record, _)) = last.refusals().last() {
-                let text = format!("{} {}", record.operation, record.target);
-                self.refused.insert(*element, text.trim_end().to_owned());
-            }
+        if let ([element], false) = (&trial.group[..], shown.success(trial.repeat))
+            && let Some(reason) = shown.reason(&self.tolerated)
+        {
+            self.refused.insert(*element, reason);
         }
         Ok(shown.answer(trial.repeat))
+    }
+
+    /// Whether a refusal that can be the reason of a failure is about something that the group decided. Without one the failure may
+    /// have nothing to do with the group.
+    fn explains(&self, trial: &Trial, shown: &Shown) -> bool {
+        let last = shown.repeat.as_ref().unwrap_or(&shown.fresh);
+        // A start that is refused is no accident, and what it looks at on its way has no record when it is allowed.
+        if matches!(last.status, 126 | 127) && last.refusals().next().is_some() {
+            return true;
+        }
+        last.refusals().map(|(record, _)| asked(record)).any(|refused| {
+            !self.tolerated.contains(&refused)
+                && trial.group.iter().any(|own| self.decided.get(own).is_some_and(|own| own.contains(&refused)))
+        })
     }
 
     fn note_flaky(&mut self, what: String) {

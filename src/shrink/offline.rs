@@ -58,7 +58,7 @@ pub struct FromLog {
 /// [`ShrinkError`].
 pub fn learn_from_log(options: &FromLog) -> Result<(Value, bool), ShrinkError> {
     let layout = Layout::create(&options.out, &options.root)?;
-    workspace::remove_tree(&layout.phase(Phase::Trace, "metrics.jsonl"))?;
+    layout::write(&layout.phase(Phase::Trace, "metrics.jsonl"), b"")?;
     let working = options.profile.clone().unwrap_or_else(|| layout.trace_profile());
     let (text, provenance) = if exists(&working) {
         let known = layout::read_document(&layout.rules()).map(|own| Provenance::read(&own)).transpose();

@@ -288,7 +288,8 @@ fn shrink_phase(
     findings: &mut Findings,
 ) -> Result<bool, ShrinkError> {
     let done = gates(options, layout, working, cancel, observer, findings);
-    if let Err(error) = &done {
+    // A profile that is not there has its own word already.
+    if let Some(error) = done.as_ref().err().filter(|error| !matches!(error, ShrinkError::NoProfile { .. })) {
         let interrupted = matches!(error, ShrinkError::Target(super::TargetError::Interrupted));
         let reason = if interrupted { "interrupted" } else { "error" };
         findings.shrink_status = Some("shrink_failed");
