@@ -16,6 +16,7 @@ mod links;
 mod list;
 mod list_templates;
 mod lookup;
+mod normalise_events;
 mod plan_build;
 mod plan_lint;
 mod registry_lint;
@@ -77,6 +78,7 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::ValidateBundle(args) => validate_bundle::run(&args, json, context),
         Command::EmitPromotion(args) => emit_promotion::run(&args, json, context),
         Command::SummarizeOps(args) => summarize_ops::run(&args, json, context),
+        Command::NormaliseEvents(args) => normalise_events::run(&args, json, context),
         Command::ExplainEvent(args) => explain_event::run(&args, json, context),
         Command::PlanBuild(args) => plan_build::run(&args, json, context),
         Command::PlanLint(args) => plan_lint::run(&args, json, context),
