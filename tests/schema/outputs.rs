@@ -78,6 +78,12 @@ const FREE: &[&str] = &[
     "/properties/promotability/properties/gating_inputs/properties/apply_ok",
     "/properties/promotability/properties/gating_inputs/properties/sandbox_check_self",
     "/$defs/effect/properties/details",
+    // Whatever a claim says and its record holds.
+    "/properties/claims/items/properties/value",
+    "/properties/claims/items/properties/found",
+    // Members of other documents.
+    "/properties/event",
+    "/properties/baseline/additionalProperties",
     "/properties/run_context",
 ];
 
