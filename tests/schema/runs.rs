@@ -222,9 +222,9 @@ pub(crate) fn everything() -> Everything {
     let (summary, packet) = (suite.path().join("ops.json"), suite.path().join("packet.json"));
     let text_of = |path: &Path| path.display().to_string();
     expect(&runtime(&["emit-promotion", "--bundle", &text_of(&out), "--out", &text_of(&packet)]), 0);
-    for source in [["--bundle", &text_of(&out)], ["--packet", &text_of(&packet)]] {
-        let arguments =
-            [&["summarize-ops", "--allow-nonpromotable", "--out", &text_of(&summary)], &source[..]].concat();
+    let (out_text, packet_text, summary_text) = (text_of(&out), text_of(&packet), text_of(&summary));
+    for source in [["--bundle", &out_text], ["--packet", &packet_text]] {
+        let arguments = [&["summarize-ops", "--allow-nonpromotable", "--out", &summary_text], &source[..]].concat();
         expect(&runtime(&arguments), 0);
         all.add("op-summary", source[0], read(&summary));
     }
