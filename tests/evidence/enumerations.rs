@@ -47,7 +47,15 @@ const LISTS: &[(&str, &[&str])] = &[
     ("/apply_report/api", &["sandbox_init", "sandbox_apply"]),
     (
         "/observed_path_source",
-        &["fd_path", "error", "unavailable", "not_attempted", "unsandboxed_fd_path", "unsandboxed_error"],
+        &[
+            "fd_path",
+            "error",
+            "unavailable",
+            "not_attempted",
+            "unsandboxed_fd_path",
+            "unsandboxed_error",
+            "supervisor_resolution",
+        ],
     ),
     ("/normalized_path_source", &["observed_path", "alias_map", "requested_path"]),
     ("/policy_layers/platform_policy/source", &["baseline", "baseline_missing"]),

@@ -9,5 +9,6 @@ mod interop;
 mod observer;
 mod preflight;
 mod real;
+mod shared;
 mod summary;
 mod trace_back;

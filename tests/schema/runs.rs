@@ -153,6 +153,11 @@ fn edge() -> Suite {
             "(version 1)(allow default)(allow mach-lookup (global-name \"a\") (apply-message-filter (deny mach-message-send)))",
             vec![Probe::new("gated", "process-fork", "self", "allow")],
         )
+        .profile(
+            "edge:e",
+            "(version 1)(allow default)",
+            vec![Probe::new("nobody", "network-outbound", "127.0.0.1:${PORT_SHUT}", "allow")],
+        )
         // Without a rule about default: what decides is no rule.
         .profile("edge:c", "(version 1)(allow file-read*)", vec![Probe::new("fork", "process-fork", "self", "allow")])
         .fixtures(json!([
@@ -208,6 +213,7 @@ pub(crate) fn everything() -> Everything {
     for (name, more, status) in [
         ("edge", &[][..], 0),
         ("dry", &["--dry"][..], 0),
+        ("not looked at", &["--preflight", "off", "--only-profile", "edge:b/%"][..], 0),
         ("without landlock", &["--without-layer", "landlock", "--only-profile", "edge:b/%"][..], 0),
         ("without notify", &["--without-layer", "seccomp_notify", "--only-profile", "edge:b/%"][..], 0),
     ] {
