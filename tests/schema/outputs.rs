@@ -18,9 +18,9 @@ const EARLIER: &str = "the earlier tool did not write it";
 const MACOS: &str = "a matter of macOS";
 const APPLIES: &str = "profiles can be applied here";
 const NO_SIGNAL: &str = "no probe of these runs is ended by a signal";
-const FEWER: &str = "the rows of these runs that do not match have it;
+const FEWER: &str = "the rows of these runs that do not match have it; shown where the rows themselves are";
 /// Rows of the earlier tool may lack it; none is among the documents.
-const EARLIER: &str = "rows of the earlier tool"; shown where the rows themselves are";
+const EARLIER: &str = "rows of the earlier tool";
 
 /// What the schemas admit and no run of these tests shows: the schema (or `*`), place and what about it, and why.
 const UNSEEN: &[(&str, &str, &str)] = &[

@@ -17,7 +17,7 @@ impl OpRuntimeSummary {
         let (world_id, generation) = (self.world_id.clone(), self.generation);
         let mut between = "\n";
         for (name, counts) in &mut self.operations {
-            write!(out, "{between}    {}: {{\n", form::to_line(&name))?;
+            writeln!(out, "{between}    {}: {{", form::to_line(&name))?;
             write_entry(out, name, &world_id, generation, counts)?;
             out.write_all(b"\n    }")?;
             between = ",\n";
