@@ -19,8 +19,8 @@ const MACOS: &str = "a matter of macOS";
 const APPLIES: &str = "profiles can be applied here";
 const NO_SIGNAL: &str = "no probe of these runs is ended by a signal";
 const FEWER: &str = "the rows of these runs that do not match have it; shown where the rows themselves are";
-/// Rows of the earlier tool may lack it; none is among the documents.
-const EARLIER: &str = "rows of the earlier tool";
+/// None of those is among the documents.
+const BY_EARLIER: &str = "rows of the earlier tool may lack it";
 
 /// What the schemas admit and no run of these tests shows: the schema (or `*`), place and what about it, and why.
 const UNSEEN: &[(&str, &str, &str)] = &[
@@ -32,12 +32,12 @@ const UNSEEN: &[(&str, &str, &str)] = &[
     ("events", "evidence/properties/baseline is never null", "every row has a control"),
     ("op-summary", "meta/properties/artifact_index_sha256 is never null", "of bundles without an index"),
     ("op-summary", "meta/properties/run_id is never null", "of events at hand"),
-    ("op-summary", "examples/items/properties/expectation_id is never null", EARLIER),
-    ("op-summary", "examples/items/properties/expected is never null", EARLIER),
-    ("op-summary", "mismatch_details/items/properties/actual is never null", EARLIER),
-    ("op-summary", "mismatch_details/items/properties/expectation_id is never null", EARLIER),
-    ("op-summary", "mismatch_details/items/properties/expected is never null", EARLIER),
-    ("op-summary", "mismatch_details/items/properties/target is never null", EARLIER),
+    ("op-summary", "examples/items/properties/expectation_id is never null", BY_EARLIER),
+    ("op-summary", "examples/items/properties/expected is never null", BY_EARLIER),
+    ("op-summary", "mismatch_details/items/properties/actual is never null", BY_EARLIER),
+    ("op-summary", "mismatch_details/items/properties/expectation_id is never null", BY_EARLIER),
+    ("op-summary", "mismatch_details/items/properties/expected is never null", BY_EARLIER),
+    ("op-summary", "mismatch_details/items/properties/target is never null", BY_EARLIER),
     ("op-summary", "properties/op_id is never null", "every operation here has a number"),
     ("explained-event", "/properties/baseline is never null", "every row has a control"),
     ("explained-event", "claims/items/properties/record is never null", "every claim here names its record"),
