@@ -60,6 +60,7 @@ mod tests {
     use std::os::fd::{AsFd as _, AsRawFd as _};
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test makes and removes a file")]
     fn an_open_file_has_its_path_until_it_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().canonicalize().unwrap().join("f");
