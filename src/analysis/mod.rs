@@ -5,12 +5,14 @@
 
 mod explain;
 mod mapping;
+mod normalise;
 mod op_summary;
 mod source;
 mod stream;
 
 pub use explain::{Certainty, ExplainError, Explanation, explain_event};
 pub use mapping::{MappingDocument, runtime_mappings};
+pub use normalise::normalise_bundle;
 pub use op_summary::{OpRuntimeSummary, build_op_runtime_summary, write_op_runtime_summary};
 pub use source::{SummaryError, SummaryOptions, summarize_ops_from_bundle, summarize_ops_from_packet};
 pub use stream::{EventRow, ReadError, Text, read_events};

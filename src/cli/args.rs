@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Promotion(super::promotion::Command),
     /// Summarise a bundle's events by operation
     SummarizeOps(super::summarize_ops::Args),
+    /// Make the events of a stored bundle again, from rows of any version
+    NormaliseEvents(super::normalise_events::Args),
     /// Tell one event: what was asked, what happened, which rule decided, how sure that is
     ExplainEvent(super::explain_event::Args),
     /// Build a suite from a template

@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::base::cancel::Cancel;
-use crate::host::{Host, detect_world};
+use crate::host::{Host, WitnessObserver, detect_world};
+use crate::os::input::is_file;
 
 use super::context::Context;
 use super::exit::Failure;
@@ -20,16 +21,57 @@ pub(crate) fn host(context: &Context) -> Result<Host, Failure> {
     let temp_dir = temp_dir.canonicalize().map_err(|error| {
         anyhow::Error::new(error).context(format!("cannot use the temporary directory {}", temp_dir.display()))
     })?;
+    let witness_observer = witness_observer(context)?;
     Ok(Host {
         worker_exe: context.exe.clone(),
         worker_env: worker_env(),
         temp_dir,
         world_id: world.world_id(),
         probe_limit: Duration::from_secs(10),
-        stand_in_tools: BTreeMap::new(),
+        stand_in_tools: observer_stand_in(witness_observer.as_ref()),
+        witness_observer,
+        file_precreate: context.env_text("SANDBOX_LORE_FILE_PRECREATE").is_some_and(is_true),
         without_layers: Vec::new(),
         clock: SystemTime::now,
     })
+}
+
+/// Whether the value of a switch means yes; the one rule for all of them.
+fn is_true(value: &str) -> bool {
+    !matches!(value, "0" | "false" | "no")
+}
+
+/// The program's name.
+const OBSERVER: &str = "sandbox-log-observer";
+
+/// The witness observer, when it is asked for (`SANDBOX_LORE_WITNESS_OBSERVER` is exactly `1`).
+fn witness_observer(context: &Context) -> Result<Option<WitnessObserver>, Failure> {
+    if context.env_text("SANDBOX_LORE_WITNESS_OBSERVER") != Some("1") {
+        return Ok(None);
+    }
+    let seconds = |name: &str, default: f64| match context.env_text(name) {
+        None => Ok(default),
+        Some(text) => text
+            .parse::<f64>()
+            .ok()
+            .filter(|seconds| (0.0..=3600.0).contains(seconds))
+            .ok_or_else(|| Failure::usage(format_args!("{name} {text:?}: give a number of seconds from 0 to 3600"))),
+    };
+    let path = context.env_text("PATH").unwrap_or_default();
+    let program = std::env::split_paths(path).map(|folder| folder.join(OBSERVER)).find(|file| is_file(file));
+    Ok(Some(WitnessObserver {
+        program,
+        disabled: matches!(context.env_text("WITNESS_OBSERVER_MODE"), Some("disabled" | "off" | "0")),
+        last: context.env_text("WITNESS_OBSERVER_LAST").unwrap_or("10s").to_owned(),
+        pad_s: seconds("WITNESS_OBSERVER_PAD_S", 2.0)?,
+        limit: Duration::from_secs_f64(seconds("WITNESS_OBSERVER_TIMEOUT_S", 10.0)?),
+    }))
+}
+
+/// The program belongs to macOS: what has its name elsewhere stands in for it.
+fn observer_stand_in(observer: Option<&WitnessObserver>) -> BTreeMap<String, PathBuf> {
+    let found = observer.filter(|_| !cfg!(target_os = "macos")).and_then(|observer| observer.program.clone());
+    found.map(|program| (OBSERVER.to_owned(), program)).into_iter().collect()
 }
 
 /// Workers need nothing of the caller's environment; a fixed locale and path keep them alike everywhere.

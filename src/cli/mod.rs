@@ -19,6 +19,7 @@ mod list;
 mod list_templates;
 mod lock_args;
 mod lookup;
+mod normalise_events;
 mod plan_build;
 mod plan_lint;
 mod promotion;
@@ -87,6 +88,7 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::EmitPromotion(args) => emit_promotion::run(&args, json, context),
         Command::Promotion(command) => promotion::run(&command, json, context),
         Command::SummarizeOps(args) => summarize_ops::run(&args, json, context),
+        Command::NormaliseEvents(args) => normalise_events::run(&args, json, context),
         Command::ExplainEvent(args) => explain_event::run(&args, json, context),
         Command::PlanBuild(args) => plan_build::run(&args, json, context),
         Command::PlanLint(args) => plan_lint::run(&args, json, context),

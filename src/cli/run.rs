@@ -12,6 +12,7 @@ use crate::base::json as document;
 use crate::bundle::BundleError;
 use crate::event::AnchorMap;
 use crate::fixture::FixtureSet;
+use crate::lane::PreflightMode;
 use crate::os::fs::read_bounded;
 use crate::plan::{self, Filters};
 use crate::registry::{self, Place, Used};
@@ -69,6 +70,10 @@ pub(crate) struct Args {
     /// Leave an enforcement layer out, to see what it is good for; the evidence says so and is never promotable
     #[arg(long, value_name = "NAME", hide_short_help = true)]
     without_layer: Vec<String>,
+    /// Profiles with a sign that macOS refuses to apply them: do not look, do not apply them, or apply them all the same
+    /// [default: enforce; SANDBOX_LORE_PREFLIGHT=0 means off, SANDBOX_LORE_PREFLIGHT_FORCE=1 force]
+    #[arg(long, value_parser = ["off", "enforce", "force"])]
+    preflight: Option<String>,
     /// Which filters a text can be an argument of, for the oracle [default: the map that is part of the program]
     #[arg(long, value_name = "FILE")]
     anchor_map: Option<PathBuf>,
@@ -161,8 +166,23 @@ fn options(args: &Args, context: &Context, plan_path: &Path) -> Result<RunOption
         dry: args.dry,
         rebind_world: args.rebind_world,
         lock_mode,
+        preflight: preflight_mode(args, context),
         jobs: args.jobs.map_or_else(processors, usize::from),
     })
+}
+
+/// What was asked for, else what the environment says.
+fn preflight_mode(args: &Args, context: &Context) -> PreflightMode {
+    let by_environment = || match context.env_text("SANDBOX_LORE_PREFLIGHT") {
+        Some("0") => "off",
+        _ if context.env_text("SANDBOX_LORE_PREFLIGHT_FORCE") == Some("1") => "force",
+        _ => "enforce",
+    };
+    match args.preflight.as_deref().unwrap_or_else(by_environment) {
+        "off" => PreflightMode::Off,
+        "force" => PreflightMode::Force,
+        _ => PreflightMode::Enforce,
+    }
 }
 
 fn failure(error: RunError, args: &Args) -> Failure {

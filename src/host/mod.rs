@@ -25,10 +25,29 @@ pub struct Host {
     pub probe_limit: Duration,
     /// External programs replaced by stand-ins (name to path). Evidence of such a run is never promotable.
     pub stand_in_tools: BTreeMap<String, PathBuf>,
+    /// The program that is asked about every probe afterwards; `None`: nobody is asked.
+    pub witness_observer: Option<WitnessObserver>,
+    /// Whether missing targets of read probes are made before the policy is entered.
+    pub file_precreate: bool,
     /// Enforcement layers left out on purpose, by name; recorded as absent.
     pub without_layers: Vec<String>,
     /// The wall clock.
     pub clock: fn() -> SystemTime,
+}
+
+/// How the witness observer is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WitnessObserver {
+    /// The program; `None` when it was not found.
+    pub program: Option<PathBuf>,
+    /// Whether it was switched off again.
+    pub disabled: bool,
+    /// How far back it looks where the times of a probe are not known, in its own words, for instance `10s`.
+    pub last: String,
+    /// Seconds before and after a probe that it looks at.
+    pub pad_s: f64,
+    /// Time limit of one question.
+    pub limit: Duration,
 }
 
 impl Host {

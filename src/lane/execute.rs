@@ -1,5 +1,6 @@
 //! One execution of one probe in one lane: fixtures, worker, observation.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::base::cancel::Cancel;
@@ -13,7 +14,7 @@ use crate::plan::resolve_target;
 use crate::probe::{PolicyText, ProbeAnswer, ProbeJob};
 use crate::sandbox::EnforcementReport;
 use crate::sbpl::Source;
-use crate::vocab::{FailureKind, FailureStage};
+use crate::vocab::{Driver, FailureKind, FailureStage};
 
 use super::intended::{Intended, intended};
 
@@ -57,6 +58,9 @@ pub fn execute(
     if let Err(error) = built {
         return (probe, faulty(FailureStage::Bootstrap, None, "fixture", error_chain(&error)), None);
     }
+    if host.file_precreate && driver_reads(&probe) {
+        what.fixture_dir.make_missing(Path::new(&probe.resolved_target));
+    }
     let mut links = Vec::new();
     let object = intended(&probe, what.fixture_dir.path(), &mut links);
     probe.intended_target = object.as_ref().map(Intended::text);
@@ -86,8 +90,14 @@ pub fn execute(
         let patience = if succeeded { PATIENCE_AFTER_SUCCESS } else { PATIENCE_AFTER_FAILURE };
         observation.listener = what.fixture_dir.seen(&endpoint, patience);
     }
+    observation.precreate = host.file_precreate;
     observation.command = vec![command.exe.display().to_string(), WORKER_COMMAND.to_owned()];
     (probe, observation, report)
+}
+
+/// Whether the probe opens its target for reading.
+fn driver_reads(probe: &ProbeFacts) -> bool {
+    probe.performed.as_deref() == Some(Driver::FileRead.performs())
 }
 
 fn observe(end: WorkerEnd, host: &Host) -> (Observation, Option<EnforcementReport>) {
@@ -131,6 +141,14 @@ fn observe(end: WorkerEnd, host: &Host) -> (Observation, Option<EnforcementRepor
 
 fn fault(stage: FailureStage, kind: Option<FailureKind>, word: &str, message: String) -> Fault {
     Fault { stage, kind, word: word.to_owned(), message }
+}
+
+/// What is seen of a probe whose profile is not applied because of what the static preflight found.
+#[must_use]
+pub fn not_applied(signature: &str) -> Observation {
+    let kind = Some(FailureKind::PreflightApplyGateSignature);
+    let message = format!("the profile was not applied: the static preflight found {signature}");
+    faulty(FailureStage::Preflight, kind, "preflight", message)
 }
 
 fn faulty(stage: FailureStage, kind: Option<FailureKind>, word: &str, message: String) -> Observation {

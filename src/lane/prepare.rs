@@ -1,5 +1,7 @@
 //! From a compiled plan to what the lanes need: profile texts as applied, compiled policies, probe facts.
 
+use serde_json::Value;
+
 use crate::base::digest::Sha256Hex;
 use crate::event::{AnchorMap, FilterWish, ProbeFacts, choose_filter};
 use crate::fixture::FixtureSet;
@@ -9,6 +11,8 @@ use crate::sbpl::{Diagnostics, NoImports, Params, Policy, Source};
 use crate::vocab::Platform;
 use crate::vocab::driver::driver;
 use crate::vocab::target::{self, BadTarget};
+
+use super::static_preflight::{PreflightMode, is_gated};
 
 /// Everything needed to execute a plan.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub struct PreparedProfile {
     pub base_sha256: Sha256Hex,
     /// Digest of all texts in order.
     pub applied_sha256: Sha256Hex,
+    /// What the static preflight found; `None` when it was off.
+    pub preflight: Option<Value>,
     /// Probes in plan order.
     pub probes: Vec<ProbeFacts>,
     /// Lanes each of them supports, in the same order.
@@ -122,6 +128,7 @@ fn prepare_profile(
         stored_path: profile.stored_path.clone(),
         base_sha256,
         applied_sha256: Sha256Hex::of(all.as_bytes()),
+        preflight: None,
         supports: profile.rows.iter().map(|row| row.supports_lanes).collect(),
         probes: profile.rows.iter().map(|row| facts(profile, row, params, anchors)).collect::<Result<_, _>>()?,
         sources,
@@ -131,6 +138,13 @@ fn prepare_profile(
 }
 
 impl PreparedProfile {
+    /// The sign for which the profile must not be applied.
+    #[must_use]
+    pub fn gate(&self, mode: PreflightMode) -> Option<&str> {
+        let record = self.preflight.as_ref().filter(|record| mode == PreflightMode::Enforce && is_gated(record))?;
+        record["signature"].as_str()
+    }
+
     /// Compiles the profile with the given parameter values.
     ///
     /// # Errors

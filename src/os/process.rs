@@ -144,6 +144,64 @@ pub fn run_worker(
     })
 }
 
+/// How a program that was asked something ended.
+#[derive(Debug)]
+pub struct ToolEnd {
+    /// Exit status 0 to 255, when it exited by itself.
+    pub exit_status: Option<i32>,
+    /// Whether its time limit passed (it was then killed).
+    pub timed_out: bool,
+    /// What it wrote to stdout, at most as much as was asked for.
+    pub stdout: Vec<u8>,
+    /// Whether it wrote more.
+    pub truncated: bool,
+    /// The first 64 KiB of its stderr.
+    pub stderr: Vec<u8>,
+}
+
+/// Runs another program to its end, or to its time limit, or until cancelled, with an empty stdin and a small environment; its
+/// whole process group is dead on return. Of its stdout, `keep` bytes are kept.
+///
+/// # Errors
+/// It cannot be started or waited for.
+pub fn run_tool(
+    exe: &Path,
+    args: &[OsString],
+    limit: Duration,
+    keep: usize,
+    cancel: &Cancel,
+) -> Result<ToolEnd, WorkerError> {
+    let start = Instant::now();
+    let mut child = Command::new(exe)
+        .args(args)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(|source| WorkerError::Spawn { exe: exe.display().to_string(), source })?;
+    let pid = child.id();
+    let stderr = child.stderr.take().map(OwnedFd::from);
+    let Some(stdout) = child.stdout.take().map(OwnedFd::from) else {
+        return Err(WorkerError::Wait { pid, source: io::ErrorKind::BrokenPipe.into() });
+    };
+    let mut collected = collect(stdout, stderr, start + limit, cancel);
+    let (exit, late) =
+        end_group(&mut child, &collected, start + limit, cancel).map_err(|source| WorkerError::Wait { pid, source })?;
+    let truncated = collected.answer.len() > keep;
+    collected.answer.truncate(keep);
+    Ok(ToolEnd {
+        exit_status: exit.code(),
+        timed_out: collected.timed_out || late,
+        stdout: collected.answer,
+        truncated,
+        stderr: collected.stderr,
+    })
+}
+
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = io::pipe()?;
     Ok((read.into(), write.into()))

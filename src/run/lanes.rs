@@ -9,7 +9,7 @@ use crate::base::cancel::Cancel;
 use crate::event::{BaselineRow, OracleRow, ResultRow, RunnerInfo, baseline_row, classify, meets_expectation};
 use crate::fixture::{FixtureDir, FixtureError, FixtureField, FixtureSet};
 use crate::host::Host;
-use crate::lane::{Execution, Prepared, execute};
+use crate::lane::{Execution, PreflightMode, Prepared, execute, not_applied, observe};
 use crate::plan::Lanes;
 use crate::sandbox::EnforcementReport;
 use crate::vocab::Lane;
@@ -24,6 +24,8 @@ pub(super) struct Task<'a> {
     /// Where fixtures are built.
     pub field: &'a FixtureField,
     pub lanes: Lanes,
+    pub preflight: PreflightMode,
+    pub plan_id: &'a str,
     pub jobs: usize,
     pub host: &'a Host,
     pub runner: &'a RunnerInfo,
@@ -42,13 +44,15 @@ pub(super) struct Executed {
     pub oracle: Vec<OracleRow>,
     /// By profile, what the first worker that applied it says was enforced.
     pub reports: IndexMap<String, EnforcementReport>,
+    /// What the witness observer printed, with the names of the files it goes to.
+    pub observed: Vec<(String, Vec<u8>)>,
 }
 
 /// One execution: profile and probe by position, and the lane.
 type Step = (usize, usize, Lane);
 
 enum Row {
-    Scenario(Box<ResultRow>, Option<Box<EnforcementReport>>),
+    Scenario(Box<ResultRow>, Option<Box<EnforcementReport>>, Option<(String, Vec<u8>)>),
     Baseline(Box<BaselineRow>),
 }
 
@@ -109,9 +113,22 @@ fn one(task: &Task<'_>, (profile, probe, lane): Step, fixture_dir: &FixtureDir) 
         fixtures: task.fixtures,
         fixture_dir,
     };
+    if let Some(signature) = prepared.gate(task.preflight).filter(|_| lane == Lane::Scenario) {
+        return Row::Scenario(Box::new(classify(what.probe, not_applied(signature), task.runner)), None, None);
+    }
     let (facts, seen, report) = execute(&what, task.host, task.cancel);
     match lane {
-        Lane::Scenario => Row::Scenario(Box::new(classify(&facts, seen, task.runner)), report.map(Box::new)),
+        Lane::Scenario => {
+            let started = !seen.command.is_empty();
+            let mut row = classify(&facts, seen, task.runner);
+            let mut printed = None;
+            if let Some(observer) = task.host.witness_observer.as_ref().filter(|_| started) {
+                let (record, text) = observe(observer, (&prepared.id, task.plan_id), &row, task.cancel);
+                row.observer = Some(record);
+                printed = text;
+            }
+            Row::Scenario(Box::new(row), report.map(Box::new), printed)
+        }
         Lane::Baseline | Lane::Oracle => Row::Baseline(Box::new(baseline_row(&facts, seen))),
     }
 }
@@ -134,7 +151,7 @@ fn announce(task: &Task<'_>, step: Step, open: &[AtomicUsize], rows: &Mutex<Vec<
                     }
                     _ => None,
                 };
-                matches!(row, Some(Row::Scenario(row, _)) if meets_expectation(row, control))
+                matches!(row, Some(Row::Scenario(row, ..)) if meets_expectation(row, control))
             })
             .count();
         let probes = prepared.probes.len();
@@ -147,7 +164,8 @@ fn collect(task: &Task<'_>, steps: &[Step], rows: Vec<Option<Row>>) -> Executed 
     for (&(profile, _, _), row) in steps.iter().zip(rows) {
         let id = &task.prepared.profiles[profile].id;
         match row {
-            Some(Row::Scenario(row, report)) => {
+            Some(Row::Scenario(row, report, printed)) => {
+                executed.observed.extend(printed);
                 executed.scenario.entry(id.clone()).or_default().push(*row);
                 if let Some(report) = report {
                     executed.reports.entry(id.clone()).or_insert(*report);

@@ -21,7 +21,10 @@ use crate::event::{
 };
 use crate::fixture::{self, FixtureDir, FixtureError, FixtureField, FixtureSet};
 use crate::host::Host;
-use crate::lane::{PrepareError, Prepared, PreparedProfile, apply_preflight, oracle_rows, prepare};
+use crate::lane::{
+    PreflightMode, PrepareError, Prepared, PreparedProfile, apply_preflight, oracle_rows,
+    preflight_text as preflight_static, prepare,
+};
 use crate::os::lock::{LockError, LockMode};
 use crate::plan::{CompiledDigest, CompiledPlan, Lanes, Plan};
 use crate::registry::{Place, read_profile_text};
@@ -78,6 +81,8 @@ pub struct RunOptions {
     pub rebind_world: bool,
     /// What to do when the bundle root is locked.
     pub lock_mode: LockMode,
+    /// What is done about profiles with a sign that they cannot be applied.
+    pub preflight: PreflightMode,
     /// Executions at the same time, at least 1.
     pub jobs: usize,
 }
@@ -180,7 +185,13 @@ pub fn run_plan(
 ) -> Result<RunBundle, RunError> {
     check_channel(&options.channel)?;
     let world_rebound = check_world(plans, options, host)?;
-    let prepared = prepare(plans.compiled, plans.fixtures, plans.anchors)?;
+    let mut prepared = prepare(plans.compiled, plans.fixtures, plans.anchors)?;
+    if options.preflight != PreflightMode::Off {
+        for profile in &mut prepared.profiles {
+            let record = preflight_static(&profile.sources, &profile.stored_path, &host.world_id);
+            profile.preflight = Some(record);
+        }
+    }
     let preflight_text = preflight_text(plans, options)?;
     check_profile_files(plans.compiled_digest, &prepared)?;
     let runner = runner_info(host, layers)?;
@@ -214,6 +225,8 @@ pub fn run_plan(
             fixtures: plans.fixtures,
             field,
             lanes,
+            preflight: options.preflight,
+            plan_id: &plans.plan.plan_id,
             jobs: options.jobs,
             host,
             runner: &runner,
@@ -407,6 +420,10 @@ impl Session<'_> {
         }
         if error.is_none() && self.lanes.scenario {
             self.write_mappings(&events)?;
+            for (path, text) in &executed.observed {
+                let path = RelPath::try_from(path.as_str()).expect("an encoded label is one plain component");
+                self.bundle.write(&path, text)?;
+            }
         }
         let mut mismatches = mismatch_summary(self.world(), results, baseline);
         mismatches.error.clone_from(&error);
@@ -466,7 +483,7 @@ impl Session<'_> {
                 status,
                 profile_path: self.bundle.recorded_path(&applied_name(&id)),
                 base_profile_path: profile.stored_path.clone(),
-                preflight: None,
+                preflight: profile.preflight.clone(),
                 notes: (status != "ok")
                     .then(|| "at least one probe has no result or another decision than expected".into()),
                 schema_version: RESULTS_SCHEMA,

@@ -19,9 +19,29 @@ const MACOS: &str = "a matter of macOS";
 const APPLIES: &str = "profiles can be applied here";
 const NO_SIGNAL: &str = "no probe of these runs is ended by a signal";
 const FEWER: &str = "the rows of these runs that do not match have it; shown where the rows themselves are";
+/// None of those is among the documents.
+const BY_EARLIER: &str = "rows of the earlier tool may lack it";
 
 /// What the schemas admit and no run of these tests shows: the schema (or `*`), place and what about it, and why.
 const UNSEEN: &[(&str, &str, &str)] = &[
+    ("results", "items/properties/outer_action is never null", "a message filter stands in a rule"),
+    ("results", "items/properties/outer_operation is never null", "a message filter stands in a rule"),
+    ("events", "items/properties/outer_action is never null", "a message filter stands in a rule"),
+    ("events", "items/properties/outer_operation is never null", "a message filter stands in a rule"),
+    ("results", "items/properties/observer is never present", "nobody is asked"),
+    ("events", "evidence/properties/baseline is never null", "every row has a control"),
+    ("op-summary", "meta/properties/artifact_index_sha256 is never null", "of bundles without an index"),
+    ("op-summary", "meta/properties/run_id is never null", "of events at hand"),
+    ("op-summary", "examples/items/properties/expectation_id is never null", BY_EARLIER),
+    ("op-summary", "examples/items/properties/expected is never null", BY_EARLIER),
+    ("op-summary", "mismatch_details/items/properties/actual is never null", BY_EARLIER),
+    ("op-summary", "mismatch_details/items/properties/expectation_id is never null", BY_EARLIER),
+    ("op-summary", "mismatch_details/items/properties/expected is never null", BY_EARLIER),
+    ("op-summary", "mismatch_details/items/properties/target is never null", BY_EARLIER),
+    ("op-summary", "properties/op_id is never null", "every operation here has a number"),
+    ("explained-event", "/properties/baseline is never null", "every row has a control"),
+    ("explained-event", "claims/items/properties/record is never null", "every claim here names its record"),
+    ("explained-event", "/properties/oracle is never null", "the oracle was asked about every row"),
     ("run-status", "/properties/tool is never absent", EARLIER),
     ("run-manifest", "/properties/stage_root is always null", MACOS),
     ("run-manifest", "/properties/staged_output_root is always null", MACOS),
@@ -91,6 +111,12 @@ const FREE: &[&str] = &[
     "/$defs/promotability/properties/gating_inputs/properties/apply_ok",
     "/$defs/promotability/properties/gating_inputs/properties/sandbox_check_self",
     "/$defs/effect/properties/details",
+    // Whatever a claim says and its record holds.
+    "/properties/claims/items/properties/value",
+    "/properties/claims/items/properties/found",
+    // Members of other documents.
+    "/properties/event",
+    "/properties/baseline/additionalProperties",
     "/properties/run_context",
     "/properties/repairs/items",
 ];

@@ -192,6 +192,8 @@ fn edge() -> Suite {
         Probe::new("signals_others", "signal", "others", "allow"),
         Probe::new("forks", "process-fork", "self", "allow"),
         Probe::new("starts", "process-exec*", "${FIXTURES}/program", "allow"),
+        Probe::new("linked", "file-read-data", "${FIXTURES}/link", "deny"),
+        Probe::new("dotted", "file-read-data", "${FIXTURES}/./public", "allow"),
     ];
     Suite::new()
         .profile("edge:a", PROFILE, probes)
@@ -199,6 +201,16 @@ fn edge() -> Suite {
             "edge:b/%",
             "(version 1)(allow default)",
             vec![Probe::new("met", "file-read-data", "${FIXTURES}/public", "allow")],
+        )
+        .profile(
+            "edge:d",
+            "(version 1)(allow default)(allow mach-lookup (global-name \"a\") (apply-message-filter (deny mach-message-send)))",
+            vec![Probe::new("gated", "process-fork", "self", "allow")],
+        )
+        .profile(
+            "edge:e",
+            "(version 1)(allow default)",
+            vec![Probe::new("nobody", "network-outbound", "127.0.0.1:${PORT_SHUT}", "allow")],
         )
         // Without a rule about default: what decides is no rule.
         .profile("edge:c", "(version 1)(allow file-read*)", vec![Probe::new("fork", "process-fork", "self", "allow")])
@@ -255,6 +267,7 @@ pub(crate) fn everything() -> Everything {
     for (name, more, status) in [
         ("edge", &[][..], 0),
         ("dry", &["--dry"][..], 0),
+        ("not looked at", &["--preflight", "off", "--only-profile", "edge:b/%"][..], 0),
         ("without landlock", &["--without-layer", "landlock", "--only-profile", "edge:b/%"][..], 0),
         ("without notify", &["--without-layer", "seccomp_notify", "--only-profile", "edge:b/%"][..], 0),
     ] {
@@ -265,6 +278,22 @@ pub(crate) fn everything() -> Everything {
         if matches!(name, "edge" | "dry") {
             all.add_attestations(&out);
         }
+    }
+    // What is derived from a run, and one event told.
+    let out = suite.path().join("out edge");
+    all.add("op-summary", "mapping", read(&latest(&out).join("runtime_mappings/ops.json")));
+    let (summary, packet) = (suite.path().join("ops.json"), suite.path().join("packet.json"));
+    let text_of = |path: &Path| path.display().to_string();
+    expect(&runtime(&["emit-promotion", "--bundle", &text_of(&out), "--out", &text_of(&packet)]), 0);
+    let (out_text, packet_text, summary_text) = (text_of(&out), text_of(&packet), text_of(&summary));
+    for source in [["--bundle", &out_text], ["--packet", &packet_text]] {
+        let arguments = [&["summarize-ops", "--allow-nonpromotable", "--out", &summary_text], &source[..]].concat();
+        expect(&runtime(&arguments), 0);
+        all.add("op-summary", source[0], read(&summary));
+    }
+    for scenario in ["edge:a:met_deny", "edge:a:no_driver", "edge:a:hangs"] {
+        let arguments = ["explain-event", "--json", "--bundle", &text_of(&out), "--scenario", scenario];
+        all.add_answer("explained-event", &arguments, 0);
     }
     // What was changed after the run is not vouched for.
     let out = suite.path().join("out edge");

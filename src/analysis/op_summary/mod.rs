@@ -186,6 +186,7 @@ fn op_id(name: &str) -> Option<usize> {
 pub fn build_op_runtime_summary(events: &[Value], world_id: &str) -> Result<OpRuntimeSummary, super::SummaryError> {
     let mut summary = OpRuntimeSummary::new(world_id, Generation::Own);
     summary.meta = super::source::meta(world_id, "runtime_events", "Events at hand, summarised by operation.");
+    summary.meta["run_id"] = Value::Null;
     for (number, event) in events.iter().enumerate().filter(|(_, event)| event.is_object()) {
         let text = event.to_string();
         let row = serde_json::from_str::<EventRow<'_>>(&text).map_err(|error| super::ReadError::Event {

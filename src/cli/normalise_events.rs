@@ -1,0 +1,53 @@
+//! `normalise-events`
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::context::Context;
+use super::exit::{CliResult, Exit, Failure};
+use super::print_line;
+use crate::analysis::normalise_bundle;
+use crate::base::json as document;
+
+/// Arguments of `normalise-events`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  runtime normalise-events --bundle out --out events.json
+  runtime normalise-events --bundle old/RUN --allow-unverified --out events.json
+
+A row that cannot be read becomes an event in error, with the reason.
+
+Exit status: 0 the events are written, 1 the bundle is not valid, 2 usage, 3 its results cannot be read.")]
+pub(crate) struct Args {
+    /// A bundle root (its LATEST is followed) or one run's directory, of this tool or the earlier one
+    #[arg(long, value_name = "DIR")]
+    bundle: PathBuf,
+    /// Where the events go
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Take a bundle that is not what its index says
+    #[arg(long)]
+    allow_unverified: bool,
+    /// Threads that hash; 0: one per processor
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    jobs: usize,
+}
+
+pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
+    let (bundle, out) = (context.absolute(&args.bundle), context.absolute(&args.out));
+    let (events, in_error) = normalise_bundle(&bundle, &out, args.allow_unverified, args.jobs)
+        .map_err(|error| if error.is_refusal() { Failure::no(error) } else { Failure::from(error) })?;
+    if json {
+        let answer = json!({
+            "ok": true, "wrote": args.out.to_string_lossy(), "events": events, "malformed_rows": in_error,
+        });
+        print_line(&document::to_pretty(&answer))?;
+    } else {
+        print_line(&format!(
+            "[+] wrote {}: {events} events, {in_error} of rows that cannot be read",
+            args.out.display()
+        ))?;
+    }
+    Ok(Exit::Yes)
+}

@@ -1,0 +1,20 @@
+//! Evidence: events, what they rest on, and what follows from them, by the real binary and by hand-written rows.
+#![cfg(target_os = "linux")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests start the binary, prepare files and may panic"
+)]
+
+#[expect(dead_code, reason = "used in part")]
+#[path = "../run/suite.rs"]
+mod suite;
+
+mod enumerations;
+mod interop;
+mod observer;
+mod preflight;
+mod real;
+mod shared;
+mod summary;
+mod trace_back;
