@@ -255,6 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test writes its own inputs")]
     fn a_matrix_names_what_is_wrong() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("m.json");
