@@ -335,12 +335,12 @@ fn combination(facts: &[Fact], mut at: usize) -> Values {
 const THREADS: usize = 2;
 
 /// One combination of so many is judged; prime to every number of values, so that no value is left out, and beside these all
-/// facts alone and in pairs are. Where RUNTIME_TESTS_ALL_COMBINATIONS is set, every combination is.
+/// facts alone and in pairs are. Where RUNTIME_TESTS_FULL is set, every combination is.
 const ONE_OF: usize = 37;
 
 /// Judges combinations and returns how many, and how many of them are promotable.
 fn judge(facts: &'static [Fact], rules: &'static [Rule], gate: Answer) -> (usize, usize) {
-    let step = if std::env::var_os("RUNTIME_TESTS_ALL_COMBINATIONS").is_some() { 1 } else { ONE_OF };
+    let step = if std::env::var_os("RUNTIME_TESTS_FULL").is_some() { 1 } else { ONE_OF };
     let all: usize = facts.iter().map(|fact| fact.values.len()).product();
     let (next, open, count) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     let work = || {

@@ -24,6 +24,7 @@ const KEYWORDS: &[&str] = &[
     "enum",
     "if",
     "items",
+    "maxItems",
     "maxLength",
     "maximum",
     "minItems",

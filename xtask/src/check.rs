@@ -47,10 +47,7 @@ pub(crate) fn foreign_targets() -> Step {
 /// All tests with `cases` generated cases per property, and the gates over every combination of facts.
 pub(crate) fn long_properties(cases: u32) -> Step {
     // Read by proptest for every property that does not fix its own number.
-    cargo("long properties", &["test"])
-        .env("PROPTEST_CASES", &cases.to_string())
-        .env("RUNTIME_TESTS_ALL_COMBINATIONS", "1")
-        .env("RUNTIME_TESTS_FULL", "1")
+    cargo("long properties", &["test"]).env("PROPTEST_CASES", &cases.to_string()).env("RUNTIME_TESTS_FULL", "1")
 }
 
 fn cargo(name: &'static str, args: &[&str]) -> Step {

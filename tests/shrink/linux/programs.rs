@@ -68,7 +68,7 @@ fn git_status_reads_its_own_repository_only() {
 
 #[test]
 fn git_commit_writes_its_own_repository_only() {
-    if !long() || missing("/usr/bin/git") {
+    if !long("learning and shrinking git commit") || missing("/usr/bin/git") {
         return;
     }
     let place = Place::new();
@@ -142,7 +142,7 @@ fn curl_reaches_its_own_port_only() {
 
 #[test]
 fn python_reads_its_own_data_only() {
-    if !long() || missing("/usr/bin/python3") {
+    if !long("learning and shrinking Python") || missing("/usr/bin/python3") {
         return;
     }
     let place = Place::new();
@@ -164,7 +164,7 @@ fn python_reads_its_own_data_only() {
 /// Shrinking the several hundred rules of a build takes minutes.
 #[test]
 fn cargo_builds_its_own_crate_only() {
-    if !long() {
+    if !long("learning and shrinking cargo build") {
         return;
     }
     let sysroot = ran(Command::new("rustc").args(["--print", "sysroot"]).env("RUSTUP_AUTO_INSTALL", "0"));
