@@ -234,9 +234,13 @@ pub fn summarize_ops_from_packet(
     let (_, manifest_path) = pointer("run_manifest")?;
     let (events_stored, events_path) = pointer("runtime_events")?;
     let (manifest, _) = read_json(&manifest_path)?;
+    // Packets of this tool name the run and digests; those of the earlier one hold nothing but pointers.
+    let own = document.get("run_id").is_some() || document.get("export_digests").is_some();
     if !options.allow_nonpromotable {
         let refused = |why: String| SummaryError::NotPromotable { path: packet.to_owned(), why };
-        if document["promotability"]["promotable_decision_stage"] == json!(false) {
+        let answer = &document["promotability"]["promotable_decision_stage"];
+        // Packets of the earlier tool from before promotability was recorded have no answer.
+        if *answer == json!(false) || (own && *answer != json!(true)) {
             let reasons = &document["promotability"]["reasons"];
             return Err(refused(format!("its promotable_decision_stage is false, for {reasons}")));
         }
@@ -245,8 +249,6 @@ pub fn summarize_ops_from_packet(
         }
     }
     let world = manifest["world_id"].as_str().unwrap_or("unknown");
-    // Packets of this tool name the run; those of the earlier one hold nothing but pointers.
-    let own = document.get("run_id").is_some();
     let mut summary = OpRuntimeSummary::new(world, if own { Generation::Own } else { Generation::Earlier });
     let file = open_regular(&events_path).map_err(|source| SummaryError::Open { path: events_path.clone(), source })?;
     let digest = take_all(file.file, &events_path, &mut summary)?;

@@ -3,8 +3,22 @@
 use serde::{Deserialize, Serialize};
 
 use super::document::Tool;
+use std::path::Path;
+
+use super::layout::ARTIFACT_INDEX;
 use crate::base::digest::Sha256Hex;
+use crate::base::json::MAX_DOCUMENT_BYTES;
 use crate::base::rel_path::RelPath;
+use crate::os::fs::FsError;
+
+/// Refuses an index that readers would refuse for its size; nothing is committed with it.
+pub(super) fn check_size(run_dir: &Path, index: &str) -> Result<(), FsError> {
+    let size_bytes = index.len() as u64;
+    if size_bytes <= MAX_DOCUMENT_BYTES {
+        return Ok(());
+    }
+    Err(FsError::TooLarge { path: run_dir.join(ARTIFACT_INDEX), size_bytes, limit_bytes: MAX_DOCUMENT_BYTES })
+}
 
 /// What an index says about the run's files. Whether expectations were met is a different matter (`summary.json`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,12 +13,12 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::document::Tool;
-use super::index::{ArtifactEntry, schema_version_of};
+use super::index::{ArtifactEntry, check_size, schema_version_of};
 use super::layout::{self, ARTIFACT_INDEX, REPAIR_LOG, REPAIR_LOG_TAG};
 use super::lock::RunLock;
 use super::reader::entry::Claim;
 use super::reader::problem::{Class, Generation, Kind, Problem};
-use super::reader::{Document, Examined, ResolveError, UnverifiedBundle, Verification, resolve};
+use super::reader::{Document, Examined, ResolveError, ResolvedBundle, UnverifiedBundle, Verification, resolve};
 use super::writer::BundleError;
 use crate::base::digest::Sha256Hex;
 use crate::base::json as text;
@@ -114,8 +114,7 @@ fn repairable(kind: Kind, generation: Generation) -> bool {
         | Kind::ArtifactSizeMismatch
         | Kind::ArtifactDigestMismatch
         | Kind::EntryDigestMissing
-        | Kind::EntrySizeMissing
-        | Kind::EntryDuplicate => true,
+        | Kind::EntrySizeMissing => true,
         // The earlier tool's repair commits a directory that has no index; ours were never committed.
         Kind::IndexMissing => generation == Generation::Earlier,
         kind => kind.class(generation) != Class::Refuse,
@@ -159,7 +158,8 @@ pub fn reindex_bundle(request: ReindexRequest<'_>, cancelled: &dyn Fn() -> bool)
     let run_id = bundle.run_id().to_owned();
     let changes = plan.changes;
     // What is reported is what readers see, not what was meant.
-    let verification = UnverifiedBundle::read(resolve(&run_dir)?).verify(request.jobs);
+    let resolved = ResolvedBundle { through_pointer: false, ..bundle.resolved };
+    let verification = UnverifiedBundle::read(resolved).verify(request.jobs);
     Ok(Reindexed { run_dir, run_id, changes, verification })
 }
 
@@ -338,7 +338,6 @@ impl Plan {
             "before": before, "after": after, "repairs": history,
         }));
         let log_name = layout::name(REPAIR_LOG);
-        dir.write(&log_name, log.as_bytes())?;
         let mut artifacts = self.artifacts.clone();
         artifacts.push(text::to_value(&ArtifactEntry {
             path: self.recorded_path(&log_name),
@@ -363,10 +362,13 @@ impl Plan {
             }
         }
         index.insert("repairs".to_owned(), history.into());
+        let index = text::to_pretty(&index);
+        check_size(dir.path(), &index)?;
+        dir.write(&log_name, log.as_bytes())?;
         let mut names = self.names.clone();
         names.push(log_name);
         dir.sync_batch(&names, root)?;
-        dir.write_synced(&layout::name(ARTIFACT_INDEX), text::to_pretty(&index).as_bytes())
+        dir.write_synced(&layout::name(ARTIFACT_INDEX), index.as_bytes())
     }
 }
 

@@ -84,8 +84,8 @@ pub fn list_runs(root: &Path) -> Result<Runs, FsError> {
 }
 
 fn runs_of(root: &Dir) -> Result<Runs, FsError> {
-    let latest = match pointer::read(root) {
-        Ok(Pointer::Run(run_id)) => Some(run_id.to_string()),
+    let latest = match pointer::read(root)? {
+        Pointer::Run(run_id) => Some(run_id.to_string()),
         _ => None,
     };
     let mut runs = Vec::new();

@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::document::{Identity, Tool};
-use super::index::{ArtifactEntry, ArtifactIndex, IndexStatus, schema_version_of};
+use super::index::{ArtifactEntry, ArtifactIndex, IndexStatus, check_size, schema_version_of};
 use super::layout::{self, ARTIFACT_INDEX, ARTIFACT_INDEX_TAG, RUN_STATUS};
 use super::lock::RunLock;
 use super::pointer;
@@ -203,11 +203,12 @@ impl OpenBundle {
         };
         self.write_status()?;
         let index = self.index(failed, expected);
+        let text = json::to_pretty(&index);
+        check_size(self.dir.path(), &text)?;
         // What the index will name must be what stands there: sizes are compared while the files are opened anyway.
         self.check_written()?;
         let names: Vec<RelPath> = self.written.keys().cloned().collect();
         self.dir.sync_batch(&names, &self.lock.root)?;
-        let text = json::to_pretty(&index);
         self.dir.write_synced(&layout::name(ARTIFACT_INDEX), text.as_bytes())?;
         let run_id = self.identity.run_id;
         pointer::write(&self.lock.root, &run_id)

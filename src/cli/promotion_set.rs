@@ -12,7 +12,8 @@ use crate::base::digest::Sha256Hex;
 use crate::base::json as document;
 use crate::os::fs;
 use crate::promotion::{
-    PacketRef, PacketStatus, PromoteRequest, Promotion, load_packet_set, packet_set_document, promote_from_packets,
+    PacketRef, PacketStatus, PromoteRequest, Promotion, belongs_to_a_bundle, load_packet_set, packet_set_document,
+    promote_from_packets,
 };
 
 /// Arguments of `promotion set`.
@@ -146,6 +147,9 @@ fn refuse_overwriting<'a>(
         let path = real(path);
         if taken.contains(&path) {
             return Err(Failure::usage(format!("{} is read or written already", path.display())));
+        }
+        if belongs_to_a_bundle(&path) {
+            return Err(Failure::usage(format!("{} belongs to a bundle; a set stands outside", path.display())));
         }
         taken.push(path);
     }

@@ -19,6 +19,8 @@ mod lanes_x86;
 
 /// More threads than this never help hashing.
 const MAX_JOBS: usize = 256;
+/// Files that all threads together hold open; the usual limit of a process is 1024.
+const MAX_OPEN: usize = 512;
 /// Bytes read at once; a multiple of a block.
 const PIECE_BYTES: usize = 64 * 1024;
 /// SHA-256 works on blocks of so many bytes.
@@ -53,7 +55,7 @@ pub fn hash_files<E: Send>(
     let jobs = if jobs == 0 { processors() } else { jobs }.min(MAX_JOBS).min(count.max(1));
     let engine = Engine::of_this_processor();
     // Few files are spread over the threads rather than over the lanes of one.
-    let lanes = engine.lanes().min(count.div_ceil(jobs)).max(1);
+    let lanes = engine.lanes().min(count.div_ceil(jobs)).min(MAX_OPEN / jobs).max(1);
     let answers: Mutex<Vec<Option<Hashed<E>>>> = Mutex::new((0..count).map(|_| None).collect());
     let next = AtomicUsize::new(0);
     let work = || {

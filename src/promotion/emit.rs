@@ -179,7 +179,7 @@ fn policy(require: &[GateName], documents: &UnverifiedBundle) -> Vec<GateName> {
 
 /// Whether `out` would become part of a bundle, this one or another, or of what a bundle root keeps about its runs. Seen
 /// through links, as far as its directories exist.
-fn belongs_to_a_bundle(out: &Path) -> bool {
+pub(crate) fn belongs_to_a_bundle(out: &Path) -> bool {
     let Some(directory) = out.ancestors().skip(1).find_map(|ancestor| ancestor.canonicalize().ok()) else {
         return false;
     };

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::gate::{Gate, GateName, Reason};
+use super::gate::GateName;
 use super::packet_set::PacketRef;
 use super::verify::{PacketVerification, VerifyError, VerifyRequest, verify_packet};
 use crate::base::digest::Sha256Hex;
@@ -196,15 +196,9 @@ fn judge(packet: &PacketRef, request: PromoteRequest<'_>) -> Considered {
     judged
 }
 
-/// The gate as the bundle answers it now. Packets from before promotability was recorded need the clean channel only, as
-/// they always did.
+/// The gate as the bundle answers it now, whatever the packet's age says.
 fn is_open(verification: &PacketVerification, gate: GateName) -> bool {
-    let answer: &Gate = verification.promotability.gate(gate);
-    let from_before = !verification.bound && !verification.packet.members().contains_key("promotability");
-    match gate {
-        GateName::DecisionStage if from_before => !answer.has(Reason::NotCleanChannel),
-        _ => answer.promotable(),
-    }
+    verification.promotability.gate(gate).promotable()
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

@@ -150,7 +150,8 @@ pub fn verify_packet(request: VerifyRequest<'_>) -> Result<PacketVerification, V
         let signed = about.signature(request.key);
         about.statement(&packet, bundle.verified(), &promotability);
         let agrees = about.findings.iter().all(|finding| finding.severity != Severity::Error);
-        if let (Some(key), true, true) = (request.key, signed, agrees) {
+        // A refused bundle was not compared with what is stated.
+        if let (Some(key), true, true, Some(_)) = (request.key, signed, agrees, bundle.verified()) {
             origin = Origin::Signed { key_id: key.id() };
         }
         findings.extend(about.findings);

@@ -101,6 +101,12 @@ pub fn derive(entry: &Logged, network: NetworkRules, places: &Places) -> Result<
     if let Some(reason) = &entry.undecided {
         return Err(NoRule::Invalid(format!("{} on {}: {reason}", entry.operation, shown(entry))));
     }
+    if !Operation::new(entry.operation.as_str()).is_known() {
+        return Err(NoRule::Invalid(format!("{:?} is no operation", entry.operation)));
+    }
+    if entry.argument.is_none() && ["file", "process-exec"].iter().any(|stem| entry.operation.starts_with(stem)) {
+        return Err(NoRule::Invalid(format!("{}: the record names no object", entry.operation)));
+    }
     let (filter, wider) = if entry.operation.starts_with("network") {
         match network {
             NetworkRules::Drop => return Err(NoRule::DroppedNetwork),
@@ -245,7 +251,7 @@ fn parsed(text: &str) -> Option<Form> {
 fn endpoint(entry: &Logged, places: &Places) -> Chosen {
     let own_side = ["network-bind", "network-listen", "network-inbound"].contains(&entry.operation.as_str());
     let mut scope = if own_side { "local" } else { "remote" };
-    let Some(argument) = entry.argument.as_deref() else { return Ok((None, None)) };
+    let Some(argument) = entry.argument.as_deref() else { return Ok((None, Some("every endpoint"))) };
     let argument = match entry.spelling {
         Spelling::Record => decoded(entry)?,
         Spelling::UnifiedLog => argument.to_owned(),

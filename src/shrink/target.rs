@@ -249,6 +249,8 @@ impl Target {
             "timeout_is_success": self.limit_is_success,
             "repeat": if self.repeat_fresh { "fresh" } else { "again" },
             "params": self.params.keys().collect::<Vec<_>>(),
+            // Values may be secret; whoever resumes must have the same.
+            "inputs_sha256": Sha256Hex::of(format!("{:?}", (&self.params, &self.template)).as_bytes()),
         })
     }
 }

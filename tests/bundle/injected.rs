@@ -13,6 +13,8 @@ use crate::support::{Hand, LINUX, Laid, validate};
 /// Calls that change the file system or read what is judged.
 const CALLS: [&str; 9] = ["openat", "openat2", "mkdir", "write", "ftruncate", "flock", "fsync", "renameat", "read"];
 
+/// Runs of one point until it is reached.
+const ATTEMPTS: usize = 8;
 const FAILURES: [&str; 5] = ["signal=SIGKILL", "error=ENOSPC", "error=EIO", "error=EACCES", "error=EINTR"];
 
 fn damaged() -> Laid {
@@ -58,14 +60,19 @@ fn no_failing_call_of_a_repair_is_swallowed() {
                 if !full && (number + points) % share != 0 {
                     continue;
                 }
-                let laid = damaged();
                 let options = [format!("-etrace={call}"), format!("-einject={call}:{failure}:when={number}")];
-                let output = repair(&laid, &trace, &options);
-                let at = format!("{call} {number}: {failure}: {output:?}");
-                let seen = std::fs::read_to_string(&trace).unwrap();
                 let killed = failure == "signal=SIGKILL";
-                let happened = if killed { seen.contains("killed by SIGKILL") } else { seen.contains("(INJECTED)") };
-                assert!(happened, "{at}: nothing was injected: {seen}");
+                let mark = if killed { "killed by SIGKILL" } else { "(INJECTED)" };
+                // Files are synced by several threads, of which one is traced: how many of them it takes differs by run.
+                let (laid, output) = (0..ATTEMPTS)
+                    .map(|_| {
+                        let laid = damaged();
+                        let output = repair(&laid, &trace, &options);
+                        (laid, output)
+                    })
+                    .find(|_| std::fs::read_to_string(&trace).unwrap().contains(mark))
+                    .unwrap_or_else(|| panic!("{call} {number}: {failure}: nothing was injected"));
+                let at = format!("{call} {number}: {failure}: {output:?}");
                 let (exit, document) = validate(&laid.root);
                 let valid = exit == 0;
                 if !valid {
@@ -76,6 +83,10 @@ fn no_failing_call_of_a_repair_is_swallowed() {
                 assert!(killed || said.is_some(), "{at}");
                 if said == Some(0) {
                     assert!(valid, "{at}: {document}");
+                    // What may fail without harm: making a root that stands there, unlocking before the end, looking for files
+                    // that no index names. Nothing that writes or syncs.
+                    let harmless = matches!(call, "mkdir" | "mkdirat" | "flock" | "openat" | "openat2");
+                    assert!(harmless || failure == "error=EINTR", "{at}: swallowed");
                 }
                 let latest = std::fs::read_to_string(laid.root.join("LATEST")).unwrap();
                 assert_eq!(latest, "run-demo-1\n", "{at}");

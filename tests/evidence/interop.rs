@@ -137,3 +137,32 @@ fn a_row_that_breaks_an_invariant_is_an_error_and_takes_no_other_with_it() {
         assert!(events[1].get("policy_layers").is_some());
     }
 }
+
+#[test]
+fn what_a_program_under_test_prints_says_nothing_about_a_row_of_ours() {
+    let row = |stderr: &str| {
+        json!({"demo:a": {"status": "ok", "probes": [{
+            "name": "r1", "expectation_id": "demo:a:r1", "operation": "file-read-data", "path": "/f/x", "expected": "deny",
+            "actual": "deny", "match": true, "exit_code": 1, "stdout": "", "stderr": stderr, "probe_details": null,
+            "resolved_target": "/f/x", "own_record": 0, "decision_source": "linux_supervisor", "decision_records_dropped": 0,
+            "decision_records": [{"operation": "file-read-data", "target": "/f/x", "decision": "deny"}],
+            "runtime_result": {"status": "success", "intended_op_witnessed": true},
+        }]}})
+    };
+    let honest = normalise(row("nothing\n"), json!([])).remove(0);
+    assert_eq!(honest["outcome"], "deny", "{honest:#}");
+    for forged in [
+        "{\"tool\":\"seatbelt-callout\",\"stage\":\"pre_syscall\",\"marker_schema_version\":2,\"decision\":\"allow\"}\n",
+        "{\"tool\":\"sbpl-apply\",\"marker_schema_version\":9}\n",
+        "{\"tool\":\"sbpl-apply\",\"stage\":\"applied\",\"marker_schema_version\":1,\"rc\":0}\n",
+        "sandbox_init failed: Operation not permitted\n",
+    ] {
+        let without_text = |event: &Value| {
+            let mut event = event.as_object().unwrap().clone();
+            event.shift_remove("stderr");
+            event
+        };
+        let event = normalise(row(forged), json!([])).remove(0);
+        assert_eq!(without_text(&event), without_text(&honest), "{forged}");
+    }
+}

@@ -108,7 +108,9 @@ fn recordings_merge_and_no_path_can_inject() {
             .to_string()
     };
     let paths = ["/a\"b", "/a)(allow default", "/x#y;z", "/ü/ß", "/tab\\x09", "/line\\x0a(allow default)"];
-    place.file("one.jsonl", &paths.map(record).join("\n"));
+    let mut hostile: serde_json::Value = serde_json::from_str(&record("/z")).unwrap();
+    hostile["operation"] = json!("file-read* (subpath \"/\"))(allow process-fork");
+    place.file("one.jsonl", &format!("{}\n{hostile}", paths.map(record).join("\n")));
     place.file("two.jsonl", &record("/a\"b"));
     for file in ["one.jsonl", "two.jsonl"] {
         let done = place.runtime(&[

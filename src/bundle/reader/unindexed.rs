@@ -7,7 +7,7 @@ use super::problem::{Kind, Problem};
 use crate::base::rel_path::RelPath;
 use crate::os::fs::{Dir, EntryKind};
 
-/// How many entries are looked at, and how many findings are made of them, before we say "and more".
+/// How many entries that no index names are looked at, and how many findings are made of them, before we say "and more".
 const LOOKED_AT: usize = 100_000;
 const REPORTED: usize = 100;
 /// How deep sub-directories are looked into.
@@ -15,13 +15,16 @@ const DEPTH: usize = 16;
 
 /// Reports every file, link and special file beneath `dir` that is not in `indexed`.
 pub(super) fn check(dir: &Dir, indexed: &HashSet<RelPath>, problems: &mut Vec<Problem>) {
-    let mut walk = Walk { indexed, found: Vec::new(), left: LOOKED_AT, cut: false };
+    let mut walk = Walk { indexed, found: Vec::new(), left: LOOKED_AT.saturating_add(indexed.len()), cut: false };
     walk.visit(dir, "", 0);
     let more = walk.found.len().saturating_sub(REPORTED);
     problems.extend(walk.found.into_iter().take(REPORTED));
     if more > 0 || walk.cut {
-        let at_least = if walk.cut { "at least " } else { "" };
-        let message = format!("{at_least}{more} further unindexed files are not listed");
+        let message = match (more, walk.cut) {
+            (0, _) => "not every file was looked at".to_owned(),
+            (_, true) => format!("at least {more} further unindexed files are not listed"),
+            (_, false) => format!("{more} further unindexed files are not listed"),
+        };
         problems.push(Problem::new(Kind::UnindexedFile, ".", message));
     }
 }

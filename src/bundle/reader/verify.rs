@@ -1,6 +1,6 @@
 //! Checking every claim of an index against the bytes, in parallel, reporting everything.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -12,6 +12,7 @@ use super::raw::{Document, UnverifiedBundle, Writer};
 use super::verified::{VerifiedArtifact, VerifiedBundle};
 use super::{identity, unindexed};
 use crate::base::digest::Sha256Hex;
+use crate::base::rel_path::RelPath;
 use crate::os::fs::{Dir, FsError, RegularFile};
 use crate::os::hash::{HashError, hash_files};
 use crate::vocab::{Finding, Severity};
@@ -99,8 +100,9 @@ impl UnverifiedBundle {
     pub fn report(&self, jobs: usize) -> Value {
         let Examined { problems, claims, .. } = self.examine(jobs);
         let paths = |kinds: &[Kind]| -> Vec<&str> {
-            let of_kind = |name: &str| problems.iter().any(|p| p.about == name && kinds.contains(&p.kind));
-            claims.iter().filter(|claim| of_kind(claim.name.as_str())).map(|claim| claim.path.as_str()).collect()
+            let named: HashSet<&str> =
+                problems.iter().filter(|p| kinds.contains(&p.kind)).map(|p| p.about.as_str()).collect();
+            claims.iter().filter(|claim| named.contains(claim.name.as_str())).map(|claim| claim.path.as_str()).collect()
         };
         let mut report = serde_json::json!({
             "bundle_dir": self.run_dir().to_string_lossy(),
@@ -161,18 +163,29 @@ impl UnverifiedBundle {
             RUN_MANIFEST => self.manifest.digest(),
             _ => None,
         };
-        let unread: Vec<&Claim> = claims.iter().filter(|claim| parsed(claim).is_none()).collect();
+        // A file that is listed often is read once.
+        let mut listed = HashSet::new();
+        let unread: Vec<&Claim> =
+            claims.iter().filter(|claim| parsed(claim).is_none() && listed.insert(&claim.name)).collect();
         let hashed = hash_files(unread.len(), jobs, &|at| open(&self.resolved.dir, unread[at], generation));
         let mut hashed = hashed.into_iter();
+        let mut known: HashMap<&RelPath, Option<(Sha256Hex, u64)>> = HashMap::new();
         let checked = claims
             .iter()
             .map(|claim| {
                 let answer = match parsed(claim) {
                     // Documents that were parsed are judged by the bytes they were parsed from.
                     Some((sha256, size_bytes)) => Ok((sha256.clone(), size_bytes)),
-                    None => {
-                        hashed.next().expect("one answer for every file").map_err(|error| self.unhashed(claim, error))
-                    }
+                    None => match known.get(&claim.name) {
+                        Some(Some(answer)) => Ok(answer.clone()),
+                        // What is wrong with it was said for the first entry.
+                        Some(None) => return None,
+                        None => {
+                            let answer = hashed.next().expect("one answer for every file");
+                            known.insert(&claim.name, answer.as_ref().ok().cloned());
+                            answer.map_err(|error| self.unhashed(claim, error))
+                        }
+                    },
                 };
                 match answer {
                     Ok(hashed) => {

@@ -32,6 +32,11 @@ pub(super) struct Markers {
 }
 
 impl Markers {
+    /// A text that is not looked at for markers.
+    pub(super) fn none(text: &str) -> Self {
+        Self { rest: text.to_owned(), ..Self::default() }
+    }
+
     /// The first marker of a stage of the apply family.
     pub(super) fn stage(&self, stage: &str) -> Option<&Map<String, Value>> {
         self.apply.iter().find(|marker| marker.get("stage").and_then(Value::as_str) == Some(stage))

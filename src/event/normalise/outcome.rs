@@ -28,7 +28,8 @@ pub(super) fn outcome(row: &Map<String, Value>, result: &Map<String, Value>) -> 
     };
     if row.contains_key("decision_records") {
         return match own_record(row) {
-            Some(_) => (actual, None),
+            Some(record) if record.get("decision").and_then(Value::as_str) == Some(actual) => (actual, None),
+            Some(_) => ("error", Some("its decision record says something else".to_owned())),
             None => ("not_observed", Some("no decision record supports the decision".to_owned())),
         };
     }

@@ -70,7 +70,7 @@ fn fill_apply_report(
         let stderr = row.get("stderr").and_then(Value::as_str).unwrap_or_default();
         let report = match markers.stage("apply") {
             Some(marker) => Some(from_marker(marker)),
-            None if markers.any => None,
+            None if markers.any || row.contains_key("decision_records") => None,
             None => from_legacy_text(stderr),
         };
         let Some(report) = report else { return Ok(()) };

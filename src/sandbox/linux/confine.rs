@@ -359,9 +359,9 @@ fn answer_until_ended(
         let foreign_proc = plan.mounts.foreign_proc().map_err(set_up("read the list of mounts"));
         let started = foreign_proc.and_then(|foreign_proc| {
             let (pid, listener) = take_listener(tree)?;
+            let home = link_of(pid, libc::AT_FDCWD).unwrap_or_default();
             // Its first call waits until there is somebody to receive it.
             tree.release().map_err(set_up("release the process to be confined"))?;
-            let home = link_of(pid, libc::AT_FDCWD).unwrap_or_default();
             Ok(Shared {
                 policy: plan.policy,
                 observe: job.observe,

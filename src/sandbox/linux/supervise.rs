@@ -73,9 +73,10 @@ impl State {
         }
     }
 
-    /// Whether the asking worker is the one too many.
+    /// Whether the asking worker is the one too many. It never is while no other waits for calls: those may all be stuck.
     fn is_surplus(&self) -> bool {
-        self.surplus.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |surplus| surplus.checked_sub(1)).is_ok()
+        self.idle.load(Ordering::Relaxed) > 0
+            && self.surplus.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |surplus| surplus.checked_sub(1)).is_ok()
     }
 }
 

@@ -208,6 +208,8 @@ fn reap(
     };
     // A terminal's signals are for the program; the reaper stays until the program has decided what to do.
     process::ignore_terminal_signals();
+    // Whoever kills the supervisor's group must not take away the one that ends the tree.
+    let _ = rustix::process::setpgid(None, None);
     let _ = process::close_all_but(&[messages.as_raw_fd(), alive.as_raw_fd()]);
     let end = watch(target, alive.as_fd());
     end_children();

@@ -26,7 +26,7 @@ pub(super) trait Free {
     fn plain_read(&self) -> bool;
     /// Whether the profile allows all these operations on everything.
     fn operations(&self, names: &[&str]) -> bool;
-    /// Whether a [`Class::Judge`] call may run without asking.
+    /// Whether a [`table::Class::Judge`] call may run without asking.
     fn judge(&self, operation: &str) -> bool;
     /// What of the network may run without asking.
     fn network(&self) -> Network;
