@@ -1,6 +1,6 @@
 //! A place for runs, and what came of a command.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
@@ -8,6 +8,7 @@ use serde_json::Value;
 /// The command under test.
 pub(crate) const RUNTIME: &str = env!("CARGO_BIN_EXE_runtime");
 /// The program whose needs are known.
+#[cfg(target_os = "linux")]
 pub(crate) const FIXTURE: &str = env!("CARGO_BIN_EXE_shrink-fixture");
 
 /// A directory of a test.
@@ -18,6 +19,7 @@ pub(crate) struct Place(tempfile::TempDir);
 pub(crate) struct Ran {
     pub(crate) status: i32,
     pub(crate) stdout: String,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "shown when a test fails"))]
     pub(crate) stderr: String,
 }
 
@@ -38,6 +40,7 @@ impl Place {
         serde_json::from_str(&self.text_of(name)).unwrap()
     }
 
+    #[cfg(target_os = "linux")]
     pub(crate) fn json_lines(&self, name: &str) -> Vec<Value> {
         self.text_of(name).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -61,8 +64,9 @@ impl Place {
         ran(&mut self.command(words))
     }
 
-    /// Runs a program under a profile, in `cwd`; its refusals go to `denials.jsonl`.
-    pub(crate) fn confined(&self, profile: &str, work: &Path, words: &[&str]) -> Ran {
+    /// Runs a program under a profile, in `work`; its refusals go to `denials.jsonl`.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn confined(&self, profile: &str, work: &std::path::Path, words: &[&str]) -> Ran {
         let work_dir = format!("WORK_DIR={}", work.display());
         let home = format!("HOME={}", self.path("home").display());
         let (profile, denials) = (self.path(profile), self.path("denials.jsonl"));
@@ -74,6 +78,7 @@ impl Place {
     }
 
     /// Whether the last confined run was refused this operation on a target that contains `needle`.
+    #[cfg(target_os = "linux")]
     pub(crate) fn was_refused(&self, operation: &str, needle: &str) -> bool {
         self.json_lines("denials.jsonl").iter().any(|own| {
             own["operation"] == operation && own["target"].as_str().is_some_and(|target| target.contains(needle))
