@@ -70,7 +70,7 @@ fn write_events(path: &Path, number: u64) {
             "operation": operation,
             "policy_layers": {"attribution": "process_policy", "effective_decision": actual},
             "probe_name": format!("probe_{n}"), "profile_id": "bench", "run_id": "bench",
-            "runtime_status": "success", "scenario_id": scenario, "target": format!("/work/d{}/f{n}", n % 50),
+            "runtime_status": "success", "scenario_id": scenario, "target": format!("/srv/data/d{}/f{n}", n % 50),
             "world_id": "bench", "outcome": if observed { actual } else { "not_observed" },
         });
         if observed {
