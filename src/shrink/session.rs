@@ -391,9 +391,15 @@ fn gates(
     Ok(word == "success")
 }
 
-/// How far one-minimality was shown: every kept element failed under the very result, or some under a larger profile.
+/// How far one-minimality was shown: `proved` when taking any kept element out of the very result was seen to fail, `inferred` when
+/// some only in a run that got the same answers, `carried` when some only in a larger profile.
 pub(super) fn one_minimal(shrunk: &Shrunk) -> &'static str {
-    if shrunk.decided.iter().any(|own| own.shown_on == Some("larger_profile")) { "carried" } else { "proved" }
+    let any = |word: &str| shrunk.decided.iter().any(|own| own.shown_on == Some(word));
+    match (any("larger_profile"), any("same_answers")) {
+        (true, _) => "carried",
+        (false, true) => "inferred",
+        (false, false) => "proved",
+    }
 }
 
 fn write_decisions(layout: &Layout, shrunk: &Shrunk) -> Result<(), ShrinkError> {
