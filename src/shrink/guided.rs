@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn one_run_for_each_element_that_must_stay_and_one_more() {
         // 79 elements, every second one asked for, 12 of these needed.
-        let needed = |element: usize| element % 6 == 0 && element < 72;
+        let needed = |element: usize| element.is_multiple_of(6) && element < 72;
         let asks = (0..79).filter(|element| element % 2 == 0).map(|element| (element, needed(element))).collect();
         let mut program = Program { asks, runs: 0 };
         let found = guess(&mut program, &(0..79).collect::<Vec<_>>(), &all(79)).unwrap();

@@ -71,8 +71,11 @@ pub(super) struct Shrunk {
     pub(super) bound: usize,
     pub(super) flaky: Vec<String>,
     pub(super) output_same: bool,
+    /// Exit statuses of the two runs under the input.
+    pub(super) before: (i32, i32),
+    /// Exit status under the result, and of the second run where the first succeeded.
     pub(super) fresh: i32,
-    pub(super) repeat: i32,
+    pub(super) repeat: Option<i32>,
 }
 
 /// How shrinking ended.
@@ -130,7 +133,7 @@ pub(super) fn shrink(
     let pre_ok = pre_repeat.as_ref().is_some_and(|ran| ran.success);
     runs.metrics(&json!({
         "event": "precheck", "decision": if pre_ok { "ok" } else { "failed" }, "fresh_rc": pre_fresh.status,
-        "repeat_rc": pre_repeat.as_ref().map_or(pre_fresh.status, |ran| ran.status),
+        "repeat_rc": pre_repeat.as_ref().map(|ran| ran.status),
         "profile_lines": text.matches('\n').count(),
     }))?;
     let pre_repeat = match pre_repeat {
@@ -197,7 +200,17 @@ pub(super) fn shrink(
         }
         (fresh, repeat) = runs.confirm(&found.removed)?;
     }
-    let shrunk = runs.result(&found.removed, &shown, &cover, bound, &fresh, repeat.as_ref(), pre_fresh.output.as_ref());
+    let shrunk = Shrunk {
+        text: candidates.without(&found.removed),
+        decided: runs.decisions(&found.removed, &shown, &cover),
+        runs: runs.used,
+        bound,
+        flaky: runs.flaky.clone(),
+        output_same: pre_fresh.output.is_some() && pre_fresh.output == fresh.output,
+        before: (pre_fresh.status, pre_repeat.status),
+        fresh: fresh.status,
+        repeat: repeat.as_ref().map(|ran| ran.status),
+    };
     let ok = fresh.success && repeat.as_ref().is_some_and(|ran| ran.success);
     runs.finish()?;
     let shrunk = Box::new(shrunk);
@@ -679,17 +692,13 @@ impl Runs<'_> {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one result, each used once")]
-    fn result(
-        &mut self,
+    /// What became of each element.
+    fn decisions(
+        &self,
         removed: &BTreeSet<usize>,
         shown: &BTreeMap<usize, Required>,
         cover: &Coverage,
-        bound: usize,
-        fresh: &Ran,
-        repeat: Option<&Ran>,
-        before: Option<&Sha256Hex>,
-    ) -> Shrunk {
+    ) -> Vec<Decided> {
         let decided = self.candidates.elements().iter().enumerate().map(|(index, element)| {
             let out = removed.contains(&index);
             let exact = shown.get(&index).filter(|own| own.at == removed.len());
@@ -705,16 +714,7 @@ impl Runs<'_> {
                 refused: self.refused.get(&index).filter(|_| !out).cloned(),
             }
         });
-        Shrunk {
-            text: self.candidates.without(removed),
-            decided: decided.collect(),
-            runs: self.used,
-            bound,
-            flaky: self.flaky.clone(),
-            output_same: before == fresh.output.as_ref() && before.is_some(),
-            fresh: fresh.status,
-            repeat: repeat.map_or(fresh.status, |ran| ran.status),
-        }
+        decided.collect()
     }
 
     fn finish(&self) -> Result<(), ShrinkError> {

@@ -366,14 +366,18 @@ fn gates(
     }));
     write_decisions(layout, &shrunk)?;
     let removed = shrunk.decided.iter().filter(|own| own.decision == "removed").count();
-    let more = json!({
-        "pre_shrink_rc1": options.target.success_status, "pre_shrink_rc2": options.target.success_status, "preflight_rc": 0,
-        "post_shrink_fresh_rc": shrunk.fresh, "post_shrink_repeat_rc": shrunk.repeat, "removed": removed,
+    let mut more = json!({
+        "pre_shrink_rc1": shrunk.before.0, "pre_shrink_rc2": shrunk.before.1, "preflight_rc": 0,
+        "post_shrink_fresh_rc": shrunk.fresh, "removed": removed,
         "kept": shrunk.decided.len() - removed, "runs": shrunk.runs, "bound": shrunk.bound, "flaky": shrunk.flaky,
         "output_same": shrunk.output_same,
         "one_minimal": one_minimal(&shrunk),
         "diff": findings.wider,
     });
+    // Absent when there was no second run.
+    if let (Some(status), Some(fields)) = (shrunk.repeat, more.as_object_mut()) {
+        fields.insert("post_shrink_repeat_rc".to_owned(), json!(status));
+    }
     let widened = !compared.wider.is_empty();
     let flaky = !shrunk.flaky.is_empty();
     let lint_ok = write_lint(layout, Phase::Shrink, &shrunk.text, options, &work)?;
