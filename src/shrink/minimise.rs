@@ -38,6 +38,8 @@ pub(super) struct Steps {
     pub(super) jobs: usize,
     /// Try every element that is kept once more under the very result.
     pub(super) prove: bool,
+    /// Do not look at what the target asked for.
+    pub(super) blind: bool,
     /// Go on with what an interrupted search found out.
     pub(super) resume: bool,
     /// Refuse to begin when more runs might be needed.
@@ -116,6 +118,7 @@ pub(super) fn shrink(
         observer,
         memory: Memory::open(layout, target, text, steps.resume)?,
         expected: None,
+        blind: steps.blind,
         used: 0,
         retries: 0,
         flaky: Vec::new(),
@@ -145,7 +148,8 @@ pub(super) fn shrink(
     };
     runs.tolerated =
         [&pre_fresh, &pre_repeat].into_iter().flat_map(|ran| ran.refusals()).map(|(record, _)| asked(record)).collect();
-    let cover = Coverage::of(&candidates, &runs.params, [&pre_fresh, &pre_repeat]);
+    let traced = [&pre_fresh, &pre_repeat].into_iter().filter(|_| !steps.blind);
+    let cover = Coverage::of(&candidates, &runs.params, traced);
     runs.decided.clone_from(&cover.accesses);
     runs.deciders = inverted(&cover.accesses);
     let n = candidates.elements().len();
@@ -154,7 +158,8 @@ pub(super) fn shrink(
     if steps.max_runs.is_some_and(|most| bound > most) {
         return Err(ShrinkError::TooManyRuns { bound, most: steps.max_runs.unwrap_or(0) });
     }
-    let mut pending: Vec<(usize, Likelihood)> = (0..n).rev().map(|own| (own, cover.likelihood(own))).collect();
+    let likelihood = |own| if steps.blind { Likelihood::Unknown } else { cover.likelihood(own) };
+    let mut pending: Vec<(usize, Likelihood)> = (0..n).rev().map(|own| (own, likelihood(own))).collect();
     pending.sort_by_key(|(_, class)| *class);
     let most_trials = search::most_trials(n);
     let mut plan = Plan { jobs: steps.jobs.max(1), repeat_each: false, sensitive: &cover.repeat_only, most_trials };
@@ -176,11 +181,10 @@ pub(super) fn shrink(
             let larger = |own: &Required| own.at < found.removed.len();
             shown
                 .values()
-                .filter(
-                    |own| {
-                        if steps.prove { own.inferred || larger(own) } else { larger(own) && !used.uses(own.element) }
-                    },
-                )
+                .filter(|own| {
+                    let unneeded = !steps.blind && larger(own) && !used.uses(own.element);
+                    unneeded || (steps.prove && (own.inferred || larger(own)))
+                })
                 .map(|own| (own.element, Likelihood::Used))
                 .collect()
         };
@@ -229,6 +233,9 @@ fn most_runs(elements: usize, prove: bool) -> usize {
 
 /// What must stay: read off refusals first, searched for where these tell too little.
 fn locate(runs: &mut Runs<'_>, pending: &[(usize, Likelihood)], plan: &Plan<'_>) -> Result<Found, ShrinkError> {
+    if runs.blind {
+        return search::minimise(runs, BTreeSet::new(), pending, plan);
+    }
     let elements: Vec<usize> = pending.iter().map(|(element, _)| *element).collect();
     let guessed = guided::guess(runs, &elements, plan)?;
     if guessed.removed.is_empty() {
@@ -432,6 +439,7 @@ struct Runs<'a> {
     observer: &'a mut dyn Observer,
     memory: Memory,
     expected: Option<Sha256Hex>,
+    blind: bool,
     used: usize,
     retries: usize,
     flaky: Vec<String>,
@@ -597,6 +605,9 @@ impl Runs<'_> {
     /// have nothing to do with the group.
     fn explains(&self, trial: &Trial, shown: &Shown) -> bool {
         let last = shown.repeat.as_ref().unwrap_or(&shown.fresh);
+        if self.blind {
+            return true;
+        }
         // A start that is refused is no accident, and what it looks at on its way has no record when it is allowed.
         if matches!(last.status, 126 | 127) && last.refusals().next().is_some() {
             return true;

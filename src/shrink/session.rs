@@ -67,6 +67,8 @@ pub struct Options {
     pub jobs: usize,
     /// Try every element that is kept once more under the very result.
     pub prove: bool,
+    /// Search without looking at what the target asked for.
+    pub blind: bool,
     /// Go on with what an interrupted search found out.
     pub resume: bool,
     /// Do not begin to shrink when more runs might be needed.
@@ -342,6 +344,7 @@ fn gates(
     let steps = minimise::Steps {
         jobs: options.jobs,
         prove: options.prove,
+        blind: options.blind,
         resume: options.resume,
         max_runs: options.max_runs,
     };
