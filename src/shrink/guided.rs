@@ -43,6 +43,8 @@ pub(super) struct Guess<A> {
 struct Missed<A> {
     /// What it missed.
     elements: BTreeSet<usize>,
+    /// What it asked for in vain.
+    access: A,
     /// What was not out.
     kept: BTreeSet<usize>,
     /// Everything it was refused.
@@ -50,6 +52,11 @@ struct Missed<A> {
 }
 
 impl<A> Guess<A> {
+    /// What was refused when each element was missed.
+    pub(super) fn reasons(&self) -> impl Iterator<Item = (usize, &A)> {
+        self.missed.iter().flat_map(|run| run.elements.iter().map(|element| (*element, &run.access)))
+    }
+
     /// The elements that the failed runs show to be required when `removed` is out.
     pub(super) fn required<G: Guide<Access = A>>(&self, guide: &mut G, removed: &BTreeSet<usize>) -> Vec<Required> {
         let mut required = Vec::new();
@@ -95,21 +102,25 @@ pub(super) fn guess<G: Guide>(guide: &mut G, pending: &[usize], plan: &Plan<'_>)
             return Ok(conclude(guide, trial.removed, missed));
         }
         let refused = guide.refused(&trial);
-        let Some(elements) = culprit(guide, &refused, &trial.removed) else { break };
+        let Some((access, elements)) = culprit(guide, &refused, &trial.removed) else { break };
         let kept = pending.iter().copied().filter(|element| !trial.removed.contains(element)).collect();
         open.retain(|element| !elements.contains(element));
-        missed.push(Missed { elements, kept, refused });
+        missed.push(Missed { elements, access, kept, refused });
     }
     Ok(Guess { removed: BTreeSet::new(), missed: Vec::new(), open: Vec::new() })
 }
 
 /// Who is missed: the last refusal before the program did something else than under the input, or the last one of all.
-fn culprit<G: Guide>(guide: &mut G, refused: &[G::Access], removed: &BTreeSet<usize>) -> Option<BTreeSet<usize>> {
+fn culprit<G: Guide>(
+    guide: &mut G,
+    refused: &[G::Access],
+    removed: &BTreeSet<usize>,
+) -> Option<(G::Access, BTreeSet<usize>)> {
     let elsewhere = refused.iter().position(|access| guide.deciding(access).is_empty()).unwrap_or(refused.len());
     let (before, after) = refused.split_at(elsewhere);
     [before, after].into_iter().flat_map(|part| part.iter().rev()).find_map(|access| {
         let elements: BTreeSet<usize> = guide.deciding(access).intersection(removed).copied().collect();
-        (!elements.is_empty()).then_some(elements)
+        (!elements.is_empty()).then(|| (access.clone(), elements))
     })
 }
 

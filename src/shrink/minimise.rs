@@ -60,7 +60,7 @@ pub(super) struct Decided {
     pub(super) shown_on: Option<&'static str>,
     /// Accesses it decided in the runs under the input.
     pub(super) accesses: Vec<String>,
-    /// What was refused when it was out.
+    /// What was refused when it was out, maybe with others.
     pub(super) refused: Option<String>,
 }
 
@@ -242,6 +242,9 @@ fn locate(runs: &mut Runs<'_>, pending: &[(usize, Likelihood)], plan: &Plan<'_>)
         return search::minimise(runs, BTreeSet::new(), pending, plan);
     }
     let open: Vec<(usize, Likelihood)> = guessed.open.iter().map(|&element| (element, Likelihood::Used)).collect();
+    for (element, access) in guessed.reasons() {
+        runs.refused.insert(element, access.text());
+    }
     let mut found = search::minimise(runs, guessed.removed.clone(), &open, plan)?;
     let elements: BTreeSet<usize> = elements.into_iter().collect();
     let searched: BTreeSet<usize> = found.required.iter().map(|own| own.element).collect();
@@ -443,7 +446,7 @@ struct Runs<'a> {
     used: usize,
     retries: usize,
     flaky: Vec<String>,
-    /// By element: what was refused when it alone was out.
+    /// By element: what was refused when it was out.
     refused: BTreeMap<usize, String>,
     /// What was refused although the target succeeded, under the input.
     tolerated: BTreeSet<String>,
