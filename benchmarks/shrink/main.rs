@@ -93,11 +93,11 @@ impl Case {
         words.extend(named(&more));
         let case =
             Self { directory, runtime: runtime.into(), words, candidates: rules + 5, required: needed.len() + 5 };
-        case.write_test("test.sh", "$1");
+        case.write_test("test.sh", "profile=$1");
         // C-Vise names no file: it changes to a directory that holds one.
-        case.write_test("here.sh", "profile.sb");
+        case.write_test("here.sh", "profile=profile.sb");
         // Shrink Ray hands the text over on standard input.
-        case.write_test("stdin.sh", "/dev/stdin");
+        case.write_test("stdin.sh", "profile=$0.$$; trap 'rm -f \"$profile\"' EXIT; cat >\"$profile\"");
         case
     }
 
@@ -105,10 +105,11 @@ impl Case {
         self.directory.path().canonicalize().unwrap().join(name)
     }
 
-    fn write_test(&self, name: &str, profile: &str) {
+    /// `find` sets `profile` to the file to be judged.
+    fn write_test(&self, name: &str, find: &str) {
         let quoted: Vec<String> = self.words.iter().map(|word| format!("'{word}'")).collect();
         let text = format!(
-            "#!/bin/sh\nprintf x >>'{}'\nexec '{}' sandbox run --profile \"{profile}\" -- {} >/dev/null 2>&1\n",
+            "#!/bin/sh\nprintf x >>'{}'\n{find}\n'{}' sandbox run --profile \"$profile\" -- {} </dev/null >/dev/null 2>&1\n",
             self.path("count").display(),
             self.runtime.display(),
             quoted.join(" ")
