@@ -16,6 +16,12 @@ impl<'a> Sink<'a> {
         Self { file, findings: Vec::new() }
     }
 
+    /// The file that the findings are about.
+    #[must_use]
+    pub fn file(&self) -> &'a str {
+        self.file
+    }
+
     /// Adds an error at `pointer`.
     pub fn error(&mut self, id: &str, pointer: &str, message: impl Into<String>) -> &mut Finding {
         self.add(id, Severity::Error, pointer, message)
