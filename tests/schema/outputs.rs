@@ -347,15 +347,14 @@ fn a_schema_that_asks_for_less_is_seen() {
                 continue;
             }
             count += 1;
-            let validator = Validator::compile(weaker.document.clone()).unwrap();
-            let all_accepted = documents.iter().all(|written| validator.accepts(&written.document));
             let more = slack(&weaker.document, &documents);
-            assert!(
-                !all_accepted || more.iter().any(|what| !before.contains(what)),
-                "{}: {}",
-                schema.name,
-                weaker.what
-            );
+            // Compiling a schema is most of the work, and needed where nothing else shows the difference.
+            let refuses_one = || {
+                let validator = Validator::compile(weaker.document.clone()).unwrap();
+                documents.iter().any(|written| !validator.accepts(&written.document))
+            };
+            let seen = more.iter().any(|what| !before.contains(what)) || refuses_one();
+            assert!(seen, "{}: {}", schema.name, weaker.what);
         }
     }
     assert!(count > 500, "{count}");
