@@ -29,6 +29,8 @@ const UNSEEN: &[(&str, &str, &str)] = &[
     ("events", "items/properties/outer_action is never null", "a message filter stands in a rule"),
     ("events", "items/properties/outer_operation is never null", "a message filter stands in a rule"),
     ("results", "items/properties/observer is never present", "nobody is asked"),
+    ("shrink-run", "issue_dir is always null", "no program is ended by a signal under the profile it learned"),
+    ("shrink-rules", "first_process is never null", "every process lives long enough to be named"),
     ("events", "evidence/properties/baseline is never null", "every row has a control"),
     ("op-summary", "meta/properties/artifact_index_sha256 is never null", "of bundles without an index"),
     ("op-summary", "meta/properties/run_id is never null", "of events at hand"),
