@@ -21,6 +21,9 @@ use benchmarks::{Asked, Measured, find_program, load, version_of};
 /// What makes this program the one that is confined: `WORD NEEDED.. -- MORE..` reads files, and fails when a needed one cannot be.
 const WORD: &str = "__read";
 
+/// Programs that make a text smaller by asking a test.
+const PEERS: [&str; 3] = ["picire", "cvise", "shrinkray"];
+
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words.first().is_some_and(|word| word == WORD) {
@@ -39,7 +42,7 @@ fn main() -> ExitCode {
             });
         }
     }
-    let peers: Vec<_> = ["picire", "cvise", "shrinkray"].map(|name| (name, find_program(name))).into();
+    let peers: Vec<_> = PEERS.map(|name| (name, find_program(name))).into();
     // Not every peer says which version it is.
     let version = |path: &str| version_of(Some(path)).unwrap_or_else(|| path.to_owned());
     let versions: Vec<_> = peers.iter().map(|(name, path)| (*name, path.as_deref().map(version))).collect();
@@ -144,13 +147,15 @@ impl Case {
         let all = self.one_by_one();
         found(runs(name, "traced / one by one", traced, all, None));
         found(runs(name, "blind / one by one", blind, all, None));
-        let peers: [(&str, fn(&Self, &str) -> Command); 3] =
-            [("picire", Self::picire), ("cvise", Self::cvise), ("shrinkray", Self::shrinkray)];
-        for (peer, command) in peers {
+        for peer in PEERS {
             // The others need thousands of runs for the smallest profile.
             let patient = peer == "picire" || (!quick && self.candidates < 100);
             let Some(program) = find_program(peer).filter(|_| patient) else { continue };
-            let mut command = command(self, &program);
+            let mut command = match peer {
+                "picire" => self.picire(&program),
+                "cvise" => self.cvise(&program),
+                _ => self.shrinkray(&program),
+            };
             let _ = self.counted();
             let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
             let count = self.counted();

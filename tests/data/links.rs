@@ -100,6 +100,7 @@ fn wrong_shapes_are_refused_and_oddities_are_named() {
     // Inside the parts everything is looked at, and what is right can be used all the same.
     let mut odd = links();
     odd["meta"]["input_hashes"] = json!({"q.json": "0"});
+    odd["meta"]["status"] = json!("fine");
     odd["profiles"]["s:a"]["observation_counts"]["blocked_by_stage"]["apply"] = json!(-1);
     odd["profiles"]["s:a"].as_object_mut().unwrap().shift_remove("profile_source");
     odd["expectations"]["s:b:x"]["op_id"] = json!("nine");
@@ -119,6 +120,7 @@ fn wrong_shapes_are_refused_and_oddities_are_named() {
         "input-digest /meta/input_hashes/q.json",
         "input-digest /meta/inputs",
         "missing-key /profiles/s:a",
+        "unknown-word /meta/status",
         "wrong-type /expectations/s:b:x/op_id",
         "wrong-type /meta/input_hashes/q.json",
         "wrong-type /profiles/s:a/observation_counts/blocked_by_stage/apply",

@@ -314,8 +314,8 @@ fn the_binary_gives_the_same_answers() {
                 // No report: the document cannot be used, and the reason is told.
                 assert_eq!(answer.status, Some(3), "{}", mutant.what);
                 let told: Value = serde_json::from_str(&answer.stdout).unwrap();
-                let causes = told["error"]["causes"].as_array().into_iter().flatten().filter_map(Value::as_str);
-                assert!(causes.last().unwrap_or_default().contains(&error.message), "{}: {told}", mutant.what);
+                let mut causes = told["error"]["causes"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                assert!(causes.next_back().unwrap_or_default().contains(&error.message), "{}: {told}", mutant.what);
                 continue;
             }
             let report: Value = serde_json::from_str(&answer.stdout).unwrap();
