@@ -347,7 +347,7 @@ impl Alone {
 }
 
 /// One answer of the target.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Answer {
     success: bool,
     #[serde(rename = "fresh_rc")]
@@ -529,7 +529,8 @@ impl Oracle for Runs<'_> {
         }
         let mut answers = Vec::new();
         for (trial, key) in trials.iter().zip(&keys) {
-            let Answer { success, fresh, repeat, .. } = self.memory.known.get(key).cloned().unwrap_or_default();
+            let missing = || TargetError::NoAnswer("a trial was not run".to_owned());
+            let Answer { success, fresh, repeat, .. } = self.memory.known.get(key).cloned().ok_or_else(missing)?;
             self.observer.event(&Event::Trial {
                 runs: self.used,
                 removed: trial.removed.len(),
