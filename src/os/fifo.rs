@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 /// Makes a named pipe called `name` in the directory `parent` with permission bits `mode`.
 ///
@@ -38,6 +39,15 @@ pub fn make_at(parent: BorrowedFd<'_>, name: &str, mode: u32) -> io::Result<()> 
 #[must_use]
 pub fn is_fifo(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+/// Whether a named pipe stands at `path` that was made since `since`; false where the file system does not say.
+#[must_use]
+pub fn made_since(path: &Path, since: SystemTime) -> bool {
+    // File systems take their time from a clock that lags behind by a few milliseconds.
+    let since = since - Duration::from_millis(20);
+    let made = path.symlink_metadata().ok().filter(|metadata| metadata.file_type().is_fifo());
+    made.and_then(|metadata| metadata.created().ok()).is_some_and(|made| made >= since)
 }
 
 /// Writes a few bytes to the named pipe at `path` and never waits: neither for somebody who reads, nor for room.
@@ -87,6 +97,8 @@ mod tests {
         let plain = tempfile::NamedTempFile::new_in(dir.path()).unwrap();
         assert_eq!(post(plain.path(), b"go").unwrap_err().kind(), io::ErrorKind::InvalidInput);
         assert!(remove(plain.path()).is_err() && plain.path().exists());
+        assert!(!made_since(&path, SystemTime::now() + Duration::from_secs(60)));
+        assert!(!made_since(plain.path(), SystemTime::UNIX_EPOCH + Duration::from_secs(1)));
         remove(&path).unwrap();
         assert!(!path.exists() && !is_fifo(&path));
     }
