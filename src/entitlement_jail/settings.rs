@@ -100,6 +100,9 @@ pub struct Settings {
     pub follow: bool,
 }
 
+/// No program is given more time than this for something that it was told: a day.
+pub(super) const LONGEST: Duration = Duration::from_secs(86_400);
+
 /// The variables, with the option that overrides each.
 pub const VARIABLES: [(&str, &str); 8] = [
     ("EJ_LOG_MODE", "--log-mode"),
@@ -189,7 +192,7 @@ impl Settings {
     pub fn observer_time(&self) -> Duration {
         let asked = matches!(self.observer, ObserverMode::Embedded | ObserverMode::Always) && !self.follow;
         let seconds = self.duration_s.filter(|_| asked).unwrap_or(0.0);
-        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+        Duration::try_from_secs_f64(seconds).map_or(LONGEST, |time| time.min(LONGEST))
     }
 }
 
@@ -234,6 +237,8 @@ mod tests {
         assert_eq!(set("EJ_LOG_LAST", "3m").unwrap().last, "3m");
         assert_eq!(set("EJ_LOG_PAD_S", "-1.5").unwrap().pad_s, -1.5);
         assert_eq!(set("EJ_LOG_OBSERVER_DURATION_S", "0.25").unwrap().duration_s, Some(0.25));
+        assert_eq!(set("EJ_LOG_OBSERVER_DURATION_S", "1e300").unwrap().observer_time(), LONGEST);
+        assert_eq!(Settings::default().observer_time(), Duration::from_secs(2));
         for none in ["", "0", "-1"] {
             assert_eq!(set("EJ_LOG_OBSERVER_DURATION_S", none).unwrap().duration_s, None, "{none}");
         }

@@ -8,12 +8,12 @@ use super::arguments::{self, ProbeCall};
 use super::call::{attended, members};
 use super::client::Client;
 use super::session::{Done, Records, output_keys, record};
+use super::settings::LONGEST;
 use super::wait_state::{Attending, Hints, Limits};
 use super::xpc::{Logs, XpcRequest, check, common_keys, plan_of, problems, request_keys};
 use super::{JailError, Problem};
 use crate::base::cancel::Cancel;
 use crate::base::rel_path::RelPath;
-use crate::base::time::unix_seconds;
 
 /// Tag of the records of [`run_wait_xpc`] and [`run_probe_wait`].
 const TAG: &str = "runtime-tools.entitlement_jail_wait.v0.1";
@@ -111,7 +111,7 @@ fn run(
         let argv = arguments::run_xpc(&cli, call, &client.settings, logs.asked());
         let shown = client.shown_command(&argv);
         let wait_timeout_ms = hints.wait_timeout_ms;
-        let mut wait = Attending::new(hints, limits, || unix_seconds(std::time::SystemTime::now()));
+        let mut wait = Attending::new(hints, limits, client.clock);
         let called = attended(client, argv, &mut wait, cancel);
         let removed = wait.clean();
         let answer = called.answer();
@@ -174,7 +174,7 @@ fn run(
 fn limits(client: &Client, trigger: &Trigger, hints: &Hints, ready: Duration) -> Limits {
     // Zero is as good as not set.
     let process = client.timeout.filter(|limit| !limit.is_zero()).unwrap_or(PROCESS_TIMEOUT);
-    let told = Duration::from_millis(hints.wait_timeout_ms.unwrap_or(0));
+    let told = Duration::from_millis(hints.wait_timeout_ms.unwrap_or(0)).min(LONGEST);
     let mut least = if told.is_zero() { Duration::ZERO } else { told + trigger.trigger_delay + MARGIN };
     if !hints.holds.is_zero() {
         least = least.max(hints.holds + MARGIN);

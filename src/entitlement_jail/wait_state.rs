@@ -5,6 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Map, Value, json};
 
+use super::settings::LONGEST;
+use crate::base::time::unix_seconds;
 use crate::os::fifo;
 use crate::os::fs::{exists, write_durable};
 use crate::os::process::program::Attendant;
@@ -47,8 +49,10 @@ impl Hints {
         let mut words = args.iter();
         while let Some(word) = words.next() {
             let mut value = || words.next().map(String::as_str).unwrap_or_default();
-            let seconds =
-                |text: &str| text.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok()).unwrap_or_default();
+            let seconds = |text: &str| {
+                let time = text.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
+                time.unwrap_or_default().min(LONGEST)
+            };
             match word.as_str() {
                 "--wait-fifo" => (hints.path, hints.mode) = (Some(value().to_owned()), Some(Mode::Fifo)),
                 "--wait-exists" => (hints.path, hints.mode) = (Some(value().to_owned()), Some(Mode::Exists)),
@@ -121,7 +125,7 @@ enum State {
 pub(super) struct Attending {
     hints: Hints,
     limits: Limits,
-    clock: fn() -> f64,
+    clock: fn() -> SystemTime,
     line: Vec<u8>,
     state: State,
     pub(super) ready: Option<Ready>,
@@ -139,7 +143,7 @@ pub(super) struct Attending {
 }
 
 impl Attending {
-    pub(super) fn new(hints: Hints, limits: Limits, clock: fn() -> f64) -> Self {
+    pub(super) fn new(hints: Hints, limits: Limits, clock: fn() -> SystemTime) -> Self {
         let stood_before = hints.path.as_deref().is_some_and(|path| exists(Path::new(path)));
         let until = Instant::now() + limits.ready;
         Self {
@@ -157,7 +161,7 @@ impl Attending {
             path: None,
             mode: None,
             stood_before,
-            since: SystemTime::now(),
+            since: clock(),
             attempts: 0,
         }
     }
@@ -167,10 +171,14 @@ impl Attending {
         matches!(self.state, State::Done { .. } | State::PostDelay { .. })
     }
 
+    fn now_unix_s(&self) -> f64 {
+        unix_seconds((self.clock)())
+    }
+
     fn take_line(&mut self) {
         let line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).into_owned();
         if self.ready.is_none() {
-            self.ready = Ready::read(line.trim_end_matches('\r'), (self.clock)());
+            self.ready = Ready::read(line.trim_end_matches('\r'), self.now_unix_s());
         }
         if self.correlation_id.is_none() && line.contains("pid-ready") {
             let id = line.split(' ').find_map(|word| word.strip_prefix("correlation_id="));
@@ -217,7 +225,7 @@ impl Attending {
     fn event(&mut self, kind: &str, result: &Result<(), String>) {
         let error = result.as_ref().err();
         let attempts = std::mem::take(&mut self.attempts);
-        self.events.push(json!({"kind": kind, "at_unix_s": (self.clock)(), "error": error, "attempts": attempts}));
+        self.events.push(json!({"kind": kind, "at_unix_s": self.now_unix_s(), "error": error, "attempts": attempts}));
     }
 
     /// Takes away what the wait left: a named pipe that was not there before, and the file that triggered. Returns what.
@@ -324,6 +332,7 @@ mod tests {
         assert_eq!(hints(&["--attach", "4"]).holds, Duration::from_secs(8));
         assert_eq!(hints(&["--wait-exists", "/x"]).mode, Some(Mode::Exists));
         assert_eq!(hints(&["--wait-path-class", "tmp", "--wait-name", "x"]), Hints::default());
+        assert_eq!(hints(&["--attach", "1e300", "--hold-open", "x"]).holds, LONGEST * 2);
         assert_eq!(hints(&["--wait-fifo"]).path.as_deref(), Some(""));
     }
 }

@@ -52,7 +52,8 @@ fn every_fault_has_its_outcome() {
             (status, &json!(outcome), problems),
             "{fault}: {record:#}"
         );
-        assert!(ran.took < Duration::from_secs(15), "{fault}: {:?}", ran.took);
+        // Its own limit, the time to kill, and room for a busy machine.
+        assert!(ran.took < Duration::from_secs(40), "{fault}: {:?}", ran.took);
     }
 }
 

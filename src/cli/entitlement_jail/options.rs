@@ -229,6 +229,9 @@ fn lines(done: &Done) -> Vec<String> {
     if let Some(error) = record["copy_error"].as_str() {
         lines.push(format!("not kept  {}", printable(error)));
     }
+    if let Some(why) = record["observer"]["skipped"].as_str() {
+        lines.push(format!("observer  not asked: {}", printable(why)));
+    }
     if let Some(verdict) = record["deny_evidence"]["verdict"].as_str() {
         lines.push(format!("denied    {verdict}"));
         for denied in record["deny_evidence"]["denied"].as_array().into_iter().flatten() {
