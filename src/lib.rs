@@ -12,7 +12,7 @@
 //! | 3 | [`host`], [`fixture`], [`registry`], [`sandbox`], [`bundle`] | 0-2 |
 //! | 4 | [`plan`], [`probe`], [`promotion`], [`links`], [`inventory`] | 0-3 |
 //! | 5 | [`lane`], [`template`], [`analysis`] | 0-4 |
-//! | 6 | [`run`], [`shrink`] | 0-5 |
+//! | 6 | [`run`], [`shrink`], [`entitlement_jail`] | 0-5 |
 //! | 7 | [`cli`] | all; nobody imports it |
 //!
 //! Neighbours in one layer do not import each other. `tests/layering.rs` holds this.
@@ -22,6 +22,7 @@ pub mod base;
 pub mod bundle;
 pub mod cli;
 pub mod denial;
+pub mod entitlement_jail;
 pub mod event;
 pub mod fixture;
 pub mod host;

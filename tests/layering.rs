@@ -35,7 +35,7 @@ const RULES: Rules = Rules {
         &["host", "fixture", "registry", "sandbox", "bundle"],
         &["plan", "probe", "promotion", "links", "inventory"],
         &["lane", "template", "analysis"],
-        &["run", "shrink"],
+        &["run", "shrink", "entitlement_jail"],
         &["cli"],
     ],
     refused: &[

@@ -89,6 +89,9 @@ pub(crate) enum Command {
     /// Learn a profile from a run of a program, and take out what the program can do without
     #[command(subcommand)]
     ShrinkTrace(super::shrink_trace::Command),
+    /// Drive EntitlementJail.app, keep its evidence, hold it to its contract
+    #[command(subcommand)]
+    EntitlementJail(super::entitlement_jail::Command),
     /// List, show and apply the JSON Schemas of all documents
     #[command(subcommand)]
     Schema(super::schema::Command),

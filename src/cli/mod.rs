@@ -8,6 +8,7 @@ mod bundle;
 mod context;
 mod describe;
 mod emit_promotion;
+mod entitlement_jail;
 mod exit;
 mod explain_event;
 mod findings;
@@ -108,6 +109,7 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::Sbpl(command) => sbpl::run(&command, json, context),
         Command::Schema(command) => schema::run(&command, json, context),
         Command::ShrinkTrace(command) => shrink_trace::run(&command, json, context),
+        Command::EntitlementJail(command) => entitlement_jail::run(&command, json, context),
         Command::Worker => worker::run(),
         Command::Target => shrink_trace::serve_target(),
     }

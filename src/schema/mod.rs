@@ -83,6 +83,10 @@ const ALL: &[Schema] = &[
     schema!("sandbox-report", ""),
     schema!("denial", "", lines),
     schema!("status", ""),
+    schema!("entitlement-jail-run", "entitlement_jail.json"),
+    schema!("entitlement-jail-wait", "entitlement_jail.json"),
+    schema!("entitlement-jail-collection", "entitlement_jail.json"),
+    schema!("entitlement-jail-observation", "entitlement_jail.json"),
     schema!("lint-report", ""),
 ];
 

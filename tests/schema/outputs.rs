@@ -158,7 +158,9 @@ fn every_document_that_is_written_meets_its_schema() {
         "runtime-links",
     ];
     for schema in schema::all() {
-        assert!(judged.contains(schema.name) != by_lint.contains(&schema.name), "nobody judges {}", schema.name);
+        // Their records are made, and held to them, in tests/entitlement_jail.
+        let elsewhere = by_lint.contains(&schema.name) || schema.name.starts_with("entitlement-jail-");
+        assert!(judged.contains(schema.name) != elsewhere, "nobody judges {}", schema.name);
     }
 }
 
