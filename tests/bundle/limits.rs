@@ -56,7 +56,7 @@ fn a_full_disk_is_named_and_leaves_nothing_half_visible() {
     let command = small.command_line(&small.path().join("disk/out"), false);
     let full = std::env::var_os("RUNTIME_TESTS_FULL").is_some();
     let (mut refused, mut committed) = (0, 0);
-    for size in (48..=240).step_by(if full { 4 } else { 64 }) {
+    for size in (48..=240).step_by(if full { 4 } else { 96 }) {
         let output = private(SMALL_DISK, &small, &[&size.to_string()], &command);
         let told = std::fs::read_to_string(small.path().join("told")).unwrap();
         let left = small.path().join("left");
@@ -86,7 +86,7 @@ fn a_limit_of_file_size_is_an_error_and_not_a_death() {
     let small = SmallRun::new();
     let base = small.path().join("base");
     let before = small.commit(&base);
-    for limit in [0, 100, 1000, 2500] {
+    for limit in [0, 1000] {
         let temp = scratch();
         let root = temp.path().join("out");
         assert!(Command::new("cp").arg("-a").args([&base, &root]).status().unwrap().success());

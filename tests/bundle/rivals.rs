@@ -18,7 +18,7 @@ use crate::support::{text, validate};
 const CALLERS: u64 = 16;
 
 /// Runs that are damaged and repaired; none of them is ever the latest.
-const VICTIMS: usize = 3;
+const VICTIMS: usize = 2;
 
 struct Arena<'a> {
     small: &'a SmallRun,

@@ -22,7 +22,7 @@ const FAILURES: [&str; 6] =
     ["signal=SIGKILL", "error=ENOSPC", "error=EIO", "error=EACCES", "error=EINTR", "error=EDQUOT"];
 
 /// Points of the bounded form.
-const FEW: usize = 14;
+const FEW: usize = 7;
 
 /// Files are synced by several threads, of which one is followed: how many of them it takes differs by run.
 const ATTEMPTS: usize = 6;
@@ -69,9 +69,12 @@ impl Given<'_> {
         if changes && failure == "error=EINTR" {
             assert_eq!(said, Some(0), "{at}: a signal that arrives first is no failure");
         }
-        let next = self.small.command(&[], &root, true).output().unwrap();
-        assert_eq!(next.status.code(), Some(0), "{at}: the next run: {next:?}");
-        assert!(latest(&root) != self.before, "{at}");
+        // Starting the unoptimised program is most of the time of the bounded form.
+        if full() || killed {
+            let next = self.small.command(&[], &root, true).output().unwrap();
+            assert_eq!(next.status.code(), Some(0), "{at}: the next run: {next:?}");
+            assert!(latest(&root) != self.before, "{at}");
+        }
         Some(format!("{failure:14} said {said:?}, {state}"))
     }
 }
@@ -123,5 +126,5 @@ fn no_failing_call_of_a_run_is_swallowed() {
         all.len()
     );
     // A number of a call that the followed thread did not get to in any attempt is no point at all.
-    assert!(reached >= FEW - 2 && missed * 10 <= reached, "{reached} {missed}");
+    assert!(reached >= FEW - 1 && missed * 10 <= reached, "{reached} {missed}");
 }
