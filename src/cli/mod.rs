@@ -66,6 +66,7 @@ pub fn main() -> ExitCode {
         }
     };
     let json = cli.json;
+    host::outlive_file_limits();
     match dispatch(cli, &context) {
         Ok(exit) => exit.into(),
         Err(failure) => failure.report(json),
