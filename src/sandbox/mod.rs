@@ -194,6 +194,21 @@ pub fn obstacle(layers: &Layers) -> Option<SandboxError> {
     platform::obstacle(layers)
 }
 
+/// What the system says about this process being in a sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SelfCheck {
+    /// The interface that was asked.
+    pub source: &'static str,
+    /// The answer; `None` where there is none.
+    pub sandboxed: Option<bool>,
+}
+
+/// Asks the system whether this process is in a sandbox already.
+#[must_use]
+pub fn self_check() -> SelfCheck {
+    platform::self_check()
+}
+
 /// Finds out which layers of enforcement this environment offers. Reads and probes, changes nothing.
 #[must_use]
 pub fn layers() -> Layers {
