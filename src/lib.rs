@@ -10,7 +10,7 @@
 //! | 1 | [`vocab`], [`os`], [`schema`] | 0 |
 //! | 2 | [`sbpl`], [`event`], [`denial`], [`report`] | 0-1 (`sbpl`, `event`, `denial`, `report` never `os`) |
 //! | 3 | [`host`], [`fixture`], [`registry`], [`sandbox`], [`bundle`] | 0-2 |
-//! | 4 | [`plan`], [`probe`], [`promotion`], [`links`], [`inventory`] | 0-3 |
+//! | 4 | [`plan`], [`probe`], [`promotion`], [`launchd`], [`links`], [`inventory`] | 0-3 |
 //! | 5 | [`lane`], [`template`], [`analysis`] | 0-4 |
 //! | 6 | [`run`], [`shrink`], [`entitlement_jail`] | 0-5 |
 //! | 7 | [`cli`] | all; nobody imports it |
@@ -28,6 +28,7 @@ pub mod fixture;
 pub mod host;
 pub mod inventory;
 pub mod lane;
+pub mod launchd;
 pub mod links;
 pub mod os;
 pub mod plan;

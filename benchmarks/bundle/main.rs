@@ -141,7 +141,7 @@ fn main() {
         ];
         let times = Rounds::run("100,000 artifacts", "ms", rounds.min(5), &variants);
         found(times.compare("validate-bundle", "open, read, close", None).expect("both ran"));
-        std::fs::remove_dir_all(root).unwrap();
+        std::fs::remove_dir_all(&root).unwrap();
     }
     if asked.wants("commit") {
         match commit(&asked, directory.path(), rounds) {

@@ -98,6 +98,9 @@ pub(crate) enum Command {
     /// Perform one job handed over on a private descriptor
     #[command(name = "__worker", hide = true)]
     Worker,
+    /// Be the job of the clean channel that a document describes
+    #[command(name = "__launchd-job", hide = true)]
+    LaunchdJob(super::launchd_job::Args),
     /// Run a program once, as handed over on a private descriptor
     #[command(name = "__target", hide = true)]
     Target,

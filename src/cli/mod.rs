@@ -15,6 +15,8 @@ mod findings;
 mod gates;
 mod host;
 mod inventory;
+mod launchd;
+mod launchd_job;
 mod links;
 mod list;
 mod list_templates;
@@ -112,6 +114,7 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::ShrinkTrace(command) => shrink_trace::run(&command, json, context),
         Command::EntitlementJail(command) => entitlement_jail::run(&command, json, context),
         Command::Worker => worker::run(),
+        Command::LaunchdJob(args) => launchd_job::run(&args, context),
         Command::Target => shrink_trace::serve_target(),
     }
 }

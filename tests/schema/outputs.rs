@@ -45,6 +45,8 @@ const UNSEEN: &[(&str, &str, &str)] = &[
     ("explained-event", "claims/items/properties/record is never null", "every claim here names its record"),
     ("explained-event", "/properties/oracle is never null", "the oracle was asked about every row"),
     ("run-status", "/properties/tool is never absent", EARLIER),
+    ("run-status", "/properties/launchctl_diagnostics is never present", MACOS),
+    ("run-manifest", "/properties/clean_start is never present", MACOS),
     ("run-manifest", "/properties/stage_root is always null", MACOS),
     ("run-manifest", "/properties/staged_output_root is always null", MACOS),
     ("run-manifest", "/properties/stand_in_tools is never absent", EARLIER),
