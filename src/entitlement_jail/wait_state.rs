@@ -50,7 +50,8 @@ impl Hints {
         while let Some(word) = words.next() {
             let mut value = || words.next().map(String::as_str).unwrap_or_default();
             let seconds = |text: &str| {
-                let time = text.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
+                let told = text.parse::<f64>().ok().filter(|told| *told > 0.0);
+                let time = told.map(|told| Duration::try_from_secs_f64(told).unwrap_or(LONGEST));
                 time.unwrap_or_default().min(LONGEST)
             };
             match word.as_str() {

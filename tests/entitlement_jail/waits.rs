@@ -138,6 +138,15 @@ fn a_wait_that_cannot_be_triggered_ends_and_says_why() {
             _ => {}
         }
     }
+    // Ended by us while its pipe stands: the pipe goes with it.
+    let class = ["--wait-path-class", "tmp", "--wait-name", "a b", "--wait-create"];
+    for wait in [&declared[..3], &class] {
+        let limits = ["--timeout", "0.5", "--kill-after", "0.3", "--trigger-timeout", "0.5", "--profile", "minimal"];
+        let all = [&["wait-xpc"], &limits[..], wait, &["fs_op"]].concat();
+        let (ran, record) = place.record(&all, &[("EJ_FAKE_FAULT", "fifo-unopened")]);
+        assert_eq!((ran.status, &record["outcome"]), (1, &json!("timed_out")), "{record:#}");
+        assert_eq!(record["removed_trigger"], record["wait_path"]);
+    }
     // Nobody says where: nothing is triggered.
     let all = [&["probe-wait", "--timeout", "1", "--profile", "minimal"][..], &ready, &["fs_op_wait"]].concat();
     let (ran, record) = place.record(&all, &[]);
