@@ -35,7 +35,7 @@ const RULES: Rules = Rules {
         &["host", "fixture", "registry", "sandbox", "bundle"],
         &["plan", "probe", "promotion", "launchd", "links", "inventory"],
         &["lane", "template", "analysis"],
-        &["run", "shrink"],
+        &["run", "selftest", "shrink"],
         &["cli"],
     ],
     refused: &[

@@ -34,6 +34,7 @@ mod run_progress;
 mod sandbox_run;
 mod sbpl;
 mod schema;
+mod selftest;
 mod shrink_trace;
 mod status;
 mod summarize_ops;
@@ -111,6 +112,8 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::Schema(command) => schema::run(&command, json, context),
         Command::ShrinkTrace(command) => shrink_trace::run(&command, json, context),
         Command::Worker => worker::run(),
+        Command::Selftest(args) => selftest::run(&args, json, context),
+        Command::Ask(args) => selftest::ask(&args),
         Command::LaunchdJob(args) => launchd_job::run(&args, context),
         Command::Target => shrink_trace::serve_target(),
     }
