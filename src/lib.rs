@@ -12,7 +12,7 @@
 //! | 3 | [`host`], [`fixture`], [`registry`], [`sandbox`], [`bundle`] | 0-2 |
 //! | 4 | [`plan`], [`probe`], [`promotion`], [`launchd`], [`links`], [`inventory`] | 0-3 |
 //! | 5 | [`lane`], [`template`], [`analysis`] | 0-4 |
-//! | 6 | [`run`], [`shrink`], [`entitlement_jail`] | 0-5 |
+//! | 6 | [`run`], [`selftest`], [`shrink`], [`entitlement_jail`] | 0-5 |
 //! | 7 | [`cli`] | all; nobody imports it |
 //!
 //! Neighbours in one layer do not import each other. `tests/layering.rs` holds this.
@@ -40,6 +40,7 @@ pub mod run;
 pub mod sandbox;
 pub mod sbpl;
 pub mod schema;
+pub mod selftest;
 pub mod shrink;
 pub mod template;
 pub mod vocab;

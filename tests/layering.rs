@@ -35,7 +35,7 @@ const RULES: Rules = Rules {
         &["host", "fixture", "registry", "sandbox", "bundle"],
         &["plan", "probe", "promotion", "launchd", "links", "inventory"],
         &["lane", "template", "analysis"],
-        &["run", "shrink", "entitlement_jail"],
+        &["run", "selftest", "shrink", "entitlement_jail"],
         &["cli"],
     ],
     refused: &[

@@ -95,6 +95,11 @@ pub(crate) enum Command {
     /// List, show and apply the JSON Schemas of all documents
     #[command(subcommand)]
     Schema(super::schema::Command),
+    /// Try every assumption about this host on it, into a small bundle
+    Selftest(super::selftest::Args),
+    /// Ask sandbox_check about this process
+    #[command(name = "__ask", hide = true)]
+    Ask(super::selftest::AskArgs),
     /// Perform one job handed over on a private descriptor
     #[command(name = "__worker", hide = true)]
     Worker,

@@ -35,6 +35,7 @@ mod run_progress;
 mod sandbox_run;
 mod sbpl;
 mod schema;
+mod selftest;
 mod shrink_trace;
 mod status;
 mod summarize_ops;
@@ -114,6 +115,8 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::ShrinkTrace(command) => shrink_trace::run(&command, json, context),
         Command::EntitlementJail(command) => entitlement_jail::run(&command, json, context),
         Command::Worker => worker::run(),
+        Command::Selftest(args) => selftest::run(&args, json, context),
+        Command::Ask(args) => selftest::ask(&args),
         Command::LaunchdJob(args) => launchd_job::run(&args, context),
         Command::Target => shrink_trace::serve_target(),
     }

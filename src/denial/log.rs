@@ -59,6 +59,10 @@ pub struct Log {
     pub messages: Vec<String>,
 }
 
+/// What the unified log is asked for, live or afterwards: the kernel's words about sandboxes, and those of its reporter.
+pub const PREDICATE: &str = "(processID == 0 AND senderImagePath CONTAINS \"/Sandbox\") OR subsystem == \
+                             \"com.apple.sandbox.reporting\" OR sender == \"Sandbox\"";
+
 /// The notice of the log tool that it could not keep up.
 const DROPPED: &str = "=== Messages dropped during live streaming";
 

@@ -4,8 +4,8 @@
 //! forks the tree to confine, supervises it until its first process has ended, and ends what remains of it.
 //!
 //! Parts: [`lower`] (profile to what a kernel can express, pure), [`endpoint`] (socket addresses as profiles and records
-//! see them, pure), [`report`] (what was enforced), `overlay` (the shipped overlay for Linux programs), `linux` (the
-//! supervisor). `SPEC.md`, section "Enforcement", owns the words of the report; `docs/linux-enforcement.md` holds the
+//! see them, pure), [`report`] (what was enforced), [`callout`] (questions to `sandbox_check`, pure), `overlay` (the shipped overlay
+//! for Linux programs), `linux` (the supervisor), `macos` (Seatbelt). `SPEC.md`, section "Enforcement", owns the words of the report; `docs/linux-enforcement.md` holds the
 //! threat model.
 //!
 //! Invariants: nothing that is not enforced is reported as enforced; a layer that is missing is named; a verdict that

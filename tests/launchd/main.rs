@@ -2,8 +2,9 @@
 #![cfg(target_os = "linux")]
 #![expect(
     clippy::disallowed_methods,
+    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "tests start the binary, prepare files and may panic"
+    reason = "tests start the binary, prepare files, print what they list and may panic"
 )]
 
 mod bench;
