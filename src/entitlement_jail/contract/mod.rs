@@ -1,6 +1,6 @@
 //! What a client relies on: flags that the app's help texts name, and fields that its documents have.
 //!
-//! Pure, but for [`live`]. The lists are data ([`help`], [`shape`]); each thing that is missing is one finding that names it.
+//! Pure, but for asking a live app. The lists are data (`help`, `shape`); each thing that is missing is one finding that names it.
 //! Texts of our own that keep the contract lie in `fixtures/entitlement-jail/contract/` and are part of the program.
 
 mod help;
