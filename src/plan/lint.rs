@@ -21,7 +21,7 @@ use crate::registry::{
     self, Base, Document, Files, Lookup, Place, Probe, Profile, ProfileMode, Reading, RegistryError, Used,
 };
 use crate::sbpl::Params;
-use crate::vocab::driver::driver;
+use crate::vocab::driver::driver_asked_for;
 use crate::vocab::{Finding, Lane, Platform, Severity, world_platform, worlds_agree};
 
 /// What lint says about one plan.
@@ -386,7 +386,8 @@ impl<'a> Use<'a> {
                     Some("controls are recorded and digested; a run acts on lanes alone".to_owned());
             }
         }
-        let driver = self.platform.and_then(|platform| driver(&probe.operation, platform));
+        let driver =
+            self.platform.and_then(|platform| driver_asked_for(&probe.operation, probe.driver.as_deref(), platform));
         for (number, capability) in probe.capabilities_required.iter().enumerate() {
             if !CAPABILITIES.contains(&capability.as_str()) {
                 let message = format!("probe {id:?} requires the unknown capability {capability:?}");

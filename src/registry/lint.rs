@@ -14,6 +14,7 @@ use super::read::{Files, Reading, Registry};
 use crate::base::position::escape;
 use crate::base::tree::Node;
 use crate::sbpl::{Params, Policy};
+use crate::vocab::driver::PROCESS_INHERITANCE;
 use crate::vocab::{CompiledFilter, Finding, Operation, Platform, world_platform};
 
 /// What lint says about one registry.
@@ -134,6 +135,7 @@ pub fn lint_probe(probe: &Probe, sink: &mut Sink<'_>) {
 /// The names that a probe's `driver` may have.
 const DRIVERS: &[&str] = &[
     "native",
+    PROCESS_INHERITANCE,
     "file_probe",
     "mach_probe",
     "metadata_runner",
