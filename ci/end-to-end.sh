@@ -82,6 +82,26 @@ says not_clean_channel
 absent "$work/p2.json"
 expect 0 "$runtime" emit-promotion --bundle "$out" --out "$work/p3.json" --require linux_enforcement
 
+# A signed packet: the key says who vouches for it. Twins: another key, and evidence that was changed after the signature.
+for name in key other; do
+  openssl genpkey -algorithm ed25519 -out "$work/$name.pem" 2>/dev/null
+  chmod 600 "$work/$name.pem"
+  openssl pkey -in "$work/$name.pem" -pubout -out "$work/$name.pub.pem"
+done
+expect 0 "$runtime" emit-promotion --bundle "$out" --out "$work/p4.json" --require linux_enforcement \
+  --attest "$work/p4.dsse.json" --sign-key "$work/key.pem"
+expect 0 "$runtime" promotion verify --packet "$work/p4.json" --attestation "$work/p4.dsse.json" \
+  --key "$work/key.pub.pem" --bundle "$out" --require linux_enforcement
+says 'origin: signed by key'
+expect 0 "$runtime" promotion verify --packet "$work/p4.json" --bundle "$out"
+says 'origin: unproven'
+expect 1 "$runtime" promotion verify --packet "$work/p4.dsse.json" --key "$work/other.pub.pem" --bundle "$out"
+says envelope-signature-invalid
+cp -a "$out" "$work/after"
+printf ' ' >>"$work/after/$run_id/summary.md"
+expect 1 "$runtime" promotion verify --packet "$work/p4.dsse.json" --key "$work/key.pub.pem" --bundle "$work/after"
+says bundle-refused
+
 # The channel of another system is refused, and nothing is left behind.
 expect 1 "$runtime" run --plan "$PLAN" --channel launchd_clean --out "$work/clean"
 says launchd_clean
@@ -107,7 +127,7 @@ says artifact_index.json
 expect 3 "$runtime" validate-bundle --bundle "$work/nowhere"
 
 # Every document of the run is what its schema says; twin: one that is not.
-expect 0 "$runtime" schema check "$bundle"/{run_manifest,run_status,artifact_index}.json "$work/p1.json"
+expect 0 "$runtime" schema check "$bundle"/{run_manifest,run_status,artifact_index}.json "$work"/p{1,4}.json
 expect 0 "$runtime" schema check --as results "$bundle/runtime_results.json"
 sed 's/"schema_version"/"schema_version_"/' "$bundle/run_status.json" >"$work/untagged.json"
 expect 1 "$runtime" schema check --as run-status "$work/untagged.json"

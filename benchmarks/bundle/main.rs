@@ -1,11 +1,12 @@
-//! How fast a bundle is validated: `cargo bench -p benchmarks --bench bundle`.
+//! How fast a bundle is validated and committed: `cargo bench -p benchmarks --bench bundle`.
 //!
 //! 10,000 small artifacts beside opening, reading and closing the same files on as many threads, and beside checksum tools;
-//! 2 GB of large ones beside two `openssl dgst -sha256` at a time. All take turns; a ratio is the median of the ratios of
-//! rounds. `validate-bundle` does the whole job (index, identities, paths, stray files), the others hash or read. Peers that are
-//! not installed are named. `docs/benchmarks.md` holds the bars.
+//! 100,000 very small ones; 2 GB of large ones beside two `openssl dgst -sha256` at a time; a run of 100 files on the disk beside
+//! the same run in memory, where syncing costs nothing. All take turns; a ratio is the median of the ratios of rounds.
+//! `validate-bundle` does the whole job (index, identities, paths, stray files), the others hash or read. Peers that are not
+//! installed are named. `docs/benchmarks.md` holds the bars.
 //!
-//!   cargo bench -p benchmarks --bench bundle [-- [--quick] [--json] [--runtime FILE] [memory] [small] [large]]
+//!   cargo bench -p benchmarks --bench bundle [-- [--quick] [--json] [--runtime FILE] [small] [many] [large] [commit]]
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on stops")]
 #![expect(clippy::disallowed_methods, reason = "whole processes are what is measured")]
 #![expect(clippy::print_stderr, reason = "the result of a measurement")]
@@ -115,24 +116,37 @@ fn main() {
         eprintln!("  {}", measured.line());
         results.push(measured);
     };
-    if asked.wants("memory") || asked.wants("small") {
+    let sized = |count: usize, size: &dyn Fn(usize) -> usize| -> Vec<(String, usize)> {
+        (0..count).map(|at| (format!("d{:03}/f{:02}", at / 100, at % 100), size(at))).collect()
+    };
+    if asked.wants("small") {
         let root = directory.path().join("small");
-        let count = if asked.quick { 500 } else { 10_000 };
-        let files: Vec<_> =
-            (0..count).map(|at| (format!("d{:02}/f{:02}", at / 100, at % 100), SIZES[at % 5])).collect();
+        let files = sized(if asked.quick { 500 } else { 10_000 }, &|at| SIZES[at % 5]);
         let run = bundle(&root, &files);
-        assert!(validate(asked.runtime(), &root).status().unwrap().success(), "the bundle is valid");
-        if asked.wants("memory") {
-            let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).unwrap();
-            let unit = if cfg!(target_os = "macos") { 1.0 } else { 1024.0 };
-            let peak = usage.max_rss() as f64 * unit / 1e6;
-            let name = "memory: of all programs so far".to_owned();
-            found(Measured { name, sides: (peak, f64::NAN), unit: "MB", ratio: peak, bar: Some(64.0) });
-        }
-        if asked.wants("small") {
-            small(&asked, &root, &run, &files, (b3sum.as_deref(), bagit.as_deref()), rounds)
-                .into_iter()
-                .for_each(&mut found);
+        found(memory("small artifacts", asked.runtime(), &root));
+        small(&asked, &root, &run, &files, (b3sum.as_deref(), bagit.as_deref()), rounds)
+            .into_iter()
+            .for_each(&mut found);
+        std::fs::remove_dir_all(root).unwrap();
+    }
+    if asked.wants("many") {
+        let root = directory.path().join("many");
+        let files = sized(if asked.quick { 1_000 } else { 100_000 }, &|_| 100);
+        let run = bundle(&root, &files);
+        found(memory("100,000 artifacts", asked.runtime(), &root));
+        let paths: Vec<PathBuf> = files.iter().map(|(name, _)| run.join(name)).collect();
+        let variants = [
+            Variant { name: "validate-bundle", run: Box::new(|| timed(&mut validate(asked.runtime(), &root), None)) },
+            Variant { name: "open, read, close", run: Box::new(|| floor(&paths)) },
+        ];
+        let times = Rounds::run("100,000 artifacts", "ms", rounds.min(5), &variants);
+        found(times.compare("validate-bundle", "open, read, close", None).expect("both ran"));
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+    if asked.wants("commit") {
+        match commit(&asked, directory.path(), rounds) {
+            Some(measured) => found(measured),
+            None => eprintln!("commit: left out, there is no /dev/shm"),
         }
     }
     if asked.wants("large") {
@@ -140,10 +154,92 @@ fn main() {
         let files: Vec<_> = (0..4).map(|at| (format!("large{at}"), size)).collect();
         let root = directory.path().join("large");
         let run = bundle(&root, &files);
+        found(memory("large artifacts", asked.runtime(), &root));
         found(large(&asked, &root, &run, rounds.min(7)));
     }
     let versions = [("b3sum", version_of(b3sum.as_deref())), ("bagit.py", bagit), ("openssl", find_program("openssl"))];
     asked.print(&versions, &results, &before);
+}
+
+/// Peak memory of validating, as the kernel counts it until shortly before the end.
+fn memory(work: &str, runtime: &str, root: &Path) -> Measured {
+    let mut child = validate(runtime, root).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak_kib = 0.0_f64;
+    let ended = loop {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let peak = text
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .and_then(|rest| rest.trim().split(' ').next()?.parse::<f64>().ok());
+        peak_kib = peak_kib.max(peak.unwrap_or(0.0));
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
+        }
+        std::thread::sleep(std::time::Duration::from_micros(200));
+    };
+    assert!(ended.success(), "the bundle is valid");
+    let peak = if peak_kib > 0.0 { peak_kib * 1024.0 / 1e6 } else { f64::NAN };
+    Measured { name: format!("{work}: peak memory"), sides: (peak, f64::NAN), unit: "MB", ratio: peak, bar: Some(64.0) }
+}
+
+/// A run that leaves about 100 files and executes nothing, on the disk and in memory: what being durable costs.
+fn commit(asked: &Asked, directory: &Path, rounds: usize) -> Option<Measured> {
+    const PROFILES: usize = 90;
+    let fast = tempfile::tempdir_in("/dev/shm").ok()?;
+    let suite = directory.join("suite");
+    for folder in ["registry", "sb"] {
+        std::fs::create_dir_all(suite.join(folder)).unwrap();
+    }
+    let (mut probes, mut profiles, mut ids) = (json!({}), json!({}), Vec::new());
+    for at in 0..PROFILES {
+        let (profile, probe) = (format!("p{at:02}"), format!("p{at:02}:read"));
+        std::fs::write(suite.join(format!("sb/{profile}.sb")), "(version 1)\n(deny default)\n").unwrap();
+        probes[&probe] = json!({
+            "probe_id": probe, "name": "read", "operation": "file-read-data", "target": "/etc/hostname",
+            "expected": "deny", "supports_lanes": {"scenario": true, "baseline": true, "oracle": true},
+            "expected_primary_ops": ["file-read-data"], "expected_predicates": ["/etc/hostname"],
+            "capabilities_required": [], "controls_supported": ["baseline"],
+        });
+        profiles[&profile] = json!({
+            "profile_id": profile, "profile_path": format!("./../sb/{profile}.sb"), "mode": "sbpl",
+            "probe_refs": [probe], "family": null, "semantic_group": null, "key_specific_rules": [], "notes": null,
+        });
+        ids.push(profile);
+    }
+    let write = |name: &str, value: Value| std::fs::write(suite.join(name), value.to_string()).unwrap();
+    let registry = json!({"registry_id": "suite", "world_id": "host"});
+    let with = |tag: &str, key: &str, value: Value| {
+        let mut document = registry.clone();
+        document["schema_version"] = json!(tag);
+        document[key] = value;
+        document
+    };
+    write("registry/probes.json", with("runtime-tools.probe_registry.v0.2", "probes", probes));
+    write("registry/profiles.json", with("runtime-tools.profile_registry.v0.2", "profiles", profiles));
+    let mut plan = with("runtime-tools.plan.v0.1", "profiles", json!(ids));
+    plan["plan_id"] = json!("suite.v1");
+    plan["lanes"] = json!({"scenario": true, "baseline": true, "oracle": true});
+    plan["controls"] = json!({});
+    write("plan.json", plan);
+    let run = |out: &Path| {
+        let mut command = Command::new(asked.runtime());
+        command.args(["run", "--dry", "--plan"]).arg(suite.join("plan.json")).arg("--out").arg(out);
+        timed(command.stdout(Stdio::null()), None)
+    };
+    let (disk, memory) = (directory.join("durable"), fast.path().join("out"));
+    let variants = [
+        Variant { name: "on the disk", run: Box::new(|| run(&disk)) },
+        Variant { name: "in memory", run: Box::new(|| run(&memory)) },
+    ];
+    let times = Rounds::run("run of 100 files", "ms", rounds, &variants);
+    let index = std::fs::read_to_string(disk.join("LATEST")).unwrap();
+    let index = std::fs::read_to_string(disk.join(index.trim()).join("artifact_index.json")).unwrap();
+    let count = serde_json::from_str::<Value>(&index).unwrap()["artifacts"].as_array().unwrap().len();
+    assert!((95..=105).contains(&count), "{count} files");
+    let sides = (times.median_of("on the disk")?, times.median_of("in memory")?);
+    let name = "run of 100 files: on the disk - in memory".to_owned();
+    Some(Measured { name, sides, unit: "ms", ratio: sides.0 - sides.1, bar: Some(25.0) })
 }
 
 fn small(

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use rustix::io::Errno;
+use serde_json::Value;
 
 use super::{
     BundleError, Checked, Identity, OpenBundle, Outcome, PruneRequest, ReindexRequest, RunLock, SealedBundle,
@@ -216,10 +217,45 @@ fn judge(root: &Path, victim: &str, at: &str) -> &'static str {
     "refused"
 }
 
+/// A run whose errors nobody is told about: what the table below must find.
+fn run_in_silence(root: &Path) -> bool {
+    let _ = write_run(root, "new");
+    false
+}
+
+/// Whether a step failed, for good, of which nobody was told.
+fn is_swallowed(failure: Failure, failed: Option<&'static str>, told: bool, done: bool) -> bool {
+    match (failure, failed) {
+        // A signal that arrives first is no failure.
+        (Failure::Error(Errno::INTR), _) => told || !done,
+        // What cannot be seen from outside counts too: a file that was not synced may be gone tomorrow.
+        (_, Some(_)) => !told,
+        (_, None) => told || !done,
+    }
+}
+
+#[test]
+fn whoever_hides_a_failure_is_found() {
+    let mut hidden = Vec::new();
+    for step in 0.. {
+        let temp = root_of_three();
+        fault::fail_after(step, Errno::IO);
+        let told = run_in_silence(temp.path());
+        let failed = fault::failed();
+        fault::made();
+        let Some(action) = failed else { break };
+        let done = latest(temp.path()) == "new\n";
+        assert!(is_swallowed(Failure::Error(Errno::IO), failed, told, done), "after {step}: {action}");
+        // These leave the new run in place, as if nothing had happened.
+        hidden.extend(done.then_some(action));
+    }
+    assert_eq!(hidden, ["sync directory"], "the pointer was moved, and may be gone tomorrow");
+}
+
 #[test]
 fn whatever_fails_wherever_every_bundle_is_valid_or_refused_and_no_error_is_swallowed() {
     let mut table: BTreeMap<String, usize> = BTreeMap::new();
-    let mut points = 0;
+    let (mut points, mut syncs) = (0, 0);
     for work in &WORKS {
         for failure in FAILURES {
             for step in 0.. {
@@ -230,31 +266,70 @@ fn whatever_fails_wherever_every_bundle_is_valid_or_refused_and_no_error_is_swal
                     Failure::Error(errno) => fault::fail_after(step, errno),
                 }
                 let told = (work.run)(root);
+                let failed = fault::failed();
                 let made = fault::resume();
                 let at = format!("{} {failure:?} after {step} of {made:?}", work.name);
-                let reached = if matches!(failure, Failure::Kill) { told } else { made.len() > step || told };
                 let outcome = judge(root, work.victim, &at);
                 let done = (work.done)(root);
-                match failure {
-                    // A signal that arrives first is no failure.
-                    Failure::Error(Errno::INTR) => assert!(!told && done, "{at}"),
-                    // A pointer that may not be durable is an error though it can be seen; so is an index.
-                    _ => assert!(told || done, "{at}: an error was swallowed"),
-                }
+                assert!(!is_swallowed(failure, failed, told, done), "{at}: {failed:?} was swallowed");
                 // The next of its kind works.
                 if !done {
                     assert!(!(work.run)(root) || work.name == "run", "{at}: it cannot be repeated");
                 }
                 write_run(root, "next").unwrap_or_else(|error| panic!("{at}: {error}"));
                 assert_eq!(latest(root), "next\n", "{at}");
-                if !reached || made.len() < step {
-                    break;
-                }
+                let Some(failed) = failed else { break };
+                syncs += usize::from(failed.starts_with("sync"));
                 points += 1;
                 *table.entry(format!("{:8} {:28} {outcome}", work.name, format!("{failure:?}"))).or_default() += 1;
             }
         }
     }
-    println!("{points} points\n{table:#?}");
-    assert!(points > 250, "{points}");
+    println!("{points} points, {syncs} of them syncs\n{table:#?}");
+    assert!(points > 250 && syncs > 80, "{points} {syncs}");
+}
+
+#[test]
+fn a_repair_that_was_killed_is_in_no_history() {
+    let repair = |run: &Path, at_s: u64| {
+        let now = UNIX_EPOCH + std::time::Duration::from_secs(at_s);
+        reindex_bundle(ReindexRequest { bundle: run, jobs: 1, lock_mode: LockMode::Fail, now }, &|| false)
+    };
+    let times = |run: &Path| -> Vec<f64> {
+        let index: Value = serde_json::from_slice(&std::fs::read(run.join("artifact_index.json")).unwrap()).unwrap();
+        let repairs = index["repairs"].as_array().unwrap();
+        repairs.iter().map(|repair| repair["repaired_at_unix"].as_f64().unwrap()).collect()
+    };
+    let earlier_log =
+        br#"{"schema_version": "runtime-tools.repair_log.v0.1", "repaired_at_unix": 1.0, "before": {}, "after": {}}"#;
+    let mut left = 0;
+    for (log, before) in [(None, vec![]), (Some(earlier_log), vec![1.0])] {
+        for steps in 0.. {
+            let temp = root_of_three();
+            let run = temp.path().join("damaged");
+            if let Some(log) = log {
+                let dir = crate::os::fs::Dir::open(&run).unwrap();
+                dir.write(&RelPath::try_from("repair_log.json").unwrap(), log).unwrap();
+            }
+            // Killed twice, then not.
+            for at_s in [2, 3] {
+                fault::stop_after(steps);
+                let done = repair(&run, at_s).is_ok();
+                fault::made();
+                if done {
+                    break;
+                }
+                left += usize::from(run.join("repair_log.json").exists() && log.is_none());
+            }
+            let committed = std::fs::read_to_string(run.join("artifact_index.json")).unwrap().contains("\"repairs\"");
+            repair(&run, 4).unwrap();
+            let expected = if committed { [&before[..], &[2.0]].concat() } else { [&before[..], &[4.0]].concat() };
+            assert_eq!(times(&run), expected, "killed after {steps} steps");
+            assert!(read(&run).is_valid());
+            if committed {
+                break;
+            }
+        }
+    }
+    assert!(left > 10, "a log without its index was left {left} times");
 }

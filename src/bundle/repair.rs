@@ -163,7 +163,7 @@ pub fn reindex_bundle(request: ReindexRequest<'_>, cancelled: &dyn Fn() -> bool)
     Ok(Reindexed { run_dir, run_id, changes, verification })
 }
 
-/// The repairs so far: as the index holds them, else the one that a log of the earlier tool tells of.
+/// The repairs so far: as the index holds them, else those that a log tells of.
 fn history(bundle: &UnverifiedBundle) -> Result<Vec<Value>, String> {
     match bundle.index.members().and_then(|members| members.get("repairs")) {
         Some(Value::Array(repairs)) => return Ok(repairs.clone()),
@@ -175,15 +175,33 @@ fn history(bundle: &UnverifiedBundle) -> Result<Vec<Value>, String> {
         Err(error) if error.is_not_found() => return Ok(Vec::new()),
         Err(error) => return Err(format!("the history of repairs cannot be carried over: {error}")),
     };
-    match text::read(&bytes) {
-        Ok(Value::Object(log)) => {
+    let mut log = match text::read(&bytes) {
+        Ok(Value::Object(log)) => log,
+        Ok(_) => {
+            return Err(format!("the history of repairs cannot be carried over: {REPAIR_LOG} is not a JSON object"));
+        }
+        Err(error) => return Err(format!("the history of repairs cannot be carried over: {REPAIR_LOG}: {error}")),
+    };
+    match log.remove("repairs") {
+        Some(Value::Array(mut repairs)) => {
+            let index = bundle.index.digest().map(|(sha256, _)| sha256.as_str());
+            repairs.pop_if(|last| !was_committed(last, index));
+            Ok(repairs)
+        }
+        Some(_) => Err(format!("the history of repairs cannot be carried over: {REPAIR_LOG}: repairs is no array")),
+        // One of the earlier tool, which wrote it after its index.
+        None => {
             let kept = ["repaired_at_unix", "before", "after"];
             let kept = kept.map(|key| (key.to_owned(), log.get(key).cloned().unwrap_or(Value::Null)));
             Ok(vec![Value::Object(kept.into_iter().collect())])
         }
-        Ok(_) => Err(format!("the history of repairs cannot be carried over: {REPAIR_LOG} is not a JSON object")),
-        Err(error) => Err(format!("the history of repairs cannot be carried over: {REPAIR_LOG}: {error}")),
     }
+}
+
+/// Whether the repair that wrote this entry of a log replaced the index it was about. A repair that was killed between its log
+/// and its index leaves an entry about the very index that still stands there, `index` by its digest.
+fn was_committed(entry: &Value, index: Option<&str>) -> bool {
+    entry.get("artifact_index_sha256").and_then(Value::as_str) != index
 }
 
 /// What the new index will say.

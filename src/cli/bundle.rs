@@ -11,10 +11,11 @@ use super::host::cancel_on_signals;
 use super::lock_args::LockArgs;
 use super::validate_bundle::{Answer, print_findings};
 use super::{note_line, print_line, printable};
+use crate::base::error_chain;
 use crate::base::json as document;
 use crate::bundle::{
-    BundleError, Found, PruneRequest, Run, RunLife, UnverifiedBundle, Writer, find_bundles, list_runs, prune_runs,
-    resolve,
+    BundleError, Found, PruneRequest, ResolveError, Run, RunLife, UnverifiedBundle, Writer, find_bundles, list_runs,
+    prune_runs, resolve,
 };
 use crate::os::lock::LockError;
 use crate::report;
@@ -223,7 +224,7 @@ struct Totals {
 
 fn verify_all(args: &VerifyAllArgs, json: bool, context: &Context) -> CliResult {
     let directory = context.absolute(&args.directory);
-    let Found { runs, roots, skipped } = find_bundles(&directory)?;
+    let Found { runs, roots, mut skipped } = find_bundles(&directory)?;
     let shown = |path: &Path| path.strip_prefix(&directory).unwrap_or(path).to_string_lossy().into_owned();
     let bar = context.stderr_is_terminal.then(|| {
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}");
@@ -238,11 +239,19 @@ fn verify_all(args: &VerifyAllArgs, json: bool, context: &Context) -> CliResult 
             bar.set_message(printable(&name));
         }
         let is_root = roots.contains(path);
-        let answer = if is_root { of_root(path)? } else { of_run(path, args.jobs)? };
+        let answer = if is_root { of_root(path) } else { of_run(path, args.jobs) };
         if let Some(bar) = bar.as_ref().filter(|_| !is_root) {
             bar.inc(1);
         }
-        let Some((answer, at_work)) = answer else { continue };
+        let (answer, at_work) = match answer {
+            Ok(Some(judged)) => judged,
+            Ok(None) => continue,
+            // Removed since it was found, or not to be opened: said at the end, and no reason to leave out the others.
+            Err(error) => {
+                skipped.push((path.clone(), error_chain(&error)));
+                continue;
+            }
+        };
         let mark = match (at_work, answer.ok) {
             (true, _) => {
                 totals.at_work += 1;
@@ -297,7 +306,7 @@ fn verify_all(args: &VerifyAllArgs, json: bool, context: &Context) -> CliResult 
 }
 
 /// A run, and whether its writer is at work.
-fn of_run(path: &Path, jobs: usize) -> Result<Option<(Answer, bool)>, Failure> {
+fn of_run(path: &Path, jobs: usize) -> Result<Option<(Answer, bool)>, ResolveError> {
     let resolved = match resolve(path) {
         Ok(resolved) => resolved,
         Err(error) => return Ok(Some((Answer::unresolved(path, error)?, false))),
@@ -308,7 +317,7 @@ fn of_run(path: &Path, jobs: usize) -> Result<Option<(Answer, bool)>, Failure> {
 }
 
 /// A root is worth a word only when its pointer leads nowhere; its runs are found by themselves.
-fn of_root(path: &Path) -> Result<Option<(Answer, bool)>, Failure> {
+fn of_root(path: &Path) -> Result<Option<(Answer, bool)>, ResolveError> {
     match resolve(path) {
         Ok(_) => Ok(None),
         Err(error) => Ok(Some((Answer::unresolved(path, error)?, false))),

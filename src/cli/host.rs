@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
 use crate::base::cancel::Cancel;
 use crate::host::{Host, WitnessObserver, detect_world};
@@ -87,4 +87,11 @@ pub(crate) fn cancel_on_signals() -> Result<Cancel, Failure> {
         signal_hook::flag::register(signal, cancel.flag())?;
     }
     Ok(cancel)
+}
+
+/// Lets a write beyond the limit of file size fail with `EFBIG`, which says which file, instead of ending the process. A handler
+/// and not "ignore": it ends at the next exec, so programs that are started keep the system's way.
+pub(crate) fn outlive_file_limits() {
+    // Without it such a write ends the process, as it does every other.
+    let _ = signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default());
 }

@@ -12,8 +12,8 @@ use crate::base::digest::Sha256Hex;
 use crate::base::json as document;
 use crate::os::fs;
 use crate::promotion::{
-    PacketRef, PacketStatus, PromoteRequest, Promotion, belongs_to_a_bundle, load_packet_set, packet_set_document,
-    promote_from_packets,
+    PacketRef, PacketStatus, PromoteRequest, Promotion, PublicKey, belongs_to_a_bundle, load_packet_set,
+    packet_set_document, promote_from_packets,
 };
 
 /// Arguments of `promotion set`.
@@ -21,11 +21,13 @@ use crate::promotion::{
 #[command(after_help = "Examples:
   runtime promotion set --packet a.json --packet b.json --gate linux_enforcement --out packet_set.json
   runtime promotion set --packet-set packet_set.json --receipt promotion_receipt.json
+  runtime promotion set --packet a.dsse.json --packet b.dsse.json --key public.pem --out packet_set.json
 
 Every packet is verified against its bundle, must be of one world, and its gate must be open. A new set is written only when all
-packets are used; of a set that is read, at least one must be.
+packets are used; of a set that is read, at least one must be. With --key every packet must be an attestation (emit-promotion
+--attest --sign-key) that this key signed.
 
-Exit status: 0 as above, 1 not so (no set is written; a receipt is), 2 usage, 3 a set cannot be read or a file not written.")]
+Exit status: 0 as above, 1 not so (no set is written; a receipt is), 2 usage, 3 a set or key cannot be read or a file not written.")]
 pub(crate) struct Args {
     /// A packet (repeatable)
     #[arg(long, value_name = "FILE", required_unless_present = "packet_set", requires = "out")]
@@ -45,6 +47,9 @@ pub(crate) struct Args {
     /// The gate that must be open
     #[arg(long, value_enum, value_name = "GATE", default_value = "decision_stage")]
     gate: GateWord,
+    /// Insist on a signature of every packet by this Ed25519 public key (PEM)
+    #[arg(long, value_name = "KEY")]
+    key: Option<PathBuf>,
     /// Let readers of the new set refuse it when one of its packets is gone
     #[arg(long)]
     no_missing: bool,
@@ -60,8 +65,11 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let absolute = |path: &Option<PathBuf>| path.as_deref().map(|path| context.absolute(path));
     let root = absolute(&args.root).map(|root| fs::resolved(&root)).transpose()?;
     let (out, receipt) = (absolute(&args.out), absolute(&args.receipt));
+    let key_path = absolute(&args.key);
+    let key = key_path.as_deref().map(PublicKey::read).transpose()?;
     let input = Input::of(args, out.as_deref(), root.as_deref(), context)?;
     let files = input.packets.iter().map(|packet| packet.path.as_path()).chain(input.set_path.as_deref());
+    let files = files.chain(key_path.as_deref());
     refuse_overwriting(out.as_deref(), receipt.as_deref(), files)?;
     let promotion = promote_from_packets(PromoteRequest {
         packets: &input.packets,
@@ -69,6 +77,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         allow_missing: input.allow_missing,
         world_id: input.world_id.as_deref(),
         gate: args.gate.into(),
+        key: key.as_ref(),
         root: root.as_deref(),
         jobs: args.jobs,
     })
@@ -167,6 +176,7 @@ fn answer(promotion: &Promotion, args: &Args, ok: bool) -> Value {
         "receipt": shown(&args.receipt),
         "world_id": promotion.world_id,
         "gate": promotion.gate.word(),
+        "key_id": promotion.key_id,
         "conflicts": promotion.conflicts,
         "packets": promotion.receipt()["packets"],
     })

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::facts;
 use super::gate::{Gate, Reason};
-use crate::bundle::{UnverifiedBundle, Verification};
+use crate::bundle::layout::{APPLY_PREFLIGHT, RUN_MANIFEST};
+use crate::bundle::{UnverifiedBundle, Verification, VerifiedBundle};
 
 /// The one channel whose start is known to be clean.
 const CLEAN_CHANNEL: &str = "launchd_clean";
@@ -19,7 +20,12 @@ pub(super) fn gate(verification: &Verification, documents: &UnverifiedBundle) ->
     preflight(documents, &mut gate);
     facts::decision_files(verification.verified(), documents, &mut gate);
     match verification.verified() {
-        Some(bundle) => facts::index(bundle, &mut gate),
+        Some(bundle) => {
+            facts::index(bundle, &mut gate);
+            if documents.is_own() {
+                preflight_agrees(bundle, documents, &mut gate);
+            }
+        }
         None => facts::unproven(verification, &mut gate),
     }
     if documents.is_own() {
@@ -45,6 +51,16 @@ fn preflight(documents: &UnverifiedBundle, gate: &mut Gate) {
     let sandboxed = record.get("sandbox_check_self").and_then(|check| check.get("sandboxed"));
     gate.add_if(sandboxed == Some(&Value::Bool(true)), Reason::AlreadySandboxed);
     gate.add_if(record.get("apply_ok") != Some(&Value::Bool(true)), Reason::ApplyFailed);
+}
+
+/// The manifest's copy of the record decides; in our own bundles it must be what the preflight itself left.
+fn preflight_agrees(bundle: &VerifiedBundle, documents: &UnverifiedBundle, gate: &mut Gate) {
+    let Some(record) = preflight_record(documents) else { return };
+    let Some(left) = facts::artifact(bundle, APPLY_PREFLIGHT, gate) else { return };
+    if left.as_object() != Some(record) {
+        let message = format!("{RUN_MANIFEST}#/apply_preflight/record is not what {APPLY_PREFLIGHT} says");
+        gate.add_about(Reason::FactsMalformed, message);
+    }
 }
 
 /// The preflight record of the manifest; an empty one, or one that is no object, counts as none.

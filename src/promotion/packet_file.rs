@@ -70,6 +70,7 @@ pub struct PacketFile {
     pub(super) path: PathBuf,
     pub(super) members: Map<String, Value>,
     pub(super) sha256: Option<Sha256Hex>,
+    pub(super) file_sha256: Sha256Hex,
     pub(super) attestation: Option<Attestation>,
 }
 
@@ -89,9 +90,11 @@ impl PacketFile {
             }
             let packet = statement.get("predicate").and_then(Value::as_object);
             let members = packet.ok_or_else(|| other("the statement's predicate is not an object"))?.clone();
-            return Self { path: path.to_owned(), members, sha256: None, attestation: Some(attestation) }.checked();
+            let (path, attestation) = (path.to_owned(), Some(attestation));
+            return Self { path, members, sha256: None, file_sha256: sha256, attestation }.checked();
         }
-        Self { path: path.to_owned(), members, sha256: Some(sha256), attestation: None }.checked()
+        let file_sha256 = sha256.clone();
+        Self { path: path.to_owned(), members, sha256: Some(sha256), file_sha256, attestation: None }.checked()
     }
 
     fn checked(self) -> Result<Self, PacketError> {
@@ -119,7 +122,13 @@ impl PacketFile {
         &self.members
     }
 
-    /// Digest of the file; `None` when the packet was taken out of an attestation.
+    /// Digest of the file, whether it is a packet or an attestation that holds one.
+    #[must_use]
+    pub fn file_sha256(&self) -> &Sha256Hex {
+        &self.file_sha256
+    }
+
+    /// Digest of the packet as a file; `None` when it was taken out of an attestation.
     #[must_use]
     pub fn sha256(&self) -> Option<&Sha256Hex> {
         self.sha256.as_ref()

@@ -7,13 +7,15 @@ use serde_json::{Map, Value, json};
 
 use super::gate::GateName;
 use super::packet_set::PacketRef;
-use super::verify::{PacketVerification, VerifyError, VerifyRequest, verify_packet};
+use super::signing::PublicKey;
+use super::verify::{Origin, PacketVerification, VerifyError, VerifyRequest, verify_packet};
 use crate::base::digest::Sha256Hex;
+use crate::base::error_chain;
 use crate::bundle::layout::{self, EXPECTED_MATRIX};
 use crate::vocab::Severity;
 
-/// Tag of a promotion receipt. v0.1: as the earlier tool writes it; added: `gate`, and of a packet that was looked at
-/// `artifact_index_sha256`, `bound_to_content` and `origin`.
+/// Tag of a promotion receipt. v0.1: as the earlier tool writes it; added: `gate`, `key_id` where signatures were insisted on,
+/// and of a packet that was looked at `artifact_index_sha256`, `bound_to_content` and `origin`.
 pub const PROMOTION_RECEIPT_TAG: &str = "runtime.promotion_receipt.v0.1";
 
 /// The world of a set that names none and whose packets name several or none.
@@ -32,6 +34,8 @@ pub struct PromoteRequest<'a> {
     pub world_id: Option<&'a str>,
     /// The gate that must be open.
     pub gate: GateName,
+    /// Whose signature every packet must carry; then each is an attestation that holds its packet.
+    pub key: Option<&'a PublicKey>,
     /// The root of relative paths in packets; else the nearest ancestor of each with `.git` or `AGENTS.md`.
     pub root: Option<&'a Path>,
     /// Threads that hash; 0: one per processor.
@@ -93,6 +97,8 @@ pub struct Promotion {
     pub world_id: String,
     /// The gate that had to be open.
     pub gate: GateName,
+    /// The key that every packet had to be signed by.
+    pub key_id: Option<Sha256Hex>,
     /// Every packet in order.
     pub considered: Vec<Considered>,
     /// Why the used packets cannot be used together.
@@ -129,14 +135,15 @@ pub fn promote_from_packets(request: PromoteRequest<'_>) -> Result<Promotion, Pr
         conflicts.push(conflict);
     }
     let packet_set = request.packet_set.map(|(path, sha256)| (path.to_owned(), sha256.clone()));
-    Ok(Promotion { world_id, gate: request.gate, considered, conflicts, packet_set })
+    let key_id = request.key.map(PublicKey::id);
+    Ok(Promotion { world_id, gate: request.gate, key_id, considered, conflicts, packet_set })
 }
 
 fn judge(packet: &PacketRef, request: PromoteRequest<'_>) -> Considered {
     let verified = verify_packet(VerifyRequest {
         packet: &packet.path,
         attestation: None,
-        key: None,
+        key: request.key,
         bundle: None,
         root: request.root,
         require: &[request.gate],
@@ -158,8 +165,9 @@ fn judge(packet: &PacketRef, request: PromoteRequest<'_>) -> Considered {
             return judged;
         }
         Err(error) => {
-            judged.reasons.push("packet_load_error");
-            judged.error = Some(with_causes(&error));
+            let unsigned = matches!(error, VerifyError::NothingSigned);
+            judged.reasons.push(if unsigned { "packet_not_signed" } else { "packet_load_error" });
+            judged.error = Some(error_chain(&error));
             // What could be read of it is still named by its bytes.
             judged.sha256 = crate::os::fs::read_bounded(&packet.path, crate::base::json::MAX_DOCUMENT_BYTES)
                 .ok()
@@ -172,6 +180,9 @@ fn judge(packet: &PacketRef, request: PromoteRequest<'_>) -> Considered {
         judged.reasons.push("packet_not_verified");
         let found = verification.findings.iter().filter(|finding| finding.severity == Severity::Error);
         errors.extend(found.map(|finding| finding.message.clone()));
+    }
+    if request.key.is_some() && verification.origin == Origin::Unproven {
+        judged.reasons.push("packet_not_signed");
     }
     let world = verification.bundle.verified().and_then(|bundle| bundle.world_id());
     if let Some(asked) = request.world_id.filter(|asked| Some(*asked) != world) {
@@ -191,7 +202,7 @@ fn judge(packet: &PacketRef, request: PromoteRequest<'_>) -> Considered {
     } else {
         judged.error = Some(errors.join("; "));
     }
-    judged.sha256 = verification.packet.sha256().cloned();
+    judged.sha256 = Some(verification.packet.file_sha256().clone());
     judged.verification = Some(verification);
     judged
 }
@@ -199,11 +210,6 @@ fn judge(packet: &PacketRef, request: PromoteRequest<'_>) -> Considered {
 /// The gate as the bundle answers it now, whatever the packet's age says.
 fn is_open(verification: &PacketVerification, gate: GateName) -> bool {
     verification.promotability.gate(gate).promotable()
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// The expectations of all packets as one document: `world_id` of the first, `profiles` by id.
@@ -220,7 +226,7 @@ pub fn merge_expected_matrices<'a>(
         let bundle = packet.bundle.verified().ok_or_else(|| format!("the bundle of {path} is not proven"))?;
         let matrix = bundle
             .read_json(&layout::name(EXPECTED_MATRIX))
-            .map_err(|error| format!("{path}: {}", with_causes(&error)))?
+            .map_err(|error| format!("{path}: {}", error_chain(&error)))?
             .ok_or_else(|| format!("{path}: {EXPECTED_MATRIX} is not indexed"))?;
         if world.is_null() {
             world = json!(bundle.world_id());
@@ -309,7 +315,7 @@ impl Promotion {
             true => "Every used packet was verified against its bundle before this was written.".to_owned(),
             false => format!("The used packets cannot be used together: {}", self.conflicts.join("; ")),
         };
-        json!({
+        let mut receipt = json!({
             "schema_version": PROMOTION_RECEIPT_TAG,
             "world_id": self.world_id,
             "gate": self.gate.word(),
@@ -322,6 +328,10 @@ impl Promotion {
                 "rejected": rejected.map(|one| json!({"path": one.stored, "reasons": one.reasons})).collect::<Vec<_>>(),
             },
             "notes": notes,
-        })
+        });
+        if let Some(key_id) = &self.key_id {
+            receipt["key_id"] = json!(key_id);
+        }
+        receipt
     }
 }

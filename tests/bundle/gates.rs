@@ -30,6 +30,12 @@ fn reasons(laid: &Laid) -> ([Vec<String>; 2], Value) {
 
 type Change = fn(&mut Hand);
 
+/// Sets a member of the preflight record, in the manifest and in the file that the preflight left.
+fn record(hand: &mut Hand, pointer: &str, value: Value) {
+    hand.set("run_manifest.json", &format!("/apply_preflight/record{pointer}"), value.clone());
+    hand.set("apply_preflight.json", pointer, value);
+}
+
 /// Facts of the decision stage: a change, and exactly the reasons it must give (on top of nothing).
 const DECISION: &[(&str, Change, &[&str])] = &[
     ("nothing", |_| {}, &[]),
@@ -56,22 +62,18 @@ const DECISION: &[(&str, Change, &[&str])] = &[
         |h| h.set("run_manifest.json", "/apply_preflight/record", json!([1])),
         &["apply_preflight_missing"],
     ),
+    ("apply failed", |h| record(h, "/apply_ok", json!(false)), &["apply_failed"]),
+    ("apply unknown", |h| record(h, "/apply_ok", json!(null)), &["apply_failed"]),
+    ("apply is 1", |h| record(h, "/apply_ok", json!(1)), &["apply_failed"]),
+    ("sandboxed before", |h| record(h, "/sandbox_check_self/sandboxed", json!(true)), &["already_sandboxed"]),
     (
-        "apply failed",
-        |h| h.set("run_manifest.json", "/apply_preflight/record/apply_ok", json!(false)),
-        &["apply_failed"],
+        "the record is not what the preflight left",
+        |h| h.set("apply_preflight.json", "/apply_ok", json!(false)),
+        &["facts_malformed"],
     ),
-    (
-        "apply unknown",
-        |h| h.set("run_manifest.json", "/apply_preflight/record/apply_ok", json!(null)),
-        &["apply_failed"],
-    ),
-    ("apply is 1", |h| h.set("run_manifest.json", "/apply_preflight/record/apply_ok", json!(1)), &["apply_failed"]),
-    (
-        "sandboxed before",
-        |h| h.set("run_manifest.json", "/apply_preflight/record/sandbox_check_self/sandboxed", json!(true)),
-        &["already_sandboxed"],
-    ),
+    ("what the preflight left is no object", |h| h.put("apply_preflight.json", b"[]"), &["facts_malformed"]),
+    ("what the preflight left is no JSON", |h| h.put("apply_preflight.json", b"{"), &["facts_malformed"]),
+    ("what the preflight left is gone", |h| h.remove("apply_preflight.json"), &["facts_missing"]),
     ("dry run", |h| h.set("run_manifest.json", "/dry_run", json!(true)), &["dry_run"]),
     ("dry run unknown", |h| h.unset("run_manifest.json", "/dry_run"), &["facts_missing"]),
     ("dry run is text", |h| h.set("run_manifest.json", "/dry_run", json!("no")), &["facts_malformed"]),
@@ -157,7 +159,7 @@ fn linux_evidence_never_opens_the_decision_stage_nor_macos_evidence_the_linux_ga
 fn a_self_check_that_did_not_work_is_said_aloud() {
     for check in [json!({}), json!({"source": "sandbox_check", "error": "library not found"}), json!(null)] {
         let mut hand = Hand::good(MACOS);
-        hand.set("run_manifest.json", "/apply_preflight/record/sandbox_check_self", check.clone());
+        record(&mut hand, "/sandbox_check_self", check.clone());
         let laid = hand.lay();
         assert_eq!(reasons(&laid).0[0], Vec::<String>::new(), "{check}");
         let packet: Value =

@@ -13,11 +13,25 @@ mod earlier;
 mod emit;
 mod gates;
 mod hostile;
+#[cfg(target_os = "linux")]
+mod images;
 mod injected;
+#[cfg(target_os = "linux")]
+mod limits;
 mod lock;
 mod random;
 mod repair;
+#[cfg(target_os = "linux")]
+mod rivals;
+#[cfg(target_os = "linux")]
+mod run_faults;
 mod runs;
+#[cfg(target_os = "linux")]
+mod small_run;
+#[cfg(target_os = "linux")]
+#[expect(dead_code, reason = "what only tests of runs use")]
+#[path = "../run/suite.rs"]
+mod suite;
 mod support;
 mod validate;
 mod verified;

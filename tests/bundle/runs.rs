@@ -164,3 +164,49 @@ fn a_whole_tree_is_checked_and_every_bad_bundle_named() {
     assert_eq!(bundle(&["verify-all", empty.to_str().unwrap()]).0, 3);
     assert_eq!(code(&runtime(&["bundle", "verify-all", temp.path().join("x").to_str().unwrap()])), 3);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_that_is_removed_meanwhile_is_named_and_the_others_are_checked() {
+    let temp = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let tree = temp.path().join("evidence");
+    for suite in ["a", "b", "c"] {
+        commit(&tree.join(suite), "run-1", 1);
+    }
+    // Long enough to hash that another can be taken away.
+    let large = tree.join("a/run-1/mismatch_packets.jsonl");
+    std::fs::File::options().write(true).open(&large).unwrap().set_len(0).unwrap();
+    let mut index: Value =
+        serde_json::from_slice(&std::fs::read(tree.join("a/run-1/artifact_index.json")).unwrap()).unwrap();
+    let bytes = 64 << 20;
+    for entry in index["artifacts"].as_array_mut().unwrap() {
+        if entry["name"] == "mismatch_packets.jsonl" {
+            entry["file_size"] = json!(bytes);
+        }
+    }
+    std::fs::File::options().write(true).open(&large).unwrap().set_len(bytes).unwrap();
+    std::fs::write(tree.join("a/run-1/artifact_index.json"), index.to_string()).unwrap();
+    let child = std::process::Command::new(env!("CARGO_BIN_EXE_runtime"))
+        .args(["--json", "bundle", "verify-all"])
+        .arg(&tree)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let open = format!("/proc/{}/fd", child.id());
+    let hashes = || {
+        let files = std::fs::read_dir(&open).unwrap().flatten();
+        files.filter_map(|file| std::fs::read_link(file.path()).ok()).any(|file| file == large)
+    };
+    let started = std::time::Instant::now();
+    while !hashes() {
+        assert!(started.elapsed() < std::time::Duration::from_secs(30), "it never came to the large file");
+    }
+    std::fs::remove_dir_all(tree.join("b/run-1")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    // What was judged decides; here the large file is not the one that was indexed.
+    assert_eq!((code(&output), &document["valid"], &document["complete"]), (1, &json!(1), &json!(false)), "{document}");
+    assert_eq!(document["skipped"][0]["path"], "b/run-1", "{document}");
+    assert!(document["skipped"][0]["reason"].as_str().unwrap().contains("No such file"), "{document}");
+    assert!(document["bundles"].as_array().unwrap().iter().any(|bundle| bundle["path"] == "c/run-1"), "{document}");
+}

@@ -44,13 +44,15 @@ impl Hand {
             json!({"state": "complete", "writer_pid": 7, "updated_at_unix": 1.5, "error": null, "failure_stage": null,
                    "tool": tool}),
         );
+        let preflight = json!({
+            "apply_ok": true, "status": "ok", "error": null,
+            "sandbox_check_self": {"source": "sandbox_check", "rc": 0, "sandboxed": false},
+        });
         let manifest = with(
             "runtime-tools.run_manifest.v0.1",
             json!({"dry_run": false, "stage_used": true, "stage_root": "/s", "repo_root_context": "/s",
                    "staged_output_root": "/s/out", "output_root": format!("out/{RUN}"),
-                   "apply_preflight": {"path": "apply_preflight.json", "record": {
-                       "apply_ok": true, "status": "ok", "error": null,
-                       "sandbox_check_self": {"source": "sandbox_check", "rc": 0, "sandboxed": false}}},
+                   "apply_preflight": {"path": "apply_preflight.json", "record": preflight},
                    "world_rebound": false, "stand_in_tools": []}),
         );
         let row = |id: &str, decision: &str| {
@@ -85,6 +87,7 @@ impl Hand {
             &json!({"demo": {"status": "ok", "probes": [row("a", "allow"), row("d", "deny")]}}),
         );
         hand.put_json("runtime_events.normalized.json", &json!([{"world_id": world}]));
+        hand.put_json("apply_preflight.json", &preflight);
         hand.put_json("enforcement_report.json", &report);
         hand.put("runtime_profiles/demo.sb", b"(version 1)\n(deny default)\n");
         hand

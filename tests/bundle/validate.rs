@@ -20,7 +20,7 @@ fn a_good_bundle_is_ok_by_root_and_by_run_directory() {
     }
     let output = runtime(&["validate-bundle", "--bundle", laid.root.to_str().unwrap(), "--jobs", "1"]);
     assert_eq!(code(&output), 0);
-    assert!(text(&output.stdout).starts_with("[+] bundle ok\n    run run-demo-1: 12 artifacts, "), "{output:?}");
+    assert!(text(&output.stdout).starts_with("[+] bundle ok\n    run run-demo-1: 13 artifacts, "), "{output:?}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn artifacts_are_handed_out_by_name() {
     assert_eq!(bundle.read_json(&name("summary.json")).unwrap().unwrap()["status"], "ok");
     assert!(bundle.read(&name("absent.json")).unwrap().is_none());
     assert!(matches!(bundle.read_json(&name("summary.md")), Err(ArtifactError::Json { .. })));
-    assert_eq!(bundle.names().count(), 12);
+    assert_eq!(bundle.names().count(), 13);
 }
 
 #[test]

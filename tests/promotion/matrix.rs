@@ -115,8 +115,19 @@ const DECISION: &[Fact] = &[
             if value == 1 {
                 return manifest(hand, "/apply_preflight", json!(null));
             }
-            manifest(hand, "/apply_preflight/record/apply_ok", json!(!matches!(value, 2 | 4)));
-            manifest(hand, "/apply_preflight/record/sandbox_check_self/sandboxed", json!(matches!(value, 3 | 4)));
+            for (document, record) in [("run_manifest.json", "/apply_preflight/record"), ("apply_preflight.json", "")] {
+                hand.set(document, &format!("{record}/apply_ok"), json!(!matches!(value, 2 | 4)));
+                let sandboxed = format!("{record}/sandbox_check_self/sandboxed");
+                hand.set(document, &sandboxed, json!(matches!(value, 3 | 4)));
+            }
+        },
+    },
+    Fact {
+        name: "preflight file",
+        values: &["the manifest's", "gone", "another"],
+        lay: |value, hand| match value {
+            1 => hand.remove("apply_preflight.json"),
+            _ => hand.set("apply_preflight.json", "/profile", json!("other.sb")),
         },
     },
     Fact {
@@ -169,6 +180,14 @@ const DECISION_RULES: &[Rule] = &[
     Rule { word: "bundle_integrity_unverified", given: |c| !c.proven() },
     Rule { word: "decision_stage_artifacts_missing", given: |c| c.is("decision files", "one gone") },
     Rule { word: "dry_run", given: |c| c.own() && c.is("dry run", "yes") },
+    Rule {
+        word: "facts_malformed",
+        given: |c| readable(c) && c.is("preflight file", "another") && !c.is("preflight", "none"),
+    },
+    Rule {
+        word: "facts_missing",
+        given: |c| readable(c) && c.is("preflight file", "gone") && !c.is("preflight", "none"),
+    },
     Rule { word: "not_clean_channel", given: |c| c.is("channel", "direct") || (c.own() && c.is("staged", "no")) },
     Rule { word: "not_macos", given: |c| c.own() && c.is("world", "linux") },
     Rule { word: "repaired", given: |c| c.own() && c.is("repair", "one") },
@@ -334,14 +353,16 @@ fn combination(facts: &[Fact], mut at: usize) -> Values {
 /// How many threads judge.
 const THREADS: usize = 2;
 
-/// One combination of so many is judged; prime to every number of values, so that no value is left out, and beside these all
-/// facts alone and in pairs are. Where RUNTIME_TESTS_FULL is set, every combination is.
-const ONE_OF: usize = 37;
+/// About so many combinations are judged, evenly spread, and beside these all facts alone and in pairs are. Where
+/// RUNTIME_TESTS_FULL is set, every combination is.
+const JUDGED: usize = 840;
 
 /// Judges combinations and returns how many, and how many of them are promotable.
 fn judge(facts: &'static [Fact], rules: &'static [Rule], gate: Answer) -> (usize, usize) {
-    let step = if std::env::var_os("RUNTIME_TESTS_FULL").is_some() { 1 } else { ONE_OF };
     let all: usize = facts.iter().map(|fact| fact.values.len()).product();
+    // Prime to the numbers of values (2, 3 and 5), so that no value is left out.
+    let spread = (1..=all / JUDGED).rev().find(|step| [2, 3, 5].iter().all(|factor| step % factor != 0));
+    let step = if std::env::var_os("RUNTIME_TESTS_FULL").is_some() { 1 } else { spread.unwrap_or(1) };
     let (next, open, count) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     let work = || {
         let mut bench = Bench::new();

@@ -1,11 +1,12 @@
 //! Packet sets, receipts, and consumers that get a packet and nothing else.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use runtime::promotion::{ConsumeError, consumption_receipt, resolve_packet_context};
 use serde_json::{Value, json};
 
-use crate::case::read;
+use crate::case::{KEY, OTHER_KEY, PUBLIC, read};
 use crate::support::{Hand, LINUX, MACOS, RUN, code, runtime, sha256, text};
 
 /// A directory with bundles and their packets, as a root of paths.
@@ -190,6 +191,57 @@ fn a_set_that_is_read_needs_one_usable_packet() {
     assert_eq!(exit, 1);
     assert!(answer["error"]["message"].as_str().unwrap().contains("b.json is missing"), "{answer}");
     assert!(!desk.path("receipt.json").exists());
+}
+
+#[test]
+fn with_a_key_every_packet_must_be_signed_by_it() {
+    let desk = good();
+    for (name, text) in [("key.pem", KEY), ("other.pem", OTHER_KEY), ("public.pem", PUBLIC)] {
+        std::fs::write(desk.path(name), text).unwrap();
+        std::fs::set_permissions(desk.path(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let attest = |name: &str, key: Option<&str>, attestation: &str| {
+        let [bundle, out, attestation] = [format!("{name}/out"), "p.json".to_owned(), attestation.to_owned()]
+            .map(|file| desk.path(&file).display().to_string());
+        let mut args = vec!["emit-promotion", "--bundle", &bundle, "--out", &out, "--attest", &attestation];
+        let key = key.map(|key| desk.path(key).display().to_string());
+        args.extend(key.iter().flat_map(|key| ["--sign-key", key.as_str()]));
+        let output = runtime(&args);
+        assert_eq!(code(&output), 0, "{output:?}");
+    };
+    attest("a", Some("key.pem"), "a.dsse.json");
+    attest("b", Some("key.pem"), "b.dsse.json");
+    attest("b", Some("other.pem"), "other.dsse.json");
+    attest("b", None, "bare.json");
+    let set = |second: &str| {
+        let second = format!("@{second}");
+        let both = ["--packet", "@a.dsse.json", "--packet", &second, "--key", "@public.pem", "--out", "@set.json"];
+        desk.set(&[&both[..], &["--receipt", "@receipt.json"]].concat())
+    };
+    let (exit, answer) = set("b.dsse.json");
+    assert_eq!((exit, &answer["ok"]), (0, &json!(true)), "{answer}");
+    let receipt = read(&desk.path("receipt.json"));
+    assert_eq!(receipt["key_id"], answer["key_id"]);
+    for (at, name) in ["a.dsse.json", "b.dsse.json"].into_iter().enumerate() {
+        assert_eq!(receipt["packets"]["considered"][at]["origin"], "signed");
+        assert_eq!(receipt["input_hashes"][name], desk.digest(name));
+    }
+    let checked = runtime(&["schema", "check", desk.path("receipt.json").to_str().unwrap()]);
+    assert_eq!(code(&checked), 0, "{checked:?}");
+    std::fs::remove_file(desk.path("set.json")).unwrap();
+    for (second, reasons) in [
+        ("b.json", &["packet_not_signed"][..]),
+        ("bare.json", &["packet_not_verified", "packet_not_signed"]),
+        ("other.dsse.json", &["packet_not_verified", "packet_not_signed"]),
+    ] {
+        let (exit, answer) = set(second);
+        assert_eq!((exit, &answer["packets"]["considered"][1]["reasons"]), (1, &json!(reasons)), "{second}: {answer}");
+        assert!(!desk.path("set.json").exists(), "{second}");
+    }
+    // Without a key a signed packet is as good as any, and its origin is not proven.
+    let args = ["--packet", "@other.dsse.json", "--out", "@set.json"];
+    let (exit, answer) = desk.set(&args);
+    assert_eq!((exit, &answer["packets"]["considered"][0]["origin"]), (0, &json!("unproven")), "{answer}");
 }
 
 #[test]

@@ -159,7 +159,8 @@ impl UnverifiedBundle {
         self.writer
     }
 
-    /// Whether its index was rebuilt after its run: the index says so, or a log of repairs stands there.
+    /// Whether its index was rebuilt after its run, as far as anybody can tell: the index says so, or a log of repairs stands
+    /// there, as the earlier tool leaves it. A repair that was killed may leave one too; then nothing is taken for untouched.
     #[must_use]
     pub fn is_repaired(&self) -> bool {
         let said = self.index.members().is_some_and(|members| members.contains_key("repairs"));

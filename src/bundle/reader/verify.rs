@@ -132,7 +132,12 @@ impl UnverifiedBundle {
         let (claims, checked) = self.check_artifacts(jobs, self.generation(), &mut problems);
         self.warn_about_pointer(&mut problems);
         if self.is_repaired() && !self.index.is_absent() {
-            let message = "the bundle was repaired after its run: its index was rebuilt over the files then present";
+            let message = match self.index.members().is_some_and(|members| members.contains_key("repairs")) {
+                true => "the bundle was repaired after its run: its index was rebuilt over the files then present",
+                false => {
+                    "a log of a repair stands there and the index names none: by the earlier tool, or not brought to its end"
+                }
+            };
             problems.push(Problem::new(Kind::Repaired, REPAIR_LOG, message));
         }
         let indexed: HashSet<_> = claims.iter().map(|claim| claim.name.clone()).collect();

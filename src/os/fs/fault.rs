@@ -38,8 +38,12 @@ impl<'a> Change<'a> {
 /// Makes one change: passed before every operation that changes the file system. A signal that arrives first (`EINTR`) is no
 /// reason to give up.
 pub(in crate::os) fn attempt<T>(change: Change<'_>, mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, FsError> {
+    until_answered(change, || check(change).and_then(|()| call()))
+}
+
+fn until_answered<T>(change: Change<'_>, mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, FsError> {
     loop {
-        match check(change).and_then(|()| call()) {
+        match call() {
             Ok(done) => return Ok(done),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(FsError::io(change.action, change.path, errno)),
@@ -50,6 +54,40 @@ pub(in crate::os) fn attempt<T>(change: Change<'_>, mut call: impl FnMut() -> Re
 /// Passed before a change that [`attempt`] cannot make itself.
 pub(in crate::os) fn point(action: &'static str, path: &Path) -> Result<(), FsError> {
     attempt(Change::new(action, path), || Ok(()))
+}
+
+/// A change that another thread makes. Which of them fail is settled where they are handed out, in their order, so that a test
+/// can name one; the thread that makes it meets the failure.
+#[derive(Debug)]
+pub(in crate::os) struct HandedOut {
+    #[cfg(test)]
+    answers: Vec<Result<(), Errno>>,
+}
+
+/// Hands out a change to another thread.
+#[cfg_attr(not(test), expect(unused_variables, reason = "tests alone settle what fails"))]
+pub(in crate::os) fn hand_out(change: Change<'_>) -> HandedOut {
+    HandedOut {
+        #[cfg(test)]
+        answers: testing::answers(change),
+    }
+}
+
+impl HandedOut {
+    /// As [`attempt`].
+    pub(in crate::os) fn attempt<T>(
+        &self,
+        change: Change<'_>,
+        mut call: impl FnMut() -> Result<T, Errno>,
+    ) -> Result<T, FsError> {
+        #[cfg(test)]
+        let mut answers = self.answers.iter().copied();
+        until_answered(change, || {
+            #[cfg(test)]
+            answers.next().unwrap_or(Ok(()))?;
+            call()
+        })
+    }
 }
 
 #[cfg(not(test))]
@@ -92,10 +130,12 @@ pub(crate) mod testing {
     thread_local! {
         static PLAN: Cell<Option<Plan>> = const { Cell::new(None) };
         static MADE: RefCell<Vec<Made>> = const { RefCell::new(Vec::new()) };
+        static FAILED: Cell<Option<&'static str>> = const { Cell::new(None) };
     }
 
     fn begin(plan: Plan) {
         PLAN.set(Some(plan));
+        FAILED.set(None);
         MADE.with_borrow_mut(Vec::clear);
     }
 
@@ -115,6 +155,11 @@ pub(crate) mod testing {
         MADE.take()
     }
 
+    /// The action that was the first to fail, since the plan was made.
+    pub(crate) fn failed() -> Option<&'static str> {
+        FAILED.get()
+    }
+
     /// As [`made`]: each as its action and the name of its file.
     pub(crate) fn resume() -> Vec<String> {
         let name =
@@ -122,13 +167,25 @@ pub(crate) mod testing {
         made().into_iter().map(name).collect()
     }
 
+    /// What the attempts at a change will meet: at most one signal first.
+    pub(super) fn answers(change: Change<'_>) -> Vec<Result<(), Errno>> {
+        match check(change) {
+            Err(Errno::INTR) => vec![Err(Errno::INTR), check(change)],
+            answer => vec![answer],
+        }
+    }
+
     pub(super) fn check(change: Change<'_>) -> Result<(), Errno> {
         match PLAN.get() {
             None => return Ok(()),
-            Some(Plan::Stop(0)) => return Err(Errno::IO),
+            Some(Plan::Stop(0)) => {
+                FAILED.set(FAILED.get().or(Some(change.action)));
+                return Err(Errno::IO);
+            }
             Some(Plan::Stop(left)) => PLAN.set(Some(Plan::Stop(left - 1))),
             Some(Plan::Fail(0, errno)) => {
                 PLAN.set(Some(Plan::Fail(usize::MAX, errno)));
+                FAILED.set(Some(change.action));
                 return Err(errno);
             }
             Some(Plan::Fail(usize::MAX, _)) => {}

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::fault::{self, Change};
+use super::fault::{self, Change, HandedOut};
 use super::{Dir, FsError, beneath};
 use crate::base::rel_path::RelPath;
 
@@ -67,9 +67,6 @@ impl Dir {
     /// # Errors
     /// A file cannot be opened or synced; the first by name.
     pub fn sync_batch(&self, names: &[RelPath], parent: &Dir) -> Result<(), FsError> {
-        for name in names {
-            fault::point("sync", &self.path().join(name.as_str()))?;
-        }
         self.sync_files(names)?;
         let mut directories = std::collections::BTreeSet::new();
         for name in names {
@@ -88,16 +85,19 @@ impl Dir {
     }
 
     fn sync_files(&self, names: &[RelPath]) -> Result<(), FsError> {
+        let path = |name: &RelPath| self.path().join(name.as_str());
+        let handed_out: Vec<HandedOut> =
+            names.iter().map(|name| fault::hand_out(Change::new("sync", &path(name)))).collect();
         let next = AtomicUsize::new(0);
         let work = || {
             let mut failed: Option<(usize, FsError)> = None;
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(name) = names.get(at) else { return failed };
-                let path = || self.path().join(name.as_str());
+                let Some((name, change)) = names.get(at).zip(handed_out.get(at)) else { return failed };
+                let path = path(name);
                 let synced = self
                     .open_file(name)
-                    .and_then(|opened| sync(&opened.file).map_err(|e| FsError::io("sync", path(), e)));
+                    .and_then(|opened| change.attempt(Change::new("sync", &path), || sync(&opened.file)));
                 if let Err(error) = synced {
                     failed.get_or_insert((at, error));
                 }
@@ -299,7 +299,22 @@ mod tests {
         let expected = ["sync x", "sync c", "sync d", "sync directory b", "sync directory a", "sync directory run"];
         assert_eq!(synced[..6], expected);
         assert_eq!(synced[6..], [root_name]);
-        // Which file failed is said, whichever thread met it.
+        // Every one of a hundred can fail, in whichever thread, and is the one that is named; a signal is no failure.
+        let full: Vec<RelPath> = (0..100).map(|at| name(&format!("full/{at:02}"))).collect();
+        for name in &full {
+            dir.write(name, b"1").unwrap();
+        }
+        for (at, file) in full.iter().enumerate() {
+            for errno in [Errno::IO, Errno::NOSPC] {
+                fault::fail_after(at, errno);
+                let error = dir.sync_batch(&full, &root).unwrap_err().to_string();
+                assert!(error.starts_with("cannot sync ") && error.ends_with(file.as_str()), "{at}: {error}");
+                assert_eq!(fault::made().len(), full.len() - 1);
+            }
+            fault::fail_after(at, Errno::INTR);
+            dir.sync_batch(&full, &root).unwrap();
+            assert_eq!(fault::made().len(), full.len() + 3);
+        }
         let many: Vec<RelPath> = (0..100).map(|at| name(&format!("absent{at:02}"))).collect();
         let error = dir.sync_batch(&many, &root).unwrap_err();
         assert!(error.is_not_found() && error.to_string().ends_with("absent00"), "{error}");
