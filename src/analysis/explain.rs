@@ -2,16 +2,16 @@
 //! is.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::invalid::InvalidBundle;
 use crate::base::json as form;
 use crate::bundle::layout::{BASELINE_RESULTS, ORACLE_RESULTS, RUNTIME_EVENTS, RUNTIME_RESULTS, name};
-use crate::bundle::{ArtifactError, Checked, ResolveError, UnverifiedBundle, VerifiedBundle, resolve};
+use crate::bundle::{ArtifactError, ResolveError, UnverifiedBundle, VerifiedBundle, resolve};
 use crate::event::{Claim, claims};
-use crate::vocab::{Finding, Severity};
 
 /// Why an event cannot be told.
 #[derive(Debug, thiserror::Error)]
@@ -20,13 +20,8 @@ pub enum ExplainError {
     #[error(transparent)]
     Resolve(#[from] ResolveError),
     /// The bundle is not what its index says.
-    #[error("the bundle {} is not valid: {}", bundle.display(), findings.join("; "))]
-    Invalid {
-        /// Its directory.
-        bundle: PathBuf,
-        /// Every problem.
-        findings: Vec<String>,
-    },
+    #[error(transparent)]
+    Invalid(#[from] InvalidBundle),
     /// An artifact cannot be read.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -56,7 +51,7 @@ impl ExplainError {
     /// Whether the answer is "no" rather than "could not answer".
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Invalid { .. })
+        matches!(self, Self::Invalid(_))
     }
 }
 
@@ -115,13 +110,7 @@ pub fn explain_event(
 ) -> Result<Explanation, ExplainError> {
     let verification = UnverifiedBundle::read(resolve(bundle)?).verify(jobs);
     let Some(verified) = verification.verified().filter(|_| verification.is_valid()) else {
-        let dir = match &verification.bundle {
-            Checked::Verified(bundle) => bundle.run_dir(),
-            Checked::Refused(bundle) => bundle.run_dir(),
-        };
-        let errors = verification.findings.iter().filter(|finding| finding.severity == Severity::Error);
-        let findings = errors.map(|Finding { id, message, .. }| format!("{message} [{id}]")).collect();
-        return Err(ExplainError::Invalid { bundle: dir.to_owned(), findings });
+        return Err(InvalidBundle::of(&verification).into());
     };
     let event = find(verified, scenario, profile)?;
     let mut documents = Documents { bundle: verified, read: HashMap::new(), failed: None };
@@ -238,7 +227,17 @@ fn confounders(event: &Value) -> Vec<String> {
         found.push(format!("privacy protections guard this: {}", text("/tcc_confounder/attribution")));
     }
     if event.pointer("/resource_hygiene/preopen_detected") == Some(&Value::Bool(true)) {
-        found.push("the process had descriptors that were open before the policy".to_owned());
+        let handed =
+            event.pointer("/resource_hygiene/pass_fds").and_then(Value::as_array).is_some_and(|fds| !fds.is_empty());
+        if handed {
+            found.push("the process had descriptors that were open before the policy".to_owned());
+        }
+        let hints = event.pointer("/resource_hygiene/preopen_hints").and_then(Value::as_array);
+        if hints.is_some_and(|hints| hints.contains(&json!("file_precreate"))) {
+            found.push(
+                "missing files were made before the policy: whether the target was there shows nothing".to_owned(),
+            );
+        }
     }
     if event.pointer("/resource_hygiene/preexisting_sandbox_suspected") == Some(&Value::Bool(true)) {
         found.push("the run itself was in a sandbox before it began".to_owned());
@@ -284,7 +283,12 @@ fn doubts(event: &Value, claims: &[Claim], oracle: &Value) -> Vec<String> {
         doubts.push("there is no run without the policy to compare with".to_owned());
     }
     if event.pointer("/policy_layers/attribution") == Some(&json!("platform_policy")) {
-        doubts.push("the platform refuses this without any policy: the refusal does not show the policy's".to_owned());
+        doubts.push(match actual {
+            Some("allow") => {
+                "the platform refuses this without any policy: that the policy allows it changes nothing".to_owned()
+            }
+            _ => "the platform refuses this without any policy: the refusal does not show the policy's".to_owned(),
+        });
     }
     doubts
 }

@@ -4,6 +4,7 @@
 //! bounded by the groups that they fall into. Contract: `SPEC.md` section "Summaries".
 
 mod explain;
+mod invalid;
 mod mapping;
 mod normalise;
 mod op_summary;
@@ -11,8 +12,9 @@ mod source;
 mod stream;
 
 pub use explain::{Certainty, ExplainError, Explanation, explain_event};
+pub use invalid::InvalidBundle;
 pub use mapping::{MappingDocument, runtime_mappings};
-pub use normalise::normalise_bundle;
+pub use normalise::{normalise_bundle, normalise_metadata_document};
 pub use op_summary::{OpRuntimeSummary, build_op_runtime_summary, write_op_runtime_summary};
 pub use source::{SummaryError, SummaryOptions, summarize_ops_from_bundle, summarize_ops_from_packet};
 pub use stream::{EventRow, ReadError, Text, read_events};

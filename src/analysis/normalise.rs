@@ -1,16 +1,17 @@
 //! Events made again from the documents of a stored bundle.
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::SummaryError;
-use crate::base::json;
+use super::invalid::{InvalidBundle, documents};
+use super::source::read_json;
 use crate::bundle::layout::{BASELINE_RESULTS, EXPECTED_MATRIX, RUNTIME_RESULTS};
-use crate::bundle::{Checked, UnverifiedBundle, resolve};
-use crate::event::{Controls, EventWriter, Normaliser, normalise_stored};
-use crate::os::fs::{read_bounded, replace_with};
-use crate::vocab::{Finding, Severity};
+use crate::bundle::{UnverifiedBundle, resolve};
+use crate::event::{Controls, EventWriter, Normaliser, NotMetadata, normalise_metadata, normalise_stored};
+use crate::os::fs::replace_with;
 
 /// Normalises the rows of the bundle at `bundle` and writes the events to `out`, one at a time. Returns how many there are, and
 /// how many of them are rows that could not be read.
@@ -24,20 +25,14 @@ pub fn normalise_bundle(
     jobs: usize,
 ) -> Result<(usize, usize), SummaryError> {
     let verification = UnverifiedBundle::read(resolve(bundle)?).verify(jobs);
-    let documents = match &verification.bundle {
-        Checked::Verified(bundle) => bundle.documents(),
-        Checked::Refused(bundle) => bundle,
-    };
-    let dir = documents.run_dir();
+    let documents = documents(&verification);
     if !verification.is_valid() && !allow_unverified {
-        let errors = verification.findings.iter().filter(|finding| finding.severity == Severity::Error);
-        let findings = errors.map(|Finding { id, message, .. }| format!("{message} [{id}]")).collect();
-        return Err(SummaryError::Invalid { bundle: dir.to_owned(), findings });
+        return Err(InvalidBundle::of(&verification).into());
     }
-    let read = |name: &str, needed: bool| read_document(&dir.join(name), needed);
-    let results = read(RUNTIME_RESULTS, true)?.unwrap_or_default();
-    let matrix = read(EXPECTED_MATRIX, false)?;
-    let baseline = read(BASELINE_RESULTS, false)?;
+    let dir = documents.run_dir();
+    let (results, _) = read_json(&dir.join(RUNTIME_RESULTS))?;
+    let matrix = if_there(&dir.join(EXPECTED_MATRIX))?;
+    let baseline = if_there(&dir.join(BASELINE_RESULTS))?;
     let rows = baseline.as_ref().and_then(|document| document["results"].as_array()).map(Vec::as_slice);
     let controls = Controls::of(rows.unwrap_or_default());
     let manifest = documents.manifest();
@@ -46,13 +41,54 @@ pub fn normalise_bundle(
     let run_id = documents.run_id();
     let normaliser = Normaliser { world_id: world.unwrap_or("unknown"), run_id: Some(run_id), controls: &controls };
     let empty = Map::new();
+    write(out, |take| {
+        normalise_stored(&normaliser, results.as_object().unwrap_or(&empty), matrix.as_ref(), |event| take(&event))
+    })
+}
+
+/// Normalises the rows of a metadata runner's document at `path` (the earlier tool's second form of results) and writes the
+/// events to `out`. Returns the same numbers.
+///
+/// # Errors
+/// The document cannot be read or is another, or `out` cannot be written.
+pub fn normalise_metadata_document(path: &Path, out: &Path) -> Result<(usize, usize), SummaryError> {
+    enum Stop {
+        Not(NotMetadata),
+        Write(io::Error),
+    }
+    impl From<NotMetadata> for Stop {
+        fn from(why: NotMetadata) -> Self {
+            Self::Not(why)
+        }
+    }
+    let (document, _) = read_json(path)?;
+    let controls = Controls::of(&[]);
+    let normaliser = Normaliser { world_id: "unknown", run_id: None, controls: &controls };
+    // Looked at before anything is written.
+    let nothing = |_| Ok::<_, NotMetadata>(());
+    normalise_metadata(&normaliser, &document, nothing)
+        .map_err(|why| SummaryError::Metadata { path: path.to_owned(), why })?;
+    write(out, |take| {
+        normalise_metadata(&normaliser, &document, |event| take(&event).map_err(Stop::Write)).map_err(|stop| match stop
+        {
+            Stop::Not(why) => io::Error::other(why),
+            Stop::Write(error) => error,
+        })
+    })
+}
+
+/// Takes one event to be written.
+type Take<'t> = dyn FnMut(&Value) -> io::Result<()> + 't;
+
+/// Writes the events that `each` hands out to `out`; how many there are, and how many of rows that could not be read.
+fn write(out: &Path, each: impl Fn(&mut Take<'_>) -> io::Result<()>) -> Result<(usize, usize), SummaryError> {
     let (mut events, mut in_error) = (0, 0);
-    let fill = |file: &mut dyn std::io::Write| {
+    let fill = |file: &mut dyn io::Write| {
         let mut writer = EventWriter::new(file);
-        normalise_stored(&normaliser, results.as_object().unwrap_or(&empty), matrix.as_ref(), |event| {
+        each(&mut |event| {
             events += 1;
             in_error += usize::from(event["error_kind"] == "malformed_row");
-            writer.write(&event)
+            writer.write(event)
         })?;
         writer.finish().map(|_| ())
     };
@@ -60,11 +96,10 @@ pub fn normalise_bundle(
     Ok((events, in_error))
 }
 
-fn read_document(path: &Path, needed: bool) -> Result<Option<Value>, SummaryError> {
-    let path: PathBuf = path.to_owned();
-    match read_bounded(&path, json::MAX_DOCUMENT_BYTES) {
-        Ok(bytes) => json::read(&bytes).map(Some).map_err(|source| SummaryError::Json { path, source }),
-        Err(error) if error.is_not_found() && !needed => Ok(None),
-        Err(source) => Err(SummaryError::Open { path, source }),
+fn if_there(path: &Path) -> Result<Option<Value>, SummaryError> {
+    match read_json(path) {
+        Ok((value, _)) => Ok(Some(value)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
     }
 }

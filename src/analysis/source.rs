@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::invalid::{InvalidBundle, documents};
 use super::op_summary::{Generation, OpRuntimeSummary};
 use super::stream::{EventRow, ReadError, read_events};
 use crate::base::digest::Sha256Hex;
 use crate::base::json::{self, JsonError};
 use crate::bundle::layout::{RUN_MANIFEST, RUNTIME_EVENTS, name};
-use crate::bundle::{Checked, ResolveError, UnverifiedBundle, resolve};
+use crate::bundle::{ResolveError, UnverifiedBundle, resolve};
+use crate::event::NotMetadata;
 use crate::os::fs::{Dir, FsError, open_regular, read_bounded};
 use crate::registry::{Base, Place};
-use crate::vocab::{Finding, Severity};
 
 /// Tag of mappings made from observations. v0.1: as the earlier tool writes it; `run_id`, `artifact_index_sha256` and
 /// `integrity` added.
@@ -37,13 +38,8 @@ pub enum SummaryError {
     #[error(transparent)]
     Resolve(#[from] ResolveError),
     /// The bundle is not what its index says.
-    #[error("the bundle {} is not valid: {}", bundle.display(), findings.join("; "))]
-    Invalid {
-        /// Its directory.
-        bundle: PathBuf,
-        /// Every problem.
-        findings: Vec<String>,
-    },
+    #[error(transparent)]
+    Invalid(#[from] InvalidBundle),
     /// The bundle holds no events that its index names.
     #[error("the bundle {} has no indexed {RUNTIME_EVENTS}", bundle.display())]
     NoEvents {
@@ -89,6 +85,14 @@ pub enum SummaryError {
         /// The digest of what was read.
         found: String,
     },
+    /// The document is no metadata runner's.
+    #[error("{} is not a document of a metadata runner: {why}", path.display())]
+    Metadata {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        why: NotMetadata,
+    },
     /// The packet lacks something or names what cannot be found.
     #[error("the packet {} {why}", path.display())]
     Packet {
@@ -114,10 +118,15 @@ pub enum SummaryError {
 }
 
 impl SummaryError {
+    /// Whether there is no such file.
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Open { source, .. } if source.is_not_found())
+    }
+
     /// Whether the answer is "no" rather than "could not answer".
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Invalid { .. } | Self::NotPromotable { .. } | Self::Changed { .. })
+        matches!(self, Self::Invalid(_) | Self::NotPromotable { .. } | Self::Changed { .. })
     }
 }
 
@@ -147,16 +156,11 @@ fn with_inputs(mut meta: Value, inputs: &[(String, Sha256Hex)]) -> Value {
 pub fn summarize_ops_from_bundle(bundle: &Path, options: SummaryOptions) -> Result<OpRuntimeSummary, SummaryError> {
     let unverified = UnverifiedBundle::read(resolve(bundle)?);
     let verification = unverified.verify(options.jobs);
-    let documents = match &verification.bundle {
-        Checked::Verified(bundle) => bundle.documents(),
-        Checked::Refused(bundle) => bundle,
-    };
+    let documents = documents(&verification);
     let dir = documents.run_dir().to_owned();
     let valid = verification.is_valid();
     if !valid && !options.allow_unverified {
-        let errors = verification.findings.iter().filter(|finding| finding.severity == Severity::Error);
-        let findings = errors.map(|Finding { id, message, .. }| format!("{message} [{id}]")).collect();
-        return Err(SummaryError::Invalid { bundle: dir, findings });
+        return Err(InvalidBundle::of(&verification).into());
     }
     let verified = verification.verified().filter(|_| valid);
     let events_name = name(RUNTIME_EVENTS);
@@ -271,7 +275,8 @@ pub fn summarize_ops_from_packet(
     Ok(summary)
 }
 
-fn read_json(path: &Path) -> Result<(Value, Sha256Hex), SummaryError> {
+/// A document with the digest of its bytes; at most 64 MiB.
+pub(super) fn read_json(path: &Path) -> Result<(Value, Sha256Hex), SummaryError> {
     let bytes = read_bounded(path, json::MAX_DOCUMENT_BYTES)
         .map_err(|source| SummaryError::Open { path: path.to_owned(), source })?;
     let value = json::read(&bytes).map_err(|source| SummaryError::Json { path: path.to_owned(), source })?;

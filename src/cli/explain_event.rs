@@ -59,15 +59,16 @@ fn lines(told: &Explanation) -> Vec<String> {
     if let Some(path) = text(event, "/observed_path").or(text(event, "/intended_op_proof/target")) {
         lines.push(format!("           which was {path} in this run"));
     }
+    lines.push(format!("verdict    {}", verdict(event)));
     lines.push(format!("scenario   {}", scenario(event)));
+    if let Some(program) = text(event, "/probe_details/details/program") {
+        let pid = event.pointer("/probe_details/details/started_pid").map_or_else(|| "?".to_owned(), Value::to_string);
+        lines.push(format!("           done by process {pid}, which the probe forked, after it executed {program}"));
+    }
     lines.push(format!("baseline   {}", baseline(&told.baseline)));
     lines.push(format!("oracle     {}", oracle(&told.oracle)));
     lines.push(format!("rule       {}", rule(told)));
-    lines.push(format!(
-        "decided by {} (effective decision: {})",
-        of("/policy_layers/attribution"),
-        of("/policy_layers/effective_decision")
-    ));
+    lines.push(format!("decided by {}", decided_by(event)));
     let mut label = "could be  ";
     for confounder in &told.confounders {
         lines.push(format!("{label} {confounder}"));
@@ -82,9 +83,37 @@ fn lines(told: &Explanation) -> Vec<String> {
         certainty(&told.certainty),
         told.claims.len()
     ));
-    lines.extend(told.doubts.iter().map(|doubt| format!("           but {doubt}")));
+    // Why there is no decision stands above already.
+    let doubts = told.doubts.iter().filter(|doubt| Some(doubt.as_str()) != text(event, "/outcome_reason"));
+    lines.extend(doubts.map(|doubt| format!("           but {doubt}")));
     lines.push(format!("bundle     run {}, artifact_index.json {}", told.run_id, told.artifact_index_sha256));
     lines
+}
+
+fn verdict(event: &Value) -> &'static str {
+    match (text(event, "/actual"), text(event, "/expected")) {
+        (Some(actual), Some(expected)) if actual == expected => "as expected",
+        (Some("allow"), Some("deny")) => "not as expected: allowed, and should not be",
+        (Some("deny"), Some("allow")) => "not as expected: denied, and should not be",
+        (None, _) => "none: no decision was observed",
+        (Some(_), _) => "none: nothing was expected",
+    }
+}
+
+/// Who decided, in the words of the event and in a person's.
+fn decided_by(event: &Value) -> String {
+    let effective = text(event, "/policy_layers/effective_decision").unwrap_or("unknown");
+    let who = text(event, "/policy_layers/attribution").unwrap_or("unknown");
+    let platform_known = text(event, "/policy_layers/platform_policy/decision").is_some_and(|said| said != "unknown");
+    match (who, text(event, "/actual")) {
+        ("process_policy", _) => "process_policy: the policy alone, the same is allowed without it".to_owned(),
+        ("platform_policy", _) => "platform_policy: the system refuses the same without any policy".to_owned(),
+        ("allow", _) => "nobody refused it: allowed with the policy and without".to_owned(),
+        (_, Some(decision)) if !platform_known => {
+            format!("unknown: the policy says {decision}, and what the system alone does was not seen")
+        }
+        _ => format!("{who} (effective decision: {effective})"),
+    }
 }
 
 fn scenario(event: &Value) -> String {

@@ -1,13 +1,13 @@
 //! `normalise-events`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
 use super::print_line;
-use crate::analysis::normalise_bundle;
+use crate::analysis::{normalise_bundle, normalise_metadata_document};
 use crate::base::json as document;
 
 /// Arguments of `normalise-events`.
@@ -15,14 +15,18 @@ use crate::base::json as document;
 #[command(after_help = "Examples:
   runtime normalise-events --bundle out --out events.json
   runtime normalise-events --bundle old/RUN --allow-unverified --out events.json
+  runtime normalise-events --metadata metadata_results.json --out events.json
 
 A row that cannot be read becomes an event in error, with the reason.
 
 Exit status: 0 the events are written, 1 the bundle is not valid, 2 usage, 3 its results cannot be read.")]
 pub(crate) struct Args {
     /// A bundle root (its LATEST is followed) or one run's directory, of this tool or the earlier one
-    #[arg(long, value_name = "DIR")]
-    bundle: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "metadata")]
+    bundle: Option<PathBuf>,
+    /// Instead of a bundle: results of the earlier tool's metadata runner
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["bundle", "allow_unverified"])]
+    metadata: Option<PathBuf>,
     /// Where the events go
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -35,9 +39,16 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
-    let (bundle, out) = (context.absolute(&args.bundle), context.absolute(&args.out));
-    let (events, in_error) = normalise_bundle(&bundle, &out, args.allow_unverified, args.jobs)
-        .map_err(|error| if error.is_refusal() { Failure::no(error) } else { Failure::from(error) })?;
+    let out = context.absolute(&args.out);
+    let done = match (&args.metadata, &args.bundle) {
+        (Some(document), _) => normalise_metadata_document(&context.absolute(document), &out),
+        (None, bundle) => {
+            let bundle = bundle.as_deref().unwrap_or(Path::new("."));
+            normalise_bundle(&context.absolute(bundle), &out, args.allow_unverified, args.jobs)
+        }
+    };
+    let (events, in_error) =
+        done.map_err(|error| if error.is_refusal() { Failure::no(error) } else { Failure::from(error) })?;
     if json {
         let answer = json!({
             "ok": true, "wrote": args.out.to_string_lossy(), "events": events, "malformed_rows": in_error,

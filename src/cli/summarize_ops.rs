@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
 
 fn failure(error: SummaryError) -> Failure {
     let hint = match &error {
-        SummaryError::Invalid { .. } => Some("--allow-unverified summarises it all the same, and the summary says so"),
+        SummaryError::Invalid(_) => Some("--allow-unverified summarises it all the same, and the summary says so"),
         SummaryError::NotPromotable { .. } => Some("--allow-nonpromotable summarises it all the same"),
         _ => None,
     };

@@ -77,6 +77,7 @@ pub fn claims(event: &Value, mut fetch: impl FnMut(&str) -> Option<Value>) -> Ve
         let decides = found.get("decision").is_some_and(Value::is_string);
         claims.push(Claim { claim: "/intended_op_witnessed", value: json!(true), record, supported: decides, found });
     }
+    claims.extend(layer_claims(event, &mut fetch));
     if let Some(seen) = event.get("effect_seen").filter(|seen| seen.is_boolean()) {
         let record = base_of(event, Base::Row);
         let row = record.as_deref().and_then(&mut fetch).unwrap_or(Value::Null);
@@ -87,6 +88,31 @@ pub fn claims(event: &Value, mut fetch: impl FnMut(&str) -> Option<Value>) -> Ve
         claims.push(Claim { claim: "/effect_seen", value: seen.clone(), record, supported: found == *seen, found });
     }
     claims
+}
+
+/// What follows from both layers: found again from the two records, whatever the event says of the layers themselves.
+fn layer_claims(event: &Value, fetch: &mut impl FnMut(&str) -> Option<Value>) -> Vec<Claim> {
+    let mut decision = |base: Base, member: &str| {
+        let place = base_of(event, base).map(|place| format!("{place}{member}"));
+        let found = place.as_deref().and_then(&mut *fetch).unwrap_or(Value::Null);
+        (place, found.as_str().filter(|word| matches!(*word, "allow" | "deny")).map(str::to_owned))
+    };
+    let (control, platform) = decision(Base::Control, "/status");
+    let (record, process) = decision(Base::Record, "/decision");
+    let (attribution, effective) = match (platform.as_deref(), process.as_deref()) {
+        (Some("deny"), _) => (json!("platform_policy"), json!("deny")),
+        (Some(_), Some("deny")) => (json!("process_policy"), json!("deny")),
+        (Some(_), Some(_)) => (json!("allow"), json!("allow")),
+        (None, Some(decided)) => (Value::Null, json!(decided)),
+        (_, None) => (Value::Null, Value::Null),
+    };
+    let rests_on = if attribution == "platform_policy" { control } else { record };
+    let follows = [("/policy_layers/attribution", attribution), ("/policy_layers/effective_decision", effective)];
+    let claims = follows.into_iter().filter_map(|(claim, found)| {
+        let value = event.pointer(claim).filter(|value| is_claim(value))?.clone();
+        Some(Claim { claim, supported: value == found, value, record: rests_on.clone(), found })
+    });
+    claims.collect()
 }
 
 fn base_of(event: &Value, base: Base) -> Option<String> {

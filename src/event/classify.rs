@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::denial::DecisionRecord;
 use crate::vocab::{Decision, Operation};
 
-use super::observation::{Observation, SIGNALLED};
+use super::observation::{Observation, SIGNALLED, STARTED_PID};
 use super::row::{ApplyReport, MADE_PROCESS, ProbeFacts, ResultRow, RunnerInfo, RuntimeResult, SELF_PROCESS};
 
 /// What the records say about one probe.
@@ -110,8 +110,11 @@ fn judge(probe: &ProbeFacts, seen: &Observation) -> Judged {
 fn own_record(probe: &ProbeFacts, performed: &str, seen: &Observation) -> Option<usize> {
     let performed = Operation::new(performed);
     let own = |record: &DecisionRecord| {
+        let by_the_right_one = !probe.is_inherited() || is_by_started_program(seen, record);
         let recorded = Operation::new(record.operation.as_str());
-        (performed.covers(&recorded) || recorded.covers(&performed)) && is_on_target(probe, seen, record)
+        by_the_right_one
+            && (performed.covers(&recorded) || recorded.covers(&performed))
+            && is_on_target(probe, seen, record)
     };
     match failed(seen) {
         // The worker goes on after a failed call only to report it, so the last word on the target is this call's.
@@ -119,6 +122,16 @@ fn own_record(probe: &ProbeFacts, performed: &str, seen: &Observation) -> Option
         // An image that was started may repeat what started it.
         false => seen.records.iter().position(own),
     }
+}
+
+/// Whether the decision is about the process that the probe started, after it executed the other program: about nobody else
+/// does a probe of inheritance say anything.
+fn is_by_started_program(seen: &Observation, record: &DecisionRecord) -> bool {
+    let started = seen.effect.as_ref().and_then(|effect| effect.details.get(STARTED_PID)?.as_i64());
+    let is_exec = |other: &DecisionRecord| {
+        other.pid == record.pid && other.decision == Decision::Allow && other.operation.starts_with("process-exec")
+    };
+    started == Some(i64::from(record.pid)) && seen.records.iter().any(is_exec)
 }
 
 fn is_on_target(probe: &ProbeFacts, seen: &Observation, record: &DecisionRecord) -> bool {
@@ -230,6 +243,7 @@ pub(super) mod tests {
             name: "p".into(),
             expectation_id: "demo:a:p".into(),
             operation: operation.into(),
+            driver: None,
             performed: Some(operation.trim_end_matches('*').into()),
             target: "${FIXTURES}/x".into(),
             resolved_target: "/f/x".into(),
@@ -274,6 +288,22 @@ pub(super) mod tests {
 
     fn row(expected: Decision, seen: Observation) -> ResultRow {
         classify(&probe("file-read-data", expected), seen, &runner())
+    }
+
+    #[test]
+    fn what_was_there_before_is_told_from_what_was_not_looked_at() {
+        for (inherited, precreate, said) in [
+            (None, false, json!([[], [], false, false])),
+            (Some(vec![]), false, json!([[], [], false, true])),
+            (Some(vec![9]), false, json!([[9], [], true, true])),
+            (Some(vec![]), true, json!([[], ["file_precreate"], true, true])),
+        ] {
+            let seen = Observation { inherited_fds: inherited, precreate, effect: effect(0), ..Observation::default() };
+            let row = classify(&probe("file-read-data", Decision::Allow), seen, &runner());
+            let of = |key: &str| row.runtime_result.resource_hygiene[key].clone();
+            let found = [of("pass_fds"), of("preopen_hints"), of("preopen_detected"), of("measured")];
+            assert_eq!(json!(found), said);
+        }
     }
 
     #[test]

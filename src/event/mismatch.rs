@@ -315,4 +315,53 @@ mod tests {
             assert_eq!(found, disagrees.then_some("effect_disagreement"), "{decision} {errno} {accepted}");
         }
     }
+
+    #[test]
+    fn every_type_and_every_reason_is_given_by_a_row() {
+        use crate::event::observation::Fault;
+        let stopped = |stage, kind| Observation {
+            fault: Some(Fault { stage, kind, word: "w".into(), message: "m".into() }),
+            ..Observation::default()
+        };
+        let decided = |decision, errno| Observation {
+            effect: effect(errno),
+            records: vec![record("file-read-data", decision)],
+            ..Observation::default()
+        };
+        let unseen = Observation { effect: effect(1), ..Observation::default() };
+        let exec_denied = Some(FailureKind::BootstrapDenyProcessExec);
+        for (seen, expected, found) in [
+            (stopped(FailureStage::Preflight, None), Decision::Allow, Some("preflight_blocked")),
+            (stopped(FailureStage::Apply, None), Decision::Allow, Some("apply_gate")),
+            (stopped(FailureStage::Bootstrap, exec_denied), Decision::Allow, Some("bootstrap_deny_process_exec")),
+            (stopped(FailureStage::Bootstrap, None), Decision::Allow, Some("bootstrap_failed")),
+            (stopped(FailureStage::Probe, None), Decision::Allow, Some("probe_error")),
+            (unseen, Decision::Allow, Some("op_not_witnessed")),
+            (decided(Decision::Deny, 1), Decision::Allow, Some("unexpected_deny")),
+            (decided(Decision::Allow, 0), Decision::Deny, Some("unexpected_allow")),
+            (decided(Decision::Deny, 0), Decision::Deny, Some("effect_disagreement")),
+            (decided(Decision::Deny, 1), Decision::Deny, None),
+        ] {
+            let row = classify(&probe("file-read-data", expected), seen, &runner());
+            assert_eq!(mismatch_type(&row, None), found);
+        }
+        let mismatch = |mismatch_type, actual| Mismatch {
+            world_id: "w".into(),
+            profile_id: "p".into(),
+            expectation_id: "e".into(),
+            operation: "file-read-data".into(),
+            path: "/f/x".into(),
+            expected: Decision::Allow,
+            actual,
+            mismatch_type,
+            violation_summary: None,
+            notes: String::new(),
+        };
+        let denied = mismatch("unexpected_deny", Some(Decision::Deny));
+        assert_eq!(reason(&mismatch("op_not_witnessed", None), true, None, None), "op_not_witnessed");
+        let disagrees = mismatch("effect_disagreement", Some(Decision::Deny));
+        assert_eq!(reason(&disagrees, true, None, None), "capture_pipeline_disagreement");
+        assert_eq!(reason(&denied, true, None, None), "canonicalization_boundary");
+        assert_eq!(reason(&denied, false, None, None), "expectation_too_strong");
+    }
 }

@@ -24,8 +24,10 @@ pub use classify::{APPLY_API, classify};
 pub use filter::{AnchorMap, AnchorMapError, FilterChoice, FilterWish, choose_filter};
 pub use fixture::{FixtureRecord, fixture_records};
 pub use mismatch::{Mismatch, MismatchSummary, meets_expectation, mismatch_packets, mismatch_summary};
-pub use normalise::{Controls, EventWriter, Normaliser, RowPlace, normalise_stored};
-pub use observation::{Effect, Fault, ListenerRecord, OPENED_PATH, Observation, Precheck, REACHED, SIGNALLED};
+pub use normalise::{Controls, EventWriter, Normaliser, NotMetadata, RowPlace, normalise_metadata, normalise_stored};
+pub use observation::{
+    Effect, Fault, ListenerRecord, OPENED_PATH, Observation, Precheck, REACHED, SIGNALLED, STARTED_PID,
+};
 pub use oracle::{ORACLE_SCHEMA, OracleDocument, OracleRow};
 pub use row::{
     ApplyReport, MADE_PROCESS, ProbeFacts, ProfileResults, RESULTS_SCHEMA, ResultRow, RunnerInfo, RuntimeResult,

@@ -58,6 +58,9 @@ pub const SIGNALLED: &str = "signalled_pid";
 /// Detail of a signal probe's result: whether the signal reached that process.
 pub const REACHED: &str = "reached";
 
+/// Detail of an inheritance probe's result: the process that was started to do the work.
+pub const STARTED_PID: &str = "started_pid";
+
 /// Detail of a file probe's result: the path of what was opened, or null when the system did not say.
 pub const OPENED_PATH: &str = "opened_path";
 

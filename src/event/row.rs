@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::denial::DecisionRecord;
+use crate::vocab::driver::PROCESS_INHERITANCE;
 use crate::vocab::{Decision, FailureKind, FailureStage};
 
 use super::alias::LinkMet;
@@ -32,6 +33,8 @@ pub struct ProbeFacts {
     pub expectation_id: String,
     /// Operation as the plan writes it (may be a wildcard).
     pub operation: String,
+    /// The driver that the plan asks for by name.
+    pub driver: Option<String>,
     /// The concrete operation the driver performs; `None` when there is no driver here.
     pub performed: Option<String>,
     /// Target as the plan writes it, parameters not replaced.
@@ -49,6 +52,14 @@ pub struct ProbeFacts {
     pub anchor_ctx_id: Option<String>,
     /// Which filter of the operation the target is an argument of, and who says so.
     pub filter: Option<FilterChoice>,
+}
+
+impl ProbeFacts {
+    /// Whether a process that the probe starts is to do the work.
+    #[must_use]
+    pub fn is_inherited(&self) -> bool {
+        self.performed.is_some() && self.driver.as_deref() == Some(PROCESS_INHERITANCE)
+    }
 }
 
 /// One profile's entry in `runtime_results.json`.

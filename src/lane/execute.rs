@@ -67,6 +67,8 @@ pub fn execute(
     probe.links_met = links;
     let job = ProbeJob {
         operation: probe.operation.clone(),
+        driver: probe.driver.clone(),
+        program: what.fixtures.program_to_start().map(|path| what.fixture_dir.path().join(path).display().to_string()),
         target: probe.resolved_target.clone(),
         policy: what.sources.map(|sources| PolicyText { sources: sources.to_vec(), params }),
         without_layers: host.without_layers.clone(),

@@ -14,7 +14,7 @@ use crate::denial::target_text;
 use crate::event::{LinkMet, MADE_PROCESS, ProbeFacts, SELF_PROCESS};
 use crate::sandbox::endpoint::{SocketAddress, destination};
 use crate::sbpl::{Access, Fact, ProcessTarget, Target, Transport};
-use crate::vocab::driver::driver;
+use crate::vocab::driver::driver_asked_for;
 use crate::vocab::target::{self, Endpoint, Relation};
 use crate::vocab::{Driver, Operation, Platform};
 
@@ -40,7 +40,8 @@ pub(super) enum Intended {
 ///
 /// Symbolic links met on the way are added to `links`.
 pub(super) fn intended(probe: &ProbeFacts, cwd: &Path, links: &mut Vec<LinkMet>) -> Option<Intended> {
-    let driver = driver(&Operation::new(probe.operation.as_str()), Platform::of_this_build()?)?;
+    let operation = Operation::new(probe.operation.as_str());
+    let driver = driver_asked_for(&operation, probe.driver.as_deref(), Platform::of_this_build()?)?;
     let text = probe.resolved_target.as_str();
     if let Some(follow) = driver.follows_final_link() {
         return Some(Intended::Path(intended_path(text, cwd, follow, links).unwrap_or_default()));

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::base::cancel::Cancel;
+use crate::base::ids::file_stem;
 use crate::event::ResultRow;
 use crate::host::WitnessObserver;
 use crate::os::process::run_tool;
@@ -59,8 +60,7 @@ pub fn observe(
             return (told, None);
         }
     };
-    let label = crate::base::ids::file_stem(&format!("{profile_id}.{}", row.name));
-    let path = format!("observer/{label}.observer.json");
+    let path = format!("observer/{}.observer.json", label(profile_id, &row.expectation_id));
     let (report, report_error) = match (end.timed_out, end.truncated, serde_json::from_slice::<Value>(&end.stdout)) {
         (true, ..) => (Value::Null, Some(format!("no answer within {} s", observer.limit.as_secs_f64()))),
         (_, true, _) => (Value::Null, Some(format!("the answer has more than {MAX_ANSWER_BYTES} bytes"))),
@@ -75,6 +75,12 @@ pub fn observe(
     members.insert("report".to_owned(), report);
     members.insert("report_error".to_owned(), json!(report_error));
     (told, Some((path, end.stdout)))
+}
+
+/// What the file of an answer is called: no two rows of a run share one. An encoded id holds no `+`, and within a profile no
+/// expectation stands twice.
+fn label(profile_id: &str, expectation_id: &str) -> String {
+    format!("{}+{}", file_stem(profile_id), file_stem(expectation_id))
 }
 
 /// The program's arguments, and what the record says about the window they ask for.
@@ -101,4 +107,16 @@ fn arguments(observer: &WitnessObserver, row: &ResultRow, pid: i64, name: &str) 
         }
     };
     (arguments, window)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_read_alike_side_by_side_have_files_of_their_own() {
+        let pairs = [("a.b", "c"), ("a", "b.c"), ("a.b+c", ""), ("a", "b+c"), ("a+b", "c"), ("a%2Bb", "c")];
+        let labels: std::collections::BTreeSet<String> = pairs.iter().map(|(p, e)| label(p, e)).collect();
+        assert_eq!(labels.len(), pairs.len(), "{labels:?}");
+    }
 }

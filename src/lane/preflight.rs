@@ -36,6 +36,7 @@ pub fn apply_preflight(
         name: "apply".to_owned(),
         expectation_id: "apply".to_owned(),
         operation: "process-fork".to_owned(),
+        driver: None,
         performed: Some("process-fork".to_owned()),
         target: "self".to_owned(),
         resolved_target: "self".to_owned(),

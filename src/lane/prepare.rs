@@ -8,9 +8,9 @@ use crate::fixture::FixtureSet;
 use crate::plan::{CompiledPlan, CompiledProfile, ProbeRow, resolve_target, target_parameters};
 use crate::registry::{LaneSupport, Place, ProfileMode, TextError, applied_sources, read_profile_text};
 use crate::sbpl::{Diagnostics, NoImports, Params, Policy, Source};
-use crate::vocab::Platform;
-use crate::vocab::driver::driver;
+use crate::vocab::driver::{PROCESS_INHERITANCE, driver_asked_for};
 use crate::vocab::target::{self, BadTarget};
+use crate::vocab::{Driver, Platform};
 
 use super::static_preflight::{PreflightMode, is_gated};
 
@@ -81,6 +81,17 @@ pub enum PrepareError {
         /// What it may use.
         known: String,
     },
+    /// A probe starts a program, and the plan's fixtures have none that it could be.
+    #[error(
+        "probe {probe} of profile {profile} asks for the driver {PROCESS_INHERITANCE}, and the plan's fixtures have no \
+         entry of kind open_program for it to start"
+    )]
+    NoProgram {
+        /// Profile id.
+        profile: String,
+        /// Expectation id of the probe.
+        probe: String,
+    },
     /// A target is not what its operation acts on.
     #[error("probe {probe} of profile {profile}: {target:?} is no target of {operation}")]
     Target {
@@ -104,14 +115,17 @@ pub enum PrepareError {
 pub fn prepare(plan: &CompiledPlan, fixtures: &FixtureSet, anchors: &AnchorMap) -> Result<Prepared, PrepareError> {
     // What the parameters will hold is not known yet; any values show whether texts and targets can be used.
     let params = fixtures.sample_parameters();
-    let profiles =
-        plan.profiles.iter().map(|profile| prepare_profile(profile, &params, anchors)).collect::<Result<_, _>>()?;
+    let profiles = plan
+        .profiles
+        .iter()
+        .map(|profile| prepare_profile(profile, (&params, fixtures), anchors))
+        .collect::<Result<_, _>>()?;
     Ok(Prepared { profiles })
 }
 
 fn prepare_profile(
     profile: &CompiledProfile,
-    params: &Params,
+    (params, fixtures): (&Params, &FixtureSet),
     anchors: &AnchorMap,
 ) -> Result<PreparedProfile, PrepareError> {
     let name = || profile.id.clone();
@@ -130,7 +144,11 @@ fn prepare_profile(
         applied_sha256: Sha256Hex::of(all.as_bytes()),
         preflight: None,
         supports: profile.rows.iter().map(|row| row.supports_lanes).collect(),
-        probes: profile.rows.iter().map(|row| facts(profile, row, params, anchors)).collect::<Result<_, _>>()?,
+        probes: profile
+            .rows
+            .iter()
+            .map(|row| facts(profile, row, (params, fixtures), anchors))
+            .collect::<Result<_, _>>()?,
         sources,
     };
     prepared.policy(params)?;
@@ -160,7 +178,7 @@ impl PreparedProfile {
 fn facts(
     profile: &CompiledProfile,
     row: &ProbeRow,
-    params: &Params,
+    (params, fixtures): (&Params, &FixtureSet),
     anchors: &AnchorMap,
 ) -> Result<ProbeFacts, PrepareError> {
     let (name, probe, target) = (profile.id.clone(), row.expectation_id.clone(), row.target.clone());
@@ -169,7 +187,11 @@ fn facts(
         return Err(PrepareError::UnknownParameter { profile: name, probe, target, known });
     }
     let operation = &row.operation;
-    let driver = Platform::of_this_build().and_then(|platform| driver(operation, platform));
+    let asked = row.driver.as_deref();
+    let driver = Platform::of_this_build().and_then(|platform| driver_asked_for(operation, asked, platform));
+    if driver == Some(Driver::InheritedRead) && fixtures.program_to_start().is_none() {
+        return Err(PrepareError::NoProgram { profile: name, probe });
+    }
     if let Some(driver) = driver.filter(|driver| !driver.takes_path())
         && let Err(source) = target::check(driver, &resolve_target(&row.target, params))
     {
@@ -181,6 +203,7 @@ fn facts(
         name: row.name.clone(),
         expectation_id: row.expectation_id.clone(),
         operation: row.operation.as_str().to_owned(),
+        driver: row.driver.clone(),
         performed: driver.map(|driver| driver.performs().to_owned()),
         target: row.target.clone(),
         resolved_target: row.target.clone(),

@@ -24,7 +24,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use crate::base::cancel::Cancel;
 
-pub use inside::{alarm_after, die_with_parent, fork_and_wait, is_awaited, replace_image, worker_channel};
+pub use inside::{alarm_after, die_with_parent, fork_and_wait, is_awaited, replace_image, run_program, worker_channel};
 
 /// Descriptor a worker reads its job from.
 pub const JOB_FD: i32 = 3;

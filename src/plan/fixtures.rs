@@ -21,8 +21,17 @@ pub const FIXTURES_VARIABLE: &str = "${FIXTURES}";
 pub const FIXTURE_SET_FIELDS: &[Field] =
     &[required("schema_version", Kind::Text), required("entries", Kind::Array), optional("ports", Kind::Array)];
 
-const KINDS: &[&str] =
-    &["directory", "file", "symlink", "fifo", "noop_program", "unix_listener", "hard_link", "bind_mount"];
+const KINDS: &[&str] = &[
+    "directory",
+    "file",
+    "symlink",
+    "fifo",
+    "noop_program",
+    "open_program",
+    "unix_listener",
+    "hard_link",
+    "bind_mount",
+];
 
 const PORT_KINDS: &[&str] = &["tcp_listener", "tcp_closed"];
 
@@ -226,7 +235,7 @@ fn check_content(entry: &FixtureEntry, before: &[FixtureEntry], pointer: Lazy<'_
 /// Whether a link or a mount of the one kind can lead to an entry of the other.
 fn can_have(kind: FixtureKind, target: FixtureKind) -> bool {
     match target {
-        FixtureKind::File | FixtureKind::NoopProgram => true,
+        FixtureKind::File | FixtureKind::NoopProgram | FixtureKind::OpenProgram => true,
         FixtureKind::Fifo | FixtureKind::UnixListener | FixtureKind::HardLink => kind == FixtureKind::HardLink,
         FixtureKind::Directory => kind == FixtureKind::BindMount,
         FixtureKind::Symlink | FixtureKind::BindMount => false,

@@ -13,6 +13,10 @@ use crate::sbpl::{Params, Source};
 pub struct ProbeJob {
     /// Operation as the plan writes it; the driver table says what is performed.
     pub operation: String,
+    /// The driver that the probe asks for by name.
+    pub driver: Option<String>,
+    /// The program that a process started by the probe executes, where its driver starts one.
+    pub program: Option<String>,
     /// Target with parameters replaced.
     pub target: String,
     /// The policy to enter first; `None` in the baseline lane.

@@ -10,7 +10,7 @@ use crate::event::{Effect, Fault};
 use crate::os;
 use crate::sandbox::{self, End, ProfileText, Supervised, Trap};
 use crate::sbpl::{NoImports, Policy};
-use crate::vocab::driver::driver;
+use crate::vocab::driver::driver_asked_for;
 use crate::vocab::{Driver, FailureKind, FailureStage, Operation, Platform};
 
 use super::driver::{Announcement, Setting, call_name, perform};
@@ -54,7 +54,9 @@ fn inherited_descriptors(own: &[BorrowedFd<'_>]) -> Option<Vec<i32>> {
 
 fn run(job: &ProbeJob) -> ProbeAnswer {
     let operation = Operation::new(job.operation.as_str());
-    let Some(driver) = Platform::of_this_build().and_then(|platform| driver(&operation, platform)) else {
+    let asked = job.driver.as_deref();
+    let driver = Platform::of_this_build().and_then(|platform| driver_asked_for(&operation, asked, platform));
+    let Some(driver) = driver else {
         return refused(fault(FailureStage::Probe, None, "unsupported", format!("no driver for {operation} here")));
     };
     let policy = match job.policy.as_ref().map(compile).transpose() {
@@ -93,7 +95,8 @@ fn execute(job: &ProbeJob, driver: Driver, policy: Option<&Policy>) -> Result<Pr
         // Under a policy the look-up would be one more access that the policy decides; the supervisor knows the path then.
         Ok(fd) => {
             let inherited = candidates.iter().flatten().copied().filter(|&number| os::fd::is_open(number)).collect();
-            let setting = Setting { outside, name_opened: policy.is_none(), inherited };
+            let program = job.program.as_deref();
+            let setting = Setting { outside, name_opened: policy.is_none(), inherited, program };
             perform(driver, &job.target, &setting, &mut File::from(fd))
         }
         Err(_) => 70,

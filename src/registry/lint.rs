@@ -15,6 +15,7 @@ use super::read::{Reading, Registry};
 use crate::base::position::escape;
 use crate::base::tree::Node;
 use crate::sbpl::{Params, Policy};
+use crate::vocab::driver::PROCESS_INHERITANCE;
 use crate::vocab::{CompiledFilter, Finding, Operation, Platform, world_platform};
 
 /// What lint says about one registry.
@@ -135,6 +136,7 @@ pub fn lint_probe(probe: &Probe, sink: &mut Sink<'_>) {
 /// The names that a probe's `driver` may have.
 const DRIVERS: &[&str] = &[
     "native",
+    PROCESS_INHERITANCE,
     "file_probe",
     "mach_probe",
     "metadata_runner",

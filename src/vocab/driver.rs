@@ -37,6 +37,8 @@ impl std::fmt::Display for Platform {
 pub enum Driver {
     /// Opens the target for reading and reads one byte (a directory: one entry).
     FileRead,
+    /// Forks; the child executes another program, and that one opens the target for reading. See [`PROCESS_INHERITANCE`].
+    InheritedRead,
     /// Asks for the target's metadata without following a final link.
     FileStat,
     /// Creates the target, which must not exist, as a regular file.
@@ -76,7 +78,7 @@ impl Driver {
     #[must_use]
     pub fn follows_final_link(self) -> Option<bool> {
         match self {
-            Self::FileRead | Self::FileWrite | Self::Exec => Some(true),
+            Self::FileRead | Self::InheritedRead | Self::FileWrite | Self::Exec => Some(true),
             Self::FileExists | Self::FileListXattr | Self::FileChmod | Self::FileTouch => Some(true),
             Self::FileStat | Self::FileCreate | Self::FileUnlink | Self::FileLink => Some(false),
             Self::Fork | Self::Connect | Self::Bind | Self::Signal | Self::SysctlRead | Self::SysvShm => None,
@@ -132,6 +134,25 @@ pub fn driver(operation: &Operation, platform: Platform) -> Option<Driver> {
         .map(|row| row.driver)
 }
 
+/// The word by which a probe of reading asks that a process the probe's own has started does it: forked, and then another
+/// program. What holds that process is the policy it inherited. On Linux the program is one of the fixtures, of our own making
+/// and a few hundred bytes long, so nothing in it, such as an `inherit` entitlement, can be the reason.
+pub const PROCESS_INHERITANCE: &str = "process_inheritance";
+
+/// Like [`driver`], for a probe that may ask for a driver by name. Only [`PROCESS_INHERITANCE`] chooses another one: the other
+/// names are programs of the earlier tool.
+#[must_use]
+pub fn driver_asked_for(operation: &Operation, asked: Option<&str>, platform: Platform) -> Option<Driver> {
+    let usual = driver(operation, platform);
+    match (asked, platform) {
+        (Some(PROCESS_INHERITANCE), Platform::Linux) => {
+            usual.filter(|usual| *usual == Driver::FileRead).map(|_| Driver::InheritedRead)
+        }
+        (Some(PROCESS_INHERITANCE), Platform::MacOs) => None,
+        _ => usual,
+    }
+}
+
 /// The operations that have a driver on some platform.
 pub fn operations() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|row| row.operation)
@@ -155,6 +176,7 @@ impl Driver {
     pub fn name(self) -> &'static str {
         match self {
             Self::FileRead => "file_read",
+            Self::InheritedRead => PROCESS_INHERITANCE,
             Self::FileStat => "file_stat",
             Self::FileCreate => "file_create",
             Self::FileWrite => "file_write",
@@ -178,7 +200,7 @@ impl Driver {
     #[must_use]
     pub fn performs(self) -> &'static str {
         match self {
-            Self::FileRead => "file-read-data",
+            Self::FileRead | Self::InheritedRead => "file-read-data",
             Self::FileStat => "file-read-metadata",
             Self::FileCreate => "file-write-create",
             Self::FileWrite => "file-write-data",
@@ -216,5 +238,16 @@ mod tests {
         }
         assert_eq!(driver(&Operation::new("mach-lookup"), Platform::Linux), None);
         assert_eq!(driver(&Operation::new("file*"), Platform::Linux), None);
+    }
+
+    #[test]
+    fn a_driver_that_is_asked_for_is_used_for_its_operation_or_none_is() {
+        let of = |operation: &str, asked, platform| driver_asked_for(&Operation::new(operation), asked, platform);
+        let inherited = Some(PROCESS_INHERITANCE);
+        assert_eq!(of("file-read-data", inherited, Platform::Linux), Some(Driver::InheritedRead));
+        assert_eq!(of("file-read*", inherited, Platform::Linux), Some(Driver::InheritedRead));
+        assert_eq!(of("file-write-data", inherited, Platform::Linux), None);
+        assert_eq!(of("file-read-data", inherited, Platform::MacOs), None);
+        assert_eq!(of("file-read-data", Some("file_probe"), Platform::Linux), Some(Driver::FileRead));
     }
 }

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use runtime::event::{Controls, Normaliser, RowPlace};
+use runtime::event::{Controls, Normaliser, NotMetadata, RowPlace, normalise_metadata};
 use serde_json::{Value, json};
+
+use crate::suite::{expect, runtime, text};
 
 const MAC: &str = "sonoma-14.4.1-23E224-arm64-dyld-2c0602c5";
 
@@ -102,11 +104,6 @@ const LISTS: &[(&str, &[&str])] = &[
 
 /// What no row makes the normaliser say, and why.
 const UNREACHABLE: &[(&str, &str, &str)] = &[
-    (
-        "/failure_kind",
-        "probe_syscall_errno",
-        "given by the earlier tool's second input shape (metadata results), which is not read",
-    ),
     ("/apply_report/err_class_source", "legacy_stderr_regex:errno_eacces", "the two phrases name EPERM only"),
     ("/apply_report/err_class_source", "legacy_stderr_regex:errno_other", "the two phrases name EPERM only"),
     ("/apply_report/err_class_source", "legacy_stderr_regex:ok", "the two phrases are printed on failure only"),
@@ -298,6 +295,9 @@ fn every_value_is_given_by_a_row_or_has_a_reason_why_not() {
     for (row, control) in rows() {
         note(&event(&row, control.as_ref(), &Value::Null));
     }
+    for event in metadata(&metadata_document()) {
+        note(&event);
+    }
     for class in ["no_known_apply_gate_signature", "likely_apply_gated_for_harness_identity", "invalid", "unsupported"]
     {
         note(&event(&row(json!({})), None, &json!({"classification": class})));
@@ -306,7 +306,7 @@ fn every_value_is_given_by_a_row_or_has_a_reason_why_not() {
         for value in values {
             let why = UNREACHABLE.iter().find(|(m, v, _)| (m, v) == (&member, value));
             match (seen.contains(&(member, (*value).to_owned())), why) {
-                (true, None) => {}
+                (true, None) => println!("reached: {member} {value}"),
                 (false, Some((.., why))) => println!("not reachable: {member} {value}: {why}"),
                 (true, Some(_)) => panic!("{member} {value} is said to be unreachable"),
                 (false, None) => panic!("no row makes {member} {value}"),
@@ -323,4 +323,72 @@ fn every_value_is_given_by_a_row_or_has_a_reason_why_not() {
 fn an_errno_is_named_by_the_system_it_comes_from() {
     let named = |errno: i64| event(&refused(errno, "allow"), None, &Value::Null)["errno_name"].clone();
     assert_eq!([named(35), named(61), named(13)], [json!("EAGAIN"), json!("ECONNREFUSED"), json!("EACCES")]);
+}
+
+/// What the earlier tool's metadata runner reports, one call a row.
+fn metadata_document() -> Value {
+    let result = |path: &str, more: Value| {
+        let mut result = json!({"profile_id": "meta", "operation": "file-read-metadata", "requested_path": path,
+            "syscall": "lstat", "attr_payload": null, "status": "ok", "errno": 0, "errno_name": null, "message": null,
+            "apply_mode": "sbpl", "apply_rc": 0, "apply_errno": 0, "apply_errbuf": null, "stderr": ""});
+        result.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        result
+    };
+    let failed =
+        json!({"status": "op_failed", "errno": 1, "errno_name": "EPERM", "message": "no", "attr_payload": "cmn"});
+    json!({"world_id": MAC, "results": [
+        result("/tmp/a", json!({})),
+        result("/tmp/b", failed),
+        result("/tmp/c", json!({"status": "apply_failed", "apply_rc": -1, "apply_errno": 1, "apply_mode": "blob"})),
+        result("/tmp/d", json!({"failure_stage": "preflight", "failure_kind": "preflight_apply_gate_signature"})),
+        7,
+    ]})
+}
+
+fn metadata(document: &Value) -> Vec<Value> {
+    let controls = Controls::of(&[]);
+    let normaliser = Normaliser { world_id: "unknown", run_id: None, controls: &controls };
+    let mut events = Vec::new();
+    normalise_metadata(&normaliser, document, |event| {
+        events.extend((event["error_kind"] != "malformed_row").then_some(event));
+        Ok::<_, NotMetadata>(())
+    })
+    .unwrap();
+    events
+}
+
+#[test]
+fn the_metadata_runners_rows_are_read_by_the_same_rules() {
+    let events = metadata(&metadata_document());
+    let of = |key: &str| events.iter().map(|event| event[key].clone()).collect::<Vec<_>>();
+    assert_eq!(of("actual"), [json!("allow"), json!("deny"), json!(null), json!(null)]);
+    assert_eq!(of("outcome"), ["allow", "deny", "error", "error"].map(Value::from));
+    assert_eq!(of("runtime_status"), ["success", "errno", "errno", "blocked"].map(Value::from));
+    let kinds = [json!(null), json!("probe_syscall_errno"), json!("sandbox_apply_failed")];
+    assert_eq!(of("failure_kind")[..3], kinds);
+    assert_eq!(of("failure_stage"), [json!(null), json!("probe"), json!("apply"), json!("preflight")]);
+    assert_eq!(events[1]["expectation_id"], "meta|file-read-metadata|/tmp/b|lstat|cmn");
+    assert_eq!((&events[1]["probe_name"], &events[1]["notes"]), (&json!("lstat:cmn"), &json!("lstat:cmn: no")));
+    assert_eq!((&events[1]["errno"], &events[1]["errno_name"]), (&json!(1), &json!("EPERM")));
+    assert_eq!(events[0]["apply_report"]["api"], "sandbox_init");
+    assert!(events.iter().all(|event| event["harness"] == "metadata-runner" && event["world_id"] == MAC));
+    assert!(events.iter().all(|event| event.get("match").is_none() && event.get("expected").is_none()), "{events:#?}");
+}
+
+#[test]
+fn a_metadata_document_is_normalised_by_the_command_and_another_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (document, out) = (dir.path().join("metadata.json"), dir.path().join("events.json"));
+    let arguments = ["normalise-events", "--metadata", document.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    std::fs::write(&document, metadata_document().to_string()).unwrap();
+    let done = runtime(&arguments);
+    expect(&done, 0);
+    assert!(text(&done).contains("5 events, 1 of rows that cannot be read"), "{}", text(&done));
+    let written: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
+    assert_eq!(written.as_array().unwrap().len(), 5);
+    std::fs::remove_file(&out).unwrap();
+    std::fs::write(&document, "{}").unwrap();
+    let refused = runtime(&arguments);
+    expect(&refused, 3);
+    assert!(text(&refused).contains("metadata.json") && !out.exists(), "{}", text(&refused));
 }

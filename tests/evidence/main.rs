@@ -11,10 +11,12 @@
 mod suite;
 
 mod enumerations;
+mod hygiene;
 mod interop;
 mod observer;
 mod preflight;
 mod real;
+mod section_words;
 mod shared;
 mod summary;
 mod trace_back;

@@ -26,9 +26,12 @@ fn a_gated_profile_is_not_applied_unless_forced_or_not_looked_at() {
     let plan = suite.write();
     let out = suite.path().join("out");
     let arguments = ["run", "--plan", plan.to_str().unwrap(), "--out", out.to_str().unwrap()];
-    for (mode, blocked, recorded) in
-        [(&[][..], true, true), (&["--preflight", "force"], false, true), (&["--preflight", "off"], false, false)]
-    {
+    for (mode, blocked, recorded) in [
+        (&[][..], true, true),
+        (&["--preflight", "enforce"], true, true),
+        (&["--preflight", "force"], false, true),
+        (&["--preflight", "off"], false, false),
+    ] {
         expect(&runtime(&[&arguments[..], mode].concat()), 0);
         let results = results(&out);
         let row = &results["gated"]["probes"][0];

@@ -76,6 +76,25 @@ impl Records {
         if event["policy_layers"]["process_policy"]["decision"] != "unknown" {
             claim("process", &event["policy_layers"]["process_policy"]["decision"], &record["decision"]);
         }
+        let layers = &event["policy_layers"];
+        let without_a_policy = match control["probe_details"]["errno"].as_i64() {
+            Some(0) => "allow",
+            Some(1 | 13) => "deny",
+            _ => "unknown",
+        };
+        if layers["attribution"] != "unknown" {
+            let who = match (without_a_policy, record["decision"].as_str()) {
+                ("deny", _) => "platform_policy",
+                ("allow", Some("deny")) => "process_policy",
+                ("allow", Some("allow")) => "allow",
+                _ => "nobody",
+            };
+            claim("attribution", &layers["attribution"], &json!(who));
+        }
+        if layers["effective_decision"] != "unknown" {
+            let decided = if without_a_policy == "deny" { &json!("deny") } else { &record["decision"] };
+            claim("effective_decision", &layers["effective_decision"], decided);
+        }
         if let Some(confounder) = event.get("file_confounder") {
             claim("file_confounder", &confounder["errno"], &effect["errno"]);
         }
@@ -214,6 +233,42 @@ fn a_claim_without_its_record_is_found() {
         lost.insert(missing);
     }
     assert_eq!(lost.len(), 3, "each record carries claims of its own");
+}
+
+/// The twin for what follows from both layers: a wrong word is found, and so is a right one whose record says something else.
+#[test]
+fn an_attribution_that_the_records_do_not_bear_is_found() {
+    let all = events("linux-edge");
+    let with = |word: &str| all.iter().find(|event| event["policy_layers"]["attribution"] == word).unwrap();
+    for (word, other) in
+        [("process_policy", "platform_policy"), ("platform_policy", "allow"), ("allow", "process_policy")]
+    {
+        let event = with(word);
+        let records = Records::of("linux-edge");
+        let unsupported = |event: &Value, records: &Records| {
+            let fetch = |place: &str| Some(records.at(Some(&json!(place))).clone()).filter(|found| !found.is_null());
+            let claims = runtime::event::claims(event, fetch);
+            let program: Vec<&str> = claims.iter().filter(|claim| !claim.supported).map(|claim| claim.claim).collect();
+            let own: Vec<String> = records.unsupported(event).0;
+            let own = |name: &str| own.iter().any(|missing| missing.starts_with(name));
+            let layer = |member: &str| program.contains(&format!("/policy_layers/{member}").as_str());
+            assert_eq!(own("attribution"), layer("attribution"), "{program:?}");
+            assert_eq!(own("effective_decision"), layer("effective_decision"), "{program:?}");
+            (layer("attribution"), layer("effective_decision"))
+        };
+        assert_eq!(unsupported(event, &records), (false, false), "{event:#}");
+        let mut wrong = event.clone();
+        wrong["policy_layers"]["attribution"] = json!(other);
+        let decided = &event["policy_layers"]["effective_decision"];
+        wrong["policy_layers"]["effective_decision"] = json!(if decided == "deny" { "allow" } else { "deny" });
+        assert_eq!(unsupported(&wrong, &records), (true, true), "{word} said to be {other}");
+        // The control without its answer: nobody can say any more whether the platform had refused.
+        let mut without = Records::of("linux-edge");
+        let control = event["evidence"]["baseline"].as_str().unwrap().split_once('#').unwrap().1.to_owned();
+        without.baseline.pointer_mut(&control).unwrap()["status"] = Value::Null;
+        without.baseline.pointer_mut(&control).unwrap()["probe_details"] = Value::Null;
+        assert!(unsupported(event, &without).0, "{word}");
+    }
 }
 
 /// What the program itself says of its claims, and that it sees a missing record too.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::suite::{RUNTIME, expect};
 
 /// Fields that say when, how long, by which process, or are digests of bytes that hold such fields.
-const VOLATILE: [&str; 16] = [
+const VOLATILE: [&str; 17] = [
     "at_unix_s",
     "cmd_started_at_unix_s",
     "cmd_finished_at_unix_s",
@@ -26,6 +26,7 @@ const VOLATILE: [&str; 16] = [
     "local_address",
     "accepted_from",
     "signalled_pid",
+    "started_pid",
 ];
 
 fn strip(value: &mut Value) {

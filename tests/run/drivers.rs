@@ -195,3 +195,66 @@ fn a_kernel_setting_is_decided_by_its_name_beside_the_file() {
     assert_eq!((&row["actual"], &row["match"]), (&json!(null), &json!(null)), "{row:#}");
     assert!(row["not_observed"].as_str().unwrap().contains("file-read-data"), "{row:#}");
 }
+
+/// The program that a probe's process starts is held by the policy of that process, whatever it is itself.
+#[test]
+fn a_started_program_is_held_by_the_policy_it_inherits() {
+    let probes = || {
+        let read = |name: &str, target: &str, expected| Probe::new(name, "file-read-data", target, expected);
+        let inherited = |name, target, expected| read(name, target, expected).driver("process_inheritance");
+        vec![
+            inherited("child_reads", "${FIXTURES}/open/x", "allow"),
+            inherited("child_is_refused", "${FIXTURES}/shut/x", "deny"),
+            inherited("wrong_allow", "${FIXTURES}/open/x", "deny"),
+            inherited("wrong_deny", "${FIXTURES}/shut/x", "allow"),
+            read("reads_itself", "${FIXTURES}/open/x", "allow"),
+            read("is_refused_itself", "${FIXTURES}/shut/x", "deny"),
+        ]
+    };
+    let fixtures = json!([
+        {"path": "open/x", "kind": "file", "content": "x"}, {"path": "shut/x", "kind": "file", "content": "x"},
+        {"path": "reader", "kind": "open_program"},
+    ]);
+    let with = |rules: &str| {
+        let text = format!("(version 1)\n(deny default)\n{rules}\n{}\n", open("file-read-data"));
+        Suite::new().fixtures(fixtures.clone()).profile("demo:a", &text, probes())
+    };
+    let exec = "(allow process-exec* (literal (string-append (param \"FIXTURES\") \"/reader\")))";
+    let suite = with(&format!("(allow process-fork)\n{exec}"));
+    expect(&suite.run(&["--fail-on-mismatch"]), 1);
+    for (name, actual) in [("child_reads", "allow"), ("child_is_refused", "deny"), ("wrong_deny", "deny")] {
+        let row = assert_observed(&suite, name, actual);
+        let own = &row["decision_records"][usize::try_from(row["own_record"].as_u64().unwrap()).unwrap()];
+        let details = &row["probe_details"]["details"];
+        assert_eq!(details["program_ran"], true, "{row:#}");
+        assert_eq!(own["pid"], details["started_pid"], "the decision is about the started process: {row:#}");
+        let records = row["decision_records"].as_array().unwrap();
+        let started = records.iter().find(|record| record["operation"] == "process-exec*").unwrap();
+        assert_eq!(started["pid"], own["pid"], "which executed another program before: {row:#}");
+        assert_eq!(row["errno_name"], if actual == "deny" { json!("EPERM") } else { json!(null) }, "{row:#}");
+    }
+    let own = assert_observed(&suite, "reads_itself", "allow");
+    assert!(own["decision_records"].as_array().unwrap().iter().all(|record| record["operation"] != "process-exec*"));
+    let counts = &suite.document("mismatch_summary.json")["counts"];
+    assert_eq!(*counts, json!({"unexpected_allow": 1, "unexpected_deny": 1}));
+    for name in ["child_reads", "child_is_refused"] {
+        let control = suite.control(name);
+        assert_eq!(control["status"], "allow", "{control:#}");
+        assert_eq!(control["probe_details"]["details"]["program_ran"], true, "the control does the same: {control:#}");
+    }
+
+    // Whoever may not fork, or may not execute the program, shows nothing about what is inherited.
+    for (rules, stopped_by) in [(exec, "process-fork"), ("(allow process-fork)", "process-exec")] {
+        let suite = with(rules);
+        expect(&suite.run(&[]), 0);
+        let row = suite.row("demo:a", "child_is_refused");
+        assert_eq!((&row["actual"], &row["match"]), (&json!(null), &json!(null)), "{row:#}");
+        let why = row["not_observed"].as_str().unwrap();
+        assert!(why.contains("refused earlier") && why.contains(stopped_by), "{row:#}");
+    }
+
+    let without = Suite::new().profile("demo:a", "(version 1)\n(allow default)\n", probes());
+    let refused = without.run(&[]);
+    expect(&refused, 3);
+    assert!(text(&refused).contains("open_program") && !without.out().exists(), "{}", text(&refused));
+}

@@ -176,7 +176,7 @@ fn a_held_lock_refuses_or_is_waited_for() {
     let suite = waiting();
     let run = suite.start(&["--probe-timeout-seconds", "60"]);
     wait_for_hanging_worker(run.id());
-    let refused = suite.run(&[]);
+    let refused = suite.run(&["--lock-mode", "fail"]);
     expect(&refused, 1);
     assert!(text(&refused).contains(&run.id().to_string()), "names the holder: {}", text(&refused));
     let late = suite.run(&["--lock-mode", "wait", "--lock-timeout-seconds", "0.3"]);

@@ -205,7 +205,13 @@ fn draw(random: &mut Random, root: &Path, profile: usize) -> (String, Vec<Planne
 
 #[test]
 fn mismatches_are_exactly_the_wrong_expectations_and_effects_follow_the_decisions() {
-    for seed in [1, 20_261_121, 0xfeed] {
+    let seeds: &[u64] = if std::env::var_os("RUNTIME_TESTS_FULL").is_some() {
+        &[1, 20_261_121, 0xfeed, 7, 0xdead_beef, 42]
+    } else {
+        println!("LEFT TO NIGHTLY: five of six random plans");
+        &[20_261_121]
+    };
+    for &seed in seeds {
         one_plan(seed);
     }
 }

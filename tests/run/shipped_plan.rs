@@ -138,6 +138,21 @@ fn a_dry_run_commits_a_bundle_that_is_never_promotable() {
     expect(&runtime(&args), 1);
 }
 
+/// Two artifacts of every folder that has many alike, and all others; all of them where `RUNTIME_TESTS_FULL` is set.
+fn some_of_each_kind(names: Vec<&str>) -> Vec<&str> {
+    if std::env::var_os("RUNTIME_TESTS_FULL").is_some() {
+        return names;
+    }
+    let mut taken: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+    let mut take = |name: &&str| {
+        let Some((folder, _)) = name.rsplit_once('/') else { return true };
+        let number = taken.entry(folder.to_owned()).or_default();
+        *number += 1;
+        *number <= 2
+    };
+    names.into_iter().filter(|name| take(name)).collect()
+}
+
 #[test]
 fn one_flipped_byte_in_any_artifact_of_a_real_bundle_is_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -149,6 +164,11 @@ fn one_flipped_byte_in_any_artifact_of_a_real_bundle_is_named() {
     let names: Vec<&str> =
         index["artifacts"].as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
     assert!(names.len() >= 15, "{names:?}");
+    let all = names.len();
+    let names = some_of_each_kind(names);
+    if names.len() < all {
+        println!("LEFT TO NIGHTLY: a flipped byte in {} of {all} artifacts", all - names.len());
+    }
     for name in names {
         let path = run.join(name);
         let good = std::fs::read(&path).unwrap();

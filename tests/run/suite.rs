@@ -15,11 +15,16 @@ pub(crate) struct Probe {
     pub(crate) operation: &'static str,
     pub(crate) target: String,
     pub(crate) expected: &'static str,
+    pub(crate) driver: Option<&'static str>,
 }
 
 impl Probe {
     pub(crate) fn new(name: &str, operation: &'static str, target: &str, expected: &'static str) -> Self {
-        Self { name: name.to_owned(), operation, target: target.to_owned(), expected }
+        Self { name: name.to_owned(), operation, target: target.to_owned(), expected, driver: None }
+    }
+
+    pub(crate) fn driver(self, driver: &'static str) -> Self {
+        Self { driver: Some(driver), ..self }
     }
 }
 
@@ -90,7 +95,7 @@ impl Suite {
                     probe_id.clone(),
                     json!({
                         "probe_id": probe_id, "name": probe.name, "operation": probe.operation, "target": probe.target,
-                        "expected": probe.expected,
+                        "expected": probe.expected, "driver": probe.driver,
                         "supports_lanes": {"scenario": true, "baseline": true, "oracle": true},
                         "expected_primary_ops": [probe.operation], "expected_predicates": [probe.target],
                         "capabilities_required": [], "controls_supported": ["baseline"],

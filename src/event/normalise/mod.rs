@@ -7,6 +7,7 @@
 mod confounder;
 mod layers;
 mod marker;
+mod metadata;
 mod outcome;
 mod path;
 mod prepass;
@@ -18,6 +19,7 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 
 use confounder::Case;
+pub use metadata::{NotMetadata, normalise_metadata};
 
 use super::row::RESULTS_DOCUMENT;
 use crate::base::json as text_form;
@@ -111,10 +113,8 @@ impl Normaliser<'_> {
     }
 
     fn of_row(&self, place: RowPlace<'_>, row: &Map<String, Value>) -> Result<Value, String> {
-        let from_matrix = |key: &str| place.matrix.and_then(|probe| probe.get(key)).and_then(Value::as_str);
-        let operation = text(row, "operation").or_else(|| from_matrix("operation")).unwrap_or_default();
-        let target = text(row, "path").or_else(|| text(row, "target")).or_else(|| from_matrix("target"));
-        let target = target.unwrap_or_default();
+        let named = Named::of(place, row);
+        let Named { operation, target, .. } = named;
         let stderr = optional_text(row, "stderr")?.unwrap_or_default();
         let own = row.contains_key("decision_records");
         // A program under test writes to the same stream: in our rows nothing there says anything.
@@ -140,19 +140,10 @@ impl Normaliser<'_> {
             _ => result_of("failure_stage"),
         };
         let callouts = result.get("seatbelt_callouts").and_then(Value::as_array);
-        let expectation = expectation_id(place, row, operation, target);
         let requested = operation.starts_with("file-").then(|| text(row, "resolved_target").unwrap_or(target));
-        let mut event = json!({
-            "world_id": self.world_id,
-            "profile_id": place.profile_id,
-            "scenario_id": expectation,
-            "expectation_id": expectation,
-            "run_id": self.run_id,
-            "operation": operation,
-            "target": target,
+        let mut members = self.identity(place, &named);
+        let told = json!({
             "requested_path": requested,
-            "probe_name": text(row, "name").or_else(|| from_matrix("name")),
-            "expected": text(row, "expected").or_else(|| from_matrix("expected")),
             "actual": of("actual"),
             "match": of("match"),
             "primary_intent": of("primary_intent"),
@@ -165,7 +156,6 @@ impl Normaliser<'_> {
             "first_denial_filters": of("first_denial_filters"),
             "decision_path": of("decision_path"),
         });
-        let members = event.as_object_mut().expect("an event is written as an object above");
         let judged = json!({
             "runtime_status": result_of("status"),
             "errno": errno,
@@ -190,7 +180,9 @@ impl Normaliser<'_> {
             "violation_summary": of("violation_summary"),
             "command": of("command"),
         });
-        members.extend(judged.as_object().expect("written as an object above").clone());
+        for part in [told, judged] {
+            members.extend(part.as_object().expect("written as an object above").clone());
+        }
         members
             .extend(path::paths(self.world_id, row, operation, target, &markers.rest).map(|(k, v)| (k.to_owned(), v)));
         for key in ["stdout", "error", "error_kind", "undecided", "effect_seen", "listener", "links_met"] {
@@ -213,29 +205,34 @@ impl Normaliser<'_> {
             );
             members.insert("evidence".to_owned(), evidence(place, row, control.map(|(at, _)| at)));
         }
-        Ok(event)
+        Ok(Value::Object(members))
+    }
+
+    /// The members that say which row an event is of; they are there whatever came of it.
+    fn identity(&self, place: RowPlace<'_>, named: &Named<'_>) -> Map<String, Value> {
+        let identity = json!({
+            "world_id": self.world_id,
+            "profile_id": place.profile_id,
+            "scenario_id": named.expectation_id,
+            "expectation_id": named.expectation_id,
+            "run_id": self.run_id,
+            "operation": named.operation,
+            "target": named.target,
+            "probe_name": named.name,
+            "expected": named.expected,
+        });
+        identity.as_object().expect("written as an object above").clone()
     }
 
     /// The event of a row that cannot be read: what is known of it, and why nothing more is.
     fn in_error(&self, place: RowPlace<'_>, row: &Value, why: &str) -> Value {
         let empty = Map::new();
         let row = row.as_object().unwrap_or(&empty);
-        let from_matrix = |key: &str| place.matrix.and_then(|probe| probe.get(key)).and_then(Value::as_str);
-        let operation = text(row, "operation").or_else(|| from_matrix("operation")).unwrap_or_default();
-        let target = text(row, "path").or_else(|| text(row, "target")).or_else(|| from_matrix("target"));
-        let target = target.unwrap_or_default();
-        let expectation = expectation_id(place, row, operation, target);
-        let control = self.controls.find(place.profile_id, row, operation, target).map(|(_, control)| control);
-        json!({
-            "world_id": self.world_id,
-            "profile_id": place.profile_id,
-            "scenario_id": expectation,
-            "expectation_id": expectation,
-            "run_id": self.run_id,
-            "operation": operation,
-            "target": target,
-            "probe_name": text(row, "name").or_else(|| from_matrix("name")),
-            "expected": text(row, "expected").or_else(|| from_matrix("expected")),
+        let named = Named::of(place, row);
+        let control =
+            self.controls.find(place.profile_id, row, named.operation, named.target).map(|(_, control)| control);
+        let mut members = self.identity(place, &named);
+        let told = json!({
             "outcome": "error",
             "outcome_reason": why,
             "runtime_status": "blocked",
@@ -243,7 +240,34 @@ impl Normaliser<'_> {
             "error": format!("row {} of the profile cannot be normalised: {why}", place.position),
             "error_kind": "malformed_row",
             "failure_stage": "probe",
-        })
+        });
+        members.extend(told.as_object().expect("written as an object above").clone());
+        Value::Object(members)
+    }
+}
+
+/// What a row calls itself, or the expected matrix where the row says nothing.
+struct Named<'r> {
+    operation: &'r str,
+    target: &'r str,
+    name: Option<&'r str>,
+    expected: Option<&'r str>,
+    expectation_id: String,
+}
+
+impl<'r> Named<'r> {
+    fn of(place: RowPlace<'r>, row: &'r Map<String, Value>) -> Self {
+        let from_matrix = |key: &str| place.matrix.and_then(|probe| probe.get(key)).and_then(Value::as_str);
+        let operation = text(row, "operation").or_else(|| from_matrix("operation")).unwrap_or_default();
+        let target = text(row, "path").or_else(|| text(row, "target")).or_else(|| from_matrix("target"));
+        let target = target.unwrap_or_default();
+        Self {
+            operation,
+            target,
+            name: text(row, "name").or_else(|| from_matrix("name")),
+            expected: text(row, "expected").or_else(|| from_matrix("expected")),
+            expectation_id: expectation_id(place, row, operation, target),
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::io::{self, Read as _};
+use std::os::fd::{AsRawFd as _, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -62,6 +62,54 @@ pub fn fork_and_wait() -> Result<Option<i32>, Errno> {
             }
         },
     }
+}
+
+/// A process that was forked to execute a program, and ended.
+#[derive(Debug)]
+pub struct Started {
+    /// The process.
+    pub pid: Pid,
+    /// Whether the program was executed; otherwise the errno of `execve(2)`.
+    pub executed: Result<(), Errno>,
+    /// Exit status, unless a signal ended it.
+    pub exit_status: Option<i32>,
+}
+
+/// Forks, and lets the child execute `program` with `argument` and an empty environment; waits for its end.
+///
+/// The calling process must have one thread.
+///
+/// # Errors
+/// The errno of `pipe(2)`, `fork(2)` or of waiting; EINVAL for a path that holds a zero byte.
+pub fn run_program(program: &Path, argument: &Path) -> Result<Started, Errno> {
+    let text = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL);
+    let (program, argument) = (text(program)?, text(argument)?);
+    let argv = [program.as_ptr(), argument.as_ptr(), std::ptr::null()];
+    let envp = [std::ptr::null()];
+    let (mut told, tell) = io::pipe().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    // SAFETY: the child of a process with one thread calls async-signal-safe functions only, on arrays that end in a null
+    // pointer and descriptors that are open; it ends by execve(2) or _exit(2).
+    let pid = unsafe {
+        match libc::fork() {
+            0 => {
+                libc::execve(program.as_ptr(), argv.as_ptr(), envp.as_ptr());
+                let number = last_errno().raw_os_error().to_ne_bytes();
+                libc::write(tell.as_raw_fd(), number.as_ptr().cast(), number.len());
+                libc::_exit(1)
+            }
+            pid => pid,
+        }
+    };
+    let pid = u32::try_from(pid).ok().and_then(|_| Pid::from_raw(pid)).ok_or_else(last_errno)?;
+    drop(tell);
+    let mut number = [0; 4];
+    // The pipe closes without a word when the program is executed.
+    let executed = match told.read_exact(&mut number) {
+        Ok(()) => Err(Errno::from_raw_os_error(i32::from_ne_bytes(number))),
+        Err(_) => Ok(()),
+    };
+    let status = waitpid(Some(pid), WaitOptions::empty())?.and_then(|(_, status)| status.exit_status());
+    Ok(Started { pid, executed, exit_status: status.filter(|_| executed.is_ok()) })
 }
 
 fn last_errno() -> Errno {

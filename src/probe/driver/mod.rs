@@ -32,13 +32,15 @@ impl From<Errno> for Failed {
 }
 
 /// What an operation is performed in.
-pub(super) struct Setting {
+pub(super) struct Setting<'a> {
     /// A process that the policy does not hold: whom a signal to `others` goes to.
     pub(super) outside: Option<Pid>,
     /// Whether to say by which path the system knows what was opened.
     pub(super) name_opened: bool,
     /// Open descriptors that are not ours.
     pub(super) inherited: Vec<i32>,
+    /// What a process that the probe starts executes.
+    pub(super) program: Option<&'a str>,
 }
 
 /// The first line of a report.
@@ -59,7 +61,7 @@ const NOT_REPORTED: u8 = 70;
 ///
 /// A driver that replaces the process image returns only when that failed; its announcement then stands alone.
 ///
-pub(super) fn perform(driver: Driver, target: &str, setting: &Setting, report: &mut impl Write) -> u8 {
+pub(super) fn perform(driver: Driver, target: &str, setting: &Setting<'_>, report: &mut impl Write) -> u8 {
     let &Setting { outside, name_opened, .. } = setting;
     let path = Path::new(target);
     let call = call_name(driver);
@@ -68,6 +70,7 @@ pub(super) fn perform(driver: Driver, target: &str, setting: &Setting, report: &
     }
     let result = match driver {
         Driver::FileRead => file::read(path, name_opened),
+        Driver::InheritedRead => process::inherited_read(setting.program, path),
         Driver::FileStat => file::stat(path),
         Driver::FileCreate => file::create(path, name_opened),
         Driver::FileWrite => file::write(path, name_opened),
@@ -99,6 +102,7 @@ fn nothing_more(result: Result<(), Errno>) -> Performed {
 pub(super) fn call_name(driver: Driver) -> &'static str {
     match driver {
         Driver::FileRead => "open(O_RDONLY)",
+        Driver::InheritedRead => "fork, execve, open(O_RDONLY)",
         Driver::FileStat => "lstat",
         Driver::FileCreate => "open(O_WRONLY|O_CREAT|O_EXCL)",
         Driver::FileWrite => "open(O_WRONLY|O_APPEND)",

@@ -7,13 +7,35 @@ use rustix::process::{Pid, getpid};
 use serde_json::{Map, Value, json};
 
 use super::{Failed, Performed, details};
-use crate::event::{REACHED, SIGNALLED};
+use crate::event::{REACHED, SIGNALLED, STARTED_PID};
+use crate::fixture::program::OPENED_STATUS;
 use crate::os::process::receiver::{self, Receiver};
+use crate::os::process::run_program;
 use crate::vocab::target::{Relation, relation, sysctl_path};
 
 pub(super) fn fork() -> Performed {
     let status = crate::os::process::fork_and_wait()?;
     Ok(details([("child_exit_status", json!(status))]))
+}
+
+/// Forks, and lets the child execute `program`, which opens `target` for reading and ends with what came of it.
+pub(super) fn inherited_read(program: Option<&str>, target: &Path) -> Performed {
+    let program = program.ok_or(Errno::INVAL)?;
+    let started = run_program(Path::new(program), target)?;
+    let details = details([
+        (STARTED_PID, json!(started.pid.as_raw_nonzero().get())),
+        ("program", json!(program)),
+        ("program_ran", json!(started.executed.is_ok())),
+        ("program_exit_status", json!(started.exit_status)),
+    ]);
+    let errno = match (started.executed, started.exit_status) {
+        (Err(errno), _) => errno,
+        (Ok(()), Some(OPENED_STATUS)) => return Ok(details),
+        (Ok(()), Some(errno)) if errno > 0 => Errno::from_raw_os_error(errno),
+        // Ended by a signal, or by a program that is not the one.
+        (Ok(()), _) => Errno::IO,
+    };
+    Err(Failed { errno, details })
 }
 
 /// Signals the process that stands in the relation; says which one it was and, where that can be seen, whether it got it.
