@@ -14,7 +14,7 @@ use crate::plan::{Filters, PlanReport, lint_run};
 use crate::registry::{Document, DocumentError, Lookup, Place, SharedReadings};
 use crate::report;
 
-/// Arguments of `plan-lint`.
+// Arguments of `plan-lint`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime plan-lint --plan plans/linux-baseline/plan.json
