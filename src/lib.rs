@@ -10,9 +10,9 @@
 //! | 1 | [`vocab`], [`os`], [`schema`] | 0 |
 //! | 2 | [`sbpl`], [`event`], [`denial`], [`report`] | 0-1 (`sbpl`, `event`, `denial`, `report` never `os`) |
 //! | 3 | [`host`], [`fixture`], [`registry`], [`sandbox`], [`bundle`] | 0-2 |
-//! | 4 | [`plan`], [`probe`], [`promotion`], [`links`], [`inventory`] | 0-3 |
+//! | 4 | [`plan`], [`probe`], [`promotion`], [`launchd`], [`links`], [`inventory`] | 0-3 |
 //! | 5 | [`lane`], [`template`], [`analysis`] | 0-4 |
-//! | 6 | [`run`], [`shrink`] | 0-5 |
+//! | 6 | [`run`], [`shrink`], [`entitlement_jail`] | 0-5 |
 //! | 7 | [`cli`] | all; nobody imports it |
 //!
 //! Neighbours in one layer do not import each other. `tests/layering.rs` holds this.
@@ -22,11 +22,13 @@ pub mod base;
 pub mod bundle;
 pub mod cli;
 pub mod denial;
+pub mod entitlement_jail;
 pub mod event;
 pub mod fixture;
 pub mod host;
 pub mod inventory;
 pub mod lane;
+pub mod launchd;
 pub mod links;
 pub mod os;
 pub mod plan;

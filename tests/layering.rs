@@ -33,9 +33,9 @@ const RULES: Rules = Rules {
         &["vocab", "os", "schema"],
         &["sbpl", "event", "denial", "report"],
         &["host", "fixture", "registry", "sandbox", "bundle"],
-        &["plan", "probe", "promotion", "links", "inventory"],
+        &["plan", "probe", "promotion", "launchd", "links", "inventory"],
         &["lane", "template", "analysis"],
-        &["run", "shrink"],
+        &["run", "shrink", "entitlement_jail"],
         &["cli"],
     ],
     refused: &[

@@ -15,7 +15,7 @@ mod generate;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use benchmarks::{Asked, Measured, Rounds, Variant, find_program, load, timed, version_of};
+use benchmarks::{Asked, Measured, Rounds, Variant, answer_peak, find_program, load, peak_bytes, timed, version_of};
 use generate::Broken;
 
 const PROBES: usize = 10_000;
@@ -64,15 +64,8 @@ fn plan_lint(runtime: &str, suite: &Path) -> Command {
     command
 }
 
-/// The largest memory that any child so far had at once.
-fn peak_of_children_bytes() -> f64 {
-    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).unwrap();
-    // Linux counts in kibibytes, macOS in bytes.
-    let unit = if cfg!(target_os = "macos") { 1.0 } else { 1024.0 };
-    usage.max_rss() as f64 * unit
-}
-
 fn main() {
+    answer_peak();
     let asked = Asked::from_arguments();
     let before = load();
     let directory = tempfile::tempdir().unwrap();
@@ -89,7 +82,6 @@ fn main() {
         results.push(measured);
     };
     if asked.wants("memory") {
-        // First of all, because the peak is that of the largest child so far.
         found(memory(asked.runtime(), &clean));
     }
     if asked.wants("probes") {
@@ -115,9 +107,8 @@ fn alone(name: &str, unit: &'static str, value: f64, bar: Option<f64>) -> Measur
 }
 
 fn memory(runtime: &str, suite: &Path) -> Measured {
-    assert!(plan_lint(runtime, suite).status().unwrap().success(), "the generated suite has no findings");
+    let peak = peak_bytes(runtime, &["plan-lint", "--plan", suite.join("plan.json").to_str().unwrap()]);
     let input: f64 = generate::files(suite).iter().map(|file| file.metadata().unwrap().len() as f64).sum();
-    let peak = peak_of_children_bytes();
     let sides = (peak / 1e6, input / 1e6);
     Measured { name: "memory: plan-lint / input".to_owned(), sides, unit: "MB", ratio: peak / input, bar: Some(10.0) }
 }

@@ -8,7 +8,7 @@ mod measure;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-pub use measure::{Measured, Rounds, Variant, median, timed};
+pub use measure::{Measured, Rounds, Variant, answer_peak, median, peak_bytes, timed};
 
 /// What the command line asks for: `[--quick] [--json] [--runtime FILE] [WORK…]`.
 #[derive(Debug)]

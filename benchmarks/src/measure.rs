@@ -133,3 +133,37 @@ pub fn timed(command: &mut Command, lines: Option<&dyn Fn(usize) -> bool>) -> f6
     }
     took
 }
+
+/// What makes a benchmark the small process that [`peak_bytes`] needs, see [`answer_peak`].
+const PEAK_OF: &str = "--peak-of";
+
+/// The largest memory that `program` with `arguments` has at once, in bytes. It must end with status 0.
+///
+/// The system counts for a process what it was before it became another program, which is this benchmark with all that it
+/// has generated, and for a parent the largest of all its children so far, the builds among them. So a process of its own,
+/// which holds nothing, starts the program: this program again, which must call [`answer_peak`] first.
+///
+/// # Panics
+/// When the program fails.
+#[must_use]
+pub fn peak_bytes(program: &str, arguments: &[&str]) -> f64 {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let output = command.args([PEAK_OF, program]).args(arguments).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "{program} {arguments:?}");
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+}
+
+/// Where [`peak_bytes`] started this process: runs the program, prints the bytes it took, and ends.
+pub fn answer_peak() {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() != Some(PEAK_OF) {
+        return;
+    }
+    let mut command = Command::new(arguments.next().expect("a program"));
+    let status = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).status().unwrap();
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).unwrap();
+    // Linux counts in kibibytes, macOS in bytes.
+    let unit = if cfg!(target_os = "macos") { 1.0 } else { 1024.0 };
+    println!("{}", usage.max_rss() as f64 * unit);
+    std::process::exit(if status.success() { 0 } else { 1 });
+}

@@ -1,6 +1,6 @@
 //! Line and column of places in a JSON text, found only when a message needs them.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 
 /// A position in a text: line and column in characters, both from 1.
 pub type Position = (usize, usize);
@@ -10,7 +10,7 @@ pub type Position = (usize, usize);
 /// One pass over the text, whatever the number of pointers. Pointers that name nothing are absent from the answer.
 #[must_use]
 pub fn locate<'p>(text: &str, pointers: impl IntoIterator<Item = &'p str>) -> HashMap<String, Position> {
-    let wanted: HashMap<&str, ()> = pointers.into_iter().map(|pointer| (pointer, ())).collect();
+    let wanted: HashSet<&str> = pointers.into_iter().collect();
     let pointer = String::new();
     let mut scan = Scan { text, at: 0, line: 1, counted: (0, 0), pointer, wanted, found: HashMap::new() };
     scan.value();
@@ -25,7 +25,8 @@ struct Scan<'t, 'p> {
     /// no character is counted twice.
     counted: (usize, usize),
     pointer: String,
-    wanted: HashMap<&'p str, ()>,
+    /// Asked about every value of the text, so its hash is a fast one.
+    wanted: HashSet<&'p str>,
     found: HashMap<String, Position>,
 }
 
@@ -46,7 +47,7 @@ impl Scan<'_, '_> {
 
     fn value(&mut self) {
         self.skip_space();
-        if self.wanted.contains_key(self.pointer.as_str()) {
+        if self.wanted.contains(self.pointer.as_str()) {
             let (from, before) = self.counted;
             self.counted = (self.at, before + self.text.get(from..self.at).map_or(0, |line| line.chars().count()));
             self.found.entry(self.pointer.clone()).or_insert((self.line, self.counted.1 + 1));
@@ -126,15 +127,21 @@ fn push_key(pointer: &mut String, literal: &str) {
     if plain.contains('\\') {
         let decoded: String = serde_json::from_str(literal).unwrap_or_default();
         pointer.push_str(&escape(&decoded));
-    } else {
+    } else if needs_escape(plain) {
         pointer.push_str(&escape(plain));
+    } else {
+        pointer.push_str(plain);
     }
+}
+
+fn needs_escape(key: &str) -> bool {
+    key.contains(['~', '/'])
 }
 
 /// A key as one reference token of a JSON pointer.
 #[must_use]
 pub fn escape(key: &str) -> String {
-    if key.contains(['~', '/']) { key.replace('~', "~0").replace('/', "~1") } else { key.to_owned() }
+    if needs_escape(key) { key.replace('~', "~0").replace('/', "~1") } else { key.to_owned() }
 }
 
 #[cfg(test)]

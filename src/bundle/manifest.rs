@@ -42,6 +42,9 @@ pub struct RunManifest {
     /// External programs that were replaced. Promotion asks for it in our own bundles.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stand_in_tools: Option<Vec<String>>,
+    /// What a job of the clean channel measured of its own start; absent on other channels.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clean_start: Option<Value>,
     /// Digest of the plan with all it leads to; absent in bundles from before it was recorded.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub compiled_digest: Option<String>,
@@ -76,6 +79,7 @@ impl RunManifest {
             apply_preflight: None,
             world_rebound: Some(false),
             stand_in_tools: Some(Vec::new()),
+            clean_start: None,
             compiled_digest: None,
         }
     }

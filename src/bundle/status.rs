@@ -42,6 +42,9 @@ pub struct RunStatus {
     pub error: Option<String>,
     /// Where it went wrong, of a failed run.
     pub failure_stage: Option<String>,
+    /// Where the clean channel's diagnostics stand, as documents record it; of runs of that channel.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub launchctl_diagnostics: Option<String>,
     /// Whether the writer holds the lock of the run's directory; only while the run is in progress.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub writer_lock: Option<bool>,
@@ -65,6 +68,7 @@ impl RunStatus {
             updated_at_unix,
             error: None,
             failure_stage: None,
+            launchctl_diagnostics: None,
             writer_lock: None,
             tool: Some(Tool::this()),
         }

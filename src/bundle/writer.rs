@@ -149,6 +149,16 @@ impl OpenBundle {
         self.write(name, json::to_pretty(document).as_bytes())
     }
 
+    /// Names the run's directory in documents as `recorded_dir`: a staged run writes for the place it is collected to.
+    pub fn record_as(&mut self, recorded_dir: &str) {
+        recorded_dir.clone_into(&mut self.recorded_dir);
+    }
+
+    /// Names the clean channel's diagnostics in `run_status.json`, from the next time that is written.
+    pub fn point_at_launchctl_diagnostics(&mut self, name: &RelPath) {
+        self.status.launchctl_diagnostics = Some(self.recorded_path(name));
+    }
+
     /// The run's directory.
     #[must_use]
     pub fn run_dir(&self) -> &Path {

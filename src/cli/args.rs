@@ -89,12 +89,18 @@ pub(crate) enum Command {
     /// Learn a profile from a run of a program, and take out what the program can do without
     #[command(subcommand)]
     ShrinkTrace(super::shrink_trace::Command),
+    /// Drive EntitlementJail.app, keep its evidence, hold it to its contract
+    #[command(subcommand)]
+    EntitlementJail(super::entitlement_jail::Command),
     /// List, show and apply the JSON Schemas of all documents
     #[command(subcommand)]
     Schema(super::schema::Command),
     /// Perform one job handed over on a private descriptor
     #[command(name = "__worker", hide = true)]
     Worker,
+    /// Be the job of the clean channel that a document describes
+    #[command(name = "__launchd-job", hide = true)]
+    LaunchdJob(super::launchd_job::Args),
     /// Run a program once, as handed over on a private descriptor
     #[command(name = "__target", hide = true)]
     Target,

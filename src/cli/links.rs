@@ -62,6 +62,9 @@ pub(crate) struct ShowArgs {
     file: FileArgs,
 }
 
+/// More findings than this have one cause, and would bury what was asked for.
+const MAX_TOLD: usize = 20;
+
 pub(crate) fn run(command: &Command, json: bool, context: &Context) -> CliResult {
     match command {
         Command::List(args) => list(&load(&args.file, json, context)?, json),
@@ -85,8 +88,11 @@ fn load(args: &FileArgs, json: bool, context: &Context) -> Result<RuntimeLinks, 
     })?;
     // With --json they are part of the object.
     if !json {
-        for finding in &links.warnings {
+        for finding in links.warnings.iter().take(MAX_TOLD) {
             note_line(report::render_finding(finding).trim_end());
+        }
+        if let Some(more) = links.warnings.len().checked_sub(MAX_TOLD).filter(|more| *more > 0) {
+            note_line(&format!("{more} more findings, which --json shows"));
         }
     }
     Ok(links)

@@ -8,12 +8,15 @@ mod bundle;
 mod context;
 mod describe;
 mod emit_promotion;
+mod entitlement_jail;
 mod exit;
 mod explain_event;
 mod findings;
 mod gates;
 mod host;
 mod inventory;
+mod launchd;
+mod launchd_job;
 mod links;
 mod list;
 mod list_templates;
@@ -109,7 +112,9 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::Sbpl(command) => sbpl::run(&command, json, context),
         Command::Schema(command) => schema::run(&command, json, context),
         Command::ShrinkTrace(command) => shrink_trace::run(&command, json, context),
+        Command::EntitlementJail(command) => entitlement_jail::run(&command, json, context),
         Command::Worker => worker::run(),
+        Command::LaunchdJob(args) => launchd_job::run(&args, context),
         Command::Target => shrink_trace::serve_target(),
     }
 }

@@ -1,8 +1,8 @@
 //! `plan-lint`
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
+use foldhash::{HashSet, HashSetExt as _};
 use serde_json::json;
 
 use super::context::Context;
@@ -13,6 +13,7 @@ use crate::base::digest::Sha256Hex;
 use crate::plan::{Filters, PlanReport, lint_run};
 use crate::registry::{Document, DocumentError, Lookup, Place, SharedReadings};
 use crate::report;
+use crate::vocab::Finding;
 
 // Arguments of `plan-lint`.
 #[derive(Debug, clap::Args)]
@@ -72,11 +73,10 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         registries.extend(report.registry.map(|source| format!("{}: registry: {source}\n", plan.display())));
         found.add(report.findings, &report.files, &report.incomplete, context);
     }
-    // The program ends soon, and the system takes its memory back faster than value by value.
+    // The program ends soon, and the system takes its memory back at once: value by value, a registry of 10,000 probes took
+    // 8 ms of some 95 (measured in an unoptimised build, where most of it is the allocator's own time).
     std::mem::forget(shared);
-    // What several plans have in common is said once.
-    let mut said = HashSet::new();
-    found.findings.retain(|finding| said.insert(finding.clone()));
+    say_once(&mut found.findings);
     found.more.insert("plans".to_owned(), json!(plans));
     findings::print(found, &args.report, json, context, |found, colour| {
         let count = args.plan.len();
@@ -84,4 +84,12 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         let summary = report::render_summary(&found.findings);
         findings::human(found, colour) + &registries.concat() + &format!("{count} {noun}: {summary}")
     })
+}
+
+/// Leaves the first of findings that are alike: what several plans have in common is said once.
+fn say_once(findings: &mut Vec<Finding>) {
+    let mut said = HashSet::with_capacity(findings.len());
+    let first: Vec<bool> = findings.iter().map(|finding| said.insert(finding)).collect();
+    let mut first = first.into_iter();
+    findings.retain(|_| first.next().unwrap_or(true));
 }

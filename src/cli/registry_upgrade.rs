@@ -96,6 +96,9 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         for path in &paths {
             print_line(&format!("{verb} {}", path.display()))?;
         }
+        if args.check && !paths.is_empty() {
+            note_line("note: the current form is v0.2 with its keys in order and every default written out");
+        }
         if paths.is_empty() {
             print_line("nothing to do: both files are in the current form")?;
         }

@@ -1,5 +1,6 @@
 //! `run`: a plan under its policies, into a committed bundle.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -14,9 +15,12 @@ use crate::event::AnchorMap;
 use crate::fixture::FixtureSet;
 use crate::lane::PreflightMode;
 use crate::os::fs::read_bounded;
+use crate::os::input::is_file;
 use crate::plan::{self, Filters};
 use crate::registry::{self, Place, Used};
-use crate::run::{Counts, Plans, RunBundle, RunError, RunOptions, RunStatusWord, run_plan};
+use crate::run::{
+    CHANNEL_LAUNCHD_CLEAN, Counts, Observer, Plans, RunBundle, RunError, RunOptions, RunStatusWord, Staged, run_plan,
+};
 use crate::sandbox::{self, Layers};
 
 use super::context::Context;
@@ -31,57 +35,70 @@ use super::run_progress::RunProgress;
   runtime run --plan plans/linux-baseline/plan.json --channel direct --out out
   runtime run --plan plan.json --only-profile demo:reader --fail-on-mismatch --json
   runtime run --plan plan.json --dry
+  runtime run --plan plan.json --channel launchd_clean --print-job
 
 Exit status: 0 the run is committed (with --fail-on-mismatch only when every row matched), 1 the run failed, was refused
 or interrupted, 2 usage, 3 the plan or what it needs cannot be read.")]
 pub(crate) struct Args {
     /// Plan to run
     #[arg(long, value_name = "FILE")]
-    plan: PathBuf,
+    pub(super) plan: PathBuf,
     /// Bundle root [default: `out` beside the plan]
     #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     /// Where the run happens
     #[arg(long, default_value = "direct", value_parser = ["direct", "launchd_clean"])]
-    channel: String,
+    pub(super) channel: String,
     /// Execute nothing; commit a bundle of the documents that need no execution
     #[arg(long, conflicts_with = "fail_on_mismatch")]
-    dry: bool,
+    pub(super) dry: bool,
     /// Run only this profile (repeatable)
     #[arg(long, value_name = "ID")]
-    only_profile: Vec<String>,
+    pub(super) only_profile: Vec<String>,
     /// Run only this scenario, by expectation id (repeatable)
     #[arg(long, value_name = "ID")]
-    only_scenario: Vec<String>,
+    pub(super) only_scenario: Vec<String>,
     #[command(flatten)]
     lock: super::lock_args::LockArgs,
     /// Probes executed at the same time [default: number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    jobs: Option<u16>,
+    pub(super) jobs: Option<u16>,
     /// Time limit of one probe
     #[arg(long, value_name = "N", default_value_t = 10.0)]
-    probe_timeout_seconds: f64,
+    pub(super) probe_timeout_seconds: f64,
     /// Exit with 1 unless every row was observed and matched
     #[arg(long)]
-    fail_on_mismatch: bool,
+    pub(super) fail_on_mismatch: bool,
     /// Run a plan of another world; the evidence says so and is never promotable
     #[arg(long)]
-    rebind_world: bool,
+    pub(super) rebind_world: bool,
     /// Leave an enforcement layer out, to see what it is good for; the evidence says so and is never promotable
     #[arg(long, value_name = "NAME", hide_short_help = true)]
-    without_layer: Vec<String>,
+    pub(super) without_layer: Vec<String>,
     /// Profiles with a sign that macOS refuses to apply them: do not look, do not apply them, or apply them all the same
     /// [default: enforce; SANDBOX_LORE_PREFLIGHT=0 means off, SANDBOX_LORE_PREFLIGHT_FORCE=1 force]
     #[arg(long, value_parser = ["off", "enforce", "force"])]
-    preflight: Option<String>,
+    pub(super) preflight: Option<String>,
     /// Which filters a text can be an argument of, for the oracle [default: the map that is part of the program]
     #[arg(long, value_name = "FILE")]
-    anchor_map: Option<PathBuf>,
+    pub(super) anchor_map: Option<PathBuf>,
     #[command(flatten)]
-    lookup: super::lookup::LookupArgs,
+    pub(super) launchd: super::launchd::LaunchdArgs,
+    #[command(flatten)]
+    pub(super) lookup: super::lookup::LookupArgs,
 }
 
 pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
+    run_as(args, json, context, None)
+}
+
+/// The run itself. Inside a job of the clean channel, `job` is that job and what it measured of its start, and its observer.
+pub(super) fn run_as(args: &Args, json: bool, context: &Context, job: Option<InJob<'_>>) -> CliResult {
+    let stand_ins = args.launchd.stand_ins()?;
+    let clean = args.channel == CHANNEL_LAUNCHD_CLEAN;
+    if !clean && args.launchd.print_job {
+        return Err(Failure::usage("--print-job prints the job of --channel launchd_clean; no other channel has one"));
+    }
     let plan_path = context.absolute(&args.plan);
     let lookup = args.lookup.resolve(context, plan_path.parent().unwrap_or(&context.cwd));
     let place = Place::Disk(plan_path.clone());
@@ -100,9 +117,10 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         let why = error_chain(&error);
         super::note_line(&format!("note: the bundle records no compiled digest, because of what is not run: {why}"));
     }
-    let options = options(args, context, &plan_path)?;
+    let mut options = options(args, context, &plan_path)?;
     let layers = sandbox::layers();
     let mut host = super::host::host(context)?;
+    host.stand_in_tools.extend(stand_ins);
     host.probe_limit = seconds("--probe-timeout-seconds", args.probe_timeout_seconds)?;
     host.without_layers = known_layers(&args.without_layer, &layers)?;
     let anchors = anchor_map(args, context)?;
@@ -119,7 +137,18 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
             None => None,
         },
     };
+    if clean && job.is_none() {
+        let inputs = inputs(&plans, &place, &registry, &compiled_whole(&plan, &registry)?, args, context, &lookup);
+        return super::launchd::run(args, json, context, &plans, &options, &host, inputs?);
+    }
     let cancel = super::host::cancel_on_signals()?;
+    if let Some(job) = job {
+        CHANNEL_LAUNCHD_CLEAN.clone_into(&mut options.channel);
+        options.staged = Some(job.staged);
+        host.stand_in_tools.extend(job.stand_in_tools);
+        let bundle = run_plan(&plans, &options, &host, &layers, job.observer, &cancel);
+        return Ok(exit(&bundle.map_err(|error| failure(error, args))?, args.fail_on_mismatch));
+    }
     let progress = RunProgress::new(context.stderr_is_terminal, json);
     let result = run_plan(&plans, &options, &host, &layers, &progress, &cancel);
     progress.finish();
@@ -127,6 +156,44 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let typed = args.out.as_ref().unwrap_or(&options.out);
     show(&bundle, &registry.used, digest.digest.as_ref(), typed, json)?;
     Ok(exit(&bundle, args.fail_on_mismatch))
+}
+
+/// The job of the clean channel that a run happens in.
+pub(super) struct InJob<'a> {
+    pub(super) staged: Staged,
+    pub(super) stand_in_tools: BTreeMap<String, PathBuf>,
+    pub(super) observer: &'a dyn Observer,
+}
+
+/// The files of every profile of the plan: the compiled digest is made over all of them, whatever is run.
+fn compiled_whole(plan: &plan::Plan, registry: &registry::Registry) -> Result<Vec<Place>, Failure> {
+    let whole = plan::compile(plan, registry, &Filters::default())?;
+    Ok(whole.profiles.into_iter().map(|profile| profile.path).collect())
+}
+
+/// Every file on disk that the run reads.
+fn inputs(
+    plans: &Plans<'_>,
+    place: &Place,
+    registry: &registry::Registry,
+    profiles: &[Place],
+    args: &Args,
+    context: &Context,
+    lookup: &registry::Lookup,
+) -> Result<Vec<PathBuf>, Failure> {
+    let base = plans.plan.base(lookup.root());
+    let fixtures = plans.plan.fixtures.as_ref().map(|stored| base.resolve(stored)).transpose()?;
+    let named = [Some(place), fixtures.as_ref(), plans.apply_preflight.as_ref().map(|(place, _)| place)];
+    let documents = registry.documents.iter().map(|document| &document.place);
+    let places = named.into_iter().flatten().chain(documents).chain(profiles);
+    let index = args
+        .lookup
+        .registry_index
+        .as_ref()
+        .map_or_else(|| plans.path_root.join(registry::INDEX_PATH), |path| context.absolute(path));
+    let more = [Some(index), args.anchor_map.as_ref().map(|path| context.absolute(path))];
+    let files = places.filter_map(|place| place.disk_path().map(Path::to_path_buf)).chain(more.into_iter().flatten());
+    Ok(files.filter(|path| is_file(path)).collect())
 }
 
 /// The anchor map that was named, or the one that is part of the program. One that cannot be used is no map.
@@ -168,6 +235,7 @@ fn options(args: &Args, context: &Context, plan_path: &Path) -> Result<RunOption
         lock_mode,
         preflight: preflight_mode(args, context),
         jobs: args.jobs.map_or_else(processors, usize::from),
+        staged: None,
     })
 }
 
@@ -185,7 +253,7 @@ fn preflight_mode(args: &Args, context: &Context) -> PreflightMode {
     }
 }
 
-fn failure(error: RunError, args: &Args) -> Failure {
+pub(super) fn failure(error: RunError, args: &Args) -> Failure {
     let refusal = error.is_refusal();
     let hint = match &error {
         RunError::OtherWorld { .. } => Some("--rebind-world runs it all the same; such evidence is never promotable"),

@@ -47,6 +47,7 @@ impl Observer for RunProgress {
                     super::note_line(&format!("warning: {} was left by a run and stays: {}", text(path), text(why)));
                 }
             }
+            (Progress::Channel(step), _) => super::note_line(&super::printable(step)),
             (Progress::Started { executions, .. }, true) => self.start(*executions),
             (Progress::Started { run_id, profiles, executions }, false) => {
                 super::note_line(&format!("run {run_id}: {profiles} profiles, {executions} executions"));

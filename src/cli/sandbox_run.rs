@@ -15,7 +15,7 @@ use super::sbpl::{self, ProfileArgs};
 use crate::base::cancel::Cancel;
 use crate::base::json as document;
 use crate::denial;
-use crate::sandbox::{self, Command, End, Job, SandboxError, Supervised, Trap};
+use crate::sandbox::{self, Command, End, Job, ProfileText, SandboxError, Supervised, Trap};
 use crate::vocab::Decision;
 
 /// Our own set-up failed, or the profile is not one.
@@ -61,7 +61,8 @@ Examples:
 pub(crate) fn run(args: &Args, context: &Context) -> CliResult {
     #[cfg(all(feature = "test-fakes", target_os = "linux"))]
     sandbox::weaken::switch_off(&args.weaken).map_err(|error| set_up(anyhow::Error::from(error)))?;
-    let policy = match sbpl::compile(&args.profile, context).map_err(set_up)? {
+    let (sources, params) = sbpl::texts(&args.profile, context).map_err(set_up)?;
+    let policy = match sbpl::compile_texts(&sources, &params, &args.profile, context) {
         Ok(policy) => policy,
         Err(diagnostics) => {
             sbpl::show_diagnostics(&diagnostics, false, context)?;
@@ -74,6 +75,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> CliResult {
     let report = args.report.as_deref().map(|path| create(path, context)).transpose()?;
     let (cancel, signal) = interruptible()?;
     let job = Job {
+        text: Some(ProfileText { sources: &sources, params: &params }),
         trap: Trap::AsNeeded,
         observe: args.observe,
         without_layers: args.without_layer.clone(),

@@ -7,7 +7,9 @@ mod fmt;
 mod lint;
 mod profile;
 
-pub(super) use profile::{ProfileArgs, SearchPath, compile, key_value, read_source, show_diagnostics, warn};
+pub(super) use profile::{
+    ProfileArgs, SearchPath, compile_texts, key_value, read_source, show_diagnostics, texts, warn,
+};
 
 use super::context::Context;
 use super::exit::CliResult;

@@ -192,11 +192,14 @@ fn runtime_result(
     }
 }
 
+/// What applies profiles on the system this was built for.
+pub const APPLY_API: &str = if cfg!(target_os = "macos") { "sandbox_init" } else { "linux_supervisor" };
+
 fn apply_report(seen: &Observation, applied: bool) -> Option<ApplyReport> {
     let fault = seen.fault.as_ref().filter(|fault| fault.stage == crate::vocab::FailureStage::Apply);
     match (fault, applied) {
         (Some(fault), _) => Some(ApplyReport {
-            api: "linux_supervisor",
+            api: APPLY_API,
             rc: -1,
             errno: 0,
             errbuf: Some(fault.message.clone()),
@@ -204,7 +207,7 @@ fn apply_report(seen: &Observation, applied: bool) -> Option<ApplyReport> {
             err_class_source: "errbuf_present",
         }),
         (None, true) => Some(ApplyReport {
-            api: "linux_supervisor",
+            api: APPLY_API,
             rc: 0,
             errno: 0,
             errbuf: None,

@@ -20,7 +20,7 @@ mod witness;
 pub use alias::LinkMet;
 pub use baseline::{BASELINE_SCHEMA, BaselineDocument, BaselineRow, baseline_row, control};
 pub use claim::{Claim, claims};
-pub use classify::classify;
+pub use classify::{APPLY_API, classify};
 pub use filter::{AnchorMap, AnchorMapError, FilterChoice, FilterWish, choose_filter};
 pub use fixture::{FixtureRecord, fixture_records};
 pub use mismatch::{Mismatch, MismatchSummary, meets_expectation, mismatch_packets, mismatch_summary};

@@ -2,12 +2,14 @@
 //!
 //! Layer 3. `SPEC.md` sections "Worlds" and "Host". The command line builds one [`Host`]; tests build their own.
 
+mod tools;
 mod world;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+pub use tools::{Tool, missing};
 pub use world::{OsRelease, WorldError, WorldFacts, detect_world};
 
 /// Everything a run takes from its surroundings. The library reads no environment by itself.

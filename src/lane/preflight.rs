@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::base::cancel::Cancel;
-use crate::event::ProbeFacts;
+use crate::event::{APPLY_API, ProbeFacts};
 use crate::fixture::{FixtureDir, FixtureSet};
 use crate::host::Host;
 use crate::sbpl::Source;
@@ -13,6 +13,9 @@ use super::execute::{Execution, execute};
 
 /// Schema tag of the record. v0.1: first form.
 const SCHEMA: &str = "runtime-tools.apply_preflight.v0.1";
+
+/// What said whether this process is in a sandbox: see [`crate::sandbox::self_check`].
+const SELF_CHECK: &str = if cfg!(target_os = "macos") { "sandbox_check" } else { "proc_status" };
 
 /// Applies the profile `text` in a worker that then performs one harmless operation, and records how that went.
 ///
@@ -42,8 +45,7 @@ pub fn apply_preflight(
         links_met: Vec::new(),
         filter: None,
     };
-    let self_check =
-        json!({"source": "proc_status", "rc": i32::from(already_sandboxed), "sandboxed": already_sandboxed});
+    let self_check = json!({"source": SELF_CHECK, "rc": i32::from(already_sandboxed), "sandboxed": already_sandboxed});
     let mut record = json!({
         "world_id": host.world_id, "run_id": run_id, "profile": stored_path,
         "runner": host.worker_exe.display().to_string(), "sandbox_check_self": self_check,
@@ -63,7 +65,7 @@ pub fn apply_preflight(
                 "error": fault.map(|fault| fault.message.clone()),
                 "command": seen.command, "exit_code": seen.exit_status, "stdout": "", "stderr": seen.stderr,
                 "apply_report": {
-                    "api": "linux_supervisor", "rc": if applied { 0 } else { -1 }, "errno": 0,
+                    "api": APPLY_API, "rc": if applied { 0 } else { -1 }, "errno": 0,
                     "errbuf": fault.map(|fault| fault.message.clone()),
                     "err_class": if applied { "ok" } else { "unknown" },
                     "err_class_source": if applied { "none" } else { "errbuf_present" },

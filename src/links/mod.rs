@@ -1,8 +1,11 @@
 //! Runtime links: which observations, profiles and expectations belong together, as an earlier step recorded it.
 //!
 //! Reads `runtime_links.json` (`SPEC.md`, section "Runtime links"); this crate does not write it. Invariant: a part that is
-//! there has the shape it must have, so that "absent" never means "broken".
+//! there has the shape it must have, so that "absent" never means "broken"; what is wrong inside a part is a warning.
 
+mod shape;
+
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Serialize;
@@ -10,17 +13,16 @@ use serde_json::{Map, Value};
 
 use crate::base::position::escape;
 use crate::registry::check::{Sink, kind_name};
-use crate::registry::{Document, DocumentError, Place, Refusal};
-use crate::vocab::Finding;
+use crate::registry::{Document, DocumentError, Place, Refusal, View};
+use crate::vocab::{Finding, Severity};
+
+pub use shape::{DOCUMENT, Inner, Shape};
 
 /// Where the document stands under the root, unless a caller names another place.
 pub const LINKS_PATH: &str = "book/evidence/graph/mappings/runtime/runtime_links.json";
 
 /// `meta.schema_version` of the document.
 pub const LINKS_TAG: &str = "runtime-links.v0.1";
-
-/// The parts of the document; each is an object where it is there.
-const PARTS: [&str; 5] = ["meta", "links", "packets", "profiles", "expectations"];
 
 /// A links document whose parts have the right shapes.
 #[derive(Debug, Clone)]
@@ -59,6 +61,14 @@ impl LinkKind {
             Self::Expectation => "expectations",
         }
     }
+
+    /// The field in which an entry of this kind says its id.
+    fn id_key(self) -> &'static str {
+        match self {
+            Self::Profile => "profile_id",
+            Self::Expectation => "expectation_id",
+        }
+    }
 }
 
 /// The document's usual place under `root`.
@@ -87,49 +97,70 @@ fn check(value: &Value, sink: &mut Sink<'_>) {
         sink.error("wrong-type", "", format!("the document is {}, expected an object", kind_name(value)));
         return;
     };
-    if PARTS.iter().all(|part| !map.contains_key(*part)) {
-        sink.error("missing-key", "", format!("the document has none of {}", PARTS.join(", ")));
+    let parts = || DOCUMENT.fields.iter().map(|field| field.key);
+    if parts().all(|part| !map.contains_key(part)) {
+        let parts: Vec<&str> = parts().collect();
+        sink.error("missing-key", "", format!("the document has none of {}", parts.join(", ")));
     }
-    for part in PARTS {
-        match map.get(part) {
-            None | Some(Value::Null | Value::Object(_)) => {}
-            Some(other) => {
-                let message = format!("{part} is {}, expected an object", kind_name(other));
-                sink.error("wrong-type", &format!("/{part}"), message);
-            }
-        }
-    }
-    match map.get("meta").and_then(|meta| meta.get("schema_version")) {
-        Some(Value::String(tag)) if tag == LINKS_TAG => {}
-        found => {
-            let found = found.map_or_else(|| "absent".to_owned(), Value::to_string);
-            let message = format!("meta.schema_version is {found}, expected {LINKS_TAG:?}");
-            sink.warning("schema-tag", "/meta/schema_version", message);
-        }
-    }
+    let mut found = Sink::new(sink.file());
+    check_tag(map, &mut found);
+    shape::check(View::from(value), &DOCUMENT, "the document", "", &mut found);
     for kind in [LinkKind::Profile, LinkKind::Expectation] {
-        check_entries(map, kind, sink);
+        check_ids(map, kind, &mut found);
+    }
+    check_inputs(map, &mut found);
+    let mut findings = found.into_findings();
+    // The parts themselves must be what they are; inside them everything that is right can be used.
+    let is_part = |pointer: &str| parts().any(|part| pointer.strip_prefix('/') == Some(part));
+    for finding in &mut findings {
+        // A part that lacks a key is usable all the same.
+        if finding.id != "wrong-type" || !finding.pointer.as_deref().is_some_and(is_part) {
+            finding.severity = Severity::Warning;
+        }
+    }
+    sink.extend(&findings);
+}
+
+fn check_tag(map: &Map<String, Value>, sink: &mut Sink<'_>) {
+    let found = match map.get("meta") {
+        // Another type, and none at all, are what its table sees.
+        Some(Value::Object(meta)) => match meta.get("schema_version") {
+            Some(Value::String(tag)) if tag != LINKS_TAG => format!("{tag:?}"),
+            _ => return,
+        },
+        _ => "absent".to_owned(),
+    };
+    let message = format!("meta.schema_version is {found}, expected {LINKS_TAG:?}");
+    sink.warning("schema-tag", "/meta/schema_version", message);
+}
+
+/// Whether entries say the id that they stand under.
+fn check_ids(map: &Map<String, Value>, kind: LinkKind, sink: &mut Sink<'_>) {
+    let (part, key) = (kind.part(), kind.id_key());
+    for (id, entry) in map.get(part).and_then(Value::as_object).into_iter().flatten() {
+        if let Some(inner) = entry.get(key).and_then(Value::as_str).filter(|inner| inner != id) {
+            let message = format!("{key} is {inner:?}, but the key is {id:?}");
+            sink.warning("id-mismatch", &format!("/{part}/{}/{key}", escape(id)), message);
+        }
     }
 }
 
-fn check_entries(map: &Map<String, Value>, kind: LinkKind, sink: &mut Sink<'_>) {
-    let part = kind.part();
-    for (id, entry) in map.get(part).and_then(Value::as_object).into_iter().flatten() {
-        let pointer = format!("/{part}/{}", escape(id));
-        match entry.as_object() {
-            None => {
-                let message = format!("the entry of {id:?} is {}, so {id:?} has no link", kind_name(entry));
-                sink.warning("wrong-type", &pointer, message);
-            }
-            Some(entry) if kind == LinkKind::Profile => {
-                let inner = entry.get("profile_id").and_then(Value::as_str);
-                if let Some(inner) = inner.filter(|inner| inner != id) {
-                    let message = format!("profile_id is {inner:?}, but the key is {id:?}");
-                    sink.warning("id-mismatch", &format!("{pointer}/profile_id"), message);
-                }
-            }
-            Some(_) => {}
-        }
+/// Every input has a digest, and nothing else has one.
+fn check_inputs(map: &Map<String, Value>, sink: &mut Sink<'_>) {
+    let of = |key: &str| map.get("meta").and_then(|meta| meta.get(key));
+    let (Some(inputs), Some(hashes)) =
+        (of("inputs").and_then(Value::as_array), of("input_hashes").and_then(Value::as_object))
+    else {
+        return;
+    };
+    let inputs: BTreeSet<&str> = inputs.iter().filter_map(Value::as_str).collect();
+    let hashed: BTreeSet<&str> = hashes.keys().map(String::as_str).collect();
+    for input in inputs.difference(&hashed) {
+        sink.warning("input-digest", "/meta/inputs", format!("input_hashes has no digest of the input {input:?}"));
+    }
+    for input in hashed.difference(&inputs) {
+        let at = format!("/meta/input_hashes/{}", escape(input));
+        sink.warning("input-digest", &at, format!("{input:?} has a digest and is no input"));
     }
 }
 
@@ -193,7 +224,6 @@ pub fn resolve_expectation_link<'l>(links: &'l RuntimeLinks, expectation_id: &st
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vocab::Severity;
     use serde_json::json;
 
     fn load(value: &Value) -> Result<RuntimeLinks, Vec<String>> {
@@ -222,15 +252,16 @@ mod tests {
         assert!(resolve_profile_link(&links, "c").is_none() && resolve_profile_link(&links, "b:y").is_none());
         assert_eq!(links.meta("world_id"), Some(&json!("w")));
         assert!(links.warnings.iter().all(|finding| finding.severity == Severity::Warning));
-        let pointers: Vec<&str> = links.warnings.iter().filter_map(|f| f.pointer.as_deref()).collect();
-        assert_eq!(pointers, ["/profiles/a/profile_id", "/profiles/c"]);
+        let other = links.warnings.iter().filter(|finding| finding.id != "missing-key");
+        let pointers: Vec<&str> = other.filter_map(|finding| finding.pointer.as_deref()).collect();
+        assert_eq!(pointers, ["/profiles/c", "/profiles/a/profile_id"]);
     }
 
     #[test]
     fn every_wrong_shape_is_refused_by_name() {
         assert_eq!(load(&json!([])).unwrap_err(), ["wrong-type "]);
         assert_eq!(load(&json!({})).unwrap_err()[0], "missing-key ");
-        for part in PARTS {
+        for part in DOCUMENT.fields.iter().map(|field| field.key) {
             for wrong in [json!([]), json!("x"), json!(0), json!(true)] {
                 let found = load(&json!({part: wrong})).unwrap_err();
                 assert!(found.contains(&format!("wrong-type /{part}")), "{part} {found:?}");

@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "the one place that starts processes")]
 
 mod inside;
+pub mod program;
 pub mod receiver;
 
 use std::ffi::OsString;

@@ -52,6 +52,20 @@ fn copy_file(source: &Path, target: &Path, metadata: &std::fs::Metadata) -> io::
     to.set_times(FileTimes::new().set_modified(metadata.modified()?))
 }
 
+/// Copies the file `from` to `to`, which must not exist, with permission bits `mode`; links are followed.
+///
+/// # Errors
+/// `from` cannot be read, or `to` cannot be made.
+pub fn copy_to_new(from: &Path, to: &Path, mode: u32) -> Result<(), FsError> {
+    let copy = || {
+        let mut target = OpenOptions::new().write(true).create_new(true).mode(mode).open(to)?;
+        io::copy(&mut File::open(from)?, &mut target)?;
+        // Whatever the umask.
+        target.set_permissions(std::fs::Permissions::from_mode(mode))
+    };
+    copy().map_err(|error| FsError::io("copy", from, error))
+}
+
 /// Removes a tree; nothing there is fine.
 ///
 /// # Errors

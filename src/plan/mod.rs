@@ -14,6 +14,7 @@ mod frozen;
 mod lint;
 mod list;
 mod target;
+mod used;
 
 pub use compile::{CompileError, CompiledPlan, CompiledProfile, Filters, ProbeRow, compile};
 pub use compiled_digest::{CompiledDigest, CompiledDigestError, compiled_digest, narrowed_digest};

@@ -8,7 +8,7 @@ use crate::base::error_chain;
 use crate::denial::DecisionRecord;
 use crate::event::{Effect, Fault};
 use crate::os;
-use crate::sandbox::{self, End, Supervised, Trap};
+use crate::sandbox::{self, End, ProfileText, Supervised, Trap};
 use crate::sbpl::{NoImports, Policy};
 use crate::vocab::driver::driver;
 use crate::vocab::{Driver, FailureKind, FailureStage, Operation, Platform};
@@ -79,6 +79,7 @@ fn execute(job: &ProbeJob, driver: Driver, policy: Option<&Policy>) -> Result<Pr
     let report = OwnedFd::from(report);
     let sandbox_job = sandbox::Job {
         policy,
+        text: job.policy.as_ref().map(|text| ProfileText { sources: &text.sources, params: &text.params }),
         trap: Trap::All,
         observe: false,
         without_layers: job.without_layers.clone(),

@@ -2,10 +2,12 @@
 //!
 //! The tables stand next to the types they describe; a value that passes its table deserialises into its type.
 
+pub use super::sink::Sink;
 use super::view::View;
+use crate::base::digest::Sha256Hex;
 use crate::base::position::escape;
 use crate::base::spelling;
-use crate::vocab::{Finding, Severity};
+use crate::vocab::Severity;
 
 /// What a field may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +24,16 @@ pub enum Kind {
     TextList,
     /// An array of ids.
     IdList,
+    /// A number of things: an integer from 0.
+    Count,
+    /// true or false.
+    Flag,
+    /// A SHA-256 digest: 64 lower-case hexadecimal digits.
+    Sha256,
     /// An object; its members are checked elsewhere or free.
     Object,
+    /// The same, or null.
+    OptionalObject,
     /// An array; its members are checked elsewhere.
     Array,
     /// One word of a list; the first text is the finding's id.
@@ -61,66 +71,6 @@ pub const fn required(key: &'static str, kind: Kind) -> Field {
 #[must_use]
 pub const fn optional(key: &'static str, kind: Kind) -> Field {
     Field { key, required: false, kind }
-}
-
-/// Collects the findings about one file.
-#[derive(Debug)]
-pub struct Sink<'a> {
-    file: &'a str,
-    findings: Vec<Finding>,
-}
-
-impl<'a> Sink<'a> {
-    /// An empty collection for `file`.
-    #[must_use]
-    pub fn new(file: &'a str) -> Self {
-        Self { file, findings: Vec::new() }
-    }
-
-    /// Adds an error at `pointer`.
-    pub fn error(&mut self, id: &str, pointer: &str, message: impl Into<String>) -> &mut Finding {
-        self.add(id, Severity::Error, pointer, message)
-    }
-
-    /// Adds a warning at `pointer`.
-    pub fn warning(&mut self, id: &str, pointer: &str, message: impl Into<String>) -> &mut Finding {
-        self.add(id, Severity::Warning, pointer, message)
-    }
-
-    /// Adds a finding of the given severity at `pointer`.
-    pub fn add(&mut self, id: &str, severity: Severity, pointer: &str, message: impl Into<String>) -> &mut Finding {
-        self.findings.push(Finding::new(id, severity, self.file, message).at(pointer));
-        self.findings.last_mut().expect("a finding was just added")
-    }
-
-    /// Adds findings made elsewhere.
-    pub fn extend<'f>(&mut self, findings: impl IntoIterator<Item = &'f Finding>) {
-        self.findings.extend(findings.into_iter().cloned());
-    }
-
-    /// How many findings there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.findings.len()
-    }
-
-    /// Whether nothing was found.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.findings.is_empty()
-    }
-
-    /// Whether an error was added after the first `mark` findings.
-    #[must_use]
-    pub fn has_error_since(&self, mark: usize) -> bool {
-        self.findings[mark..].iter().any(|finding| finding.severity == Severity::Error)
-    }
-
-    /// The findings, in the order they were added.
-    #[must_use]
-    pub fn into_findings(self) -> Vec<Finding> {
-        self.findings
-    }
 }
 
 /// The value's kind as a reader calls it.
@@ -182,7 +132,7 @@ pub fn object_at(
     for (field, value) in fields.iter().zip(given) {
         match value {
             Some(value) => {
-                check_kind(value, field, what, &|| format!("{}/{}", pointer(), field.key), sink);
+                check_kind(value, (field.key, field.kind), what, &|| format!("{}/{}", pointer(), field.key), sink);
             }
             None if field.required => {
                 let message = format!("{} lacks the key {:?}", what(), field.key);
@@ -219,25 +169,39 @@ pub fn has_tag<'v>(value: impl Into<View<'v>>, tag: &str, sink: &mut Sink<'_>) -
     }
 }
 
-fn check_kind(value: View<'_>, field: &Field, what: Lazy<'_>, pointer: Lazy<'_>, sink: &mut Sink<'_>) {
+/// Checks one value that stands under `key` in the object that messages call `what`.
+pub fn value<'v>(
+    value: impl Into<View<'v>>,
+    (key, kind): (&str, Kind),
+    what: &str,
+    pointer: &str,
+    sink: &mut Sink<'_>,
+) {
+    check_kind(value.into(), (key, kind), &|| what.to_owned(), &|| pointer.to_owned(), sink);
+}
+
+fn check_kind(value: View<'_>, (key, kind): (&str, Kind), what: Lazy<'_>, pointer: Lazy<'_>, sink: &mut Sink<'_>) {
     let wrong = |sink: &mut Sink<'_>, at: &str, found: &str, expected: &str| {
-        sink.error("wrong-type", at, format!("{} of {} is {found}, expected {expected}", field.key, what()));
+        sink.error("wrong-type", at, format!("{key} of {} is {found}, expected {expected}", what()));
     };
-    match (field.kind, value) {
+    match (kind, value) {
         (Kind::Text | Kind::OptionalText, View::String(_))
-        | (Kind::OptionalText | Kind::OptionalInteger, View::Null)
-        | (Kind::Object, View::Object(_))
+        | (Kind::OptionalText | Kind::OptionalInteger | Kind::OptionalObject, View::Null)
+        | (Kind::Object | Kind::OptionalObject, View::Object(_))
+        | (Kind::Flag, View::Bool(_))
         | (Kind::Array, View::Array(_)) => {}
         (Kind::OptionalInteger, View::Number(number)) if number.is_i64() => {}
-        (Kind::Id, View::String(id)) => check_id(id, &|| field.key.to_owned(), what, pointer, sink),
+        (Kind::Count, View::Number(number)) if number.is_u64() => {}
+        (Kind::Sha256, View::String(digest)) if Sha256Hex::parse(digest).is_ok() => {}
+        (Kind::Id, View::String(id)) => check_id(id, &|| key.to_owned(), what, pointer, sink),
         (Kind::TextList | Kind::IdList | Kind::WordList(..), View::Array(members)) => {
             for (index, member) in members.enumerate() {
                 let at: Lazy<'_> = &|| format!("{}/{index}", pointer());
-                let key: Lazy<'_> = &|| format!("member {index} of {}", field.key);
-                match (field.kind, member) {
-                    (Kind::IdList, View::String(id)) => check_id(id, key, what, at, sink),
+                let member_key: Lazy<'_> = &|| format!("member {index} of {key}");
+                match (kind, member) {
+                    (Kind::IdList, View::String(id)) => check_id(id, member_key, what, at, sink),
                     (Kind::WordList(id, words), View::String(word)) => {
-                        check_word(word, id, words, key, what, at, sink);
+                        check_word(word, id, words, member_key, what, at, sink);
                     }
                     (_, View::String(_)) => {}
                     (_, other) => wrong(sink, &at(), other.kind_name(), "strings"),
@@ -245,13 +209,13 @@ fn check_kind(value: View<'_>, field: &Field, what: Lazy<'_>, pointer: Lazy<'_>,
             }
         }
         (Kind::Word(id, words), View::String(word)) => {
-            check_word(word, id, words, &|| field.key.to_owned(), what, pointer, sink);
+            check_word(word, id, words, &|| key.to_owned(), what, pointer, sink);
         }
         (Kind::Lanes, View::Object(lanes)) => {
             for (lane, value) in lanes {
                 let at = || format!("{}/{}", pointer(), escape(lane));
                 if !LANES.contains(&lane) {
-                    let message = format!("{} of {} names the unknown lane {lane:?}", field.key, what());
+                    let message = format!("{key} of {} names the unknown lane {lane:?}", what());
                     sink.error("unknown-lane", &at(), message).help = Some(format!("lanes are {}", LANES.join(", ")));
                 } else if !matches!(value, View::Bool(_)) {
                     wrong(sink, &at(), value.kind_name(), "true or false");
@@ -310,7 +274,11 @@ fn expected(kind: Kind) -> &'static str {
         Kind::OptionalText => "a string or null",
         Kind::OptionalInteger => "an integer or null",
         Kind::TextList | Kind::IdList | Kind::WordList(..) => "an array of strings",
+        Kind::Count => "an integer from 0",
+        Kind::Flag => "true or false",
+        Kind::Sha256 => "64 lower-case hexadecimal digits",
         Kind::Object | Kind::Lanes => "an object",
+        Kind::OptionalObject => "an object or null",
         Kind::Array => "an array",
     }
 }

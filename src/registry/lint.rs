@@ -7,10 +7,11 @@ use foldhash::{HashMap, HashMapExt as _, HashSet};
 
 use super::check::{Sink, did_you_mean};
 use super::entry::{Probe, Profile};
+use super::find::Files;
 use super::index::Lookup;
 use super::place::Place;
 use super::profile_text::{CompiledText, compile_file, compile_text};
-use super::read::{Files, Reading, Registry};
+use super::read::{Reading, Registry};
 use crate::base::position::escape;
 use crate::base::tree::Node;
 use crate::sbpl::{Params, Policy};

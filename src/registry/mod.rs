@@ -11,18 +11,21 @@ pub mod check;
 mod document;
 pub mod embedded;
 mod entry;
+mod find;
 mod index;
 mod lint;
 mod place;
 mod profile_text;
 mod read;
 mod select;
+mod sink;
 mod upgrade;
 mod view;
 
 pub use document::{Document, DocumentError, Refusal};
 pub use entry::{LaneSupport, PROBES_TAG, PROFILES_TAG, Probe, Profile, ProfileMode};
 pub use entry::{PROBE_FIELDS, PROBE_REGISTRY_FIELDS, PROFILE_FIELDS, PROFILE_REGISTRY_FIELDS};
+pub use find::{Files, RegistryError, Source, Used, for_plan, indexed, sibling};
 pub use index::{
     INDEX_ENTRY_FIELDS, INDEX_FIELDS, INDEX_PATH, INDEX_TAG, Index, IndexEntry, Lookup, ReadOnce, RegistryListing,
 };
@@ -33,10 +36,7 @@ pub use lint::{
 pub use place::{Base, Place, StoredPathError, root_of};
 pub use profile_text::is_deny_default;
 pub use profile_text::{TextError, applied_sources, read_profile_text};
-pub use read::{
-    Entries, Files, Reading, Registry, RegistryError, SharedReadings, Source, Used, for_plan, indexed, load,
-    of_documents, read, read_shared, sibling, side_by_side,
-};
+pub use read::{Entries, Reading, Registry, SharedReadings, load, of_documents, read, read_shared, side_by_side};
 pub use select::{Selected, select};
 pub use upgrade::{UpgradeError, Upgraded, upgrade_registry};
 pub use view::View;

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use super::find::{Files, RegistryError, Source, indexed};
 use super::index::{Index, Lookup};
 use super::place::Place;
-use super::read::{Files, RegistryError, Source, indexed};
 use crate::os::input;
 
 /// A registry chosen by a user: the id it was asked for by, where that is one, and its files.

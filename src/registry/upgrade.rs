@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::check::{self, Field, Kind, LANES, Sink, required};
 use super::document::{Document, DocumentError, Refusal};
 use super::entry::{PROBE_FIELDS, PROBES_TAG, PROFILE_FIELDS, PROFILES_TAG};
-use super::read::Files;
+use super::find::Files;
 use crate::base::json;
 use crate::base::position::escape;
 use crate::vocab::{Finding, Severity};

@@ -1,9 +1,12 @@
 //! What a run tells while it works.
 
+use serde::{Deserialize, Serialize};
+
 use crate::vocab::Lane;
 
 /// One step of a run, in order of occurrence; probes of different profiles may interleave.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Progress {
     /// What an earlier run, which was killed, had left of its fixtures was looked at before anything else.
     Swept {
@@ -12,6 +15,8 @@ pub enum Progress {
         /// Those that were not, with the reason.
         kept: Vec<(String, String)>,
     },
+    /// A step of the clean channel, in words.
+    Channel(String),
     /// The bundle is open and the lanes are about to start.
     Started {
         /// The run.

@@ -25,6 +25,7 @@ use crate::lane::{
     PreflightMode, PrepareError, Prepared, PreparedProfile, apply_preflight, oracle_rows,
     preflight_text as preflight_static, prepare,
 };
+use crate::launchd::StageError;
 use crate::os::lock::{LockError, LockMode};
 use crate::plan::{CompiledDigest, CompiledPlan, Lanes, Plan};
 use crate::registry::{Place, read_profile_text};
@@ -85,6 +86,19 @@ pub struct RunOptions {
     pub preflight: PreflightMode,
     /// Executions at the same time, at least 1.
     pub jobs: usize,
+    /// Of a run inside a job of the clean channel: the job.
+    pub staged: Option<Staged>,
+}
+
+/// The job that a run of the clean channel happens in.
+#[derive(Debug, Clone)]
+pub struct Staged {
+    /// The private directory the run works in.
+    pub root: PathBuf,
+    /// The run's directory as documents record it: that of the bundle which is made of this one.
+    pub recorded_dir: String,
+    /// What the job measured of its own start.
+    pub start: Value,
 }
 
 /// A run that reached its commit.
@@ -146,6 +160,9 @@ pub enum RunError {
         #[source]
         source: BundleError,
     },
+    /// The job of the clean channel has no stage to work in.
+    #[error("cannot make the job's stage")]
+    Stage(#[from] StageError),
     /// Somebody asked to stop.
     #[error("interrupted; run {run_id} was not committed and readers refuse it")]
     Cancelled {
@@ -162,7 +179,9 @@ impl RunError {
             Self::ChannelNotAvailable { .. } | Self::OtherWorld { .. } | Self::Cancelled { .. } => true,
             Self::Bundle { source: BundleError::Lock(error), .. } => !matches!(error, LockError::Io { .. }),
             Self::Bundle { source, .. } => matches!(source, BundleError::RunExists { .. }),
-            Self::UnknownChannel(_) | Self::Prepare(_) | Self::Changed(_) | Self::Worker { .. } => false,
+            Self::UnknownChannel(_) | Self::Prepare(_) | Self::Changed(_) | Self::Worker { .. } | Self::Stage(_) => {
+                false
+            }
         }
     }
 }
@@ -183,7 +202,7 @@ pub fn run_plan(
     observer: &dyn Observer,
     cancel: &Cancel,
 ) -> Result<RunBundle, RunError> {
-    check_channel(&options.channel)?;
+    check_channel(options)?;
     let world_rebound = check_world(plans, options, host)?;
     let mut prepared = prepare(plans.compiled, plans.fixtures, plans.anchors)?;
     if options.preflight != PreflightMode::Off {
@@ -207,7 +226,10 @@ pub fn run_plan(
         plan_digest: plans.plan.digest().to_string(),
     };
     sweep(&options.out, observer);
-    let bundle = OpenBundle::create(lock, plans.path_root, identity, (host.clock)()).map_err(bundle_error)?;
+    let mut bundle = OpenBundle::create(lock, plans.path_root, identity, (host.clock)()).map_err(bundle_error)?;
+    if let Some(staged) = &options.staged {
+        bundle.record_as(&staged.recorded_dir);
+    }
     let mut session = Session { plans, options, host, layers, lanes, prepared, bundle, world_rebound };
 
     let field = FixtureField::create(&host.temp_dir, &options.out);
@@ -269,7 +291,7 @@ fn check_profile_files(digest: &CompiledDigest, prepared: &Prepared) -> Result<(
 }
 
 /// Removes what killed runs of this bundle root left behind, and says so.
-fn sweep(out: &Path, observer: &dyn Observer) {
+pub(super) fn sweep(out: &Path, observer: &dyn Observer) {
     let fixture::Swept { removed, kept } = fixture::sweep(out);
     if !(removed.is_empty() && kept.is_empty()) {
         let text = |path: PathBuf| path.display().to_string();
@@ -280,18 +302,22 @@ fn sweep(out: &Path, observer: &dyn Observer) {
     }
 }
 
-fn check_channel(channel: &str) -> Result<(), RunError> {
-    match channel {
+/// A run of the clean channel happens in a job; whoever asks for one without is told what is missing, whatever the environment
+/// says.
+fn check_channel(options: &RunOptions) -> Result<(), RunError> {
+    match options.channel.as_str() {
         CHANNEL_DIRECT => Ok(()),
-        CHANNEL_LAUNCHD_CLEAN => {
-            Err(RunError::ChannelNotAvailable { channel: channel.to_owned(), missing: LAUNCHD_CLEAN_NEEDS.to_owned() })
-        }
+        CHANNEL_LAUNCHD_CLEAN if options.staged.is_some() => Ok(()),
+        CHANNEL_LAUNCHD_CLEAN => Err(RunError::ChannelNotAvailable {
+            channel: options.channel.clone(),
+            missing: LAUNCHD_CLEAN_NEEDS.to_owned(),
+        }),
         other => Err(RunError::UnknownChannel(other.to_owned())),
     }
 }
 
 /// Compares the worlds of plan and registry with the host's; returns whether the plan is rebound.
-fn check_world(plans: &Plans<'_>, options: &RunOptions, host: &Host) -> Result<bool, RunError> {
+pub(super) fn check_world(plans: &Plans<'_>, options: &RunOptions, host: &Host) -> Result<bool, RunError> {
     let bound = [("plan", plans.plan.world_id.as_deref()), ("registry", Some(plans.registry_world))];
     for (document, world) in bound {
         let Some(world) = world.filter(|world| !world_matches(world, &host.world_id)) else { continue };
@@ -376,6 +402,12 @@ impl Session<'_> {
         manifest.world_rebound = Some(self.world_rebound);
         manifest.compiled_digest = self.plans.compiled_digest.digest.as_ref().map(ToString::to_string);
         manifest.stand_in_tools = Some(self.host.stand_in_tools.keys().cloned().collect());
+        if let Some(staged) = &self.options.staged {
+            manifest.stage_used = true;
+            manifest.stage_root = Some(staged.root.display().to_string());
+            manifest.staged_output_root = Some(self.options.out.display().to_string());
+            manifest.clean_start = Some(staged.start.clone());
+        }
         self.bundle.write_json(&name(layout::RUN_MANIFEST), &manifest)?;
         let matrix = self.plans.compiled.expected_matrix(self.world());
         self.bundle.write_json(&name(layout::EXPECTED_MATRIX_GENERATED), &matrix)?;

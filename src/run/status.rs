@@ -6,7 +6,8 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::session::{CHANNEL_DIRECT, CHANNEL_LAUNCHD_CLEAN, LAUNCHD_CLEAN_NEEDS};
-use crate::host::WorldFacts;
+use crate::host::{WorldFacts, missing};
+use crate::launchd::NEEDED;
 use crate::os::input;
 use crate::sandbox::{self, Layers};
 
@@ -102,11 +103,17 @@ pub fn runtime_status<'e>(
         },
         tools: Tools { launchctl: input::is_file(Path::new(LAUNCHCTL)), sandbox_runner: direct.available },
         host,
-        channels: IndexMap::from([
-            (CHANNEL_DIRECT, direct),
-            (CHANNEL_LAUNCHD_CLEAN, Channel { available: false, note: Some(LAUNCHD_CLEAN_NEEDS.to_owned()) }),
-        ]),
+        channels: IndexMap::from([(CHANNEL_DIRECT, direct), (CHANNEL_LAUNCHD_CLEAN, launchd_clean())]),
         enforcement: layers,
+    }
+}
+
+fn launchd_clean() -> Channel {
+    let absent = missing(&NEEDED, &std::collections::BTreeMap::new());
+    match (cfg!(target_os = "macos"), absent.is_empty()) {
+        (true, true) => Channel { available: true, note: Some("never run on a Mac yet: see docs/macos.md".to_owned()) },
+        (true, false) => Channel { available: false, note: Some(format!("not here: {}", absent.join(", "))) },
+        (false, _) => Channel { available: false, note: Some(LAUNCHD_CLEAN_NEEDS.to_owned()) },
     }
 }
 

@@ -17,24 +17,29 @@ use std::path::PathBuf;
 
 use crate::base::cancel::Cancel;
 use crate::denial::DecisionRecord;
-use crate::sbpl::Policy;
+use crate::sbpl::{Params, Policy, Source};
 
-#[cfg(not(target_os = "linux"))]
+pub mod callout;
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
 mod elsewhere;
 pub mod endpoint;
 #[cfg(target_os = "linux")]
 mod linux;
 pub mod lower;
+#[cfg(target_os = "macos")]
+mod macos;
 pub mod overlay;
 pub mod report;
 // Only Linux has hooks for it.
 #[cfg(target_os = "linux")]
 pub mod weaken;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
 use elsewhere as platform;
 #[cfg(target_os = "linux")]
 use linux as platform;
+#[cfg(target_os = "macos")]
+use macos as platform;
 
 pub use report::{EnforcementReport, Layer, Layers, OperationStatus, Root, SkippedRoot, Status};
 
@@ -47,11 +52,22 @@ pub enum Trap {
     AsNeeded,
 }
 
+/// A profile as text: its sources in order, and the values of its parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct ProfileText<'a> {
+    /// Texts in order of evaluation.
+    pub sources: &'a [Source],
+    /// Values of `(param "KEY")`.
+    pub params: &'a Params,
+}
+
 /// What to confine and how.
 #[derive(Debug, Clone)]
 pub struct Job<'a> {
     /// The policy. `None` is the baseline: the same fork and the same loss of capabilities, and nothing enforced.
     pub policy: Option<&'a Policy>,
+    /// The same policy as text, where it is known: what a system that reads profiles by itself applies.
+    pub text: Option<ProfileText<'a>>,
     /// Which operations are brought before the supervisor.
     pub trap: Trap,
     /// Refuse nothing and record what would be refused. The Landlock domains are left out.
@@ -66,7 +82,7 @@ impl<'a> Job<'a> {
     /// A job that enforces `policy` with every layer and traps everything.
     #[must_use]
     pub fn new(policy: Option<&'a Policy>) -> Self {
-        Self { policy, trap: Trap::All, observe: false, without_layers: Vec::new(), keep: &[] }
+        Self { policy, text: None, trap: Trap::All, observe: false, without_layers: Vec::new(), keep: &[] }
     }
 }
 
@@ -192,6 +208,35 @@ pub fn exec(job: &Job<'_>, command: &Command) -> Result<Supervised, SandboxError
 #[must_use]
 pub fn obstacle(layers: &Layers) -> Option<SandboxError> {
     platform::obstacle(layers)
+}
+
+/// What the system says about this process being in a sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SelfCheck {
+    /// The interface that was asked.
+    pub source: &'static str,
+    /// The answer; `None` where there is none.
+    pub sandboxed: Option<bool>,
+}
+
+/// Asks the running system what it would decide for this process; `None` where there is no such interface.
+#[must_use]
+pub fn ask(question: &callout::Question<'_>) -> Option<callout::Callout> {
+    #[cfg(target_os = "macos")]
+    {
+        macos::ask(question)
+    }
+    #[cfg(not(target_os = "macos"))]
+    {
+        let _ = question;
+        None
+    }
+}
+
+/// Asks the system whether this process is in a sandbox already.
+#[must_use]
+pub fn self_check() -> SelfCheck {
+    platform::self_check()
 }
 
 /// Finds out which layers of enforcement this environment offers. Reads and probes, changes nothing.

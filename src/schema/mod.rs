@@ -76,6 +76,10 @@ const ALL: &[Schema] = &[
     schema!("promotion-receipt", "promotion_receipt.json"),
     schema!("runtime-links", "runtime_links.json"),
     schema!("inventory", "other_runtime_inventory.json"),
+    schema!("shrink-run", "run.json"),
+    schema!("shrink-rules", "rules.json"),
+    schema!("shrink-decisions", "decisions.json"),
+    schema!("shrink-matrix", "summary.json"),
     schema!("explained-event", ""),
     schema!("sandbox-report", ""),
     schema!("denial", "", lines),
@@ -87,6 +91,10 @@ const ALL: &[Schema] = &[
     schema!("packet-verdict", ""),
     schema!("packet-set-verdict", ""),
     schema!("status", ""),
+    schema!("entitlement-jail-run", "entitlement_jail.json"),
+    schema!("entitlement-jail-wait", "entitlement_jail.json"),
+    schema!("entitlement-jail-collection", "entitlement_jail.json"),
+    schema!("entitlement-jail-observation", "entitlement_jail.json"),
     schema!("lint-report", ""),
 ];
 

@@ -193,6 +193,7 @@ fn decided_row(element: &Value, origins: Option<&Value>) -> String {
     }
     let accesses: Vec<&str> = element["accesses"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut why = match accesses.len() {
+        0 if kept => "no access seen to be decided by it".to_owned(),
         0 => "decided no access".to_owned(),
         n => {
             let shown: Vec<String> = accesses.iter().take(3).map(|access| escape(access)).collect();

@@ -60,20 +60,26 @@ impl Learner {
         new
     }
 
-    /// Compares two observations and learns made-up names as rules of their own, in place of the names.
-    pub(super) fn generalise(&mut self, first: &[Logged], second: &[Logged], work: &Path, home: Option<&Path>) {
+    /// Compares what two runs asked for and learns made-up names as rules of their own, in place of the names. A rule counts when
+    /// it covers at least `examples` of the first. Gives what the new rules add, and the rules.
+    pub(super) fn generalise(
+        &mut self,
+        first: &[Logged],
+        second: &[Logged],
+        examples: usize,
+        (work, home): (&Path, Option<&Path>),
+    ) -> Vec<(String, String)> {
         let accesses = |entries: &[Logged]| -> BTreeSet<Access> { entries.iter().filter_map(access).collect() };
-        let found = generalize::propose(&accesses(first), &accesses(second), Ground { work, home });
-        for proposal in found {
-            if !self.proposals.iter().any(|known| known.rule == proposal.rule) {
+        let first = accesses(first);
+        let mut new = Vec::new();
+        for proposal in generalize::propose(&first, &accesses(second), Ground { work, home }) {
+            let known = self.proposals.iter().any(|known| known.rule == proposal.rule);
+            if !known && first.iter().filter(|own| proposal.covers(own)).count() >= examples {
+                new.push((proposal.adds.clone(), proposal.rule.clone()));
                 self.proposals.push(proposal);
             }
         }
-    }
-
-    /// Rules for made-up names.
-    pub(super) fn proposals(&self) -> impl Iterator<Item = (String, String)> + '_ {
-        self.proposals.iter().map(|own| (own.adds.clone(), own.rule.clone()))
+        new
     }
 
     fn add(

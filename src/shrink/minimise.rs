@@ -1,22 +1,23 @@
 //! Shrinking: which parts of a profile the target can do without, each shown by running it.
 //!
-//! Order: two runs that must succeed (fresh, and again on what the first left) tell which element decided which access; then the
-//! search; then two runs under the result. What was kept on the ground of an earlier, larger profile and decides nothing
+//! Order: two runs that must succeed (fresh, and again on what the first left) tell which element decided which access; then
+//! what must stay is read off refusals as far as they tell it, and searched for beyond that; then two runs under the result. What was kept on the ground of an earlier, larger profile and decides nothing
 //! any more is tried again. An answer is remembered by the text of its profile, so nothing is run twice, and an
 //! interrupted search goes on where it was.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::ShrinkError;
 use super::candidates::Candidates;
+use super::guided::{self, Guide};
 use super::layout::{self, Layout, Phase};
 use super::lint;
 use super::progress::{Event, Observer};
-use super::search::{self, Found, Likelihood, Oracle, Plan, Trial};
+use super::search::{self, Found, Likelihood, Oracle, Plan, Required, Trial};
 use super::target::{Place, Ran, Target, TargetError};
 use super::worker::Mode;
 use crate::base::cancel::Cancel;
@@ -37,6 +38,8 @@ pub(super) struct Steps {
     pub(super) jobs: usize,
     /// Try every element that is kept once more under the very result.
     pub(super) prove: bool,
+    /// Do not look at what the target asked for.
+    pub(super) blind: bool,
     /// Go on with what an interrupted search found out.
     pub(super) resume: bool,
     /// Refuse to begin when more runs might be needed.
@@ -52,11 +55,12 @@ pub(super) struct Decided {
     pub(super) rule: String,
     /// `removed` or `kept_required`.
     pub(super) decision: &'static str,
-    /// For kept ones: whether taking it out of the very result was seen to fail, or out of a larger profile.
+    /// For kept ones: taking it out of the very `result` was seen to fail, or out of a `larger_profile`, or a run with the
+    /// `same_answers` was.
     pub(super) shown_on: Option<&'static str>,
     /// Accesses it decided in the runs under the input.
     pub(super) accesses: Vec<String>,
-    /// What was refused when it was out.
+    /// What was refused when it was out, maybe with others.
     pub(super) refused: Option<String>,
 }
 
@@ -69,8 +73,11 @@ pub(super) struct Shrunk {
     pub(super) bound: usize,
     pub(super) flaky: Vec<String>,
     pub(super) output_same: bool,
+    /// Exit statuses of the two runs under the input.
+    pub(super) before: (i32, i32),
+    /// Exit status under the result, and of the second run where the first succeeded.
     pub(super) fresh: i32,
-    pub(super) repeat: i32,
+    pub(super) repeat: Option<i32>,
 }
 
 /// How shrinking ended.
@@ -101,6 +108,7 @@ pub(super) fn shrink(
     let source = crate::sbpl::Source::new("profile.sb", text);
     let candidates = Candidates::read(&source).map_err(|found| ShrinkError::Profile(found.to_string()))?;
     let places = (0..steps.jobs.max(1)).map(|job| layout.place(Phase::Shrink, job)).collect::<Result<Vec<_>, _>>()?;
+    let params = target.params_in(&places[0].work);
     let mut runs = Runs {
         target,
         candidates: &candidates,
@@ -110,12 +118,17 @@ pub(super) fn shrink(
         observer,
         memory: Memory::open(layout, target, text, steps.resume)?,
         expected: None,
+        blind: steps.blind,
         used: 0,
         retries: 0,
         flaky: Vec::new(),
         refused: BTreeMap::new(),
         tolerated: BTreeSet::new(),
         decided: BTreeMap::new(),
+        deciders: BTreeMap::new(),
+        input: lint::compile(text, &params).map_err(|found| ShrinkError::Profile(found.to_string()))?,
+        params,
+        alone: Alone::default(),
     };
     let nothing = BTreeSet::new();
     let pre_fresh = runs.validate(&nothing, true, "pre_shrink_run1")?;
@@ -123,7 +136,7 @@ pub(super) fn shrink(
     let pre_ok = pre_repeat.as_ref().is_some_and(|ran| ran.success);
     runs.metrics(&json!({
         "event": "precheck", "decision": if pre_ok { "ok" } else { "failed" }, "fresh_rc": pre_fresh.status,
-        "repeat_rc": pre_repeat.as_ref().map_or(pre_fresh.status, |ran| ran.status),
+        "repeat_rc": pre_repeat.as_ref().map(|ran| ran.status),
         "profile_lines": text.matches('\n').count(),
     }))?;
     let pre_repeat = match pre_repeat {
@@ -135,59 +148,128 @@ pub(super) fn shrink(
     };
     runs.tolerated =
         [&pre_fresh, &pre_repeat].into_iter().flat_map(|ran| ran.refusals()).map(|(record, _)| asked(record)).collect();
-    let params = target.params_in(&runs.places[0].work);
-    let cover = Coverage::of(&candidates, &params, [&pre_fresh, &pre_repeat]);
+    let traced = [&pre_fresh, &pre_repeat].into_iter().filter(|_| !steps.blind);
+    let cover = Coverage::of(&candidates, &runs.params, traced);
     runs.decided.clone_from(&cover.accesses);
+    runs.deciders = inverted(&cover.accesses);
     let n = candidates.elements().len();
-    let most_trials = search::most_trials(n);
-    let bound = 2 + 2 * most_trials + MOST_RETRIES + 2 + if steps.prove { n } else { 0 };
+    let bound = most_runs(n, steps.prove);
     runs.observer.event(&Event::Bound { candidates: n, runs: bound });
     if steps.max_runs.is_some_and(|most| bound > most) {
         return Err(ShrinkError::TooManyRuns { bound, most: steps.max_runs.unwrap_or(0) });
     }
-    let mut pending: Vec<(usize, Likelihood)> = (0..n).rev().map(|own| (own, cover.likelihood(own))).collect();
+    let likelihood = |own| if steps.blind { Likelihood::Unknown } else { cover.likelihood(own) };
+    let mut pending: Vec<(usize, Likelihood)> = (0..n).rev().map(|own| (own, likelihood(own))).collect();
     pending.sort_by_key(|(_, class)| *class);
+    let most_trials = search::most_trials(n);
     let mut plan = Plan { jobs: steps.jobs.max(1), repeat_each: false, sensitive: &cover.repeat_only, most_trials };
-    let mut found = search::minimise(&mut runs, BTreeSet::new(), &pending, &plan)?;
-    let mut shown: BTreeMap<usize, usize> = found.required.iter().map(|own| (own.element, own.at)).collect();
+    let mut found = locate(&mut runs, &pending, &plan)?;
+    let mut shown = by_element(&found.required);
     let (mut fresh, mut repeat) = runs.confirm(&found.removed)?;
     if fresh.success && !repeat.as_ref().is_some_and(|ran| ran.success) {
         // Something matters only the second time: every trial is run twice from here.
         plan.repeat_each = true;
-        found = search::minimise(&mut runs, BTreeSet::new(), &pending, &plan)?;
-        shown = found.required.iter().map(|own| (own.element, own.at)).collect();
+        found = locate(&mut runs, &pending, &plan)?;
+        shown = by_element(&found.required);
         (fresh, repeat) = runs.confirm(&found.removed)?;
     }
     // One-minimality: what was kept under a larger profile and decides nothing under this one is tried again.
     loop {
         let ok = fresh.success && repeat.as_ref().is_some_and(|ran| ran.success);
         let again: Vec<(usize, Likelihood)> = {
-            let used = Coverage::of(&candidates, &params, [Some(&fresh), repeat.as_ref()].into_iter().flatten());
-            let carried = shown.iter().filter(|(_, at)| **at < found.removed.len());
-            carried
-                .map(|(element, _)| *element)
-                .filter(|element| steps.prove || !used.uses(*element))
-                .map(|element| (element, Likelihood::Used))
+            let used = Coverage::of(&candidates, &runs.params, [Some(&fresh), repeat.as_ref()].into_iter().flatten());
+            let larger = |own: &Required| own.at < found.removed.len();
+            shown
+                .values()
+                .filter(|own| {
+                    let unneeded = !steps.blind && larger(own) && !used.uses(own.element);
+                    unneeded || (steps.prove && (own.inferred || larger(own)))
+                })
+                .map(|own| (own.element, Likelihood::Used))
                 .collect()
         };
-        if !ok || again.is_empty() {
+        // Twice for each of them, and for the result twice more.
+        let room = bound.saturating_sub(runs.used + MOST_CONFIRMING);
+        if !ok || again.is_empty() || room < 2 * again.len() {
             break;
         }
+        plan.most_trials = again.len();
         let before = found.removed.len();
         let more = search::minimise(&mut runs, found.removed.clone(), &again, &plan)?;
         shown.retain(|element, _| !more.removed.contains(element));
-        shown.extend(more.required.iter().map(|own| (own.element, own.at)));
+        shown.extend(by_element(&more.required));
         found = Found { removed: more.removed, ..found };
         if found.removed.len() == before {
             break;
         }
         (fresh, repeat) = runs.confirm(&found.removed)?;
     }
-    let shrunk = runs.result(&found.removed, &shown, &cover, bound, &fresh, repeat.as_ref(), pre_fresh.output.as_ref());
+    let shrunk = Shrunk {
+        text: candidates.without(&found.removed),
+        decided: runs.decisions(&found.removed, &shown, &cover),
+        runs: runs.used,
+        bound,
+        flaky: runs.flaky.clone(),
+        output_same: pre_fresh.output.is_some() && pre_fresh.output == fresh.output,
+        before: (pre_fresh.status, pre_repeat.status),
+        fresh: fresh.status,
+        repeat: repeat.as_ref().map(|ran| ran.status),
+    };
     let ok = fresh.success && repeat.as_ref().is_some_and(|ran| ran.success);
     runs.finish()?;
     let shrunk = Box::new(shrunk);
     Ok(if ok { End::Done(shrunk) } else { End::PostFailed { shrunk } })
+}
+
+/// Most runs of [`Runs::confirm`].
+const MOST_CONFIRMING: usize = 4;
+
+/// Most runs of the target for so many elements. Each trial may take two.
+fn most_runs(elements: usize, prove: bool) -> usize {
+    let search = guided::most_trials(elements) + search::most_trials(elements);
+    // A second search when something matters only in the second run; what became unneeded is tried again.
+    2 + 2 * (2 * search) + 4 * MOST_RETRIES + 3 * MOST_CONFIRMING + if prove { 2 * elements } else { 0 }
+}
+
+/// What must stay: read off refusals first, searched for where these tell too little.
+fn locate(runs: &mut Runs<'_>, pending: &[(usize, Likelihood)], plan: &Plan<'_>) -> Result<Found, ShrinkError> {
+    if runs.blind {
+        return search::minimise(runs, BTreeSet::new(), pending, plan);
+    }
+    let elements: Vec<usize> = pending.iter().map(|(element, _)| *element).collect();
+    let guessed = guided::guess(runs, &elements, plan)?;
+    if guessed.removed.is_empty() {
+        return search::minimise(runs, BTreeSet::new(), pending, plan);
+    }
+    let open: Vec<(usize, Likelihood)> = guessed.open.iter().map(|&element| (element, Likelihood::Used)).collect();
+    for (element, access) in guessed.reasons() {
+        runs.refused.insert(element, access.text());
+    }
+    let mut found = search::minimise(runs, guessed.removed.clone(), &open, plan)?;
+    let elements: BTreeSet<usize> = elements.into_iter().collect();
+    let searched: BTreeSet<usize> = found.required.iter().map(|own| own.element).collect();
+    // What the first runs showed about a profile that was larger than the result, as far as they show nothing about the result.
+    let mut inferred = by_element(&guessed.required(runs, &guessed.removed));
+    inferred.extend(by_element(&guessed.required(runs, &found.removed)));
+    found.required.extend(inferred.into_values().filter(|own| {
+        elements.contains(&own.element) && !found.removed.contains(&own.element) && !searched.contains(&own.element)
+    }));
+    Ok(found)
+}
+
+fn by_element(required: &[Required]) -> BTreeMap<usize, Required> {
+    required.iter().map(|own| (own.element, *own)).collect()
+}
+
+/// By access: the elements that decided it.
+fn inverted(accesses: &BTreeMap<usize, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<usize>> {
+    let mut deciders: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+    for (element, accesses) in accesses {
+        for access in accesses {
+            deciders.entry(access.clone()).or_default().insert(*element);
+        }
+    }
+    deciders
 }
 
 /// An access as text.
@@ -213,7 +295,8 @@ impl Coverage {
         for ran in runs {
             let mut used = BTreeSet::new();
             for record in ran.records.iter().filter(|record| record.decision == Decision::Allow) {
-                let elements = alone.deciding(candidates, params, record);
+                let Some(rule) = &record.rule else { continue };
+                let elements = alone.deciding(candidates, params, &Asked::of(record), rule.line);
                 for element in &elements {
                     cover.accesses.entry(*element).or_default().insert(asked(record));
                 }
@@ -252,15 +335,10 @@ fn libc_enoent() -> i32 {
 struct Alone(BTreeMap<String, Option<Policy>>);
 
 impl Alone {
-    fn deciding(&mut self, candidates: &Candidates, params: &Params, record: &DecisionRecord) -> BTreeSet<usize> {
-        let Some(rule) = &record.rule else { return BTreeSet::new() };
-        let operation = Operation::new(record.operation.as_str());
-        let target = target_bytes(&record.target).and_then(|bytes| String::from_utf8(bytes).ok());
-        let query = target.and_then(|target| {
-            let target = Some(target.as_str()).filter(|target| !target.is_empty());
-            Query::new(&record.operation, target, &[]).ok()
-        });
-        candidates.deciding(rule.line, &operation, |text| {
+    /// The elements behind the rule at `line`, which allowed the access.
+    fn deciding(&mut self, candidates: &Candidates, params: &Params, access: &Asked, line: u32) -> BTreeSet<usize> {
+        let query = access.query();
+        candidates.deciding(line, &Operation::new(access.operation.as_str()), |text| {
             let Some(query) = &query else { return false };
             let policy = self.0.entry(text.to_owned()).or_insert_with(|| lint::compile(text, params).ok());
             policy.as_ref().is_some_and(|policy| query.decide(policy).decision == "allow")
@@ -268,10 +346,52 @@ impl Alone {
     }
 }
 
+/// One answer of the target.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Answer {
+    success: bool,
+    #[serde(rename = "fresh_rc")]
+    fresh: i32,
+    #[serde(rename = "repeat_rc")]
+    repeat: Option<i32>,
+    /// Where it failed: what it was refused, but for what it gets along with. `None` when not all refusals were kept.
+    refused: Option<Vec<Asked>>,
+}
+
+/// One access.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Asked {
+    operation: String,
+    target: String,
+}
+
+impl Asked {
+    fn of(record: &DecisionRecord) -> Self {
+        Self { operation: record.operation.clone(), target: record.target.clone() }
+    }
+
+    fn text(&self) -> String {
+        format!("{} {}", self.operation, self.target).trim_end().to_owned()
+    }
+
+    fn query(&self) -> Option<Query> {
+        let target = String::from_utf8(target_bytes(&self.target)?).ok()?;
+        Query::new(&self.operation, Some(target.as_str()).filter(|target| !target.is_empty()), &[]).ok()
+    }
+}
+
 /// Answers of the target by the text of the profile, kept in a file as they come.
 struct Memory {
     path: PathBuf,
-    known: BTreeMap<String, (bool, i32, Option<i32>)>,
+    known: BTreeMap<String, Answer>,
+}
+
+/// One line of [`Memory`]'s file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    trial: String,
+    #[serde(flatten)]
+    answer: Answer,
 }
 
 impl Memory {
@@ -290,13 +410,8 @@ impl Memory {
                 return Err(ShrinkError::OtherState { path: path.display().to_string() });
             }
             // The last line may be cut off.
-            for line in lines.filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-                let status = |name: &str| line[name].as_i64().and_then(|status| i32::try_from(status).ok());
-                if let (Some(key), Some(success), Some(fresh)) =
-                    (line["trial"].as_str(), line["success"].as_bool(), status("fresh_rc"))
-                {
-                    known.insert(key.to_owned(), (success, fresh, status("repeat_rc")));
-                }
+            for line in lines.filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
+                known.insert(line.trial, line.answer);
             }
         } else {
             layout::write(&path, (document::to_line(&about) + "\n").as_bytes())?;
@@ -309,10 +424,10 @@ impl Memory {
         format!("{kind} {}", Sha256Hex::of(text.as_bytes()))
     }
 
-    fn add(&mut self, key: String, answer: (bool, i32, Option<i32>)) -> Result<(), ShrinkError> {
-        let line = json!({"trial": key, "success": answer.0, "fresh_rc": answer.1, "repeat_rc": answer.2});
+    fn add(&mut self, key: String, answer: Answer) -> Result<(), ShrinkError> {
+        let line = Line { trial: key, answer };
         workspace::append_line(&self.path, &document::to_line(&line))?;
-        self.known.insert(key, answer);
+        self.known.insert(line.trial, line.answer);
         Ok(())
     }
 }
@@ -327,15 +442,21 @@ struct Runs<'a> {
     observer: &'a mut dyn Observer,
     memory: Memory,
     expected: Option<Sha256Hex>,
+    blind: bool,
     used: usize,
     retries: usize,
     flaky: Vec<String>,
-    /// By element: what was refused when it alone was out.
+    /// By element: what was refused when it was out.
     refused: BTreeMap<usize, String>,
     /// What was refused although the target succeeded, under the input.
     tolerated: BTreeSet<String>,
     /// What each element decided under the input.
     decided: BTreeMap<usize, BTreeSet<String>>,
+    /// The same by access.
+    deciders: BTreeMap<String, BTreeSet<usize>>,
+    params: Params,
+    input: Policy,
+    alone: Alone,
 }
 
 /// What one trial showed.
@@ -349,8 +470,15 @@ impl Shown {
         self.fresh.success && (!repeat || self.repeat.as_ref().is_some_and(|ran| ran.success))
     }
 
-    fn answer(&self, repeat: bool) -> (bool, i32, Option<i32>) {
-        (self.success(repeat), self.fresh.status, self.repeat.as_ref().map(|ran| ran.status))
+    fn answer(&self, repeat: bool, tolerated: &BTreeSet<String>) -> Answer {
+        let success = self.success(repeat);
+        let runs = || [Some(&self.fresh), self.repeat.as_ref()].into_iter().flatten();
+        let kept = !success && runs().all(|ran| ran.records_dropped == 0 && !ran.timed_out);
+        let refused = kept.then(|| {
+            let all = runs().flat_map(|ran| ran.refusals()).map(|(record, _)| record);
+            all.filter(|record| !tolerated.contains(&asked(record))).map(Asked::of).collect()
+        });
+        Answer { success, fresh: self.fresh.status, repeat: self.repeat.as_ref().map(|ran| ran.status), refused }
     }
 
     /// The last refusal that is not among those the program gets along with.
@@ -401,7 +529,8 @@ impl Oracle for Runs<'_> {
         }
         let mut answers = Vec::new();
         for (trial, key) in trials.iter().zip(&keys) {
-            let (success, fresh, repeat) = self.memory.known.get(key).copied().unwrap_or_default();
+            let missing = || TargetError::NoAnswer("a trial was not run".to_owned());
+            let Answer { success, fresh, repeat, .. } = self.memory.known.get(key).cloned().ok_or_else(missing)?;
             self.observer.event(&Event::Trial {
                 runs: self.used,
                 removed: trial.removed.len(),
@@ -415,9 +544,36 @@ impl Oracle for Runs<'_> {
     }
 }
 
+impl Guide for Runs<'_> {
+    type Access = Asked;
+
+    fn refused(&self, trial: &Trial) -> Vec<Asked> {
+        let key = Memory::key(&self.candidates.masked(&trial.removed), trial.repeat);
+        self.memory.known.get(&key).and_then(|answer| answer.refused.clone()).unwrap_or_default()
+    }
+
+    /// What a path leads through has no record of its own when it is allowed; the input says who does that.
+    fn deciding(&mut self, access: &Asked) -> BTreeSet<usize> {
+        if let Some(known) = self.deciders.get(&access.text()) {
+            return known.clone();
+        }
+        let answer = access.query().map(|query| query.decide(&self.input));
+        let rule = answer.filter(|answer| answer.decision == "allow").and_then(|answer| answer.rule);
+        let elements = rule.map(|rule| self.alone.deciding(self.candidates, &self.params, access, rule.line));
+        let elements = elements.unwrap_or_default();
+        self.deciders.insert(access.text(), elements.clone());
+        elements
+    }
+
+    fn refuses(&mut self, removed: &BTreeSet<usize>, accesses: &[Asked]) -> bool {
+        let Ok(policy) = lint::compile(&self.candidates.without(removed), &self.params) else { return false };
+        accesses.iter().all(|access| access.query().is_some_and(|query| query.decide(&policy).decision == "deny"))
+    }
+}
+
 impl Runs<'_> {
     /// Looks again at a failure that nothing explains: a target that then succeeds does not depend on the profile alone.
-    fn judge(&mut self, trial: &Trial, text: &str, mut shown: Shown) -> Result<(bool, i32, Option<i32>), ShrinkError> {
+    fn judge(&mut self, trial: &Trial, text: &str, mut shown: Shown) -> Result<Answer, ShrinkError> {
         self.used += 1 + usize::from(shown.repeat.is_some());
         while !shown.success(trial.repeat) && !self.explains(trial, &shown) && self.retries < MOST_RETRIES {
             self.retries += 1;
@@ -446,13 +602,16 @@ impl Runs<'_> {
         {
             self.refused.insert(*element, reason);
         }
-        Ok(shown.answer(trial.repeat))
+        Ok(shown.answer(trial.repeat, &self.tolerated))
     }
 
     /// Whether a refusal that can be the reason of a failure is about something that the group decided. Without one the failure may
     /// have nothing to do with the group.
     fn explains(&self, trial: &Trial, shown: &Shown) -> bool {
         let last = shown.repeat.as_ref().unwrap_or(&shown.fresh);
+        if self.blind {
+            return true;
+        }
         // A start that is refused is no accident, and what it looks at on its way has no record when it is allowed.
         if matches!(last.status, 126 | 127) && last.refusals().next().is_some() {
             return true;
@@ -548,41 +707,29 @@ impl Runs<'_> {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one result, each used once")]
-    fn result(
-        &mut self,
+    /// What became of each element.
+    fn decisions(
+        &self,
         removed: &BTreeSet<usize>,
-        shown: &BTreeMap<usize, usize>,
+        shown: &BTreeMap<usize, Required>,
         cover: &Coverage,
-        bound: usize,
-        fresh: &Ran,
-        repeat: Option<&Ran>,
-        before: Option<&Sha256Hex>,
-    ) -> Shrunk {
+    ) -> Vec<Decided> {
         let decided = self.candidates.elements().iter().enumerate().map(|(index, element)| {
             let out = removed.contains(&index);
-            let exact = shown.get(&index).is_some_and(|at| *at == removed.len());
+            let exact = shown.get(&index).filter(|own| own.at == removed.len());
+            let shown_on = exact.map_or("larger_profile", |own| if own.inferred { "same_answers" } else { "result" });
             Decided {
                 line: element.line,
                 kind: element.kind,
                 text: element.text.clone(),
                 rule: self.candidates.form_text(index).to_owned(),
                 decision: if out { "removed" } else { "kept_required" },
-                shown_on: (!out).then_some(if exact { "result" } else { "larger_profile" }),
+                shown_on: (!out).then_some(shown_on),
                 accesses: cover.accesses.get(&index).map(|own| own.iter().cloned().collect()).unwrap_or_default(),
                 refused: self.refused.get(&index).filter(|_| !out).cloned(),
             }
         });
-        Shrunk {
-            text: self.candidates.without(removed),
-            decided: decided.collect(),
-            runs: self.used,
-            bound,
-            flaky: self.flaky.clone(),
-            output_same: before == fresh.output.as_ref() && before.is_some(),
-            fresh: fresh.status,
-            repeat: repeat.map_or(fresh.status, |ran| ran.status),
-        }
+        decided.collect()
     }
 
     fn finish(&self) -> Result<(), ShrinkError> {

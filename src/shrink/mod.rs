@@ -13,6 +13,7 @@
 pub mod candidates;
 mod completeness;
 mod generalize;
+mod guided;
 mod html;
 mod layout;
 mod learn;

@@ -78,6 +78,8 @@ pub struct Required {
     pub element: usize,
     /// How many elements were out already when taking this one out as well failed.
     pub at: usize,
+    /// Whether that was not run, but follows from another run that was given the same answers.
+    pub inferred: bool,
 }
 
 /// What came of a search.
@@ -186,8 +188,9 @@ impl State<'_> {
         if self.plan.jobs < 2 {
             if self.test(oracle, std::slice::from_ref(&first))? == [true] {
                 self.found.removed.extend(first);
-                // Without both halves it failed: exactly this was tried.
-                self.suspects.push(Suspect { group: second, at: self.found.removed.len() });
+                // Without both halves it failed: exactly this was tried, unless something else went meanwhile.
+                let after = if suspect.at == at { self.found.removed.len() } else { suspect.at };
+                self.suspects.push(Suspect { group: second, at: after });
             } else {
                 self.suspects.push(Suspect { group: first, at });
                 second.into_iter().rev().for_each(|element| self.pending.push_front(element));
@@ -197,14 +200,17 @@ impl State<'_> {
         let groups = [first, second];
         let outcomes = self.test(oracle, &groups)?;
         let [first, second] = groups;
+        // The whole group was seen to fail when `suspect.at` elements were out; with one half out, that says the same of the other
+        // half only when nothing else went meanwhile.
+        let after = |found: &Found| if suspect.at == at { found.removed.len() } else { suspect.at };
         match outcomes[..] {
             [true, _] => {
                 self.found.removed.extend(first);
-                self.suspects.push(Suspect { group: second, at: self.found.removed.len() });
+                self.suspects.push(Suspect { group: second, at: after(&self.found) });
             }
             [false, true] => {
                 self.found.removed.extend(second);
-                self.suspects.push(Suspect { group: first, at: self.found.removed.len() });
+                self.suspects.push(Suspect { group: first, at: after(&self.found) });
             }
             _ => {
                 self.suspects.push(Suspect { group: second, at });
@@ -264,7 +270,7 @@ impl State<'_> {
         let found = &mut self.found;
         self.suspects.retain(|suspect| {
             if let [element] = suspect.group[..] {
-                found.required.push(Required { element, at: suspect.at });
+                found.required.push(Required { element, at: suspect.at, inferred: false });
             }
             suspect.group.len() > 1
         });

@@ -67,6 +67,8 @@ pub struct Options {
     pub jobs: usize,
     /// Try every element that is kept once more under the very result.
     pub prove: bool,
+    /// Search without looking at what the target asked for.
+    pub blind: bool,
     /// Go on with what an interrupted search found out.
     pub resume: bool,
     /// Do not begin to shrink when more runs might be needed.
@@ -342,6 +344,7 @@ fn gates(
     let steps = minimise::Steps {
         jobs: options.jobs,
         prove: options.prove,
+        blind: options.blind,
         resume: options.resume,
         max_runs: options.max_runs,
     };
@@ -366,14 +369,18 @@ fn gates(
     }));
     write_decisions(layout, &shrunk)?;
     let removed = shrunk.decided.iter().filter(|own| own.decision == "removed").count();
-    let more = json!({
-        "pre_shrink_rc1": options.target.success_status, "pre_shrink_rc2": options.target.success_status, "preflight_rc": 0,
-        "post_shrink_fresh_rc": shrunk.fresh, "post_shrink_repeat_rc": shrunk.repeat, "removed": removed,
+    let mut more = json!({
+        "pre_shrink_rc1": shrunk.before.0, "pre_shrink_rc2": shrunk.before.1, "preflight_rc": 0,
+        "post_shrink_fresh_rc": shrunk.fresh, "removed": removed,
         "kept": shrunk.decided.len() - removed, "runs": shrunk.runs, "bound": shrunk.bound, "flaky": shrunk.flaky,
         "output_same": shrunk.output_same,
         "one_minimal": one_minimal(&shrunk),
         "diff": findings.wider,
     });
+    // Absent when there was no second run.
+    if let (Some(status), Some(fields)) = (shrunk.repeat, more.as_object_mut()) {
+        fields.insert("post_shrink_repeat_rc".to_owned(), json!(status));
+    }
     let widened = !compared.wider.is_empty();
     let flaky = !shrunk.flaky.is_empty();
     let lint_ok = write_lint(layout, Phase::Shrink, &shrunk.text, options, &work)?;
@@ -391,9 +398,15 @@ fn gates(
     Ok(word == "success")
 }
 
-/// How far one-minimality was shown: every kept element failed under the very result, or some under a larger profile.
+/// How far one-minimality was shown: `proved` when taking any kept element out of the very result was seen to fail, `inferred` when
+/// some only in a run that got the same answers, `carried` when some only in a larger profile.
 pub(super) fn one_minimal(shrunk: &Shrunk) -> &'static str {
-    if shrunk.decided.iter().any(|own| own.shown_on == Some("larger_profile")) { "carried" } else { "proved" }
+    let any = |word: &str| shrunk.decided.iter().any(|own| own.shown_on == Some(word));
+    match (any("larger_profile"), any("same_answers")) {
+        (true, _) => "carried",
+        (false, true) => "inferred",
+        (false, false) => "proved",
+    }
 }
 
 fn write_decisions(layout: &Layout, shrunk: &Shrunk) -> Result<(), ShrinkError> {

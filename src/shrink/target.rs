@@ -164,6 +164,7 @@ impl Target {
             answer.exec_errno.is_none() && ran.status == self.success_status
         };
         ran.why_not = match ended_well {
+            true if self.same_output && ran.output.is_none() => Some("its output is too large to be compared"),
             true if self.same_output && expected.is_some() && ran.output.as_ref() != expected => {
                 Some("its output differs")
             }

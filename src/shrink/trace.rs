@@ -115,6 +115,7 @@ pub(super) fn trace(
         completeness: Completeness::observed(source.name()),
         report: None,
         observed: Vec::new(),
+        later: Vec::new(),
         issue_dir: None,
         layout: trial.layout,
     };
@@ -154,6 +155,8 @@ struct Loop<'a> {
     report: Option<EnforcementReport>,
     /// What the first observation saw, for comparing names.
     observed: Vec<Logged>,
+    /// What was refused in later runs, for the same.
+    later: Vec<Logged>,
     issue_dir: Option<String>,
     layout: &'a Layout,
 }
@@ -201,12 +204,17 @@ impl Loop<'_> {
                     }
                     continue;
                 }
-                learner.generalise(&self.observed, &entries, work, target.home.as_deref());
-                for (adds, rule) in learner.proposals() {
+                let first = std::mem::take(&mut self.observed);
+                for (adds, rule) in learner.generalise(&first, &entries, 1, (work, target.home.as_deref())) {
                     observer.event(&Event::Generalized { adds, rule });
                 }
-                let first = std::mem::take(&mut self.observed);
                 learner.learn(&first, 1, "run");
+            } else if steps.generalize {
+                // What is refused after that was not seen before; names that come one a run have their rule after the third.
+                for (adds, rule) in learner.generalise(&self.later, &entries, 2, (work, target.home.as_deref())) {
+                    observer.event(&Event::Generalized { adds, rule });
+                }
+                self.later.extend(entries.iter().cloned());
             }
             let new_rules = learner.learn(&entries, self.iteration, "run");
             self.write_profile(learner, profile)?;

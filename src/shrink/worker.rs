@@ -78,7 +78,8 @@ pub fn serve(mut job: impl Read, mut answer: impl Write) -> std::io::Result<()> 
 }
 
 fn run(job: TargetJob) -> Result<TargetAnswer, String> {
-    let policy = Policy::compile(&[job.profile], &job.params, &NoImports).map_err(|found| found.render(false))?;
+    let sources = [job.profile];
+    let policy = Policy::compile(&sources, &job.params, &NoImports).map_err(|found| found.render(false))?;
     workspace::redirect_output(job.stdout.as_ref(), job.stderr.as_ref())
         .map_err(|error| format!("cannot write the target's output to files: {error}"))?;
     let cancel = Cancel::default();
@@ -86,6 +87,7 @@ fn run(job: TargetJob) -> Result<TargetAnswer, String> {
         .and_then(|_| process::alarm_after(Duration::from_millis(job.limit_ms)))
         .map_err(|error| format!("cannot set a time limit: {error}"))?;
     let what = sandbox::Job {
+        text: Some(sandbox::ProfileText { sources: &sources, params: &job.params }),
         observe: job.mode == Mode::Observe,
         trap: if job.mode == Mode::EnforceAndRecord { Trap::All } else { Trap::AsNeeded },
         ..sandbox::Job::new(Some(&policy))

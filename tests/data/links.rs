@@ -2,18 +2,24 @@
 
 use serde_json::{Value, json};
 
-use crate::suite::{Outcome, Suite};
+use crate::suite::{Outcome, Suite, full_links};
 
 const LINKS: &str = "links.json";
 const USUAL: &str = "book/evidence/graph/mappings/runtime/runtime_links.json";
 
+/// Two profiles and one expectation.
 fn links() -> Value {
-    json!({"meta": {"world_id": "w-1", "schema_version": "runtime-links.v0.1", "status": "partial", "tier": "mapped"},
-        "links": {"ops_vocab": "ops.json"}, "packets": {},
-        "profiles": {"s:b": {"profile_id": "s:b", "profile_path": "sb/b.sb", "observed_ops": ["signal", "file-read*"],
-                "observation_counts": {"total": 2, "blocked": 0, "blocked_by_stage": {}}},
-            "s:a": {"profile_id": "s:a", "profile_path": "sb/a.sb", "observed_ops": []}},
-        "expectations": {"s:b:x": {"profile_id": "s:b", "operation": "signal", "op_id": 3}}})
+    let mut links = full_links();
+    let mut profile = links["profiles"]["s:a"].clone();
+    profile["profile_id"] = json!("s:b");
+    profile["profile_path"] = json!("sb/b.sb");
+    profile["observed_ops"] = json!(["signal", "file-read*"]);
+    let mut expectation = links["expectations"]["s:a:x"].clone();
+    expectation["expectation_id"] = json!("s:b:x");
+    expectation["profile_id"] = json!("s:b");
+    links["profiles"] = json!({"s:b": profile, "s:a": links["profiles"]["s:a"]});
+    links["expectations"] = json!({"s:b:x": expectation});
+    links
 }
 
 fn suite() -> Suite {
@@ -33,7 +39,7 @@ fn ids_are_listed_sorted_and_each_one_can_be_shown() {
     let listed = parsed(&suite.run(&["links", "list", "--links", LINKS, "--json"]));
     assert_eq!(listed["profiles"], json!(["s:a", "s:b"]));
     assert_eq!(listed["expectations"], json!(["s:b:x"]));
-    assert_eq!((&listed["world_id"], &listed["findings"]), (&json!("w-1"), &json!([])));
+    assert_eq!((&listed["world_id"], &listed["findings"]), (&json!("w"), &json!([])));
     for (id, kind, part) in [("s:b", "profile", "profiles"), ("s:b:x", "expectation", "expectations")] {
         let shown = parsed(&suite.run(&["links", "show", id, "--links", LINKS, "--json"]));
         assert_eq!((&shown["kind"], &shown["link"]), (&json!(kind), &links()[part][id]));
@@ -71,7 +77,7 @@ fn wrong_shapes_are_refused_and_oddities_are_named() {
         for arguments in [&["links", "list"][..], &["links", "show", "s:b"]] {
             let outcome = suite.run(&[arguments, &["--links", LINKS]].concat());
             assert_eq!(outcome.status, Some(3), "{part}");
-            let said = format!("at /{part}: {part} is ");
+            let said = format!("at /{part}: {part} of the document is ");
             assert!(outcome.stderr.contains(&said), "{part}: {}", outcome.stderr);
         }
     }
@@ -91,6 +97,44 @@ fn wrong_shapes_are_refused_and_oddities_are_named() {
     }
     let object = parsed(&suite.run(&["links", "list", "--links", LINKS, "--json"]));
     assert_eq!(object["findings"].as_array().unwrap().len(), 2);
+    // Inside the parts everything is looked at, and what is right can be used all the same.
+    let mut odd = links();
+    odd["meta"]["input_hashes"] = json!({"q.json": "0"});
+    odd["meta"]["status"] = json!("fine");
+    odd["profiles"]["s:a"]["observation_counts"]["blocked_by_stage"]["apply"] = json!(-1);
+    odd["profiles"]["s:a"].as_object_mut().unwrap().shift_remove("profile_source");
+    odd["expectations"]["s:b:x"]["op_id"] = json!("nine");
+    suite.write_json(LINKS, &odd);
+    let object = parsed(&suite.run(&["links", "list", "--links", LINKS, "--json"]));
+    let mut told: Vec<String> = object["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| {
+            assert!(finding["line"].is_u64() && finding["severity"] == "warning", "{finding}");
+            format!("{} {}", finding["id"].as_str().unwrap(), finding["pointer"].as_str().unwrap())
+        })
+        .collect();
+    told.sort();
+    let expected = [
+        "input-digest /meta/input_hashes/q.json",
+        "input-digest /meta/inputs",
+        "missing-key /profiles/s:a",
+        "unknown-word /meta/status",
+        "wrong-type /expectations/s:b:x/op_id",
+        "wrong-type /meta/input_hashes/q.json",
+        "wrong-type /profiles/s:a/observation_counts/blocked_by_stage/apply",
+    ];
+    assert_eq!(told, expected);
+    // A document that is wrong everywhere does not bury its own table.
+    let many: serde_json::Map<String, Value> = (0..40).map(|n| (format!("x{n}"), json!(7))).collect();
+    suite.write_json(LINKS, &json!({"meta": links()["meta"], "profiles": many}));
+    let listed = suite.run(&["links", "list", "--links", LINKS]);
+    assert_eq!((listed.status, listed.stderr.matches("warning[wrong-type]").count()), (Some(0), 20));
+    assert!(listed.stderr.contains("20 more findings, which --json shows"), "{}", listed.stderr);
+    let object = parsed(&suite.run(&["links", "list", "--links", LINKS, "--json"]));
+    assert_eq!(object["findings"].as_array().unwrap().len(), 40);
+    suite.write_json(LINKS, &json!({"meta": links()["meta"], "profiles": {"s:a": 7}}));
     let none = suite.run(&["links", "show", "s:a", "--links", LINKS]);
     assert!(none.status == Some(3) && none.stderr.contains("no profile and no expectation \"s:a\""), "{}", none.stderr);
 }

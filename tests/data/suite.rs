@@ -31,6 +31,31 @@ pub(crate) fn probe(id: &str, operation: &str, target: &str) -> Value {
         "expected_predicates": [target], "capabilities_required": [], "controls_supported": ["baseline"]})
 }
 
+/// Links with every field that there is.
+pub(crate) fn full_links() -> Value {
+    let digest = "0123456789abcdef".repeat(4);
+    let file = json!({"path": "a.sb", "exists": true, "sha256": digest, "size": 7});
+    json!({
+        "meta": {"world_id": "w", "schema_version": "runtime-links.v0.1", "runtime_log_schema": "log.v0.1", "status": "partial",
+            "tier": "mapped", "source_jobs": ["j"], "notes": "free text", "inputs": ["p.json"],
+            "input_hashes": {"p.json": digest}},
+        "links": {"ops_vocab": "a", "ops_coverage": "b", "tag_layouts": "c", "system_profile_digests": "d",
+            "runtime_signatures": "e", "op_runtime_summary": "f", "runtime_callout_oracle": "g"},
+        "packets": {"p.json": {"run_id": "r", "run_manifest": "a", "expected_matrix": "b", "runtime_events": "c",
+            "runtime_results": "d", "baseline_results": "e", "oracle_results": "f", "output_root": "g", "sb_build_dir": "h",
+            "runtime_profiles_dir": "i"}},
+        "profiles": {"s:a": {"profile_id": "s:a", "profile_path": "a.sb", "profile_mode": "sbpl", "family": "f",
+            "semantic_group": "g", "expected_ops": ["signal"], "observed_ops": ["signal"], "expectation_ids": ["s:a:x"],
+            "scenario_ids": ["s:a:x"], "observed_expectation_ids": ["s:a:x"],
+            "observation_counts": {"total": 2, "blocked": 1, "blocked_by_stage": {"apply": 1}}, "source_packets": ["p.json"],
+            "expected_matrix_sources": ["m.json"], "compiled_blob": file, "runtime_profile": file, "profile_source": file,
+            "system_profile_digest_id": "s:a", "system_profile_digest": {"status": "ok"}, "op_ids": {"signal": 9}}},
+        "expectations": {"s:a:x": {"expectation_id": "s:a:x", "profile_id": "s:a", "operation": "signal", "op_id": 9,
+            "expected": "deny", "target": "self", "driver": "native", "source_packet": "p.json",
+            "expected_matrix": "m.json"}},
+    })
+}
+
 impl Suite {
     pub(crate) fn new() -> Self {
         let suite = Self { directory: tempfile::tempdir().unwrap() };

@@ -1,6 +1,7 @@
 //! The schemas of documents that people write, made from the tables that the readers check with.
 
 use runtime::fixture;
+use runtime::links::{self, Inner, Shape};
 use runtime::plan::{self, fixtures};
 use runtime::registry::{
     self, INDEX_TAG, PROBES_TAG, PROFILES_TAG,
@@ -21,6 +22,7 @@ pub(crate) fn generated() -> Vec<(&'static str, Value)> {
         ("registry-index", registry_index()),
         ("fixture-set", fixture_set()),
         ("plan-template", plan_template()),
+        ("runtime-links", runtime_links()),
     ]
 }
 
@@ -167,6 +169,39 @@ fn fixture_set() -> Value {
     schema
 }
 
+fn runtime_links() -> Value {
+    let mut schema = shape(&links::DOCUMENT);
+    // It holds the tag, so it is more than a part that may be absent.
+    schema["required"] = json!(["meta"]);
+    schema["properties"]["meta"]["type"] = json!("object");
+    let meta = &mut schema["properties"]["meta"];
+    tag(meta, links::LINKS_TAG);
+    say(meta, "inputs", "Paths of the files it was made from.");
+    say(meta, "input_hashes", "The digest of every input, by path.");
+    say(&mut schema, "links", "The mappings that the ids refer to, by path.");
+    say(&mut schema, "packets", "The run behind each promotion packet, by the packet's path.");
+    say(&mut schema, "profiles", "What is known of each profile, by its id.");
+    say(&mut schema, "expectations", "What was expected of one operation each, by the expectation's id.");
+    let about = "Which observations, profiles and expectations belong together, as an earlier step recorded it.";
+    document("Runtime links", about, schema, &[])
+}
+
+/// The object that a shape describes, with what is in it.
+fn shape(of: &Shape) -> Value {
+    let mut schema = object(of.fields, true);
+    for (key, inner) in of.inner {
+        let mut inside = match inner {
+            Inner::Object(inner) => shape(inner),
+            Inner::Objects(inner) => json!({"additionalProperties": shape(inner)}),
+            Inner::Values(kind) => json!({"additionalProperties": value_of(*kind)}),
+        };
+        // Whether it may be null, the field says.
+        inside.as_object_mut().unwrap().shift_remove("type");
+        more(&mut schema, key, inside);
+    }
+    schema
+}
+
 /// The object that a table describes; `open` admits other keys, which readers warn about.
 fn object(fields: &[Field], open: bool) -> Value {
     let required: Vec<&str> = fields.iter().filter(|field| field.required).map(|field| field.key).collect();
@@ -188,7 +223,11 @@ fn value_of(kind: Kind) -> Value {
         Kind::OptionalInteger => json!({"type": ["integer", "null"], "maximum": i64::MAX}),
         Kind::TextList => json!({"type": "array", "items": {"type": "string"}}),
         Kind::IdList => json!({"type": "array", "items": {"$ref": "#/$defs/id"}}),
+        Kind::Count => json!({"type": "integer", "minimum": 0}),
+        Kind::Flag => json!({"type": "boolean"}),
+        Kind::Sha256 => json!({"type": "string", "pattern": "^[0-9a-f]{64}$"}),
         Kind::Object => json!({"type": "object"}),
+        Kind::OptionalObject => json!({"type": ["object", "null"]}),
         Kind::Array => json!({"type": "array"}),
         Kind::Word(_, words) => json!({"enum": words}),
         Kind::WordList(_, words) => json!({"type": "array", "items": {"enum": words}}),

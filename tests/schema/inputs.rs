@@ -3,13 +3,14 @@
 //! The lint says more than a schema can: it follows references. Those findings are named in [`BEYOND`]; for every other error
 //! the schema must refuse, and what the schema refuses the lint must refuse.
 
+use runtime::links::{LinksError, load_runtime_links};
 use runtime::plan::{fixtures, lint_plan};
 use runtime::registry::{Document, Files, Index, Lookup, Place, Source, lint_files};
 use runtime::schema::{self, Validator};
 use runtime::vocab::{Finding, Severity};
 use serde_json::{Value, json};
 
-use crate::data_suite::{FIXTURES, INDEX, PLAN, PROBES, PROFILES, Suite};
+use crate::data_suite::{FIXTURES, INDEX, PLAN, PROBES, PROFILES, Suite, full_links};
 use crate::mutate::{Mutant, mutants, weakened};
 
 /// Findings that follow a reference, compare two places or look at the disk, which a schema cannot.
@@ -29,6 +30,7 @@ const BEYOND: &[(&str, &str)] = &[
     ("fixtures-file-missing", "looks at the disk"),
     ("preflight-file-missing", "looks at the disk"),
     ("sbpl-*", "the language of profiles is another one"),
+    ("input-digest", "compares two lists"),
 ];
 
 /// One kind of document: its file in the suite, its schema, the lint, and the command that lints it.
@@ -37,7 +39,11 @@ struct Input {
     schema: &'static str,
     command: &'static [&'static str],
     lint: fn(&Suite, &Value) -> Vec<Finding>,
+    /// From which severity on a finding refuses.
+    refuses: Severity,
 }
+
+const LINKS: &str = "links.json";
 
 const INPUTS: &[Input] = &[
     Input {
@@ -45,30 +51,43 @@ const INPUTS: &[Input] = &[
         schema: "plan",
         command: &["plan-lint", "--plan", PLAN, "--registry-index", INDEX, "--json"],
         lint: lint_of_plan,
+        refuses: Severity::Error,
     },
     Input {
         file: PROBES,
         schema: "probe-registry",
         command: &["registry-lint", "--registry", "./registry", "--json"],
         lint: lint_of_probes,
+        refuses: Severity::Error,
     },
     Input {
         file: PROFILES,
         schema: "profile-registry",
         command: &["registry-lint", "--registry", "./registry", "--json"],
         lint: lint_of_profiles,
+        refuses: Severity::Error,
     },
     Input {
         file: INDEX,
         schema: "registry-index",
         command: &["registry-lint", "--registry-index", INDEX, "--json"],
         lint: lint_of_index,
+        refuses: Severity::Error,
     },
     Input {
         file: FIXTURES,
         schema: "fixture-set",
         command: &["plan-lint", "--plan", PLAN, "--registry-index", INDEX, "--json"],
         lint: lint_of_fixtures,
+        refuses: Severity::Error,
+    },
+    Input {
+        file: LINKS,
+        schema: "runtime-links",
+        command: &["links", "list", "--links", LINKS, "--json"],
+        lint: findings_of_links,
+        // What is wrong inside a part keeps nobody from using the rest.
+        refuses: Severity::Warning,
     },
 ];
 
@@ -113,6 +132,15 @@ fn lint_of_fixtures(suite: &Suite, value: &Value) -> Vec<Finding> {
     fixtures::read(&document).1
 }
 
+fn findings_of_links(suite: &Suite, value: &Value) -> Vec<Finding> {
+    suite.write_json(LINKS, value);
+    match load_runtime_links(&place(suite, LINKS)) {
+        Ok(links) => links.warnings,
+        Err(LinksError::Refused(refusal)) => refusal.findings,
+        Err(LinksError::Document(error)) => vec![error.finding()],
+    }
+}
+
 /// What the lint says about one mutant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
@@ -130,7 +158,7 @@ impl Input {
         let findings = (self.lint)(suite, value);
         let errors: Vec<&str> = findings
             .iter()
-            .filter(|finding| finding.severity == Severity::Error && finding.file == file)
+            .filter(|finding| finding.severity >= self.refuses && finding.file == file)
             .map(|finding| finding.id.as_str())
             .collect();
         let beyond = |id: &str| {
@@ -193,6 +221,7 @@ fn full_suite() -> Suite {
         registry["profiles"]["demo:a"]["key_specific_rules"] = json!(["(allow file-read-data (literal \"/x\"))"]);
         registry["profiles"]["demo:a"]["probe_refs"] = json!(["demo:a:x"]);
     });
+    suite.write_json(LINKS, &full_links());
     suite.change(FIXTURES, |set| {
         set["entries"] = json!([
             {"path": "d", "kind": "directory", "mode": "0700"},
@@ -227,9 +256,20 @@ fn agree(file: &str, differ: &[&str]) {
 
     let weaker = weakened(&schema.value());
     assert!(weaker.len() > 10, "{file}: {}", weaker.len());
+    // Whatever a schema admits, a weaker one admits: only what both refuse can come out differently.
+    let validator = Validator::of(schema);
+    let refused: Vec<&Mutant> = judged
+        .iter()
+        .filter(|(mutant, verdict)| *verdict == Verdict::Refused && !validator.accepts(&mutant.document))
+        .map(|(mutant, _)| mutant)
+        .collect();
     let unseen = |weaker: &Mutant| {
         let validator = Validator::compile(weaker.document.clone()).unwrap();
-        disagreements(&validator, &judged).all(|what| found.contains(&what))
+        // Most likely it shows where the document has what the keyword is about.
+        let name =
+            weaker.what.rsplit("/properties/").next().and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let (near, far): (Vec<&Mutant>, Vec<&Mutant>) = refused.iter().partition(|mutant| mutant.what.contains(name));
+        !near.iter().chain(&far).any(|mutant| validator.accepts(&mutant.document))
     };
     let unseen: Vec<String> = weaker.into_iter().filter(unseen).map(|weaker| weaker.what).collect();
     assert!(unseen.is_empty(), "{file}: {unseen:#?}");
@@ -245,27 +285,49 @@ fn the_binary_gives_the_same_answers() {
         let suite = full_suite();
         let original = suite.read_json(input.file);
         let validator = Validator::of(schema::by_name(input.schema).unwrap());
-        for mutant in mutants(&original).iter().step_by(61) {
-            // --as: a mutant may have lost its tag.
-            suite.write_json(input.file, &mutant.document);
-            let answer = suite.run(&["schema", "check", "--json", "--as", input.schema, input.file]);
-            let report: Value = serde_json::from_str(&answer.stdout).unwrap();
+        let whole = suite.path(input.file).display().to_string();
+        let names = [input.file, whole.as_str()];
+        let refuses: &[&str] = if input.refuses == Severity::Error { &["error"] } else { &["error", "warning"] };
+        // One process for all: the commands are what is asked, not their start. --as: a mutant may have lost its tag.
+        let some: Vec<Mutant> = mutants(&original).into_iter().step_by(61).collect();
+        let files: Vec<String> = (0..some.len()).map(|number| format!("mutant{number}.json")).collect();
+        for (mutant, file) in some.iter().zip(&files) {
+            suite.write_json(file, &mutant.document);
+        }
+        let mut arguments = vec!["schema", "check", "--json", "--as", input.schema];
+        arguments.extend(files.iter().map(String::as_str));
+        let answer = suite.run(&arguments);
+        let report: Value = serde_json::from_str(&answer.stdout).unwrap();
+        assert_eq!((answer.status, &report["ok"], &report["complete"]), (Some(1), &json!(false), &json!(true)));
+        let judged = report["documents"].as_array().unwrap();
+        assert_eq!(judged.len(), some.len());
+        for ((mutant, file), told) in some.iter().zip(&files).zip(judged) {
             let accepted = validator.accepts(&mutant.document);
-            assert_eq!(answer.status, Some(i32::from(!accepted)), "{}: {report}", mutant.what);
-            assert_eq!((&report["ok"], &report["complete"]), (&json!(accepted), &json!(true)), "{}", mutant.what);
-
+            assert_eq!(told, &json!({"file": file, "schemas": [input.schema], "ok": accepted}), "{}", mutant.what);
+        }
+        for mutant in &some {
+            suite.write_json(input.file, &mutant.document);
+            let findings = (input.lint)(&suite, &mutant.document);
             let answer = suite.run(input.command);
+            let error = findings.iter().find(|finding| finding.severity == Severity::Error);
+            if let Some(error) = error.filter(|_| input.file == LINKS) {
+                // No report: the document cannot be used, and the reason is told.
+                assert_eq!(answer.status, Some(3), "{}", mutant.what);
+                let told: Value = serde_json::from_str(&answer.stdout).unwrap();
+                let mut causes = told["error"]["causes"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                assert!(causes.next_back().unwrap_or_default().contains(&error.message), "{}: {told}", mutant.what);
+                continue;
+            }
             let report: Value = serde_json::from_str(&answer.stdout).unwrap();
             let told = report["findings"].as_array().into_iter().flatten();
             let told: Vec<(&str, &str)> = told
-                .filter(|finding| finding["severity"] == "error" && finding["file"] == input.file)
+                .filter(|finding| refuses.contains(&finding["severity"].as_str().unwrap()))
+                .filter(|finding| names.contains(&finding["file"].as_str().unwrap()))
                 .map(|finding| (finding["id"].as_str().unwrap(), finding["pointer"].as_str().unwrap_or_default()))
                 .collect();
-            let findings = (input.lint)(&suite, &mutant.document);
-            let file = suite.path(input.file).display().to_string();
             let expected: Vec<(&str, &str)> = findings
                 .iter()
-                .filter(|finding| finding.severity == Severity::Error && finding.file == file)
+                .filter(|finding| finding.severity >= input.refuses && finding.file == names[1])
                 .map(|finding| (finding.id.as_str(), finding.pointer.as_deref().unwrap_or_default()))
                 .collect();
             assert_eq!(told, expected, "{} {}: {report}", input.file, mutant.what);
@@ -292,6 +354,11 @@ fn profile_registries() {
 #[test]
 fn registry_indexes() {
     agree(INDEX, &[MANY_BYTES]);
+}
+
+#[test]
+fn runtime_links() {
+    agree(LINKS, &[]);
 }
 
 /// Changes that leave a hard link or a bind mount without the entry it leads to.

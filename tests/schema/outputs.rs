@@ -29,6 +29,8 @@ const UNSEEN: &[(&str, &str, &str)] = &[
     ("events", "items/properties/outer_action is never null", "a message filter stands in a rule"),
     ("events", "items/properties/outer_operation is never null", "a message filter stands in a rule"),
     ("results", "items/properties/observer is never present", "nobody is asked"),
+    ("shrink-run", "issue_dir is always null", "no program is ended by a signal under the profile it learned"),
+    ("shrink-rules", "first_process is never null", "every process lives long enough to be named"),
     ("events", "evidence/properties/baseline is never null", "every row has a control"),
     ("op-summary", "meta/properties/artifact_index_sha256 is never null", "of bundles without an index"),
     ("op-summary", "meta/properties/run_id is never null", "of events at hand"),
@@ -43,6 +45,8 @@ const UNSEEN: &[(&str, &str, &str)] = &[
     ("explained-event", "claims/items/properties/record is never null", "every claim here names its record"),
     ("explained-event", "/properties/oracle is never null", "the oracle was asked about every row"),
     ("run-status", "/properties/tool is never absent", EARLIER),
+    ("run-status", "/properties/launchctl_diagnostics is never present", MACOS),
+    ("run-manifest", "/properties/clean_start is never present", MACOS),
     ("run-manifest", "/properties/stage_root is always null", MACOS),
     ("run-manifest", "/properties/staged_output_root is always null", MACOS),
     ("run-manifest", "/properties/stand_in_tools is never absent", EARLIER),
@@ -163,7 +167,9 @@ fn every_document_that_is_written_meets_its_schema() {
         "runtime-links",
     ];
     for schema in schema::all() {
-        assert!(judged.contains(schema.name) != by_lint.contains(&schema.name), "nobody judges {}", schema.name);
+        // Their records are made, and held to them, in tests/entitlement_jail.
+        let elsewhere = by_lint.contains(&schema.name) || schema.name.starts_with("entitlement-jail-");
+        assert!(judged.contains(schema.name) != elsewhere, "nobody judges {}", schema.name);
     }
 }
 
@@ -354,15 +360,14 @@ fn a_schema_that_asks_for_less_is_seen() {
                 continue;
             }
             count += 1;
-            let validator = Validator::compile(weaker.document.clone()).unwrap();
-            let all_accepted = documents.iter().all(|written| validator.accepts(&written.document));
             let more = slack(&weaker.document, &documents);
-            assert!(
-                !all_accepted || more.iter().any(|what| !before.contains(what)),
-                "{}: {}",
-                schema.name,
-                weaker.what
-            );
+            // Compiling a schema is most of the work, and needed where nothing else shows the difference.
+            let refuses_one = || {
+                let validator = Validator::compile(weaker.document.clone()).unwrap();
+                documents.iter().any(|written| !validator.accepts(&written.document))
+            };
+            let seen = more.iter().any(|what| !before.contains(what)) || refuses_one();
+            assert!(seen, "{}: {}", schema.name, weaker.what);
         }
     }
     assert!(count > 500, "{count}");

@@ -331,6 +331,7 @@ pub(crate) fn everything() -> Everything {
     failed(&mut all);
     in_progress(&mut all);
     sandbox(&mut all);
+    shrinking(&mut all);
     answers(&mut all);
     all.suites.extend([suite, met]);
     all
@@ -405,6 +406,78 @@ fn sandbox(all: &mut Everything) {
         all.add("sandbox-report", &format!("sandbox run {number}"), read(Path::new(&report)));
         all.add_lines("denial", &format!("denials {number}"), &std::fs::read_to_string(&denials).unwrap());
         all.files.extend([(report.into(), "sandbox-report"), (denials.into(), "denial")]);
+    }
+    all.temp.push(temp);
+}
+
+/// What learning and shrinking write, where they end well, badly, and before they begin.
+fn shrinking(all: &mut Everything) {
+    let temp = tempfile::tempdir().unwrap();
+    let path = |name: &str| temp.path().join(name).display().to_string();
+    let program = env!("CARGO_BIN_EXE_shrink-fixture");
+    for (name, text) in [
+        ("one", "1"),
+        ("deny.sb", "(version 1)\n(deny default)\n"),
+        (
+            "log",
+            "2026-01-02 03:04:05.000000+0000 0x1 Error 0x0 0 0 kernel: (Sandbox) Sandbox: tool(412) deny(1) file-read-data /private/etc/hosts\n",
+        ),
+    ] {
+        std::fs::write(path(name), text).unwrap();
+    }
+    let fixtures = json!([
+        {"label": "min", "cmd": [program, "min"]},
+        {"label": "gone", "cmd": ["/nonexistent/program"]},
+        {"label": "nowhere", "cmd": [program, "min"], "workdir": "not-there"},
+    ]);
+    let matrix =
+        json!({"fixtures": fixtures, "import_dyld_support": [1], "network_rules": ["parsed"], "success_streak": [1]});
+    std::fs::write(path("matrix.json"), matrix.to_string()).unwrap();
+    let (one, two, log, deny, gone) = (path("one"), path("two.sb"), path("log"), path("deny.sb"), path("gone.sb"));
+    let (three, four, matrix) = (path("three.sb"), path("four.sb"), path("matrix.json"));
+    let made_up = "f=$(mktemp ./made.XXXXXX); rm \"$f\"";
+    let cases: [(&str, i32, &[&str]); 7] = [
+        ("learned", 0, &["workflow", "--cmd", program, "--", "read", &one]),
+        ("not learned", 1, &["trace", "--profile", &two, "--cmd", program, "--", "read", "/nonexistent"]),
+        (
+            "made up",
+            0,
+            &[
+                "trace",
+                "--profile",
+                &three,
+                "--generalize",
+                "--success-cmd",
+                "true",
+                "--cmd",
+                "/bin/sh",
+                "--",
+                "-c",
+                made_up,
+            ],
+        ),
+        ("from a log", 0, &["trace", "--profile", &four, "--from-log", &log, "--seed-dyld", "0"]),
+        ("refused", 1, &["shrink", "--profile", &deny, "--cmd", program, "--", "min"]),
+        ("not there", 3, &["shrink", "--profile", &gone, "--cmd", program, "--", "min"]),
+        ("matrix", 1, &["workflow", "--matrix", &matrix]),
+    ];
+    for (name, status, words) in cases {
+        let out = path(&format!("out {name}"));
+        let mut arguments = vec!["shrink-trace", words[0], "--out", &out];
+        arguments.extend(&words[1..]);
+        expect(&runtime(&arguments), status);
+        for (file, schema) in [
+            ("run.json", "shrink-run"),
+            ("rules.json", "shrink-rules"),
+            ("phases/shrink/decisions.json", "shrink-decisions"),
+            ("matrix/summary.json", "shrink-matrix"),
+        ] {
+            let path = Path::new(&out).join(file);
+            if path.exists() {
+                all.add(schema, &format!("{name} {file}"), read(&path));
+                all.files.push((path, schema));
+            }
+        }
     }
     all.temp.push(temp);
 }

@@ -33,6 +33,12 @@ pub(crate) struct ProfileArgs {
 
 /// Reads and compiles the profile of a command.
 pub(crate) fn compile(args: &ProfileArgs, context: &Context) -> Result<Result<Policy, Diagnostics>, Failure> {
+    let (sources, params) = texts(args, context)?;
+    Ok(compile_texts(&sources, &params, args, context))
+}
+
+/// The profile and its overlays as texts, and the values of parameters.
+pub(crate) fn texts(args: &ProfileArgs, context: &Context) -> Result<(Vec<Source>, Params), Failure> {
     let mut sources = vec![read_source(&args.profile, context)?];
     for overlay in &args.overlay {
         sources.push(match overlay.to_str().and_then(shipped) {
@@ -40,9 +46,17 @@ pub(crate) fn compile(args: &ProfileArgs, context: &Context) -> Result<Result<Po
             None => read_source(overlay, context)?,
         });
     }
-    let params: Params = args.define.iter().cloned().collect();
-    let resolver = SearchPath::new(&args.import_dir, context);
-    Ok(Policy::compile(&sources, &params, &resolver))
+    Ok((sources, args.define.iter().cloned().collect()))
+}
+
+/// Compiles what [`texts`] read.
+pub(crate) fn compile_texts(
+    sources: &[Source],
+    params: &Params,
+    args: &ProfileArgs,
+    context: &Context,
+) -> Result<Policy, Diagnostics> {
+    Policy::compile(sources, params, &SearchPath::new(&args.import_dir, context))
 }
 
 /// Reads one text of bounded size.

@@ -88,6 +88,9 @@ pub(super) struct SearchOptions {
     /// Take every kept part out of the very result once more, so that each failure is about the result itself
     #[arg(long)]
     prove: bool,
+    /// Do not look at what the program asked for: for programs that ask for something else in every run
+    #[arg(long)]
+    blind: bool,
     /// Go on with what an interrupted search of the same profile and program found out
     #[arg(long)]
     resume: bool,
@@ -118,7 +121,7 @@ enum Network {
 
 impl Default for SearchOptions {
     fn default() -> Self {
-        Self { jobs: 1, prove: false, resume: false, max_runs: None }
+        Self { jobs: 1, prove: false, blind: false, resume: false, max_runs: None }
     }
 }
 
@@ -178,6 +181,7 @@ pub(super) fn options(
         require_complete: trace.is_some_and(TraceOptions::require_complete),
         jobs: search.jobs as usize,
         prove: search.prove,
+        blind: search.blind,
         resume: search.resume,
         max_runs: search.max_runs,
         world_id: detect_world()?.world_id(),

@@ -93,11 +93,16 @@ fn lines(outcome: &Outcome, argv: &[OsString]) -> Vec<String> {
                 text("/shrink/bound"),
                 text("/shrink/one_minimal"),
             ));
+            let wider = match (at("/shrink/diff/wider") == 0, at("/shrink/diff/undecided_wider") == false) {
+                (true, true) => "no",
+                (true, false) => "not decided for all rules (see `sbpl diff`)",
+                (false, _) => "YES",
+            };
             lines.push(format!(
                 "  under the result: fresh {}, repeat {}; wider than the input: {}",
                 text("/shrink/post_shrink_fresh_rc"),
                 text("/shrink/post_shrink_repeat_rc"),
-                if at("/shrink/diff/wider") == 0 { "no" } else { "YES" },
+                wider,
             ));
         }
     }

@@ -17,6 +17,11 @@ pub(super) const CAPABILITIES: &str = "capability_drop";
 /// Layers without which nothing can be enforced.
 const NEEDED: [&str; 6] = [SECCOMP, "kernel", "pidfd_getfd", "process_memory", "procfs", "yama"];
 
+/// What `/proc/self/status` says: a filter or a loss of privileges that somebody else put this process under.
+pub(in crate::sandbox) fn self_check() -> crate::sandbox::SelfCheck {
+    crate::sandbox::SelfCheck { source: "proc_status", sandboxed: Some(probe().already_sandboxed) }
+}
+
 /// Names what keeps anything from being enforced here, with what was found of it.
 pub(in crate::sandbox) fn obstacle(layers: &Layers) -> Option<SandboxError> {
     let missing: Vec<String> = NEEDED

@@ -47,4 +47,4 @@ mod tree;
 mod waits;
 
 pub(super) use confine::{enter, exec};
-pub(super) use layers::{obstacle, probe};
+pub(super) use layers::{obstacle, probe, self_check};

@@ -38,9 +38,11 @@ fn eight_other_sandboxed_programs_add_no_rule() {
         ]);
         children.push(noisy.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     }
-    let noise = Noise(children);
+    let mut noise = Noise(children);
     let done =
         place.runtime(&["shrink-trace", "trace", "--profile", "p.sb", "--cmd", FIXTURE, "--", "read", "/etc/hosts"]);
+    let ended = noise.0.iter_mut().filter_map(|child| child.try_wait().unwrap()).next();
+    assert_eq!(ended, None, "one of the others ended early");
     drop(noise);
     assert_eq!(done.status, 0, "{done:?}");
     let learned = place.text_of("p.sb");

@@ -166,7 +166,7 @@ fn supervisor_thread() -> i64 {
 }
 
 fn told_of_supervisor(word: usize) -> i64 {
-    let end = Instant::now() + Duration::from_secs(3);
+    let end = Instant::now() + Duration::from_secs(10);
     while Instant::now() < end {
         if let Ok(fd) = open("opened/supervisor") {
             return contents(fd).split_whitespace().nth(word).unwrap().parse().unwrap();

@@ -1,0 +1,242 @@
+//! `run --channel launchd_clean`: plans the job, prints or executes it, shows what came of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::context::Context;
+use super::exit::{CliResult, Exit, Failure};
+use super::lock_args::seconds;
+use super::run_progress::RunProgress;
+use super::{print_line, run as command};
+use crate::base::json as document;
+use crate::host::{Host, Tool, missing};
+use crate::launchd::{Argument, JobPlan, NEEDED, Request, forwarded};
+use crate::os::fs::resolved;
+use crate::run::{CHANNEL_LAUNCHD_CLEAN, Collected, Plans, RunError, RunOptions, run_launchd_clean};
+
+/// Arguments of the clean channel.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct LaunchdArgs {
+    /// Print the job that launchd_clean would run as JSON, and do nothing else
+    #[arg(long)]
+    pub print_job: bool,
+    /// launchd_clean: time limit of the whole job
+    #[arg(long, value_name = "N", default_value_t = 900.0)]
+    launchd_timeout_seconds: f64,
+    /// launchd_clean: time limit for the job to begin
+    #[arg(long, value_name = "N", default_value_t = 60.0)]
+    launchd_start_seconds: f64,
+    /// launchd_clean: time limit of one call of launchctl, plutil or log
+    #[arg(long, value_name = "N", default_value_t = 30.0, hide_short_help = true)]
+    launchd_helper_seconds: f64,
+    /// launchd_clean: parent of the private directories of jobs
+    #[arg(long, value_name = "DIR", default_value = "/private/tmp/sandbox-lore-launchctl")]
+    staging_base: PathBuf,
+    #[command(flatten)]
+    stand_ins: StandInArgs,
+}
+
+/// Programs that are replaced.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct StandInArgs {
+    /// Call another program in the place of one of macOS (NAME=PATH, repeatable); the evidence says so and is never
+    /// promotable
+    #[arg(long, value_name = "NAME=PATH", hide_short_help = true)]
+    stand_in: Vec<String>,
+}
+
+/// How labels of jobs begin.
+const LABEL_PREFIX: &str = "sandbox-lore.runtime";
+
+impl LaunchdArgs {
+    /// The programs that are replaced.
+    pub(super) fn stand_ins(&self) -> Result<BTreeMap<String, PathBuf>, Failure> {
+        self.stand_ins.stand_ins()
+    }
+}
+
+impl StandInArgs {
+    /// The programs that are replaced.
+    pub(super) fn stand_ins(&self) -> Result<BTreeMap<String, PathBuf>, Failure> {
+        let known = || Tool::ALL.map(Tool::name).join(", ");
+        let one = |text: &String| match text.split_once('=') {
+            Some((name, path)) if Tool::from_name(name).is_some() && Path::new(path).is_absolute() => {
+                Ok((name.to_owned(), PathBuf::from(path)))
+            }
+            _ => Err(Failure::usage(format_args!(
+                "--stand-in {text}: give NAME=PATH with an absolute path (names: {})",
+                known()
+            ))),
+        };
+        self.stand_in.iter().map(one).collect()
+    }
+}
+
+/// Plans the job of a run and prints or executes it.
+pub(super) fn run(
+    args: &command::Args,
+    json: bool,
+    context: &Context,
+    plans: &Plans<'_>,
+    options: &RunOptions,
+    host: &Host,
+    inputs: Vec<PathBuf>,
+) -> CliResult {
+    let job = plan(args, context, plans, options, host, &inputs)?;
+    if args.launchd.print_job {
+        print_line(&document::to_pretty(&job))?;
+        return Ok(Exit::Yes);
+    }
+    let absent = missing(&NEEDED, &host.stand_in_tools);
+    if !absent.is_empty() {
+        let missing = format!(
+            "it needs launchd and sandbox_init of macOS, and there is no fallback; not here: {}",
+            absent.join(", ")
+        );
+        let channel = options.channel.clone();
+        return Err(command::failure(RunError::ChannelNotAvailable { channel, missing }, args));
+    }
+    let cancel = super::host::cancel_on_signals()?;
+    let progress = RunProgress::new(context.stderr_is_terminal, json);
+    let result = run_launchd_clean(plans, options, host, &job, &progress, &cancel);
+    progress.finish();
+    let collected = result.map_err(|error| command::failure(error, args))?;
+    show(&collected, &job, json)?;
+    Ok(exit(&collected, args.fail_on_mismatch))
+}
+
+fn plan(
+    args: &command::Args,
+    context: &Context,
+    plans: &Plans<'_>,
+    options: &RunOptions,
+    host: &Host,
+    inputs: &[PathBuf],
+) -> Result<JobPlan, Failure> {
+    let root = resolved(plans.path_root)?;
+    let real = resolved(&options.out)?.join(options.run_id.as_str());
+    let recorded = real.strip_prefix(&root).unwrap_or(&real).to_string_lossy().into_owned();
+    let text = |name: &str| context.env_text(name);
+    Ok(JobPlan::new(&Request {
+        run_id: options.run_id.as_str(),
+        uid: rustix::process::getuid().as_raw(),
+        staging_base: &context.absolute(&args.launchd.staging_base),
+        label_prefix: LABEL_PREFIX,
+        program: &host.worker_exe,
+        root: plans.path_root,
+        inputs,
+        out: &options.out,
+        recorded_dir: &recorded,
+        arguments: &arguments(args, context, plans, options),
+        environment: forwarded(text),
+        // The observer's stand-in is found by the job itself, through the search path that it is handed.
+        stand_in_tools: args.launchd.stand_ins()?,
+        helper_limit_s: seconds("--launchd-helper-seconds", args.launchd.launchd_helper_seconds)?.as_secs_f64(),
+        start_limit_s: seconds("--launchd-start-seconds", args.launchd.launchd_start_seconds)?.as_secs_f64(),
+        limit_s: seconds("--launchd-timeout-seconds", args.launchd.launchd_timeout_seconds)?.as_secs_f64(),
+    }))
+}
+
+/// The command that the job runs: this one, on the direct channel, in the stage.
+fn arguments(args: &command::Args, context: &Context, plans: &Plans<'_>, options: &RunOptions) -> Vec<Argument> {
+    let mut arguments = vec![Argument::Word("run".to_owned())];
+    let mut path = |flag: &str, path: PathBuf| {
+        arguments.extend([Argument::Word(flag.to_owned()), Argument::Path(path)]);
+    };
+    path("--plan", context.absolute(&args.plan));
+    path("--out", options.out.clone());
+    path("--root", plans.path_root.to_owned());
+    if let Some(index) = &args.lookup.registry_index {
+        path("--registry-index", context.absolute(index));
+    }
+    if let Some(map) = &args.anchor_map {
+        path("--anchor-map", context.absolute(map));
+    }
+    let mut word = |flag: &str, value: &str| {
+        arguments.extend([flag, value].map(|text| Argument::Word(text.to_owned())));
+    };
+    word("--channel", "direct");
+    word("--jobs", &options.jobs.to_string());
+    word("--probe-timeout-seconds", &args.probe_timeout_seconds.to_string());
+    args.only_profile.iter().for_each(|id| word("--only-profile", id));
+    args.only_scenario.iter().for_each(|id| word("--only-scenario", id));
+    args.without_layer.iter().for_each(|name| word("--without-layer", name));
+    if let Some(mode) = &args.preflight {
+        word("--preflight", mode);
+    }
+    for (flag, set) in [("--dry", args.dry), ("--rebind-world", args.rebind_world)] {
+        if set {
+            arguments.push(Argument::Word(flag.to_owned()));
+        }
+    }
+    arguments
+}
+
+fn show(collected: &Collected, job: &JobPlan, json: bool) -> Result<(), Failure> {
+    for left in &collected.left {
+        super::note_line(&format!("warning: left behind: {}", super::printable(left)));
+    }
+    let sealed = &collected.sealed;
+    let failure = collected.failure.as_ref();
+    if json {
+        let summary = collected.summary.as_ref();
+        return print_line(&document::to_pretty(&json!({
+            "status": summary.map_or(json!("failed"), |summary| summary["status"].clone()),
+            "run_id": job.run_id,
+            "channel": CHANNEL_LAUNCHD_CLEAN,
+            "bundle_dir": sealed.run_dir.display().to_string(),
+            "artifact_index_sha256": sealed.index_sha256,
+            "summary": summary,
+            "mismatches": collected.mismatches.as_ref().map(|document| document["mismatches"].clone()),
+            "error": failure.map(ToString::to_string),
+            "failure_kind": failure.map(crate::launchd::Failure::kind),
+            "hint": failure.map(crate::launchd::Failure::hint),
+            "left_behind": collected.left,
+        })));
+    }
+    if let Some(failure) = failure {
+        super::note_line(&format!("error: {}", super::printable(&failure.to_string())));
+        super::note_line(&format!("  hint: {}", failure.hint()));
+    }
+    if let Some(summary) = &collected.summary {
+        let text = |key: &str| super::printable(summary[key].as_str().unwrap_or("unknown"));
+        let count = |key: &str| summary["counts"][key].as_u64().unwrap_or(0);
+        print_line(&format!("plan      {} in world {}", text("plan_id"), text("world_id")))?;
+        print_line(&format!(
+            "rows      {} match, {} mismatch, {} error, {} not observed",
+            count("matches"),
+            count("mismatches"),
+            count("errors"),
+            count("not_observed")
+        ))?;
+        print_line(&format!("result    {}", text("status")))?;
+    }
+    print_line(&format!("[+] wrote {}", sealed.run_dir.display()))
+}
+
+fn exit(collected: &Collected, fail_on_mismatch: bool) -> Exit {
+    match collected.summary.as_ref().and_then(|summary| summary["status"].as_str()) {
+        Some("ok" | "dry") => Exit::Yes,
+        Some("partial") if !fail_on_mismatch => Exit::Yes,
+        _ => Exit::No,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stand_in_needs_a_known_name_and_an_absolute_path() {
+        let parse = |text: &str| {
+            let args = StandInArgs { stand_in: vec![text.to_owned()] };
+            args.stand_ins().ok().map(|map| map.into_keys().collect::<Vec<_>>())
+        };
+        assert_eq!(parse("launchctl=/x"), Some(vec!["launchctl".to_owned()]));
+        for wrong in ["launchctl=x", "launchctl", "git=/x", "=/x", ""] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Comparing two documents leaf by leaf, and proof that no change of any leaf goes unseen.
+
+use serde_json::Value;
+
+/// The JSON pointers of leaves that differ, or that only one of the two has.
+pub(crate) fn differences(found: &Value, expected: &Value) -> Vec<String> {
+    let mut different = Vec::new();
+    compare("", Some(found), Some(expected), &mut different);
+    different
+}
+
+fn compare(at: &str, found: Option<&Value>, expected: Option<&Value>, different: &mut Vec<String>) {
+    match (found, expected) {
+        (Some(Value::Object(a)), Some(Value::Object(b))) => {
+            let more = b.keys().filter(|key| !a.contains_key(*key));
+            for key in a.keys().chain(more) {
+                compare(&format!("{at}/{key}"), a.get(key), b.get(key), different);
+            }
+        }
+        (Some(Value::Array(a)), Some(Value::Array(b))) => {
+            for index in 0..a.len().max(b.len()) {
+                compare(&format!("{at}/{index}"), a.get(index), b.get(index), different);
+            }
+        }
+        (a, b) if a == b => {}
+        _ => different.push(at.to_owned()),
+    }
+}
+
+/// The pointers of all leaves; an empty array or object is one.
+pub(crate) fn leaves(value: &Value) -> Vec<String> {
+    let inside = |items: Vec<(String, &Value)>| -> Vec<String> {
+        let below = |(key, value): (String, &Value)| leaves(value).into_iter().map(move |leaf| format!("/{key}{leaf}"));
+        items.into_iter().flat_map(|item| below(item).collect::<Vec<_>>()).collect()
+    };
+    match value {
+        Value::Object(members) if !members.is_empty() => {
+            inside(members.iter().map(|(key, value)| (key.clone(), value)).collect())
+        }
+        Value::Array(items) if !items.is_empty() => {
+            inside(items.iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect())
+        }
+        _ => vec![String::new()],
+    }
+}
+
+/// Changes every leaf of `document` in turn: each change must be seen, under its own name.
+#[track_caller]
+pub(crate) fn assert_every_mutation_is_seen(document: &Value, what: &str) {
+    let all = leaves(document);
+    for leaf in &all {
+        let mut mutated = document.clone();
+        let place = mutated.pointer_mut(leaf).unwrap();
+        *place = match place {
+            Value::String(text) => Value::String(format!("{text}x")),
+            Value::Bool(value) => Value::Bool(!*value),
+            Value::Number(number) => serde_json::json!(number.as_f64().unwrap() + 1.0),
+            _ => serde_json::json!("x"),
+        };
+        assert_eq!(differences(&mutated, document), [leaf.clone()]);
+        println!("{what}: a change of {leaf} is seen");
+    }
+    assert!(all.len() > 20, "{what} has {} leaves", all.len());
+}
