@@ -127,7 +127,7 @@ fn main() {
         small(&asked, &root, &run, &files, (b3sum.as_deref(), bagit.as_deref()), rounds)
             .into_iter()
             .for_each(&mut found);
-        std::fs::remove_dir_all(root).unwrap();
+        std::fs::remove_dir_all(&root).unwrap();
     }
     if asked.wants("many") {
         let root = directory.path().join("many");

@@ -34,7 +34,7 @@ pub(crate) enum Command {
     VerifyAll(VerifyAllArgs),
 }
 
-/// Arguments of `bundle list`.
+// Arguments of `bundle list`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime bundle list --bundle out
@@ -50,7 +50,7 @@ pub(crate) struct ListArgs {
     bundle: PathBuf,
 }
 
-/// Arguments of `bundle show`.
+// Arguments of `bundle show`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime bundle show --bundle out
@@ -69,7 +69,7 @@ pub(crate) struct ShowArgs {
     jobs: usize,
 }
 
-/// Arguments of `bundle prune`.
+// Arguments of `bundle prune`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime bundle prune --bundle out --keep 10 --dry-run
@@ -96,7 +96,7 @@ pub(crate) struct PruneArgs {
     lock: LockArgs,
 }
 
-/// Arguments of `bundle verify-all`.
+// Arguments of `bundle verify-all`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime bundle verify-all evidence

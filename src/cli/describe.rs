@@ -17,7 +17,7 @@ use crate::plan::{Plan, compiled_digest, load_fixtures, load_plan};
 use crate::registry::{self, Base, Files, Lookup, Place, Registry};
 use crate::report;
 
-/// Arguments of `describe-plan`.
+// Arguments of `describe-plan`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime describe-plan --plan plans/linux-baseline/plan.json
@@ -33,7 +33,7 @@ pub(crate) struct PlanArgs {
     pub format: Format,
 }
 
-/// Arguments of `describe-probe`.
+// Arguments of `describe-probe`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   runtime describe-probe --registry linux-baseline --probe linux-baseline:reader:read_public")]
@@ -51,7 +51,7 @@ pub(crate) struct ProbeArgs {
     pub format: Format,
 }
 
-/// Arguments of `describe-profile`.
+// Arguments of `describe-profile`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   runtime describe-profile --registry linux-baseline --profile linux-baseline:reader")]

@@ -14,7 +14,7 @@ use crate::promotion::{
     emit_promotion_packet,
 };
 
-/// Arguments of `emit-promotion`.
+// Arguments of `emit-promotion`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime emit-promotion --bundle out --out packet.json

@@ -10,7 +10,7 @@ use super::{print_line, printable};
 use crate::analysis::{Certainty, Explanation, explain_event};
 use crate::base::json as document;
 
-/// Arguments of `explain-event`.
+// Arguments of `explain-event`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime explain-event --bundle out --scenario linux-baseline:attribution:read_by_mode

@@ -12,7 +12,7 @@ use crate::registry::Place;
 use crate::report;
 use crate::vocab::{Finding, Severity};
 
-/// Arguments of every lint.
+// Arguments of every lint.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ReportArgs {
     /// Form of the report

@@ -20,7 +20,7 @@ pub(crate) enum Command {
     Build(Args),
 }
 
-/// Arguments of `inventory build`.
+// Arguments of `inventory build`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime inventory build

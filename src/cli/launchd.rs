@@ -16,7 +16,7 @@ use crate::launchd::{Argument, JobPlan, NEEDED, Request, forwarded};
 use crate::os::fs::resolved;
 use crate::run::{CHANNEL_LAUNCHD_CLEAN, Collected, Plans, RunError, RunOptions, run_launchd_clean};
 
-/// Arguments of the clean channel.
+// Arguments of the clean channel.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct LaunchdArgs {
     /// Print the job that launchd_clean would run as JSON, and do nothing else

@@ -23,7 +23,7 @@ use crate::sandbox;
 /// Largest document of a job, in bytes.
 const LIMIT_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Arguments of the job.
+// Arguments of the job.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The job's document, in its stage

@@ -37,7 +37,7 @@ pub(crate) struct FileArgs {
     root: Option<PathBuf>,
 }
 
-/// Arguments of `links list`.
+// Arguments of `links list`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime links list --links runtime_links.json
@@ -47,7 +47,7 @@ pub(crate) struct ListArgs {
     file: FileArgs,
 }
 
-/// Arguments of `links show`.
+// Arguments of `links show`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime links show hardened-runtime:mach

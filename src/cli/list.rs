@@ -26,7 +26,7 @@ pub(crate) enum Format {
     Table,
 }
 
-/// Arguments of `list-plans`.
+// Arguments of `list-plans`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime list-plans
@@ -45,7 +45,7 @@ pub(crate) struct PlansArgs {
     pub format: Format,
 }
 
-/// Arguments of `list-registries`.
+// Arguments of `list-registries`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime list-registries
@@ -58,7 +58,7 @@ pub(crate) struct RegistriesArgs {
     pub format: Format,
 }
 
-/// Arguments of `list-probes` and `list-profiles`.
+// Arguments of `list-probes` and `list-profiles`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime list-probes --registry linux-baseline --format table

@@ -7,7 +7,7 @@ use super::exit::CliResult;
 use super::list::{Format, print};
 use crate::template::{TemplateEntry, list_plan_templates};
 
-/// Arguments of `list-templates`.
+// Arguments of `list-templates`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime list-templates --format table

@@ -10,7 +10,7 @@ use super::print_line;
 use crate::analysis::{normalise_bundle, normalise_metadata_document};
 use crate::base::json as document;
 
-/// Arguments of `normalise-events`.
+// Arguments of `normalise-events`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime normalise-events --bundle out --out events.json

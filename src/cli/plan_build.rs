@@ -9,7 +9,7 @@ use super::print_line;
 use crate::base::json;
 use crate::template::{BuildOptions, TemplateError, build_plan_from_template};
 
-/// Arguments of `plan-build`.
+// Arguments of `plan-build`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime plan-build --template linux-hardened --out suite

@@ -15,7 +15,7 @@ use crate::registry::{Document, DocumentError, Lookup, Place, SharedReadings};
 use crate::report;
 use crate::vocab::Finding;
 
-/// Arguments of `plan-lint`.
+// Arguments of `plan-lint`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime plan-lint --plan plans/linux-baseline/plan.json

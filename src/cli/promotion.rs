@@ -20,7 +20,7 @@ pub(crate) enum Command {
     Set(super::promotion_set::Args),
 }
 
-/// Arguments of `promotion verify`.
+// Arguments of `promotion verify`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime promotion verify --packet packet.json

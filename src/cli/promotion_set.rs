@@ -16,7 +16,7 @@ use crate::promotion::{
     packet_set_document, promote_from_packets,
 };
 
-/// Arguments of `promotion set`.
+// Arguments of `promotion set`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime promotion set --packet a.json --packet b.json --gate linux_enforcement --out packet_set.json

@@ -11,7 +11,7 @@ use super::lookup::LookupArgs;
 use crate::registry::{DocumentError, Index, Selected, indexed, lint_files, select};
 use crate::report;
 
-/// Arguments of `registry-lint`.
+// Arguments of `registry-lint`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime registry-lint

@@ -14,7 +14,7 @@ use crate::registry::{Files, UpgradeError, select, upgrade_registry};
 use crate::report;
 use crate::vocab::Finding;
 
-/// Arguments of `registry-upgrade`.
+// Arguments of `registry-upgrade`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime registry-upgrade --registry ./suite --overwrite

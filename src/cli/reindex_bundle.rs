@@ -15,7 +15,7 @@ use crate::base::json as document;
 use crate::bundle::{BundleError, ReindexError, ReindexRequest, Reindexed, reindex_bundle};
 use crate::os::lock::LockError;
 
-/// Arguments of `reindex-bundle`.
+// Arguments of `reindex-bundle`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime reindex-bundle --bundle out --strict

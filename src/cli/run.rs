@@ -29,7 +29,7 @@ use super::lock_args::seconds;
 use super::print_line;
 use super::run_progress::RunProgress;
 
-/// Arguments of `run`.
+// Arguments of `run`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime run --plan plans/linux-baseline/plan.json --channel direct --out out

@@ -21,7 +21,7 @@ use crate::vocab::Decision;
 /// Our own set-up failed, or the profile is not one.
 const SET_UP_FAILED: Exit = Exit::OfCommand(125);
 
-/// Arguments of `sandbox run`.
+// Arguments of `sandbox run`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {

@@ -26,7 +26,7 @@ pub(crate) enum Command {
     Check(CheckArgs),
 }
 
-/// Arguments of `schema show`.
+// Arguments of `schema show`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShowArgs {
     /// A name of `schema list`
@@ -34,7 +34,7 @@ pub(crate) struct ShowArgs {
     schema: &'static Schema,
 }
 
-/// Arguments of `schema check`.
+// Arguments of `schema check`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime schema check plans/*/plan.json plans/*/registry/*.json

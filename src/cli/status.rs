@@ -10,7 +10,7 @@ use crate::report;
 use crate::run::{RuntimeStatus, runtime_status};
 use crate::sandbox;
 
-/// Arguments of `status`.
+// Arguments of `status`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime status

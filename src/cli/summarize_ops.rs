@@ -12,7 +12,7 @@ use crate::analysis::{
 };
 use crate::base::json as document;
 
-/// Arguments of `summarize-ops`.
+// Arguments of `summarize-ops`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime summarize-ops --bundle out --out ops.json

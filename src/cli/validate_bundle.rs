@@ -11,7 +11,7 @@ use crate::base::json as document;
 use crate::bundle::{Checked, ResolveError, UnverifiedBundle, Verification, resolve};
 use crate::vocab::{Finding, Severity};
 
-/// Arguments of `validate-bundle`.
+// Arguments of `validate-bundle`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime validate-bundle --bundle out

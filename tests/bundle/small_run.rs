@@ -134,6 +134,6 @@ impl Call {
         };
         let own =
             [".runtime.fixtures", "/.tmp"].iter().any(|name| self.line.contains(&format!("{}{name}", root.display())));
-        change && self.line.contains(root.to_str().unwrap()) && !(own && !self.line.contains("/.tmp-"))
+        change && self.line.contains(root.to_str().unwrap()) && (!own || self.line.contains("/.tmp-"))
     }
 }

@@ -6,6 +6,8 @@
     reason = "tests start the binary, prepare files and may panic"
 )]
 
+#[cfg(target_os = "linux")]
+mod bundles;
 mod commands;
 #[expect(dead_code, reason = "the tests of lints need more of it")]
 #[path = "../data/suite.rs"]

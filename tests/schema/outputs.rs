@@ -78,6 +78,9 @@ const UNSEEN: &[(&str, &str, &str)] = &[
         "every bundle has a manifest",
     ),
     ("packet-statement", "/properties/impact_map is never present", "nobody put one into a bundle"),
+    ("repair-log", "/properties/repairs is never absent", EARLIER),
+    ("packet-set-verdict", "/properties/details is never absent", EARLIER),
+    ("packet-set-verdict", "/properties/linux_enforcement is never absent", EARLIER),
     ("promotion-receipt", "/properties/details is never absent", EARLIER),
     ("promotion-receipt", "/properties/linux_enforcement is never absent", EARLIER),
     ("promotion-receipt", "/$defs/considered/properties/channel is never null", "every bundle has a manifest"),
@@ -103,6 +106,8 @@ const BY_HOST: &[(&str, &str, &str)] = &[
     ("promotion-packet", "/properties/promotability/properties/warnings is never present", "no run began in a sandbox"),
     ("packet-statement", "/properties/promotability/properties/warnings is never present", "no run began in a sandbox"),
     ("promotion-receipt", "/$defs/promotability/properties/warnings is never present", "no run began in a sandbox"),
+    ("packet-set-verdict", "/$defs/promotability/properties/warnings is never present", "no run began in a sandbox"),
+    ("packet-verdict", "/properties/promotability/properties/warnings is never present", "no run began in a sandbox"),
     ("*", "/$defs/layers/properties/yama_ptrace_scope is always null", "the kernel has no Yama"),
     ("*", "/$defs/layers/properties/yama_ptrace_scope is never null", "the kernel has Yama"),
     ("*", "skipped_roots/items/properties/domain is never reached", "every root can be admitted"),
@@ -132,6 +137,8 @@ const FREE: &[&str] = &[
     "/properties/baseline/additionalProperties",
     "/properties/run_context",
     "/properties/repairs/items",
+    "/properties/run_status",
+    "/properties/artifact_index",
 ];
 
 /// The runs take a while; every test looks at the same.

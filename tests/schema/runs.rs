@@ -53,8 +53,13 @@ impl Everything {
         latest(&out.unwrap_or_else(|| panic!("no run {name}")))
     }
 
-    fn add(&mut self, schema: &'static str, from: &str, document: Value) {
+    pub(crate) fn add(&mut self, schema: &'static str, from: &str, document: Value) {
         self.written.push(Written { schema, from: from.to_owned(), document });
+    }
+
+    /// Keeps a directory of files.
+    pub(crate) fn keep(&mut self, temp: tempfile::TempDir) {
+        self.temp.push(temp);
     }
 
     /// One document a line.
@@ -144,7 +149,7 @@ impl Everything {
     }
 
     /// What a command prints on stdout, with the exit status it must end with.
-    fn add_answer(&mut self, schema: &'static str, arguments: &[&str], status: i32) {
+    pub(crate) fn add_answer(&mut self, schema: &'static str, arguments: &[&str], status: i32) {
         let output = runtime(arguments);
         expect(&output, status);
         self.add(schema, &arguments.join(" "), serde_json::from_slice(&output.stdout).unwrap());
@@ -152,12 +157,12 @@ impl Everything {
 }
 
 /// The key of RFC 8410, section 10.
-const KEY: &str = "-----BEGIN PRIVATE KEY-----
+pub(crate) const KEY: &str = "-----BEGIN PRIVATE KEY-----
 MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
 -----END PRIVATE KEY-----
 ";
 
-fn read(path: &Path) -> Value {
+pub(crate) fn read(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
@@ -255,7 +260,7 @@ fn run(plan: &Path, out: &Path, more: &[&str], status: i32) {
     expect(&runtime(&arguments), status);
 }
 
-fn latest(out: &Path) -> PathBuf {
+pub(crate) fn latest(out: &Path) -> PathBuf {
     out.join(std::fs::read_to_string(out.join("LATEST")).unwrap().trim())
 }
 
@@ -320,6 +325,7 @@ pub(crate) fn everything() -> Everything {
         all.add_packet(name, &out);
     }
     all.add_attestations(&met.path().join("out met"));
+    crate::bundles::bundles(&mut all, &met.path().join("out met"));
     all.add_sets(&met.path().join("out met"), &suite.path().join("out edge"));
 
     failed(&mut all);

@@ -16,7 +16,7 @@ use crate::vocab::{Finding, Severity};
 /// The largest text that is read.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Arguments of `contract-check`.
+// Arguments of `contract-check`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime entitlement-jail contract-check

@@ -78,7 +78,7 @@ struct XpcArgs {
     probe: ProbeArgs,
 }
 
-/// Arguments of `run-xpc`.
+// Arguments of `run-xpc`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime entitlement-jail run-xpc --profile minimal capabilities_snapshot
@@ -95,7 +95,7 @@ pub(crate) struct RunArgs {
     xpc: XpcArgs,
 }
 
-/// Arguments of `wait-xpc`.
+// Arguments of `wait-xpc`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime entitlement-jail wait-xpc --profile minimal --wait-fifo /tmp/go --wait-create world_shape
@@ -142,7 +142,7 @@ pub(crate) struct WaitArgs {
     run: XpcArgs,
 }
 
-/// Arguments of `probe-wait`.
+// Arguments of `probe-wait`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime entitlement-jail probe-wait --profile minimal fs_op_wait --wait-fifo /tmp/go --op stat --path-class tmp
@@ -158,7 +158,7 @@ pub(crate) struct ProbeWaitArgs {
     run: XpcArgs,
 }
 
-/// Arguments of `run-matrix`.
+// Arguments of `run-matrix`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime entitlement-jail run-matrix --group baseline
@@ -179,7 +179,7 @@ pub(crate) struct MatrixArgs {
     records: RecordArgs,
 }
 
-/// Arguments of `bundle-evidence`.
+// Arguments of `bundle-evidence`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime entitlement-jail bundle-evidence --out records
@@ -196,7 +196,7 @@ pub(crate) struct EvidenceArgs {
     records: RecordArgs,
 }
 
-/// Arguments of `observe`.
+// Arguments of `observe`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime entitlement-jail observe --pid 4242 --process-name ProbeService_minimal

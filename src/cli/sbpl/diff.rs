@@ -10,7 +10,7 @@ use crate::cli::print_line;
 use crate::sbpl::{self, Change, ProfileDiff};
 use crate::vocab::RuleRef;
 
-/// Arguments of `sbpl diff`.
+// Arguments of `sbpl diff`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {

@@ -11,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::{CliResult, Exit};
 use crate::sbpl::{Policy, Query};
 
-/// Arguments of `sbpl eval`.
+// Arguments of `sbpl eval`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {

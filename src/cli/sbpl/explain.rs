@@ -8,7 +8,7 @@ use crate::cli::print_line;
 use crate::sbpl::{Answer, Query};
 use crate::vocab::RuleRef;
 
-/// Arguments of `sbpl explain`.
+// Arguments of `sbpl explain`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {

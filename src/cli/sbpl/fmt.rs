@@ -12,7 +12,7 @@ use crate::cli::print_line;
 use crate::os::fs;
 use crate::sbpl;
 
-/// Arguments of `sbpl fmt`.
+// Arguments of `sbpl fmt`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {

@@ -10,7 +10,7 @@ use crate::report;
 use crate::sbpl::{self, Params, Source};
 use crate::vocab::Finding;
 
-/// Arguments of `sbpl lint`.
+// Arguments of `sbpl lint`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {

@@ -12,7 +12,7 @@ use crate::cli::sbpl::{SearchPath, key_value, read_source};
 use crate::sbpl::Params;
 use crate::shrink::lint_profile;
 
-/// Arguments of `shrink-trace lint`.
+// Arguments of `shrink-trace lint`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {

@@ -9,7 +9,7 @@ use crate::cli::print_line;
 use crate::os::fs::write_durable;
 use crate::shrink;
 
-/// Arguments of `shrink-trace summary`.
+// Arguments of `shrink-trace summary`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {

@@ -14,7 +14,7 @@ use crate::shrink::{
     FromLog, Matrix, ShrinkError, learn_from_log, run_matrix, shrink_profile, trace_profile, workflow_profile,
 };
 
-/// Arguments of `shrink-trace trace`.
+// Arguments of `shrink-trace trace`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = TRACE_HELP)]
 pub(crate) struct TraceArgs {
@@ -42,7 +42,7 @@ pub(crate) struct TraceArgs {
     log_workdir: Option<PathBuf>,
 }
 
-/// Arguments of `shrink-trace shrink`.
+// Arguments of `shrink-trace shrink`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = SHRINK_HELP)]
 pub(crate) struct ShrinkArgs {
@@ -55,7 +55,7 @@ pub(crate) struct ShrinkArgs {
     search: SearchOptions,
 }
 
-/// Arguments of `shrink-trace workflow`.
+// Arguments of `shrink-trace workflow`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = WORKFLOW_HELP)]
 pub(crate) struct WorkflowArgs {
