@@ -30,7 +30,7 @@ const PRODUCT: &str = "runtime";
 /// The platform whose crates are counted.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 /// More crates than this in a default build of [`PRODUCT`] on [`PLATFORM`] are too many to answer for.
-const MAX_CRATES: usize = 150;
+const MAX_CRATES: usize = 160;
 
 /// What `cargo metadata --format-version 1` prints, as far as it is used here.
 #[derive(Debug, Deserialize)]
