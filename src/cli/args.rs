@@ -117,3 +117,33 @@ pub(crate) enum Sandbox {
     /// Run a command under a profile enforced by the kernel
     Run(super::sandbox_run::Args),
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// A deferred command takes the documentation of its argument struct for its own; such a struct has none.
+    fn check(command: &clap::Command, path: &str, seen: &mut usize) {
+        for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+            let path = format!("{path} {}", inner.get_name());
+            let help = Cli::try_parse_from(path.split(' ').chain(["--help"])).unwrap_err().to_string();
+            let about = inner.get_about().unwrap_or_else(|| panic!("{path} says nothing")).to_string();
+            let count = about.split_whitespace().count().min(4);
+            let words = |text: &str| text.split_whitespace().take(count).collect::<Vec<_>>().join(" ");
+            assert_eq!(words(&help), words(&about), "{path} --help begins with something else than the list says");
+            *seen += 1;
+            let mut whole = inner.clone();
+            whole.build();
+            check(&whole, &path, seen);
+        }
+    }
+
+    #[test]
+    fn help_begins_with_what_a_command_does() {
+        let mut seen = 0;
+        check(&Cli::command(), "runtime", &mut seen);
+        assert!(seen > 30, "{seen} commands");
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::promotion::GateName;
 
-/// Which gates must be open.
+// Which gates must be open.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GateArgs {
     /// Say no unless the bundle is promotable as decision-stage evidence

@@ -38,7 +38,7 @@ pub(crate) struct LaunchdArgs {
     stand_ins: StandInArgs,
 }
 
-/// Programs that are replaced.
+// Programs that are replaced.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct StandInArgs {
     /// Call another program in the place of one of macOS (NAME=PATH, repeatable); the evidence says so and is never

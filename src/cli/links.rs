@@ -26,7 +26,7 @@ pub(crate) enum Command {
     Show(ShowArgs),
 }
 
-/// Which document is read.
+// Which document is read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct FileArgs {
     /// The document [default: book/evidence/graph/mappings/runtime/runtime_links.json under the root]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::exit::Failure;
 use crate::os::lock::LockMode;
 
-/// Arguments about the lock.
+// Arguments about the lock.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LockArgs {
     /// What to do when another run holds the bundle root

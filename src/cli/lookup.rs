@@ -6,7 +6,7 @@ use super::context::Context;
 use crate::registry::Lookup;
 use crate::vocab::Finding;
 
-/// Where registries and roots are.
+// Where registries and roots are.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct LookupArgs {
     /// Root for root-relative paths in documents [default: nearest ancestor with .git or AGENTS.md]

@@ -17,7 +17,7 @@ use crate::sandbox::callout::{AskedFilter, Question};
 use crate::selftest::{self, Verdict};
 use crate::vocab::{CheckFilter, CompiledFilter};
 
-/// Arguments of `selftest`.
+// Arguments of `selftest`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime selftest
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     Ok(if tested.failed + tested.untried == 0 { Exit::Yes } else { Exit::No })
 }
 
-/// Arguments of `__ask`.
+// Arguments of `__ask`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct AskArgs {
     /// Numbering of the filter

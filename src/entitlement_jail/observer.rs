@@ -85,6 +85,10 @@ pub(super) fn judge(
                 let echoed = text(&format!("/data/{key}"));
                 note(echoed.is_some() && sent.is_some() && echoed != sent.as_deref(), &format!("{key}_differs"));
             }
+            note(report.pointer("/data/log_truncated").and_then(Value::as_bool) == Some(true), "log_truncated");
+            let lines = report.pointer("/data/deny_lines").and_then(Value::as_array);
+            note(lines.is_none() && text("/data/log_stdout").is_none(), "no_log");
+            note(lines.is_some_and(|lines| !lines.iter().all(Value::is_string)), "deny_lines_not_text");
             if let Some(error) = report.pointer("/data/log_error").filter(|error| !error.is_null()) {
                 reasons.push(format!("log_error: {}", error.as_str().map_or_else(|| error.to_string(), str::to_owned)));
             }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::settings::LONGEST;
 use crate::base::time::unix_seconds;
 use crate::os::fifo;
-use crate::os::fs::{exists, write_durable};
+use crate::os::fs::{exists, make_durable};
 use crate::os::process::program::Attendant;
 
 /// What is written to a trigger.
@@ -139,6 +139,8 @@ pub(super) struct Attending {
     pub(super) mode: Option<Mode>,
     /// Whether something stood at the path that was declared, before the app began.
     stood_before: bool,
+    /// Whether the file that triggered was made here.
+    made: bool,
     since: SystemTime,
     attempts: u64,
 }
@@ -162,6 +164,7 @@ impl Attending {
             path: None,
             mode: None,
             stood_before,
+            made: false,
             since: clock(),
             attempts: 0,
         }
@@ -219,7 +222,11 @@ impl Attending {
                     _ => Some(Err(error.to_string())),
                 },
             },
-            Mode::Exists => Some(write_durable(path, GO).map_err(|error| crate::base::error_chain(&error))),
+            // A file that stands there already is what the app waits for, and the user's.
+            Mode::Exists => {
+                let made = make_durable(path, GO).map_err(|error| crate::base::error_chain(&error));
+                Some(made.map(|made| self.made |= made))
+            }
         }
     }
 
@@ -244,7 +251,7 @@ impl Attending {
             return None;
         }
         let removed = match self.mode.or(self.hints.mode) {
-            Some(Mode::Exists) if !self.events.is_empty() => crate::os::fs::remove(&path).is_ok(),
+            Some(Mode::Exists) if self.made => crate::os::fs::remove(&path).is_ok(),
             _ => fifo::is_fifo(&path) && fifo::remove(&path).is_ok(),
         };
         removed.then(|| path.display().to_string())

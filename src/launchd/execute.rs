@@ -201,7 +201,9 @@ fn sequence(
     let asked = run("launchctl_print", &plan.choose_domain, plan, cancel);
     let domain = &plan.domains[usize::from(asked.rc != Some(0))];
     let name = format!("launchctl_print.{}", plan.domains[0].domain.replace('/', "_"));
-    diagnostics.commands.push(Ran { name, ..asked });
+    // It lists the session's services and environment, which may hold secrets: only how much there was is kept.
+    let stdout = format!("({} bytes, not kept)\n", asked.stdout.len()).into_bytes();
+    diagnostics.commands.push(Ran { name, stdout, ..asked });
     diagnostics.domain = Some(domain.clone());
     watch.step(Step::Domain(domain.domain.clone()));
 
@@ -209,7 +211,8 @@ fn sequence(
     diagnostics.plist = xml(domain);
     write_durable(&plan.plist_path, &diagnostics.plist)?;
     let lint = run("plutil_lint", &plan.lint, plan, cancel);
-    let lint_passed = lint.rc == Some(0);
+    // A tool that did not answer has said nothing about the list.
+    let lint_passed = lint.rc.is_none_or(|rc| rc == 0);
     diagnostics.commands.push(lint);
     if cancel.is_set() {
         return Err(Failure::Interrupted);
@@ -237,11 +240,14 @@ fn sequence(
     }
     let gone = take_back(plan, domain, diagnostics);
     watch.step(Step::TakenBack);
-    let finished = waited?;
-    diagnostics.completion = Some(finished.clone());
+    if let Ok(finished) = &waited {
+        diagnostics.completion = Some(finished.clone());
+    }
+    // Whatever else went wrong: a worker that goes on is not said to have been ended.
     if !gone {
         return Err(Failure::GoesOn);
     }
+    let finished = waited?;
     match finished.outcome {
         record::Outcome::Finished => Ok(finished),
         record::Outcome::NotClean => Err(Failure::NotClean { reasons: finished.not_clean }),

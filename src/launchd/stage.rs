@@ -136,9 +136,9 @@ fn make_base(base: &Path) -> Result<(), StageError> {
     }
 }
 
-/// Whether somebody holds the lock on the file at `path`; false when there is no such file.
+/// Whether somebody holds the lock on the file at `path`, or it cannot be told; false when there is no such file.
 pub(super) fn is_held(path: &Path) -> bool {
-    path.exists() && matches!(FileLock::acquire(path, LockMode::Fail, &|| false), Err(LockError::Held { .. }))
+    path.exists() && FileLock::acquire(path, LockMode::Fail, &|| false).is_err()
 }
 
 /// What became of the stages of dead parents.
@@ -217,8 +217,11 @@ fn take_back(root: &Path, owner: &Owner, plan: &JobPlan) -> Result<(), String> {
     for domain in &owner.domains {
         let arguments = ["bootout".into(), format!("{domain}/{}", owner.label).into()];
         // A domain that does not know the job says so, and that is as good.
-        run_tool(&launchctl, &arguments, limit, 0, &Cancel::default())
+        let end = run_tool(&launchctl, &arguments, limit, 0, &Cancel::default())
             .map_err(|error| crate::base::error_chain(&error))?;
+        if end.timed_out {
+            return Err("launchctl did not answer".to_owned());
+        }
     }
     let begun = Instant::now();
     while is_held(&root.join("state/worker.lock")) {

@@ -33,7 +33,8 @@ use fault::Change;
 
 pub use list::{Entry, EntryKind};
 pub use lone::{
-    PrivateFile, exists, open_regular, read_bounded, read_private, remove, replace_with, resolved, write_durable,
+    PrivateFile, exists, make_durable, open_regular, read_bounded, read_private, remove, replace_with, resolved,
+    write_durable,
 };
 pub use tree::{add_tree, replace_tree, taken};
 

@@ -99,7 +99,11 @@ pub fn runtime_status<'e>(
         run_id: text("SANDBOX_LORE_RUN_ID"),
         sandbox_check_self: SelfCheck {
             source: "sandbox_check",
-            error: "sandbox_check is an interface of macOS that is not called here",
+            error: if cfg!(target_os = "macos") {
+                "its answer stands in the layers of enforcement"
+            } else {
+                "sandbox_check is an interface of macOS that is not called here"
+            },
         },
         tools: Tools { launchctl: input::is_file(Path::new(LAUNCHCTL)), sandbox_runner: direct.available },
         host,

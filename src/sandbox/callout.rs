@@ -1,6 +1,6 @@
 //! A question to `sandbox_check` as data, and how its answer is read. Pure: asking is the business of the system it is for.
 //!
-//! Two numberings of filters are about ([`crate::vocab::filter_numbers`]). Which one a question was asked in is part of the
+//! Two numberings of filters are about (`vocab::filter_numbers`). Which one a question was asked in is part of the
 //! question and stays with the answer, so that a number is never read in the other one.
 
 use serde::Serialize;

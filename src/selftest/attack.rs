@@ -28,9 +28,7 @@ fn prepare(caller: &Caller<'_>) -> Result<Prepared, String> {
     let link = caller.file("link");
     std::os::unix::fs::symlink(&real, &link).map_err(|error| error.to_string())?;
     let text = |path: &Path| path.display().to_string();
-    let quoted = text(&real).replace('\\', "\\\\").replace('"', "\\\"");
-    let denied = caller
-        .write("denied.sb", &format!("(version 1)\n(allow default)\n(deny file-read-data (literal \"{quoted}\"))\n"))?;
+    let denied = caller.write("denied.sb", &denying(&text(&real)))?;
     let open = caller.write("open.sb", "(version 1)\n(allow default)\n")?;
     let folder = real.parent().map(text).unwrap_or_default();
     let mut ways = vec![
@@ -43,6 +41,12 @@ fn prepare(caller: &Caller<'_>) -> Result<Prepared, String> {
         ways.push(Way { id: "by_proc_root", path: format!("/proc/self/root{}", text(&real)) });
     }
     Ok((ways, denied, open))
+}
+
+/// A profile that denies the data of one file, named by its real path.
+pub(super) fn denying(path: &str) -> String {
+    let quoted = path.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("(version 1)\n(allow default)\n(deny file-read-data (literal \"{quoted}\"))\n")
 }
 
 fn both(caller: &Caller<'_>, way: &Way, denied: &Path, open: &Path) -> [Check; 2] {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Caller, Check};
+use super::{Caller, Check, attack};
 use crate::denial::log;
 use crate::host::Tool;
 
@@ -17,11 +17,17 @@ pub(super) fn checks(caller: &Caller<'_>) -> Vec<Check> {
 /// Under a profile that denies one path, the right numbering tells that path from another one; a number that means "no
 /// filter" cannot.
 fn numbering(caller: &Caller<'_>) -> Vec<Check> {
-    let denied = caller.file("asked-denied").display().to_string();
-    let other = caller.file("asked-other").display().to_string();
-    let text = format!("(version 1)\n(allow default)\n(deny file-read-data (literal \"{denied}\"))\n");
-    let profile = match caller.write("asked.sb", &text) {
-        Ok(profile) => profile,
+    // By their real paths: the directory of temporary files is usually reached through a link.
+    let real = |name: &str| {
+        let path = caller.write(name, "")?.canonicalize().map_err(|error| error.to_string())?;
+        Ok::<_, String>(path.display().to_string())
+    };
+    let prepared = real("asked-denied").and_then(|denied| {
+        let profile = caller.write("asked.sb", &attack::denying(&denied))?;
+        Ok((real("asked-other")?, denied, profile))
+    });
+    let (other, denied, profile) = match prepared {
+        Ok(prepared) => prepared,
         Err(why) => return vec![Check::untried("numbering", "an answer", why)],
     };
     let exe = caller.host.worker_exe.display().to_string();
@@ -69,10 +75,11 @@ fn log_shapes(caller: &Caller<'_>) -> Check {
         Ok(end) => {
             let found = log::read(&String::from_utf8_lossy(&end.stdout));
             let refusals = found.entries.iter().filter(|entry| entry.operation == "file-read-data").count();
-            let observed = match (refusals, found.unread.first()) {
+            // Messages may be about any program of this user: they are counted, not shown.
+            let observed = match (refusals, found.unread.len()) {
                 (0, _) => format!("no refusal among {} messages", found.messages.len()),
-                (_, Some(unread)) => format!("a message that cannot be read: {unread}"),
-                (_, None) => EXPECTED.to_owned(),
+                (_, 0) => EXPECTED.to_owned(),
+                (_, unread) => format!("{unread} messages that cannot be read"),
             };
             Check::compare(ID, EXPECTED, observed)
         }

@@ -100,7 +100,7 @@ impl Place {
 
     fn nothing_is_left(&self) {
         let pids = std::fs::read_to_string(self.path("pids")).unwrap_or_default();
-        let until = Instant::now() + Duration::from_secs(2);
+        let until = Instant::now() + Duration::from_secs(20);
         for pid in pids.lines() {
             while is_alive(pid) {
                 assert!(Instant::now() < until, "process {pid} is left");

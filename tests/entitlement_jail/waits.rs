@@ -16,7 +16,7 @@ fn a_pipe_that_is_made_late_is_triggered_once() {
         let path = place.path(name);
         let path = path.to_str().unwrap();
         let all = [&["wait-xpc"], &LIMITS[..], &["--wait-fifo", path, "--wait-create", "world_shape"]].concat();
-        let (ran, record) = place.record(&all, &[("EJ_FAKE_FIFO_DELAY_MS", "150")]);
+        let (ran, record) = place.record(&all, &[("EJ_FAKE_FIFO_DELAY_MS", "700")]);
         assert_eq!((ran.status, &record["outcome"]), (0, &json!("completed")), "{name:?}: {record:#}");
         let events = record["trigger_events"].as_array().unwrap();
         assert_eq!((events.len(), &events[0]["kind"], &events[0]["error"]), (1, &json!("primary"), &json!(null)));
@@ -76,6 +76,13 @@ fn a_path_is_made_to_exist_and_taken_away_again() {
         record["trigger_events"][0]["at_unix_s"].as_f64().unwrap() - record["wait_ready_at_unix_s"].as_f64().unwrap();
     assert!(gap >= 0.09, "{gap}");
     assert!(!path.exists());
+    // One that stands there already is what the app waits for, and stays as it is.
+    let own = place.path("own");
+    std::fs::write(&own, "mine").unwrap();
+    let all = [&["wait-xpc"], &LIMITS[..], &["--wait-exists", own.to_str().unwrap(), "fs_op"]].concat();
+    let (ran, record) = place.record(&all, &[]);
+    assert_eq!((ran.status, &record["removed_trigger"]), (0, &json!(null)), "{record:#}");
+    assert_eq!(std::fs::read(&own).unwrap(), b"mine");
     let class =
         [&["wait-xpc"], &LIMITS[..], &["--wait-path-class", "tmp", "--wait-name", "a b", "--wait-create", "fs_op"]]
             .concat();

@@ -151,7 +151,7 @@ impl Bench {
     pub(crate) fn assert_nothing_left(&self) {
         assert_eq!(self.stages(), Vec::<PathBuf>::new(), "stages");
         assert_eq!(self.jobs(), Vec::<String>::new(), "jobs");
-        let deadline = Instant::now() + Duration::from_secs(3);
+        let deadline = Instant::now() + Duration::from_secs(20);
         while !self.processes().is_empty() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -16,7 +16,7 @@ use crate::entitlement_jail::{
 use crate::host::detect_world;
 use crate::registry::root_of;
 
-/// Where the app is and how long it may take.
+// Where the app is and how long it may take.
 #[derive(Debug, clap::Args)]
 pub(super) struct ClientArgs {
     /// The app [default: EJ_APP, else book/tools/entitlement/EntitlementJail.app under the root]
@@ -36,7 +36,7 @@ pub(super) struct ClientArgs {
     observer_timeout: f64,
 }
 
-/// Where records go.
+// Where records go.
 #[derive(Debug, clap::Args)]
 pub(super) struct RecordArgs {
     /// Bundle root: every call adds one records directory
@@ -46,7 +46,7 @@ pub(super) struct RecordArgs {
     lock: LockArgs,
 }
 
-/// How logs are captured and observers asked; each option overrides an EJ_* variable.
+// How logs are captured and observers asked; each option overrides an EJ_* variable.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct SettingArgs {
     /// stream or path_class [default: EJ_LOG_MODE, else stream]
@@ -71,7 +71,7 @@ pub(super) struct SettingArgs {
     window: WindowArgs,
 }
 
-/// Which part of the log the observer looks at.
+// Which part of the log the observer looks at.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct WindowArgs {
     /// How far back the observer looks where times are not known [default: EJ_LOG_LAST, else 10s]

@@ -9,7 +9,7 @@ use crate::cli::exit::{CliResult, Failure};
 use crate::cli::host::cancel_on_signals;
 use crate::entitlement_jail::{self as jail, ProbeCall, Service, Settings, Subject, Trigger, WaitRequest, XpcRequest};
 
-/// Which service, which ids, which log.
+// Which service, which ids, which log.
 #[derive(Debug, clap::Args)]
 struct CallArgs {
     /// Profile: its id, the bundle id or the name of its service
@@ -35,7 +35,7 @@ struct CallArgs {
     log: Option<RelPath>,
 }
 
-/// The probe: everything after its name is its own.
+// The probe: everything after its name is its own.
 #[derive(Debug, clap::Args)]
 struct ProbeArgs {
     /// The probe, and what it is told
@@ -43,7 +43,7 @@ struct ProbeArgs {
     probe: Vec<String>,
 }
 
-/// When a wait is triggered.
+// When a wait is triggered.
 #[derive(Debug, clap::Args)]
 struct TriggerArgs {
     /// Seconds the app has to say that it waits [default: 15 for wait-xpc, 10 for probe-wait]
@@ -63,7 +63,7 @@ struct TriggerArgs {
     post_trigger_delay: f64,
 }
 
-/// What every command that runs a probe takes.
+// What every command that runs a probe takes.
 #[derive(Debug, clap::Args)]
 struct XpcArgs {
     #[command(flatten)]

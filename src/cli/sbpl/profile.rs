@@ -14,7 +14,7 @@ use crate::os::fs;
 use crate::sandbox::overlay::shipped;
 use crate::sbpl::{Diagnostics, ImportResolver, Imported, MAX_SOURCE_BYTES, Params, Policy, Source};
 
-/// The profile a command is about.
+// The profile a command is about.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ProfileArgs {
     /// Profile to read

@@ -12,7 +12,7 @@ use crate::cli::sbpl::key_value;
 use crate::host::detect_world;
 use crate::shrink::{DenyScope, MAX_ITERATIONS, NetworkRules, Options, Target};
 
-/// The program and what counts as its success.
+// The program and what counts as its success.
 #[derive(Debug, clap::Args)]
 pub(super) struct TargetArgs {
     /// Program: a path, or a name that is looked up in PATH
@@ -50,7 +50,7 @@ pub(super) struct TargetArgs {
     args: Vec<OsString>,
 }
 
-/// How a trace learns.
+// How a trace learns.
 #[derive(Debug, clap::Args)]
 pub(super) struct TraceOptions {
     /// Successes in a row, without a new rule, that end the trace
@@ -79,7 +79,7 @@ pub(super) struct TraceOptions {
     max_iterations: u32,
 }
 
-/// How shrinking searches.
+// How shrinking searches.
 #[derive(Debug, clap::Args)]
 pub(super) struct SearchOptions {
     /// Runs at a time, each in a working directory of its own

@@ -61,11 +61,14 @@ fn row(profile_id: &str, result: &Map<String, Value>, runner: &Value) -> Value {
     let apply_failed = applied.as_ref().is_some_and(|report| report["rc"].as_i64().is_some_and(|rc| rc != 0));
     let done = text(result, "status") == Some("ok");
     let errno = of("errno").as_i64().filter(|&errno| errno != 0);
+    // What else than the call failed, or did not happen, was not observed.
+    let call_failed = text(result, "status") == Some("op_failed");
     let (status, actual, stage, kind) = match (stopped, apply_failed, done) {
         (true, ..) => ("blocked", Value::Null, of("failure_stage"), of("failure_kind")),
         (_, true, _) => ("errno", Value::Null, json!("apply"), Value::Null),
         (.., true) => ("success", json!("allow"), Value::Null, Value::Null),
-        (.., false) => ("errno", json!("deny"), json!("probe"), json!("probe_syscall_errno")),
+        (.., false) if call_failed => ("errno", json!("deny"), json!("probe"), json!("probe_syscall_errno")),
+        (.., false) => ("errno", Value::Null, of("failure_stage"), of("failure_kind")),
     };
     let mut structured = json!({
         "status": status, "errno": if apply_failed { of("apply_errno") } else { json!(errno) }, "runner_info": runner,

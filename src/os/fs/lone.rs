@@ -64,6 +64,25 @@ pub fn write_durable(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
     replace_with(path, |out| out.write_all(bytes))
 }
 
+/// Makes a file that is not there yet, durably; `false` when something stands there, which stays as it is. Missing directories on
+/// the way are made.
+///
+/// # Errors
+/// The system's answer to making, writing or syncing.
+pub fn make_durable(path: &Path, bytes: &[u8]) -> Result<bool, FsError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(|error| FsError::io("make", parent, error))?;
+    }
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        made => made.map_err(|error| FsError::io("make", path, error))?,
+    };
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|error| FsError::io("write", path, error))?;
+    Ok(true)
+}
+
 /// As [`write_durable`], with what `fill` writes, which need not be in memory at once.
 ///
 /// # Errors

@@ -149,7 +149,8 @@ fn run(
         let status = match applied {
             Ok(api) => {
                 let _ = writeln!(said, "{APPLIED}{api}");
-                work(&mut said)
+                // A mistake in it must not go on in the parent's code.
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&mut said))).unwrap_or(101)
             }
             Err(why) => {
                 let _ = writeln!(said, "{FAILED}{}", why.replace('\n', " "));
@@ -224,8 +225,9 @@ fn wait(child: Pid, cancel: &crate::base::cancel::Cancel) -> io::Result<(End, bo
             Err(rustix::io::Errno::INTR) => continue,
             Err(errno) => return Err(errno.into()),
         }
-        if cancel.is_set() && !cancelled {
+        if cancel.is_set() {
             cancelled = true;
+            // Again and again: the child may not have made its group yet.
             let _ = kill_process_group(child, Signal::KILL);
         }
         std::thread::sleep(TICK);
