@@ -140,7 +140,7 @@ expect 0 "$runtime" registry-lint
 
 # The benchmark of enforcement still runs; its figures mean nothing here.
 if [ "$(uname)" = Linux ]; then
-  expect 0 cargo bench --quiet -p benchmarks --bench enforce -- --quick --runtime "$runtime" open stat start find git memory
+  expect 0 cargo bench --quiet --profile dev -p benchmarks --bench enforce -- --quick --runtime "$runtime" open stat start find git memory
   says 'git status: trapped / native'
 fi
 

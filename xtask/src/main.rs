@@ -60,7 +60,9 @@ fn run(task: &Task) -> anyhow::Result<bool> {
         Task::Ci => [check::tools()].into_iter().chain(check::steps()).chain([check::end_to_end()]).collect(),
         Task::Licences => vec![check::licences()],
         Task::Cross => vec![check::foreign_targets()],
-        Task::Nightly { cases } => vec![check::long_properties(*cases)],
+        Task::Nightly { cases } => {
+            vec![check::long_properties(*cases), check::foreign_targets().env("RUNTIME_TESTS_FULL", "1")]
+        }
     };
     let results = step::run_all(&plan, root);
     println!("\n{}", step::table(&results));
