@@ -435,7 +435,7 @@ fn shrinking(all: &mut Everything) {
     std::fs::write(path("matrix.json"), matrix.to_string()).unwrap();
     let (one, two, log, deny, gone) = (path("one"), path("two.sb"), path("log"), path("deny.sb"), path("gone.sb"));
     let (three, four, matrix) = (path("three.sb"), path("four.sb"), path("matrix.json"));
-    let made_up = "f=$(mktemp ./made.XXXXXX); rm \"$f\"";
+    let made_up = "f=$(mktemp -p .); rm \"$f\"";
     let cases: [(&str, i32, &[&str]); 7] = [
         ("learned", 0, &["workflow", "--cmd", program, "--", "read", &one]),
         ("not learned", 1, &["trace", "--profile", &two, "--cmd", program, "--", "read", "/nonexistent"]),
