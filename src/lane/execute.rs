@@ -19,7 +19,7 @@ use crate::vocab::{Driver, FailureKind, FailureStage};
 use super::intended::{Intended, intended};
 
 /// The hidden command that makes this executable a worker.
-const WORKER_COMMAND: &str = "__worker";
+pub(crate) const WORKER_COMMAND: &str = "__worker";
 
 /// A connection that was made reaches its listener within this time, however busy the machine is.
 const PATIENCE_AFTER_SUCCESS: Duration = Duration::from_secs(5);

@@ -10,6 +10,7 @@ mod preflight;
 mod prepare;
 mod static_preflight;
 
+pub(crate) use execute::WORKER_COMMAND;
 pub use execute::{Execution, execute, not_applied};
 pub use observer::observe;
 pub use oracle::oracle_rows;
