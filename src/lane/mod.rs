@@ -11,7 +11,7 @@ mod prepare;
 mod static_preflight;
 
 pub(crate) use execute::WORKER_COMMAND;
-pub use execute::{Execution, execute, not_applied};
+pub use execute::{Execution, Workers, execute, not_applied};
 pub use observer::observe;
 pub use oracle::oracle_rows;
 pub use preflight::apply_preflight;

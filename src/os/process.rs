@@ -24,12 +24,17 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use crate::base::cancel::Cancel;
 use spawn::Start;
 
-pub use inside::{alarm_after, die_with_parent, fork_and_wait, is_awaited, replace_image, run_program, worker_channel};
+pub use inside::{
+    alarm_after, die_with_parent, fork_and_wait, is_awaited, replace_image, run_program, wait_for_job, worker_channel,
+};
 
 /// Descriptor a worker reads its job from.
 pub const JOB_FD: i32 = 3;
 /// Descriptor a worker writes its answer to.
 pub const ANSWER_FD: i32 = 4;
+
+/// Descriptor on which a worker that was started ahead reads one byte when its job is complete.
+pub const GO_FD: i32 = 5;
 
 /// The most bytes of answer kept; a longer answer is an error, never cut silently.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
@@ -118,42 +123,142 @@ pub fn run_worker(
     limit: Duration,
     cancel: &Cancel,
 ) -> Result<WorkerEnd, WorkerError> {
-    let (answer, answer_end) = pipe().map_err(WorkerError::Prepare)?;
-    let (stderr, stderr_end) = pipe().map_err(WorkerError::Prepare)?;
-    let nothing = nothing().map_err(WorkerError::Prepare)?;
-    let job = job_file(job, &command.cwd).map_err(WorkerError::Prepare)?;
-    let started_at = SystemTime::now();
-    let clock = Instant::now();
-    let start = Start { exe: &command.exe, args: &command.args, env: &command.env, cwd: Some(&command.cwd) };
-    let handed = [
-        (nothing.as_fd(), 0),
-        (nothing.as_fd(), 1),
-        (stderr_end.as_fd(), 2),
-        (job.as_fd(), JOB_FD),
-        (answer_end.as_fd(), ANSWER_FD),
-    ];
-    let leader = started(&start, &handed)?;
-    // The ends of pipes are the worker's alone now.
-    drop((answer_end, stderr_end, job));
-    let pid = leader.as_raw_nonzero().get().unsigned_abs();
-    let collected = collect(answer, Some(stderr), clock + limit, cancel);
-    let (exit, late) =
-        end_group(leader, &collected, clock + limit, cancel).map_err(|source| WorkerError::Wait { pid, source })?;
-    if collected.answer.len() > MAX_ANSWER_BYTES {
-        return Err(WorkerError::AnswerTooLarge { pid });
+    let mut file = job_file(&command.cwd).map_err(WorkerError::Prepare)?;
+    fill(&mut file, job).map_err(WorkerError::Prepare)?;
+    let begun = Begun::now();
+    Worker::start(command, &file, None)?.end(begun, limit, cancel)
+}
+
+/// A worker that was started before its job is known: its program gets ready meanwhile. Dropped without a job, it is killed.
+#[derive(Debug)]
+pub struct AheadWorker {
+    worker: Worker,
+    job: File,
+    go: File,
+}
+
+impl AheadWorker {
+    /// Starts it. It has to wait for a byte on [`GO_FD`] before it reads its job.
+    ///
+    /// # Errors
+    /// [`WorkerError::Prepare`] and [`WorkerError::Spawn`].
+    pub fn start(command: &WorkerCommand) -> Result<Self, WorkerError> {
+        let job = job_file(&command.cwd).map_err(WorkerError::Prepare)?;
+        let (heard, go) = pipe().map_err(WorkerError::Prepare)?;
+        let worker = Worker::start(command, &job, Some(heard.as_fd()))?;
+        Ok(Self { worker, job, go: go.into() })
     }
-    Ok(WorkerEnd {
-        exit_status: exit.code(),
-        signal: exit.signal(),
-        timed_out: collected.timed_out || late,
-        cancelled: cancel.is_set(),
-        answer: collected.answer,
-        stderr: collected.stderr,
-        pid,
-        started_at,
-        finished_at: SystemTime::now(),
-        duration: clock.elapsed(),
-    })
+
+    /// Whether it is still there.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        !has_ended(self.worker.leader)
+    }
+
+    /// Hands the job over. From now on its time runs.
+    ///
+    /// # Errors
+    /// [`WorkerError::Prepare`]: the job cannot be stored.
+    pub fn give(mut self, job: &[u8]) -> Result<BusyWorker, WorkerError> {
+        fill(&mut self.job, job).map_err(WorkerError::Prepare)?;
+        let begun = Begun::now();
+        match self.go.write_all(b"g") {
+            // It is gone already: how it ended says more.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(WorkerError::Prepare(error)),
+            _ => Ok(BusyWorker { worker: self.worker, begun }),
+        }
+    }
+}
+
+/// A worker with its job. Dropped, it is killed.
+#[derive(Debug)]
+pub struct BusyWorker {
+    worker: Worker,
+    begun: Begun,
+}
+
+impl BusyWorker {
+    /// As [`run_worker`].
+    ///
+    /// # Errors
+    /// See [`WorkerError`].
+    pub fn end(self, limit: Duration, cancel: &Cancel) -> Result<WorkerEnd, WorkerError> {
+        self.worker.end(self.begun, limit, cancel)
+    }
+}
+
+/// When a worker had its job.
+#[derive(Debug, Clone, Copy)]
+struct Begun {
+    at: SystemTime,
+    clock: Instant,
+}
+
+impl Begun {
+    fn now() -> Self {
+        Self { at: SystemTime::now(), clock: Instant::now() }
+    }
+}
+
+/// A worker's process; its whole group is dead and the leader reaped when this is gone.
+#[derive(Debug)]
+struct Worker {
+    leader: Pid,
+    reaped: bool,
+    /// What it writes to [`ANSWER_FD`] and to stderr.
+    output: Option<(OwnedFd, OwnedFd)>,
+}
+
+impl Worker {
+    fn start(command: &WorkerCommand, job: &File, go: Option<BorrowedFd<'_>>) -> Result<Self, WorkerError> {
+        let (answer, answer_end) = pipe().map_err(WorkerError::Prepare)?;
+        let (stderr, stderr_end) = pipe().map_err(WorkerError::Prepare)?;
+        let nothing = nothing().map_err(WorkerError::Prepare)?;
+        let start = Start { exe: &command.exe, args: &command.args, env: &command.env, cwd: Some(&command.cwd) };
+        let mut handed = vec![
+            (nothing.as_fd(), 0),
+            (nothing.as_fd(), 1),
+            (stderr_end.as_fd(), 2),
+            (job.as_fd(), JOB_FD),
+            (answer_end.as_fd(), ANSWER_FD),
+        ];
+        handed.extend(go.map(|go| (go, GO_FD)));
+        Ok(Self { leader: started(&start, &handed)?, reaped: false, output: Some((answer, stderr)) })
+    }
+
+    fn end(mut self, begun: Begun, limit: Duration, cancel: &Cancel) -> Result<WorkerEnd, WorkerError> {
+        let pid = self.leader.as_raw_nonzero().get().unsigned_abs();
+        let until = begun.clock + limit;
+        let collected =
+            self.output.take().map(|(answer, stderr)| collect(answer, Some(stderr), until, cancel)).unwrap_or_default();
+        self.reaped = true;
+        let (exit, late) =
+            end_group(self.leader, &collected, until, cancel).map_err(|source| WorkerError::Wait { pid, source })?;
+        if collected.answer.len() > MAX_ANSWER_BYTES {
+            return Err(WorkerError::AnswerTooLarge { pid });
+        }
+        Ok(WorkerEnd {
+            exit_status: exit.code(),
+            signal: exit.signal(),
+            timed_out: collected.timed_out || late,
+            cancelled: cancel.is_set(),
+            answer: collected.answer,
+            stderr: collected.stderr,
+            pid,
+            started_at: begun.at,
+            finished_at: SystemTime::now(),
+            duration: begun.clock.elapsed(),
+        })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if !self.reaped {
+            kill_group(self.leader);
+            let _ = spawn::wait(self.leader);
+        }
+    }
 }
 
 /// How a program that was asked something ended.
@@ -211,12 +316,15 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read.into(), write.into()))
 }
 
-/// An unlinked file in `dir` holding the job: unlike a pipe it takes any size without a reader.
-fn job_file(job: &[u8], dir: &Path) -> io::Result<OwnedFd> {
-    let mut file = tempfile::tempfile_in(dir)?;
+/// An unlinked file in `dir` for the job: unlike a pipe it takes any size without a reader.
+fn job_file(dir: &Path) -> io::Result<File> {
+    tempfile::tempfile_in(dir)
+}
+
+/// Puts the job into its file, and its place, which the worker shares, at the beginning.
+fn fill(file: &mut File, job: &[u8]) -> io::Result<()> {
     file.write_all(job)?;
-    file.rewind()?;
-    Ok(file.into())
+    file.rewind()
 }
 
 /// What a program reads nothing from, and what takes what nobody wants to know.
@@ -381,6 +489,31 @@ mod tests {
         cancel.set();
         let end = run_worker(&shell("sleep 60"), b"", Duration::from_secs(60), &cancel).unwrap();
         assert!(end.cancelled && !end.timed_out);
+    }
+
+    #[test]
+    fn a_worker_that_was_started_ahead_waits_for_its_job() {
+        let ahead = AheadWorker::start(&shell("head -c 1 <&5 >&4; cat <&3 >&4")).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        let given = SystemTime::now();
+        let end = ahead.give(b"the job").unwrap().end(Duration::from_secs(10), &Cancel::default()).unwrap();
+        assert_eq!(String::from_utf8_lossy(&end.answer), "gthe job");
+        assert!(end.started_at >= given, "its time runs from the job");
+        // One that is gone before tells so.
+        let ahead = AheadWorker::start(&shell("exit 9")).unwrap();
+        while ahead.waits() {
+            std::thread::yield_now();
+        }
+        let end = ahead.give(b"").unwrap().end(Duration::from_secs(10), &Cancel::default()).unwrap();
+        assert_eq!((end.exit_status, end.answer.len()), (Some(9), 0));
+    }
+
+    #[test]
+    fn a_worker_without_a_job_does_not_stay() {
+        let ahead = AheadWorker::start(&shell("sleep 60 & sleep 60")).unwrap();
+        let leader = ahead.worker.leader;
+        drop(ahead);
+        assert_eq!(rustix::process::test_kill_process_group(leader), Err(rustix::io::Errno::SRCH));
     }
 
     #[test]

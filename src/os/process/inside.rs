@@ -11,25 +11,35 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
-use super::{ANSWER_FD, JOB_FD};
+use super::{ANSWER_FD, GO_FD, JOB_FD};
 
 /// Takes the two private descriptors this process was started with: job (to read) and answer (to write).
 ///
 /// # Errors
 /// One of them is not open: the process was not started as a worker.
 pub fn worker_channel() -> io::Result<(File, File)> {
-    let take = |fd: i32| {
-        // SAFETY: F_GETFD takes no pointer and changes nothing (fcntl(2)).
-        if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the descriptor is open, and nothing else in a freshly started worker owns it: this is the first thing
-        // the worker command does.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
-        Ok(File::from(fd))
-    };
     Ok((take(JOB_FD)?, take(ANSWER_FD)?))
+}
+
+/// Waits, as a worker that was started ahead, until its job is complete; false when whoever started it has none any more.
+///
+/// # Errors
+/// The descriptor is not open: the process was not started ahead.
+pub fn wait_for_job() -> io::Result<bool> {
+    Ok(matches!(take(GO_FD)?.read(&mut [0]), Ok(1)))
+}
+
+/// Takes one of the descriptors that a worker is started with; each once, before anything else is opened.
+fn take(fd: i32) -> io::Result<File> {
+    // SAFETY: F_GETFD takes no pointer and changes nothing (fcntl(2)).
+    if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is open, and nothing else in a freshly started worker owns it: taking them is the first thing the
+    // worker commands do.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(File::from(fd))
 }
 
 /// Replaces this process's image by the program at `path` with that path as its only argument and an empty environment;
