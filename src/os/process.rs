@@ -5,7 +5,9 @@
 //! with the thread that started them.
 #![expect(clippy::disallowed_methods, reason = "the one place that starts processes")]
 
+pub mod attached;
 mod inside;
+pub mod lines;
 pub mod program;
 pub mod receiver;
 
