@@ -4,7 +4,9 @@
 //! ours, so nothing a tested program prints can pass for a result. Workers lead a process group of their own and die
 //! with the thread that started them.
 
+pub mod attached;
 mod inside;
+pub mod lines;
 pub mod program;
 pub mod receiver;
 mod spawn;

@@ -39,6 +39,18 @@ use super::progress::{Observer, Progress};
 
 /// Workers are children of this process.
 pub const CHANNEL_DIRECT: &str = "direct";
+/// What every run leaves, whatever its lanes and its channel.
+pub(super) const ALWAYS: [&str; 8] = [
+    layout::RUN_STATUS,
+    layout::RUN_MANIFEST,
+    layout::MISMATCH_SUMMARY,
+    layout::MISMATCH_PACKETS,
+    layout::SUMMARY_JSON,
+    layout::SUMMARY_MD,
+    layout::EXPECTED_MATRIX_GENERATED,
+    layout::EXPECTED_MATRIX,
+];
+
 /// A launchd job outside any sandbox (macOS).
 pub const CHANNEL_LAUNCHD_CLEAN: &str = "launchd_clean";
 
@@ -164,11 +176,17 @@ pub enum RunError {
     #[error("cannot make the job's stage")]
     Stage(#[from] StageError),
     /// Somebody asked to stop.
-    #[error("interrupted; run {run_id} was not committed and readers refuse it")]
+    #[error("interrupted; run {run_id} was not committed and readers refuse it{}", left_behind(left))]
     Cancelled {
         /// The run that stays in progress.
         run_id: RunId,
+        /// What could not be taken away, in words.
+        left: Vec<String>,
     },
+}
+
+fn left_behind(left: &[String]) -> String {
+    if left.is_empty() { String::new() } else { format!("; left behind: {}", left.join(", ")) }
 }
 
 impl RunError {
@@ -263,7 +281,7 @@ pub fn run_plan(
     });
     if cancel.is_set() {
         // Dropping the open bundle leaves it in progress.
-        return Err(RunError::Cancelled { run_id: options.run_id.clone() });
+        return Err(RunError::Cancelled { run_id: options.run_id.clone(), left: Vec::new() });
     }
     observer.on(&Progress::Sealing);
     session.finish(executed).map_err(bundle_error)
@@ -625,17 +643,8 @@ impl Session<'_> {
     }
 
     fn expected_artifacts(&self) -> Vec<RelPath> {
-        let mut expected = vec![
-            layout::RUN_STATUS,
-            layout::RUN_MANIFEST,
-            layout::MISMATCH_SUMMARY,
-            layout::MISMATCH_PACKETS,
-            layout::SUMMARY_JSON,
-            layout::SUMMARY_MD,
-            layout::EXPECTED_MATRIX_GENERATED,
-            layout::EXPECTED_MATRIX,
-            layout::ENFORCEMENT_REPORT,
-        ];
+        let mut expected: Vec<&str> = ALWAYS.into();
+        expected.push(layout::ENFORCEMENT_REPORT);
         if self.lanes.scenario {
             expected.extend([layout::RUNTIME_RESULTS, layout::RUNTIME_EVENTS]);
         }

@@ -79,7 +79,8 @@ pub fn fork_and_wait() -> Result<Option<i32>, Errno> {
 pub struct Started {
     /// The process.
     pub pid: Pid,
-    /// Whether the program was executed; otherwise the errno of `execve(2)`.
+    /// Whether the program was executed; otherwise the errno of `execve(2)`. EIO where a signal ended the process: it may have come
+    /// before the program.
     pub executed: Result<(), Errno>,
     /// Exit status, unless a signal ended it.
     pub exit_status: Option<i32>,
@@ -113,12 +114,14 @@ pub fn run_program(program: &Path, argument: &Path) -> Result<Started, Errno> {
     let pid = u32::try_from(pid).ok().and_then(|_| Pid::from_raw(pid)).ok_or_else(last_errno)?;
     drop(tell);
     let mut number = [0; 4];
-    // The pipe closes without a word when the program is executed.
-    let executed = match told.read_exact(&mut number) {
-        Ok(()) => Err(Errno::from_raw_os_error(i32::from_ne_bytes(number))),
-        Err(_) => Ok(()),
-    };
+    // The pipe closes without a word when the program is executed, and when the process dies before that.
+    let told = told.read_exact(&mut number);
     let status = waitpid(Some(pid), WaitOptions::empty())?.and_then(|(_, status)| status.exit_status());
+    let executed = match (told, status) {
+        (Ok(()), _) => Err(Errno::from_raw_os_error(i32::from_ne_bytes(number))),
+        (Err(_), Some(_)) => Ok(()),
+        (Err(_), None) => Err(Errno::IO),
+    };
     Ok(Started { pid, executed, exit_status: status.filter(|_| executed.is_ok()) })
 }
 
@@ -165,6 +168,23 @@ pub fn is_awaited(answer: &File) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_a_signal_ended_is_not_said_to_have_executed_its_program() {
+        let temp = tempfile::tempdir().unwrap();
+        let script = |name: &str, text: &str| {
+            let path = temp.path().join(name);
+            crate::os::fs::write_durable(&path, text.as_bytes()).unwrap();
+            path
+        };
+        let run = |path: &Path| run_program(Path::new("/bin/sh"), path).unwrap();
+        let killed = run(&script("killed", "kill -9 $$\n"));
+        assert_eq!((killed.executed, killed.exit_status), (Err(Errno::IO), None));
+        let twin = run(&script("ends", "exit 7\n"));
+        assert_eq!((twin.executed, twin.exit_status), (Ok(()), Some(7)));
+        let absent = run_program(Path::new("/nonexistent/program"), Path::new("x")).unwrap();
+        assert_eq!(absent.executed, Err(Errno::NOENT));
+    }
 
     #[test]
     fn an_answer_without_a_reader_is_not_awaited() {
