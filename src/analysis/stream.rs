@@ -2,19 +2,12 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::pull::{MAX_VALUE_BYTES, Pull, ReadError, pulled, shown};
 use crate::base::digest::Sha256Hex;
-
-/// Bytes read at once.
-const BLOCK_BYTES: usize = 4 * 1024 * 1024;
-/// Blocks that may wait to be parsed.
-const WAITING_BLOCKS: usize = 2;
-/// No event is larger: more is a document that is not one of ours.
-const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 
 /// Text of an event, borrowed from the bytes where it holds no escapes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
@@ -173,102 +166,36 @@ pub struct EventRow<'a> {
     observer: IgnoredAny,
 }
 
-/// Why events cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The system's answer.
-    #[error("cannot read the events")]
-    Io(#[from] io::Error),
-    /// The document is not an array.
-    #[error("the events are not a JSON array: {0}")]
-    NotAnArray(String),
-    /// One event is not what the format says.
-    #[error("event {number} (from byte {offset}): {why}")]
-    Event {
-        /// Its position, from 0.
-        number: u64,
-        /// Where it begins.
-        offset: u64,
-        /// What is wrong.
-        why: String,
-    },
-}
-
 /// Reads the array in `document` and hands every event to `take`, in order; elements that are no objects are passed over.
-/// Returns the digest and number of all bytes read, which are all there are.
+/// Returns what came of that, and digest and number of all bytes.
 ///
-/// Reading and hashing go on while events are taken.
-///
-/// # Errors
-/// See [`ReadError`], and what `take` says.
+/// Reading and hashing go on while events are taken, to the end of the document whatever comes of it.
 pub fn read_events<E: From<ReadError>>(
     document: impl Read + Send,
     mut take: impl FnMut(&EventRow<'_>) -> Result<(), E>,
-) -> Result<(Sha256Hex, u64), E> {
-    std::thread::scope(|scope| {
-        let (send, blocks) = sync_channel(WAITING_BLOCKS);
-        let reading = scope.spawn(move || read_blocks(document, &send));
-        let taken = Array::new(blocks).read(&mut take);
-        // The reader ends when nobody takes its blocks any more.
-        let read = reading.join().expect("the reading thread does not panic");
-        taken?;
-        let (digest, bytes) = read.map_err(ReadError::from)?;
-        Ok((digest, bytes))
-    })
+) -> (Result<(), E>, io::Result<(Sha256Hex, u64)>) {
+    pulled(document, |pull| Array { pull, number: 0 }.read(&mut take))
 }
 
-/// Hands on what it reads, block by block, while somebody else hashes it.
-struct Tee<'s, R> {
-    document: R,
-    send: &'s SyncSender<Vec<u8>>,
-    block: Vec<u8>,
-}
-
-impl<R: Read> Read for Tee<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let number = self.document.read(buffer)?;
-        self.block.extend_from_slice(&buffer[..number]);
-        if self.block.len() >= BLOCK_BYTES || (number == 0 && !self.block.is_empty()) {
-            let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK_BYTES + buffer.len()));
-            // Nobody takes any more: the rest is not wanted either. Not "interrupted", which would be tried again.
-            self.send.send(block).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        }
-        Ok(number)
-    }
-}
-
-fn read_blocks(document: impl Read, send: &SyncSender<Vec<u8>>) -> io::Result<(Sha256Hex, u64)> {
-    Sha256Hex::of_reader(Tee { document, send, block: Vec::new() })
-}
-
-/// An array whose bytes arrive in blocks.
-struct Array {
-    blocks: Receiver<Vec<u8>>,
-    bytes: Vec<u8>,
-    /// Where the next unread byte stands in `bytes`.
-    at: usize,
-    /// How many bytes were dropped before `bytes`.
-    dropped: u64,
+/// An array of events, one after the other.
+struct Array<'p> {
+    pull: &'p mut Pull,
     number: u64,
 }
 
-impl Array {
-    fn new(blocks: Receiver<Vec<u8>>) -> Self {
-        Self { blocks, bytes: Vec::new(), at: 0, dropped: 0, number: 0 }
-    }
-
+impl Array<'_> {
     fn read<E: From<ReadError>>(mut self, take: &mut impl FnMut(&EventRow<'_>) -> Result<(), E>) -> Result<(), E> {
-        if self.next_byte() != Some(b'[') {
+        if self.pull.next_byte() != Some(b'[') {
             return Err(ReadError::NotAnArray("it does not begin with [".to_owned()).into());
         }
-        self.at += 1;
+        self.pull.pass(1);
         let mut first = true;
         loop {
-            match (self.next_byte(), first) {
+            match (self.pull.next_byte(), first) {
                 (Some(b']'), _) => break,
                 (Some(b','), false) => {
-                    self.at += 1;
-                    self.next_byte();
+                    self.pull.pass(1);
+                    self.pull.next_byte();
                 }
                 (Some(_), true) => {}
                 (found, _) => return Err(self.malformed(&format!("expected , or ], found {}", shown(found))).into()),
@@ -277,8 +204,8 @@ impl Array {
             self.element(take)?;
             self.number += 1;
         }
-        self.at += 1;
-        match self.next_byte() {
+        self.pull.pass(1);
+        match self.pull.next_byte() {
             None => Ok(()),
             found => Err(self.malformed(&format!("text after the array: {}", shown(found))).into()),
         }
@@ -286,9 +213,9 @@ impl Array {
 
     /// Reads one element; parses again with more bytes when they end within it.
     fn element<E: From<ReadError>>(&mut self, take: &mut impl FnMut(&EventRow<'_>) -> Result<(), E>) -> Result<(), E> {
-        let is_event = self.next_byte() == Some(b'{');
+        let is_event = self.pull.next_byte() == Some(b'{');
         loop {
-            let rest = &self.bytes[self.at..];
+            let rest = self.pull.rest();
             let left = rest.len();
             let read = if is_event {
                 let mut events = serde_json::Deserializer::from_slice(rest).into_iter::<EventRow<'_>>();
@@ -310,53 +237,25 @@ impl Array {
             };
             match read {
                 // A number that ends with the bytes there are may go on in the next.
-                Ok(length) if !is_event && length == left && self.more() => {}
+                Ok(length) if !is_event && length == left && self.pull.more() => {}
                 Ok(length) => {
-                    self.at += length;
+                    self.pull.pass(length);
                     return Ok(());
                 }
-                Err(error) if error.is_eof() && left < MAX_EVENT_BYTES => {
-                    if !self.more() {
+                Err(error) if error.is_eof() && left < MAX_VALUE_BYTES => {
+                    if !self.pull.more() {
                         return Err(self.malformed("the document ends within an event").into());
                     }
                 }
+                Err(error) if error.is_eof() => return Err(self.malformed("it has more than 16 MiB").into()),
                 Err(error) => return Err(self.malformed(&error.to_string()).into()),
             }
         }
     }
 
     fn malformed(&self, why: &str) -> ReadError {
-        ReadError::Event { number: self.number, offset: self.dropped + self.at as u64, why: why.to_owned() }
+        ReadError::Event { number: self.number, offset: self.pull.offset(), why: why.to_owned() }
     }
-
-    /// The next byte that is no white space; it stays where it is.
-    fn next_byte(&mut self) -> Option<u8> {
-        loop {
-            while let Some(&byte) = self.bytes.get(self.at) {
-                if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-                    return Some(byte);
-                }
-                self.at += 1;
-            }
-            if !self.more() {
-                return None;
-            }
-        }
-    }
-
-    /// Adds one block behind what is not read yet.
-    fn more(&mut self) -> bool {
-        let Ok(block) = self.blocks.recv() else { return false };
-        self.bytes.drain(..self.at);
-        self.dropped += self.at as u64;
-        self.at = 0;
-        self.bytes.extend_from_slice(&block);
-        true
-    }
-}
-
-fn shown(byte: Option<u8>) -> String {
-    byte.map_or_else(|| "the end".to_owned(), |byte| format!("{:?}", char::from(byte)))
 }
 
 #[cfg(test)]
@@ -368,7 +267,8 @@ mod tests {
         read_events(text.as_bytes(), |event| {
             seen.push(format!("{}/{:?}", &*event.scenario_id, event.matches));
             Ok::<_, ReadError>(())
-        })?;
+        })
+        .0?;
         Ok(seen)
     }
 
@@ -401,14 +301,15 @@ mod tests {
 
     #[test]
     fn events_that_lie_across_blocks_are_whole() {
-        let padding = "x".repeat(3 * BLOCK_BYTES / 4);
+        let padding = "x".repeat(700_000);
         let event = EVENT.replace("}]", &padding);
         let text = format!("[{}]", vec![event; 5].join(","));
         let mut number = 0;
-        let counted = read_events(text.as_bytes(), |_| {
+        let (counted, read) = read_events(text.as_bytes(), |_| {
             number += 1;
             Ok::<_, ReadError>(())
         });
-        assert_eq!((counted.unwrap(), number), ((Sha256Hex::of(text.as_bytes()), text.len() as u64), 5));
+        counted.unwrap();
+        assert_eq!((read.unwrap(), number), ((Sha256Hex::of(text.as_bytes()), text.len() as u64), 5));
     }
 }
