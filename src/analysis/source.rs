@@ -10,10 +10,10 @@ use super::op_summary::{Generation, OpRuntimeSummary};
 use super::pull::ReadError;
 use super::stream::read_events;
 use crate::base::digest::Sha256Hex;
-use crate::base::json::{self, JsonError};
 use crate::bundle::layout::{RUN_MANIFEST, RUNTIME_EVENTS, name};
 use crate::bundle::{ResolveError, UnverifiedBundle, resolve};
-use crate::os::fs::{Dir, FsError, open_regular, read_bounded};
+use crate::os::fs::{Dir, FsError, open_regular};
+use crate::promotion::{PacketError, object};
 use crate::registry::{Base, Place};
 
 /// Tag of mappings made from observations. v0.1: as the earlier tool writes it; `run_id`, `artifact_index_sha256` and
@@ -56,14 +56,9 @@ pub enum SummaryError {
         /// What refused it.
         source: FsError,
     },
-    /// A document is not JSON.
-    #[error("{} is not acceptable JSON", path.display())]
-    Json {
-        /// Its path.
-        path: PathBuf,
-        /// Why.
-        source: JsonError,
-    },
+    /// The packet or the manifest that it names cannot be read, or is something else.
+    #[error(transparent)]
+    File(#[from] PacketError),
     /// Events are not what the format says.
     #[error("{} cannot be summarised", path.display())]
     Events {
@@ -250,7 +245,8 @@ pub fn summarize_ops_from_packet(
     root: Option<&Path>,
     options: SummaryOptions,
 ) -> Result<OpRuntimeSummary, SummaryError> {
-    let (document, packet_digest) = read_json(packet)?;
+    let (members, packet_digest) = object(packet, "promotion packet")?;
+    let document = Value::Object(members);
     let wrong = |why: String| SummaryError::Packet { path: packet.to_owned(), why };
     let base = Base::of(&Place::Disk(packet.to_owned()), root);
     let pointer = |key: &str| {
@@ -263,7 +259,8 @@ pub fn summarize_ops_from_packet(
     };
     let (_, manifest_path) = pointer("run_manifest")?;
     let (events_stored, events_path) = pointer("runtime_events")?;
-    let (manifest, _) = read_json(&manifest_path)?;
+    let (manifest, _) = object(&manifest_path, "run manifest")?;
+    let manifest = Value::Object(manifest);
     // Packets of this tool name the run and digests; those of the earlier one hold nothing but pointers.
     let own = document.get("run_id").is_some() || document.get("export_digests").is_some();
     if !options.allow_nonpromotable {
@@ -301,12 +298,4 @@ pub fn summarize_ops_from_packet(
     meta["integrity"] = json!(if vouched.is_some() { "verified" } else { "unverified" });
     summary.meta = meta;
     Ok(summary)
-}
-
-/// A document with the digest of its bytes; at most 64 MiB.
-pub(super) fn read_json(path: &Path) -> Result<(Value, Sha256Hex), SummaryError> {
-    let bytes = read_bounded(path, json::MAX_DOCUMENT_BYTES)
-        .map_err(|source| SummaryError::Open { path: path.to_owned(), source })?;
-    let value = json::read(&bytes).map_err(|source| SummaryError::Json { path: path.to_owned(), source })?;
-    Ok((value, Sha256Hex::of(&bytes)))
 }
