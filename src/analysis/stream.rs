@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::pull::{MAX_VALUE_BYTES, Pull, ReadError, pulled, shown};
+use super::pull::{MAX_VALUE_BYTES, Pull, ReadError, is_space, pulled, shown};
 use crate::base::digest::Sha256Hex;
 
 /// Text of an event, borrowed from the bytes where it holds no escapes.
@@ -26,18 +26,12 @@ impl std::ops::Deref for Text<'_> {
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "members that are not used are read only to be known")]
 pub struct EventRow<'a> {
-    /// World.
-    #[serde(borrow)]
-    pub world_id: Text<'a>,
-    /// Profile.
-    #[serde(borrow)]
-    pub profile_id: Text<'a>,
+    // These two must be there.
+    world_id: IgnoredAny,
+    profile_id: IgnoredAny,
     /// Scenario.
     #[serde(borrow)]
     pub scenario_id: Text<'a>,
-    /// Run.
-    #[serde(borrow, default)]
-    pub run_id: Option<Text<'a>>,
     /// Expectation.
     #[serde(borrow, default)]
     pub expectation_id: Option<Text<'a>>,
@@ -71,10 +65,11 @@ pub struct EventRow<'a> {
     /// Why there is no result.
     #[serde(borrow, default)]
     pub error: Option<Text<'a>>,
-    /// Probe name.
-    #[serde(borrow, default)]
-    pub probe_name: Option<Text<'a>>,
 
+    #[serde(default)]
+    run_id: IgnoredAny,
+    #[serde(default)]
+    probe_name: IgnoredAny,
     #[serde(default)]
     requested_path: IgnoredAny,
     #[serde(default)]
@@ -174,87 +169,128 @@ pub fn read_events<E: From<ReadError>>(
     document: impl Read + Send,
     mut take: impl FnMut(&EventRow<'_>) -> Result<(), E>,
 ) -> (Result<(), E>, io::Result<(Sha256Hex, u64)>) {
-    pulled(document, |pull| Array { pull, number: 0 }.read(&mut take))
+    pulled(document, |pull| Array { pull, number: 0, wanted: Wanted::Open }.read(&mut take))
 }
 
 /// An array of events, one after the other.
 struct Array<'p> {
     pull: &'p mut Pull,
     number: u64,
+    wanted: Wanted,
+}
+
+/// What may come next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Open,
+    FirstOrClose,
+    Element,
+    CommaOrClose,
+    End,
 }
 
 impl Array<'_> {
     fn read<E: From<ReadError>>(mut self, take: &mut impl FnMut(&EventRow<'_>) -> Result<(), E>) -> Result<(), E> {
-        if self.pull.next_byte() != Some(b'[') {
-            return Err(ReadError::NotAnArray("it does not begin with [".to_owned()).into());
-        }
-        self.pull.pass(1);
-        let mut first = true;
         loop {
-            match (self.pull.next_byte(), first) {
-                (Some(b']'), _) => break,
-                (Some(b','), false) => {
-                    self.pull.pass(1);
-                    self.pull.next_byte();
+            let rest = self.pull.rest();
+            let (whole, broken) = match std::str::from_utf8(rest) {
+                Ok(text) => (text, None),
+                Err(error) => {
+                    let (valid, _) = rest.split_at(error.valid_up_to());
+                    // A character may go on in the next block.
+                    (std::str::from_utf8(valid).unwrap_or_default(), error.error_len().map(|_| error.valid_up_to()))
                 }
-                (Some(_), true) => {}
-                (found, _) => return Err(self.malformed(&format!("expected , or ], found {}", shown(found))).into()),
+            };
+            let (mut number, mut wanted) = (self.number, self.wanted);
+            let (used, stopped) = some_of(whole, &mut number, &mut wanted, take);
+            let left = rest.len() - used;
+            self.pull.pass(used);
+            (self.number, self.wanted) = (number, wanted);
+            match stopped {
+                Stopped::NoMore if broken.is_some() => return Err(self.malformed("it is not UTF-8").into()),
+                Stopped::NoMore if left > MAX_VALUE_BYTES => {
+                    return Err(self.malformed("it has more than 16 MiB").into());
+                }
+                Stopped::NoMore if self.pull.more() => {}
+                Stopped::NoMore => return self.ended().map_err(E::from),
+                Stopped::Malformed(why) if self.wanted == Wanted::Open => return Err(ReadError::NotAnArray(why).into()),
+                Stopped::Malformed(why) => return Err(self.malformed(&why).into()),
+                Stopped::Refused(error) => return Err(error),
             }
-            first = false;
-            self.element(take)?;
-            self.number += 1;
-        }
-        self.pull.pass(1);
-        match self.pull.next_byte() {
-            None => Ok(()),
-            found => Err(self.malformed(&format!("text after the array: {}", shown(found))).into()),
         }
     }
 
-    /// Reads one element; parses again with more bytes when they end within it.
-    fn element<E: From<ReadError>>(&mut self, take: &mut impl FnMut(&EventRow<'_>) -> Result<(), E>) -> Result<(), E> {
-        let is_event = self.pull.next_byte() == Some(b'{');
-        loop {
-            let rest = self.pull.rest();
-            let left = rest.len();
-            let read = if is_event {
-                let mut events = serde_json::Deserializer::from_slice(rest).into_iter::<EventRow<'_>>();
-                match events.next() {
-                    Some(Ok(event)) => {
-                        take(&event)?;
-                        Ok(events.byte_offset())
-                    }
-                    Some(Err(error)) => Err(error),
-                    None => return Err(self.malformed("the array does not end").into()),
-                }
-            } else {
-                let mut others = serde_json::Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
-                match others.next() {
-                    Some(Ok(_)) => Ok(others.byte_offset()),
-                    Some(Err(error)) => Err(error),
-                    None => return Err(self.malformed("the array does not end").into()),
-                }
-            };
-            match read {
-                // A number that ends with the bytes there are may go on in the next.
-                Ok(length) if !is_event && length == left && self.pull.more() => {}
-                Ok(length) => {
-                    self.pull.pass(length);
-                    return Ok(());
-                }
-                Err(error) if error.is_eof() && left < MAX_VALUE_BYTES => {
-                    if !self.pull.more() {
-                        return Err(self.malformed("the document ends within an event").into());
-                    }
-                }
-                Err(error) if error.is_eof() => return Err(self.malformed("it has more than 16 MiB").into()),
-                Err(error) => return Err(self.malformed(&error.to_string()).into()),
-            }
+    /// The document is at its end.
+    fn ended(&self) -> Result<(), ReadError> {
+        match self.wanted {
+            Wanted::End => Ok(()),
+            Wanted::Open => Err(ReadError::NotAnArray("it does not begin with [".to_owned())),
+            Wanted::CommaOrClose => Err(self.malformed("expected , or ], found the end")),
+            Wanted::FirstOrClose | Wanted::Element => Err(self.malformed("the document ends within an event")),
         }
     }
 
     fn malformed(&self, why: &str) -> ReadError {
         ReadError::Event { number: self.number, offset: self.pull.offset(), why: why.to_owned() }
+    }
+}
+
+/// Why a text was not read any further.
+enum Stopped<E> {
+    /// It ends, maybe within an element.
+    NoMore,
+    Malformed(String),
+    Refused(E),
+}
+
+/// Takes the events that are whole in `text`; returns how many bytes were used.
+fn some_of<E>(
+    text: &str,
+    number: &mut u64,
+    wanted: &mut Wanted,
+    take: &mut impl FnMut(&EventRow<'_>) -> Result<(), E>,
+) -> (usize, Stopped<E>) {
+    let mut at = 0;
+    loop {
+        let rest = &text[at..];
+        let space = rest.bytes().take_while(|byte| is_space(*byte)).count();
+        at += space;
+        let Some(next) = rest.as_bytes().get(space).copied() else { return (at, Stopped::NoMore) };
+        match (*wanted, next) {
+            (Wanted::Open, b'[') => (at, *wanted) = (at + 1, Wanted::FirstOrClose),
+            (Wanted::FirstOrClose | Wanted::CommaOrClose, b']') => (at, *wanted) = (at + 1, Wanted::End),
+            (Wanted::CommaOrClose, b',') => (at, *wanted) = (at + 1, Wanted::Element),
+            (Wanted::FirstOrClose | Wanted::Element, _) => {
+                let rest = &text[at..];
+                let read = if next == b'{' {
+                    let mut events = serde_json::Deserializer::from_str(rest).into_iter::<EventRow<'_>>();
+                    match events.next() {
+                        Some(Ok(event)) => match take(&event) {
+                            Ok(()) => Some(Ok(events.byte_offset())),
+                            Err(error) => return (at, Stopped::Refused(error)),
+                        },
+                        other => other.map(|read| read.map(|_| 0)),
+                    }
+                } else {
+                    let mut others = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
+                    others.next().map(|read| read.map(|_| others.byte_offset()))
+                };
+                match read {
+                    // A number that ends with the bytes there are may go on in the next.
+                    Some(Ok(length)) if next != b'{' && length == rest.len() => return (at, Stopped::NoMore),
+                    Some(Ok(length)) => (at, *number, *wanted) = (at + length, *number + 1, Wanted::CommaOrClose),
+                    Some(Err(error)) if !error.is_eof() => return (at, Stopped::Malformed(error.to_string())),
+                    Some(Err(_)) | None => return (at, Stopped::NoMore),
+                }
+            }
+            (Wanted::Open, _) => return (at, Stopped::Malformed("it does not begin with [".to_owned())),
+            (Wanted::CommaOrClose, _) => {
+                return (at, Stopped::Malformed(format!("expected , or ], found {}", shown(Some(next)))));
+            }
+            (Wanted::End, _) => {
+                return (at, Stopped::Malformed(format!("text after the array: {}", shown(Some(next)))));
+            }
+        }
     }
 }
 
@@ -286,13 +322,16 @@ mod tests {
         for (text, why) in [
             ("", "not a JSON array"),
             ("{}", "not a JSON array"),
-            ("[", "expected"),
+            ("[", "ends within"),
             (&format!("[{EVENT}"), "expected , or ]"),
             (&format!("[{EVENT}] x"), "text after"),
             (&format!("[{EVENT} {EVENT}]"), "event 1"),
             (r#"[{"world_id": "w", "profile_id": "p"}]"#, "scenario_id"),
             (&EVENT.replace("stdout", "sdtout").replacen('{', "[{", 1), "sdtout"),
             (r#"[{"world_id": "w"#, "ends within"),
+            ("[1, ]", "expected value"),
+            ("[1,", "ends within"),
+            (r#"[{"scenario_id": "s", "world_id": "w"}]"#, "profile_id"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.to_string().contains(why), "{text}: {error}");
