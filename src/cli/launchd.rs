@@ -190,6 +190,9 @@ fn arguments(args: &command::Args, context: &Context, plans: &Plans<'_>, options
     if let Some(map) = &args.anchor_map {
         path("--anchor-map", context.absolute(map));
     }
+    if let Some(list) = &args.blob_digests {
+        path("--blob-digests", context.absolute(list));
+    }
     let mut word = |flag: &str, value: &str| {
         arguments.extend([flag, value].map(|text| Argument::Word(text.to_owned())));
     };

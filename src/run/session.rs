@@ -22,8 +22,8 @@ use crate::event::{
 use crate::fixture::{self, FixtureDir, FixtureError, FixtureField, FixtureSet};
 use crate::host::Host;
 use crate::lane::{
-    PreflightMode, PrepareError, Prepared, PreparedProfile, apply_preflight, oracle_rows,
-    preflight_text as preflight_static, prepare,
+    BlobDigests, PreflightMode, PrepareError, Prepared, PreparedProfile, StaticPreflight, apply_preflight, oracle_rows,
+    prepare,
 };
 use crate::launchd::StageError;
 use crate::os::lock::{LockError, LockMode};
@@ -71,6 +71,8 @@ pub struct Plans<'a> {
     pub fixtures: &'a FixtureSet,
     /// Which filters a text can be an argument of.
     pub anchors: &'a AnchorMap,
+    /// Compiled profiles that are known to be refused.
+    pub blob_digests: &'a BlobDigests,
     /// What stored paths are relative to.
     pub path_root: &'a Path,
     /// World the registry is bound to.
@@ -222,13 +224,8 @@ pub fn run_plan(
 ) -> Result<RunBundle, RunError> {
     check_channel(options)?;
     let world_rebound = check_world(plans, options, host)?;
-    let mut prepared = prepare(plans.compiled, plans.fixtures, plans.anchors)?;
-    if options.preflight != PreflightMode::Off {
-        for profile in &mut prepared.profiles {
-            let record = preflight_static(&profile.sources, &profile.stored_path, &host.world_id);
-            profile.preflight = Some(record);
-        }
-    }
+    let preflight = StaticPreflight { mode: options.preflight, world_id: &host.world_id, blobs: plans.blob_digests };
+    let prepared = prepare(plans.compiled, plans.fixtures, plans.anchors, preflight)?;
     let preflight_text = preflight_text(plans, options)?;
     check_profile_files(plans.compiled_digest, &prepared)?;
     let runner = runner_info(host, layers)?;
@@ -505,7 +502,8 @@ impl Session<'_> {
     }
 
     fn write_applied_profiles(&mut self) -> Result<(), BundleError> {
-        for index in 0..self.prepared.profiles.len() {
+        let texts = (0..self.prepared.profiles.len()).filter(|index| !self.prepared.profiles[*index].is_blob());
+        for index in texts.collect::<Vec<_>>() {
             let text = documents::applied_text(&self.prepared, index);
             let path = applied_name(&self.prepared.profiles[index].id);
             self.bundle.write(&path, text.as_bytes())?;
@@ -531,7 +529,10 @@ impl Session<'_> {
             };
             let entry = ProfileResults {
                 status,
-                profile_path: self.bundle.recorded_path(&applied_name(&id)),
+                profile_path: match profile.is_blob() {
+                    true => profile.stored_path.clone(),
+                    false => self.bundle.recorded_path(&applied_name(&id)),
+                },
                 base_profile_path: profile.stored_path.clone(),
                 preflight: profile.preflight.clone(),
                 notes: (status != "ok")

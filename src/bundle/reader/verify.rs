@@ -1,6 +1,7 @@
 //! Checking every claim of an index against the bytes, in parallel, reporting everything.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -14,7 +15,7 @@ use super::{identity, unindexed};
 use crate::base::digest::Sha256Hex;
 use crate::base::rel_path::RelPath;
 use crate::os::fs::{Dir, FsError, RegularFile};
-use crate::os::hash::{HashError, hash_files};
+use crate::os::hash::{HashError, Hashed, hash_files};
 use crate::vocab::{Finding, Severity};
 
 /// The answer of a reader: everything found, and the bundle in the state it earned.
@@ -38,6 +39,11 @@ pub enum Checked {
     /// Something is not proven; nothing in it may be believed.
     Refused(UnverifiedBundle),
 }
+
+/// Reads a whole file and returns digest and number of its bytes.
+type Read<'r> = dyn FnMut(RegularFile) -> io::Result<(Sha256Hex, u64)> + 'r;
+/// An artifact, and who reads it.
+pub(in crate::bundle) type Reading<'r> = (&'r RelPath, &'r mut Read<'r>);
 
 /// Everything found, before it is judged.
 pub(in crate::bundle) struct Examined {
@@ -69,8 +75,27 @@ impl UnverifiedBundle {
     /// per processor; at most 256).
     #[must_use]
     pub fn verify(self, jobs: usize) -> Verification {
+        self.verify_with(jobs, None)
+    }
+
+    /// Like [`verify`](Self::verify), and hands the open file of the artifact `name` to `read`, which reads and hashes all of
+    /// it: so a large file is read once for its digest and for what it says. `read` is not asked when the index does not list
+    /// the artifact or it cannot be opened as one of this bundle.
+    #[must_use]
+    pub fn verify_while_reading(
+        self,
+        jobs: usize,
+        name: &RelPath,
+        read: impl FnOnce(RegularFile) -> io::Result<(Sha256Hex, u64)>,
+    ) -> Verification {
+        let mut read = Some(read);
+        let mut once = |file| read.take().expect("an artifact is read once")(file);
+        self.verify_with(jobs, Some((name, &mut once)))
+    }
+
+    fn verify_with(self, jobs: usize, reading: Option<Reading<'_>>) -> Verification {
         let generation = self.generation();
-        let Examined { problems, claims, checked } = self.examine(jobs);
+        let Examined { problems, claims, checked } = self.examine(jobs, reading);
         let refused = problems.iter().any(|problem| problem.kind.class(generation) == Class::Refuse);
         let artifact_count = claims.len();
         let hashed_bytes = checked.iter().flatten().map(|(_, size_bytes)| size_bytes).sum();
@@ -98,7 +123,7 @@ impl UnverifiedBundle {
     /// Keys as the earlier tool's unverified read gives them, and `writer`.
     #[must_use]
     pub fn report(&self, jobs: usize) -> Value {
-        let Examined { problems, claims, .. } = self.examine(jobs);
+        let Examined { problems, claims, .. } = self.examine(jobs, None);
         let paths = |kinds: &[Kind]| -> Vec<&str> {
             let named: HashSet<&str> =
                 problems.iter().filter(|p| kinds.contains(&p.kind)).map(|p| p.about.as_str()).collect();
@@ -126,10 +151,10 @@ impl UnverifiedBundle {
     }
 
     /// Looks at everything; what it means is for the caller.
-    pub(in crate::bundle) fn examine(&self, jobs: usize) -> Examined {
+    pub(in crate::bundle) fn examine(&self, jobs: usize, reading: Option<Reading<'_>>) -> Examined {
         let mut problems = Vec::new();
         identity::check(self, &mut problems);
-        let (claims, checked) = self.check_artifacts(jobs, self.generation(), &mut problems);
+        let (claims, checked) = self.check_artifacts(jobs, self.generation(), reading, &mut problems);
         self.warn_about_pointer(&mut problems);
         if self.is_repaired() && !self.index.is_absent() {
             let message = match self.index.members().is_some_and(|members| members.contains_key("repairs")) {
@@ -151,6 +176,7 @@ impl UnverifiedBundle {
         &self,
         jobs: usize,
         generation: Generation,
+        reading: Option<Reading<'_>>,
         problems: &mut Vec<Problem>,
     ) -> (Vec<Claim>, Vec<Option<(Sha256Hex, u64)>>) {
         let Some(index) = self.index.members() else { return (Vec::new(), Vec::new()) };
@@ -170,10 +196,17 @@ impl UnverifiedBundle {
         };
         // A file that is listed often is read once.
         let mut listed = HashSet::new();
-        let unread: Vec<&Claim> =
-            claims.iter().filter(|claim| parsed(claim).is_none() && listed.insert(&claim.name)).collect();
+        let read_by_caller = |claim: &Claim| reading.as_ref().is_some_and(|(name, _)| **name == claim.name);
+        let unread: Vec<&Claim> = claims
+            .iter()
+            .filter(|claim| parsed(claim).is_none() && !read_by_caller(claim) && listed.insert(&claim.name))
+            .collect();
         let hashed = hash_files(unread.len(), jobs, &|at| open(&self.resolved.dir, unread[at], generation));
-        let mut hashed = hashed.into_iter();
+        let mut hashed: HashMap<&RelPath, Hashed<Box<Problem>>> =
+            unread.iter().map(|claim| &claim.name).zip(hashed).collect();
+        if let Some((claim, (_, read))) = claims.iter().find(|claim| read_by_caller(claim)).zip(reading) {
+            hashed.insert(&claim.name, hash_by(&self.resolved.dir, claim, generation, read));
+        }
         let mut known: HashMap<&RelPath, Option<(Sha256Hex, u64)>> = HashMap::new();
         let checked = claims
             .iter()
@@ -186,7 +219,7 @@ impl UnverifiedBundle {
                         // What is wrong with it was said for the first entry.
                         Some(None) => return None,
                         None => {
-                            let answer = hashed.next().expect("one answer for every file");
+                            let answer = hashed.remove(&claim.name).expect("one answer for every file");
                             known.insert(&claim.name, answer.as_ref().ok().cloned());
                             answer.map_err(|error| self.unhashed(claim, error))
                         }
@@ -239,6 +272,16 @@ impl UnverifiedBundle {
             let message = format!("LATEST names run {}, a dry run: nothing was executed", self.run_id());
             problems.push(Problem::new(Kind::LatestDryRun, RUN_MANIFEST, message).at("/dry_run"));
         }
+    }
+}
+
+/// Hashes one artifact by reading it as the caller does.
+fn hash_by(dir: &Dir, claim: &Claim, generation: Generation, read: &mut Read<'_>) -> Hashed<Box<Problem>> {
+    let opened = open(dir, claim, generation).map_err(HashError::Open)?;
+    let size_bytes = opened.size_bytes;
+    match read(opened) {
+        Ok((_, bytes)) if bytes != size_bytes => Err(HashError::Changed),
+        read => read.map_err(HashError::Read),
     }
 }
 
