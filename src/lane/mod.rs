@@ -12,7 +12,7 @@ mod static_preflight;
 
 pub use execute::{Execution, execute, not_applied};
 pub use observer::observe;
-pub use oracle::oracle_rows;
+pub use oracle::{oracle_rows, system_oracle_rows};
 pub use preflight::apply_preflight;
 pub use prepare::{PrepareError, Prepared, PreparedProfile, prepare};
 pub use static_preflight::{PreflightMode, is_gated, preflight_blob, preflight_text};

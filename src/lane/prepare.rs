@@ -10,7 +10,7 @@ use crate::registry::{LaneSupport, Place, ProfileMode, TextError, applied_source
 use crate::sbpl::{Diagnostics, NoImports, Params, Policy, Source};
 use crate::vocab::driver::{PROCESS_INHERITANCE, driver_asked_for};
 use crate::vocab::target::{self, BadTarget};
-use crate::vocab::{Driver, Platform};
+use crate::vocab::{Asked, Driver, Platform};
 
 use super::static_preflight::{PreflightMode, is_gated};
 
@@ -36,6 +36,8 @@ pub struct PreparedProfile {
     pub base_sha256: Sha256Hex,
     /// Digest of all texts in order.
     pub applied_sha256: Sha256Hex,
+    /// Whether the text is compiled first and the result applied (macOS only).
+    pub compiled: bool,
     /// What the static preflight found; `None` when it was off.
     pub preflight: Option<Value>,
     /// Probes in plan order.
@@ -63,8 +65,8 @@ pub enum PrepareError {
         /// Every problem, with its place.
         diagnostics: Box<Diagnostics>,
     },
-    /// A compiled blob cannot be applied on this system.
-    #[error("profile {profile} is a compiled blob; only SBPL text can be applied on this system")]
+    /// A compiled profile cannot be applied on this system.
+    #[error("profile {profile} has mode blob: only macOS applies one, and only from SBPL text that it compiles itself")]
     Blob {
         /// Profile id.
         profile: String,
@@ -129,7 +131,9 @@ fn prepare_profile(
     anchors: &AnchorMap,
 ) -> Result<PreparedProfile, PrepareError> {
     let name = || profile.id.clone();
-    if profile.mode == ProfileMode::Blob {
+    let compiled = profile.mode == ProfileMode::Blob;
+    // macOS compiles the text and applies the result; a file that is compiled already says nothing that could be compared.
+    if compiled && (!cfg!(target_os = "macos") || profile.stored_path.ends_with(".bin")) {
         return Err(PrepareError::Blob { profile: name() });
     }
     let (text, base_sha256) =
@@ -143,6 +147,7 @@ fn prepare_profile(
         base_sha256,
         applied_sha256: Sha256Hex::of(all.as_bytes()),
         preflight: None,
+        compiled,
         supports: profile.rows.iter().map(|row| row.supports_lanes).collect(),
         probes: profile
             .rows
@@ -187,7 +192,8 @@ fn facts(
         return Err(PrepareError::UnknownParameter { profile: name, probe, target, known });
     }
     let operation = &row.operation;
-    let asked = row.driver.as_deref();
+    let asked =
+        Asked { driver: row.driver.as_deref(), syscall: row.syscall.as_deref(), payload: row.attr_payload.as_deref() };
     let driver = Platform::of_this_build().and_then(|platform| driver_asked_for(operation, asked, platform));
     if driver == Some(Driver::InheritedRead) && fixtures.program_to_start().is_none() {
         return Err(PrepareError::NoProgram { profile: name, probe });
@@ -204,6 +210,8 @@ fn facts(
         expectation_id: row.expectation_id.clone(),
         operation: row.operation.as_str().to_owned(),
         driver: row.driver.clone(),
+        syscall: row.syscall.clone(),
+        attr_payload: row.attr_payload.clone(),
         performed: driver.map(|driver| driver.performs().to_owned()),
         target: row.target.clone(),
         resolved_target: row.target.clone(),
