@@ -14,9 +14,9 @@ use crate::vocab::{Decision, Meaning};
 /// The call did what it was asked for.
 pub const BY_EFFECT: &str = "seatbelt_effect";
 /// The call was refused, and the system's answer about its object was deny.
-pub const BY_CALLOUT: &str = "seatbelt_callout";
+pub const BY_CALLOUT: &str = "seatbelt_effect_and_callout";
 /// The call was refused, and the same call without a policy did what it was asked for.
-pub const BY_CONTROL: &str = "seatbelt_control";
+pub const BY_CONTROL: &str = "seatbelt_effect_and_control";
 
 /// What may be claimed, or why nothing may.
 pub type Claimed = Result<(Decision, &'static str), String>;

@@ -34,7 +34,7 @@ pub(in crate::probe) enum Preparation {
     /// Somebody waits for a notification, or could not be made to.
     Registered(Result<notify::Registration, u32>),
     /// Values are known that are to be written again.
-    Kept(macos::file::Kept),
+    Kept(Box<macos::file::Kept>),
     /// It failed.
     Failed(String),
 }
@@ -78,7 +78,7 @@ pub(super) fn prepare(native: Native, target: &str) -> Preparation {
         Native::Metadata(call) if call.takes_descriptor() => opened(Path::new(target)),
         Native::Metadata(MetadataCall::SetAttrList(attributes)) => {
             match text(target).and_then(|path| Ok(macos::file::keep_attributes(&path, attributes.bits())?)) {
-                Ok(kept) => Preparation::Kept(kept),
+                Ok(kept) => Preparation::Kept(Box::new(kept)),
                 Err(_) => Preparation::Failed(format!("the attributes of {target} cannot be read before the policy")),
             }
         }
@@ -118,7 +118,7 @@ pub(super) fn perform(native: Native, target: &str, setting: &Setting<'_>) -> Pe
     let named = setting.name_opened;
     match native {
         Native::FileSearch => {
-            let searched = macos::file::search(&*text(target)?)?;
+            let searched = macos::file::search(&text(target)?)?;
             Ok(details([("matches", json!(searched.matches)), ("finished", json!(searched.finished))]))
         }
         Native::FileSetXattr => nothing(rustix::fs::setxattr(path, ATTRIBUTE, b"1", XattrFlags::empty())),
@@ -134,23 +134,23 @@ pub(super) fn perform(native: Native, target: &str, setting: &Setting<'_>) -> Pe
         Native::RootRelativeWrite => file::write_at(descriptor(setting)?, path, named),
         Native::Metadata(call) => metadata(call, target, setting),
         Native::Sysctl => {
-            let length = macos::process::read_sysctl(&*text(target)?)?;
+            let length = macos::process::read_sysctl(&text(target)?)?;
             Ok(details([("bytes_read", json!(length))]))
         }
-        Native::MachLookUp => result::mach(macos::mach::look_up(&*text(target)?)),
-        Native::MachRegister => result::mach(macos::mach::check_in(&*text(target)?)),
-        Native::XpcConnect => result::xpc(match xpc::ask(&*text(target)?)? {
+        Native::MachLookUp => result::mach(macos::mach::look_up(&text(target)?)),
+        Native::MachRegister => result::mach(macos::mach::check_in(&text(target)?)),
+        Native::XpcConnect => result::xpc(match xpc::ask(&text(target)?)? {
             xpc::Reply::Dictionary => Ok("dictionary"),
             xpc::Reply::Other => Ok("other"),
             xpc::Reply::Error(number) => Err(number),
         }),
-        Native::IoKitOpen => result::iokit_open(macos::iokit::open(&*text(target)?)?.result),
+        Native::IoKitOpen => result::iokit_open(macos::iokit::open(&text(target)?)?.result),
         Native::NotifyPost => notification(target, setting),
         Native::DistributedPost => {
-            macos::foundation::post_distributed(&*text(target)?)?;
+            macos::foundation::post_distributed(&text(target)?)?;
             result::distributed_post()
         }
-        Native::PreferenceRead => result::preferences(macos::foundation::preference_count(&*text(target)?)?),
+        Native::PreferenceRead => result::preferences(macos::foundation::preference_count(&text(target)?)?),
         Native::PidInfo => {
             let own = || i32::try_from(std::process::id()).ok();
             let pid = if target == "self" { own() } else { target.parse().ok() };
@@ -158,10 +158,10 @@ pub(super) fn perform(native: Native, target: &str, setting: &Setting<'_>) -> Pe
             Ok(details([("pid", json!(pid)), ("info_bytes", json!(bytes))]))
         }
         Native::ShmCreate => {
-            let removed = macos::process::create_shm(&*text(target)?)?;
+            let removed = macos::process::create_shm(&text(target)?)?;
             Ok(details([("removed", json!(removed.is_ok()))]))
         }
-        Native::RightObtain => result::right(macos::authorization::obtain(&*text(target)?)?),
+        Native::RightObtain => result::right(macos::authorization::obtain(&text(target)?)?),
     }
 }
 
@@ -175,9 +175,10 @@ fn parted(path: &Path) -> Result<(OwnedFd, &Path), NotDone> {
         return Err(Errno::INVAL.into());
     };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    // A refusal of this is none of the call on the file.
-    let directory = rustix::fs::open(parent, flags, Mode::empty()).map_err(|errno| {
-        NotDone::Unavailable(format!("its directory {} cannot be opened: {errno}", parent.display()))
+    // A refusal of this is none of the call on the file, which is then never made.
+    let directory = rustix::fs::open(parent, flags, Mode::empty()).map_err(|errno| NotDone::Inconclusive {
+        why: format!("its directory could not be opened ({errno}), so the file was never asked for"),
+        details: details([("directory_errno", json!(errno.raw_os_error()))]),
     })?;
     Ok((directory, Path::new(name)))
 }
@@ -189,19 +190,19 @@ fn metadata(call: MetadataCall, target: &str, setting: &Setting<'_>) -> Performe
     let owner: Option<Uid> = Some(getuid());
     nothing(match call {
         MetadataCall::GetAttrList(attributes) => {
-            let bytes = macos::file::get_attributes(&*text(target)?, attributes.bits())?;
+            let bytes = macos::file::get_attributes(&text(target)?, attributes.bits())?;
             return Ok(details([("attribute_bytes", json!(bytes))]));
         }
         MetadataCall::SetAttrList(_) => match &setting.prepared {
-            Preparation::Kept(kept) => macos::file::set_attributes(&*text(target)?, kept),
+            Preparation::Kept(kept) => macos::file::set_attributes(&text(target)?, kept),
             _ => return Err(NotDone::Unavailable("no attributes were read before the policy".to_owned())),
         },
         MetadataCall::Fstat => rustix::fs::fstat(descriptor(setting)?).map(drop),
         MetadataCall::Chmod => rustix::fs::chmod(path, Mode::from(MODE)),
         MetadataCall::Fchmod => rustix::fs::fchmod(descriptor(setting)?, Mode::from(MODE)),
-        MetadataCall::Utimes => macos::file::utimes(&*text(target)?),
+        MetadataCall::Utimes => macos::file::utimes(&text(target)?),
         MetadataCall::Futimes => macos::file::futimes(descriptor(setting)?),
-        MetadataCall::Lutimes => macos::file::lutimes(&*text(target)?),
+        MetadataCall::Lutimes => macos::file::lutimes(&text(target)?),
         MetadataCall::Lchown => rustix::fs::chownat(CWD, path, owner, None, AtFlags::SYMLINK_NOFOLLOW),
         MetadataCall::Fchown => rustix::fs::fchown(descriptor(setting)?, owner, None),
         MetadataCall::FchownAt => rustix::fs::chownat(CWD, path, owner, None, AtFlags::empty()),
@@ -214,5 +215,5 @@ fn notification(name: &str, setting: &Setting<'_>) -> Performed {
         Preparation::Registered(registered) => *registered,
         _ => return Err(NotDone::Unavailable("nobody was registered before the policy".to_owned())),
     };
-    result::notification(notify::post(&*text(name)?), || registered.and_then(notify::Registration::arrives))
+    result::notification(notify::post(&text(name)?), || registered.and_then(notify::Registration::arrives))
 }
