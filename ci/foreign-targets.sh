@@ -64,7 +64,7 @@ digest_is() { # FILE SHA256
 }
 
 record() { # passed|failed|skipped, NAME, seconds
-  results+=("$(printf '%-46s %5ss  %s' "$2" "$3" "$1")")
+  results+=("$(printf '%-62s %5ss  %s' "$2" "$3" "$1")")
   case $1 in
     passed) passed=$((passed + 1)) ;;
     failed) failed=$((failed + 1)) ;;
@@ -249,8 +249,18 @@ forget_other_sysroot() { # TARGET
 
 is_macho() { [ "$(head -c 4 "$1" | od -An -tx1 | tr -d ' ')" = cffaedfe ]; }
 
-link_check() { # TARGET
-  cargo build --quiet --locked --target "$1" && is_macho "$target_dir/$1/debug/runtime"
+# Several targets at once: the project's own crate, which one processor compiles, is compiled for them side by side.
+for_each() { # FLAG WORD...
+  local flag=$1 word
+  shift
+  for word in "$@"; do printf '%s\n%s\n' "$flag" "$word"; done
+}
+
+link_check() {
+  local target targets
+  mapfile -t targets < <(for_each --target "${APPLE_TARGETS[@]}")
+  cargo build --quiet --locked "${targets[@]}" || return
+  for target in "${APPLE_TARGETS[@]}"; do is_macho "$target_dir/$target/debug/runtime" || return; done
 }
 
 mkdir -p "$cache"
@@ -269,24 +279,21 @@ export SDKROOT=$sdk
 # Nothing is debugged here.
 export CARGO_PROFILE_DEV_DEBUG=false
 
-for target in "${LINTED[@]}"; do
-  if [ "$std" = ready ]; then
-    forget_other_sysroot "$target"
-    # The tests of Linux are linted for this machine already. Those of macOS compile other code, and take two minutes more.
-    kinds=(--lib --bins)
-    [[ $target != *-apple-* || -z ${RUNTIME_TESTS_FULL:-} ]] || kinds=(--all-targets)
-    check "clippy $target" cargo clippy --quiet --locked "${kinds[@]}" --target "$target" -- -D warnings
-  else
-    skip "clippy $target" "no standard library for it ($std)"
-  fi
-done
-for target in "${APPLE_TARGETS[@]}"; do
-  if [ "$std" = ready ] && [ "$link" = ready ]; then
-    check "link $target" link_check "$target"
-  else
-    skip "link $target" "standard library: $std, link stub: $link"
-  fi
-done
+if [ "$std" = ready ]; then
+  for target in "${TARGETS[@]}"; do forget_other_sysroot "$target"; done
+  # The tests of Linux are linted for this machine already. Those of macOS compile other code, and take two minutes more.
+  kinds=(--lib --bins)
+  [ -z "${RUNTIME_TESTS_FULL:-}" ] || kinds=(--all-targets)
+  mapfile -t targets < <(for_each --target "${LINTED[@]}")
+  check "clippy ${LINTED[*]}" cargo clippy --quiet --locked "${kinds[@]}" "${targets[@]}" -- -D warnings
+else
+  skip "clippy ${LINTED[*]}" "no standard library for them ($std)"
+fi
+if [ "$std" = ready ] && [ "$link" = ready ]; then
+  check "link ${APPLE_TARGETS[*]}" link_check
+else
+  skip "link ${APPLE_TARGETS[*]}" "standard library: $std, link stub: $link"
+fi
 
 echo
 printf '%s\n' "${results[@]}"

@@ -318,8 +318,13 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read.into(), write.into()))
 }
 
-/// An unlinked file in `dir` for the job: unlike a pipe it takes any size without a reader.
+/// A file without a name for the job: unlike a pipe it takes any size without a reader. In memory where the system has such files,
+/// else in `dir`.
 fn job_file(dir: &Path) -> io::Result<File> {
+    #[cfg(target_os = "linux")]
+    if let Ok(file) = rustix::fs::memfd_create("job", rustix::fs::MemfdFlags::CLOEXEC) {
+        return Ok(file.into());
+    }
     tempfile::tempfile_in(dir)
 }
 
