@@ -67,12 +67,17 @@ impl Answer {
     }
 }
 
+/// Version of the members of a call-out. 2: `no_report_reason` says why.
+pub const CALLOUT_VERSION: u32 = 2;
+
 /// When rows of ours are asked about: after the policy was entered, before the call.
 pub const CALLOUT_STAGE: &str = "pre_syscall";
 
 /// A question with its answer, as a row stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Callout {
+    /// [`CALLOUT_VERSION`].
+    pub marker_schema_version: u32,
     /// [`CALLOUT_STAGE`] in rows of ours.
     pub stage: String,
     /// The form of the call.

@@ -519,4 +519,113 @@ pub(super) mod tests {
             assert_eq!(row.actual, decision, "{:?}", row.decision_records);
         }
     }
+
+    /// A row of a Mac: read with `errno`, and what `sandbox_check` answered about the path.
+    fn on_a_mac(errno: i32, rc: Option<i32>) -> Observation {
+        use crate::event::callout::{CheckRequest, Numbering, SeatbeltAnswers};
+        let request = CheckRequest {
+            operation: "file-read-data".into(),
+            filter_type: 1,
+            filter_name: "path".into(),
+            numbering: Numbering::SandboxCheck,
+            argument: Some("/f/x".into()),
+            canonicalization: None,
+            operation_level_reason: None,
+        };
+        let callouts = rc.map(|rc| seatbelt::tests::callout("file-read-data", Some("/f/x"), rc)).into_iter().collect();
+        let mut effect = effect(errno);
+        if errno == 0 {
+            let details = json!({
+                "opened_path": "/private/f/x", "opened_path_errno": null,
+                "opened_path_nofirmlink": "/System/Volumes/Data/private/f/x", "opened_path_nofirmlink_errno": null,
+            });
+            effect.as_mut().unwrap().details = details.as_object().unwrap().clone();
+        }
+        Observation {
+            effect,
+            seatbelt: Some(SeatbeltAnswers { request, callouts, not_asked: Vec::new() }),
+            ..Observation::default()
+        }
+    }
+
+    #[test]
+    fn a_row_under_seatbelt_is_settled_by_its_control_and_judged_again_by_who_reads_it() {
+        use crate::event::{Controls, Normaliser, RowPlace, baseline_row};
+        let probe = probe("file-read-data", Decision::Deny);
+        for (errno, rc, control, decision, source) in [
+            (1, Some(1), 0, Some(Decision::Deny), Some(seatbelt::BY_CALLOUT)),
+            (1, None, 0, Some(Decision::Deny), Some(seatbelt::BY_CONTROL)),
+            (1, None, 1, None, None),
+            (1, Some(0), 0, None, None),
+            (0, Some(0), 0, Some(Decision::Allow), Some(seatbelt::BY_EFFECT)),
+            (0, Some(1), 0, None, None),
+        ] {
+            let mut rows = vec![classify(&probe, on_a_mac(errno, rc), &runner())];
+            let seen = Observation { effect: effect(control), ..Observation::default() };
+            let baseline = vec![baseline_row(&probe, seen)];
+            settle("demo:a", &mut rows, &baseline);
+            let row = &rows[0];
+            let case = format!("{errno} {rc:?} {control}");
+            assert_eq!((row.actual, row.decision_source), (decision, source), "{case}");
+            assert_eq!(row.matches, decision.map(|actual| actual == Decision::Deny), "{case}");
+            assert_eq!((row.not_observed.is_none(), row.own_record), (decision.is_some(), None), "{case}");
+            assert_eq!(row.runtime_result.intended_op_witnessed, Some(decision.is_some()), "{case}");
+
+            let controls = [json!(baseline[0])];
+            let controls = Controls::of(&controls);
+            let normaliser = Normaliser { world_id: "sonoma-14.4.1-23E224-arm64", run_id: None, controls: &controls };
+            let place = RowPlace { profile_id: "demo:a", preflight: &json!(null), position: 0, matrix: None };
+            let mut stored = json!(row);
+            let outcome = |stored: &serde_json::Value| normaliser.event(place, stored)["outcome"].clone();
+            assert_eq!(outcome(&stored), decision.map_or(json!("not_observed"), |decision| json!(decision)), "{case}");
+            // The twin: a row that claims something else than was seen is not believed.
+            let other = if decision == Some(Decision::Allow) { "deny" } else { "allow" };
+            stored["actual"] = json!(other);
+            assert_ne!(outcome(&stored), json!(other), "{case}");
+        }
+    }
+
+    #[test]
+    fn both_names_of_an_open_file_stand_in_its_witnesses() {
+        use crate::event::{baseline_row, path_witnesses};
+        let probe = probe("file-read-data", Decision::Allow);
+        let opened = || on_a_mac(0, Some(0));
+        let baseline = [baseline_row(&probe, Observation { seatbelt: None, ..opened() })];
+        let rows = [opened(), on_a_mac(1, Some(1))].map(|seen| classify(&probe, seen, &runner()));
+        let profile = crate::event::ProfileResults {
+            status: "ok",
+            profile_path: String::new(),
+            base_profile_path: String::new(),
+            preflight: None,
+            probes: rows.into(),
+            notes: None,
+            schema_version: "",
+            run_id: String::new(),
+            base_profile_sha256: String::new(),
+            applied_profile_sha256: String::new(),
+            overlays: Vec::new(),
+        };
+        let results = [("demo:a".to_owned(), profile)].into_iter().collect();
+        let records = path_witnesses("sonoma-14.4.1-23E224-arm64", "r", "p", &results, &baseline).records;
+        let told: Vec<_> = records
+            .iter()
+            .map(|record| {
+                (
+                    record.observed_path_source,
+                    record.observed_path_nofirmlink_source,
+                    record.canonicalization.nofirmlink_differs,
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("unsandboxed_fd_path", "unsandboxed_fd_path", true),
+                ("probe_fgetpath:present", "probe_fgetpath_nofirmlink:present", true),
+                ("probe_fgetpath:missing", "probe_fgetpath_nofirmlink:missing", false),
+            ]
+        );
+        assert_eq!(records[0].observed_path.as_deref(), Some("/private/f/x"));
+        assert_eq!(records[1].observed_path_nofirmlink.as_deref(), Some("/System/Volumes/Data/private/f/x"));
+    }
 }

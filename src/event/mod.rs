@@ -21,7 +21,9 @@ mod witness;
 
 pub use alias::LinkMet;
 pub use baseline::{BASELINE_SCHEMA, BaselineDocument, BaselineRow, Fgetpath, baseline_row, control};
-pub use callout::{Answer, Applied, CALLOUT_STAGE, Callout, CheckApi, CheckRequest, Numbering, SeatbeltAnswers};
+pub use callout::{
+    Answer, Applied, CALLOUT_STAGE, CALLOUT_VERSION, Callout, CheckApi, CheckRequest, Numbering, SeatbeltAnswers,
+};
 pub use claim::{Claim, claims};
 pub use classify::{APPLY_API, classify, settle};
 pub use filter::{AnchorMap, AnchorMapError, FilterChoice, FilterWish, choose_filter};

@@ -120,6 +120,7 @@ pub(super) mod tests {
 
     pub(crate) fn callout(operation: &str, argument: Option<&str>, rc: i32) -> Callout {
         Callout {
+            marker_schema_version: super::super::callout::CALLOUT_VERSION,
             stage: CALLOUT_STAGE.into(),
             api: CheckApi::SandboxCheck,
             operation: operation.into(),

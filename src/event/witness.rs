@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::vocab::{Decision, Lane};
+use crate::vocab::{Decision, Lane, Platform, world_platform};
 
 use super::alias::{self, LinkMet};
 use super::baseline::{BaselineRow, Fgetpath};
@@ -54,8 +54,8 @@ pub struct PathWitness {
     pub observed_path_errno: Option<i32>,
     /// The path without firmlinks (macOS); null elsewhere.
     pub observed_path_nofirmlink: Option<String>,
-    /// `not_on_this_system`, on macOS `probe_fgetpath_nofirmlink:present` or `:error`; baseline: `unsandboxed_fd_path`,
-    /// `unsandboxed_error`.
+    /// `not_on_this_system`, on macOS `probe_fgetpath_nofirmlink:present`, `:error` or `:missing`; baseline:
+    /// `unsandboxed_fd_path`, `unsandboxed_error`, `not_attempted`.
     pub observed_path_nofirmlink_source: &'static str,
     /// The errno of `F_GETPATH_NOFIRMLINK`.
     pub observed_path_nofirmlink_errno: Option<i32>,
@@ -189,8 +189,12 @@ struct Common<'a> {
 }
 
 /// Where the path without firmlinks comes from: macOS says it of descriptors, other systems have none.
-fn nofirmlink_source(lane: Lane, told: Option<&Fgetpath>) -> &'static str {
+fn nofirmlink_source(world_id: &str, lane: Lane, told: Option<&Fgetpath>) -> &'static str {
+    let on_macos = world_platform(world_id) == Some(Platform::MacOs);
     match (lane, told) {
+        // Nothing was opened.
+        (Lane::Baseline, None) if on_macos => "not_attempted",
+        (_, None) if on_macos => "probe_fgetpath_nofirmlink:missing",
         (_, None) => "not_on_this_system",
         (Lane::Baseline, Some(told)) if told.observed_path_nofirmlink.is_some() => "unsandboxed_fd_path",
         (Lane::Baseline, Some(_)) => "unsandboxed_error",
@@ -207,7 +211,7 @@ fn witness(
     told: Option<Fgetpath>,
     links: &[LinkMet],
 ) -> PathWitness {
-    let source = nofirmlink_source(common.lane, told.as_ref());
+    let source = nofirmlink_source(world_id, common.lane, told.as_ref());
     let (errno, nofirmlink, nofirmlink_errno) = told.map_or((None, None, None), |told| {
         (told.observed_path_errno, told.observed_path_nofirmlink, told.observed_path_nofirmlink_errno)
     });

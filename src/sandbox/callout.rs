@@ -3,7 +3,7 @@
 //! Two numberings of filters are about (`vocab::filter_numbers`). Which one a question was asked in is part of the
 //! question and stays with the answer, so that a number is never read in the other one.
 
-use crate::event::{Answer, CALLOUT_STAGE, Callout, CheckApi, CheckRequest, Numbering};
+use crate::event::{Answer, CALLOUT_STAGE, CALLOUT_VERSION, Callout, CheckApi, CheckRequest, Numbering};
 use crate::vocab::{CheckFilter, CompiledFilter};
 
 /// `SANDBOX_CHECK_NO_REPORT` as stored answers show it; the flag in use is that of the running system.
@@ -178,6 +178,7 @@ impl Question<'_> {
     pub fn answered(&self, encoded: Encoded, token: Option<i32>, rc: i32, errno: i32) -> Callout {
         let with_argument = self.filter.takes_argument();
         Callout {
+            marker_schema_version: CALLOUT_VERSION,
             stage: CALLOUT_STAGE.to_owned(),
             api: self.api,
             operation: self.operation.to_owned(),
