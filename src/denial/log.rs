@@ -509,7 +509,7 @@ mod tests {
             ("Filtering the log data using \"process == 0\"", Line::Read),
             ("=== Messages dropped during live streaming (use `log show` to see what they were)", Line::Read),
             ("{\"eventMessage\":\"hello\"}", Line::Read),
-            ("{\"eventMessage\":\"Sandbox: t(4) deny(1) in a new shape\"}", Line::Read),
+            ("{\"eventMessage\":\"Sandbox: t deny(1) in a new shape\"}", Line::Read),
             ("{\"eventMessage\":\"Sandbox: t(4) den", Line::Garbage),
             ("\u{fffd}\u{fffd}", Line::Garbage),
         ];

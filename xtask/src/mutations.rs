@@ -93,7 +93,7 @@ const MUTATIONS: &[Mutation] = &[
     mutation(WAIT, "if seen.finished {", "if seen.finished && seen.alive {", RULE),
     mutation(WAIT, "seen.started && !seen.alive", "seen.started && seen.alive", RULE),
     mutation(WAIT, "passed(rule.start_limit_s)", "passed(rule.limit_s)", RULE),
-    mutation(CLEAN, "Some(true) => reasons.push", "Some(true) if false => reasons.push", START),
+    mutation(CLEAN, r#"reasons.push("already_sandboxed")"#, r#"reasons.push("sandboxed")"#, START),
     mutation(CLEAN, "launchd != start.parent_pid", "launchd == 0", START),
     mutation(DIAGNOSTICS, r#""rc": self.rc"#, r#""rc": 0"#, FIELDS),
     mutation(DIAGNOSTICS, r#"document["log_show"] = record(shown);"#, "let _ = shown;", FIELDS),
