@@ -181,7 +181,7 @@ fn a_row_that_is_not_json_is_an_error_and_takes_no_other_with_it() {
         ("{\"name\": \"a\", \"name\": \"b\"}", "duplicate key"),
         ("{\"errno\": 1e999}", "number out of range"),
         ("{\"name\" \"b\"}", "expected `:`"),
-        ("nul", "expected ident"),
+        ("nulx", "expected ident"),
         ("{\"stdout\": \"\u{1}\"}", "control character"),
         (&format!("{}{}", "[".repeat(200), "]".repeat(200)), "recursion limit"),
         (large.as_str(), "it has 16777218 bytes"),
