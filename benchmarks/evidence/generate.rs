@@ -36,7 +36,6 @@ pub(crate) fn bundle(runtime: &str, cache: &Path, number: u64) -> PathBuf {
     if dir.exists() {
         std::fs::remove_dir_all(&dir).unwrap();
     }
-    eprintln!("generating {number} events");
     let suite = dir.join("seed");
     self::suite(&suite, 1, 1);
     done(Command::new(runtime).arg("run").arg("--plan").arg(suite.join("plan.json")).arg("--out").arg(&out));

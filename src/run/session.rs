@@ -676,7 +676,9 @@ impl Session<'_> {
         if self.lanes.oracle {
             expected.push(layout::ORACLE_RESULTS);
         }
-        let profiles = self.prepared.profiles.iter().map(|profile| applied_name(&profile.id));
+        // Of a compiled profile nothing is applied.
+        let texts = self.prepared.profiles.iter().filter(|profile| !profile.is_blob());
+        let profiles = texts.map(|profile| applied_name(&profile.id));
         expected.into_iter().map(name).chain(profiles).collect()
     }
 }

@@ -181,7 +181,7 @@ fn a_row_that_is_not_json_is_an_error_and_takes_no_other_with_it() {
         ("{\"name\": \"a\", \"name\": \"b\"}", "duplicate key"),
         ("{\"errno\": 1e999}", "number out of range"),
         ("{\"name\" \"b\"}", "expected `:`"),
-        ("nul", "expected ident"),
+        ("nulx", "expected ident"),
         ("{\"stdout\": \"\u{1}\"}", "control character"),
         (&format!("{}{}", "[".repeat(200), "]".repeat(200)), "recursion limit"),
         (large.as_str(), "it has 16777218 bytes"),
@@ -195,7 +195,7 @@ fn a_row_that_is_not_json_is_an_error_and_takes_no_other_with_it() {
         assert_eq!((events[0].to_string(), &events[0]["actual"]), (events[2].to_string(), &json!("deny")));
     }
     for (text, why) in [
-        (format!("{{\"demo:a\": {{\"probes\": [{good}"), "expected , or ]"),
+        (format!("{{\"demo:a\": {{\"probes\": [{good}"), "ends within the value"),
         (format!("{{\"demo:a\": {{\"probes\": [{}", &good[..good.len() - 1]), "ends within the value"),
         (format!("{{\"demo:a\": {{\"probes\": [{good}]}}}} 1"), "text after the document"),
         ("{\"demo:a\": {\"probes\": []}, \"demo:a\": {}}".to_owned(), "duplicate key \"demo:a\""),
@@ -210,7 +210,7 @@ fn a_row_that_is_not_json_is_an_error_and_takes_no_other_with_it() {
 
 #[test]
 fn a_preflight_record_behind_its_rows_is_theirs() {
-    let row = &stored(1)["demo:a"]["probes"][0];
+    let row = stored(1)["demo:a"]["probes"][0].clone();
     let record = json!({"classification": "invalid"});
     let before = format!("{{\"demo:a\": {{\"preflight\": {record}, \"probes\": [{row}]}}}}");
     let behind = format!("{{\"demo:a\": {{\"probes\": [{row}], \"preflight\": {record}}}}}");

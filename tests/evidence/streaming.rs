@@ -13,6 +13,8 @@ use crate::suite::{RUNTIME, expect, runtime, text};
 fn stored(dir: &Path, rows: usize, text_bytes: usize) -> PathBuf {
     let run = dir.join("run");
     std::fs::create_dir_all(&run).unwrap();
+    std::fs::write(run.join("run_manifest.json"), r#"{"world_id": "w", "run_id": "r"}"#).unwrap();
+    std::fs::write(run.join("run_status.json"), r#"{"state": "complete"}"#).unwrap();
     let padding = "x".repeat(text_bytes);
     let mut results = std::io::BufWriter::new(std::fs::File::create(run.join("runtime_results.json")).unwrap());
     let mut controls = std::io::BufWriter::new(std::fs::File::create(run.join("baseline_results.json")).unwrap());
