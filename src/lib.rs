@@ -10,7 +10,7 @@
 //! | 1 | [`vocab`], [`os`], [`schema`] | 0 |
 //! | 2 | [`sbpl`], [`event`], [`denial`], [`report`] | 0-1 (`sbpl`, `event`, `denial`, `report` never `os`) |
 //! | 3 | [`host`], [`fixture`], [`registry`], [`sandbox`], [`bundle`] | 0-2 |
-//! | 4 | [`plan`], [`probe`], [`promotion`], [`launchd`], [`links`], [`inventory`] | 0-3 |
+//! | 4 | [`plan`], [`probe`], [`promotion`], [`launchd`], [`unified_log`], [`links`], [`inventory`] | 0-3 |
 //! | 5 | [`lane`], [`template`], [`analysis`] | 0-4 |
 //! | 6 | [`run`], [`selftest`], [`shrink`], [`entitlement_jail`] | 0-5 |
 //! | 7 | [`cli`] | all; nobody imports it |
@@ -43,4 +43,5 @@ pub mod schema;
 pub mod selftest;
 pub mod shrink;
 pub mod template;
+pub mod unified_log;
 pub mod vocab;

@@ -33,7 +33,7 @@ const RULES: Rules = Rules {
         &["vocab", "os", "schema"],
         &["sbpl", "event", "denial", "report"],
         &["host", "fixture", "registry", "sandbox", "bundle"],
-        &["plan", "probe", "promotion", "launchd", "links", "inventory"],
+        &["plan", "probe", "promotion", "launchd", "unified_log", "links", "inventory"],
         &["lane", "template", "analysis"],
         &["run", "selftest", "shrink", "entitlement_jail"],
         &["cli"],

@@ -45,6 +45,12 @@ fn every_attack_is_refused_and_its_twin_is_not() {
     // What was printed is what the bundle holds, and the bundle is one.
     let stored = std::fs::read(Path::new(answer["bundle_dir"].as_str().unwrap()).join("selftest.json")).unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&stored).unwrap(), answer["selftest"]);
+    assert_eq!(answer["selftest"]["channel"], "direct");
+    let schema = runtime::schema::Validator::of(runtime::schema::by_name("selftest").unwrap());
+    assert!(schema.violations(&answer["selftest"]).is_empty(), "{answer:#}");
+    let mut other = answer["selftest"].clone();
+    other["checks"][0]["verdict"] = json!("perhaps");
+    assert!(!schema.violations(&other).is_empty());
     let valid = Command::new(RUNTIME).args(["validate-bundle", "--bundle"]).arg(&out).output().unwrap();
     assert_eq!(valid.status.code(), Some(0), "{}", String::from_utf8_lossy(&valid.stdout));
 }
@@ -61,11 +67,80 @@ fn a_host_that_is_not_macos_fails_the_checks_of_macos() {
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_stand-in"), &path).unwrap();
         format!("--stand-in={name}={}", path.display())
     };
-    let (output, answer) = selftest(&temp.path().join("out"), &["launchctl", "log", "sw_vers"].map(tool));
+    let all = ["launchctl", "log", "sandbox-exec", "sw_vers"];
+    let (output, answer) = selftest(&temp.path().join("out"), &all.map(tool));
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(answer["selftest"]["stand_in_tools"], json!(["launchctl", "log", "sw_vers"]));
+    assert_eq!(answer["selftest"]["stand_in_tools"], json!(all));
+    assert_eq!(check(&answer, "log.live")["verdict"], "pass", "{answer:#}");
     assert_eq!(check(&answer, "launchd.gui")["verdict"], "fail");
     assert_eq!(check(&answer, "numbering.sandbox_check.denied_path")["verdict"], "untried");
     assert_eq!(check(&answer, "log.shapes")["verdict"], "pass");
     assert!(check(&answer, "system.version")["observed"].as_str().unwrap().contains("23E224"));
+}
+
+/// Stand-ins of launchd in `tools`, as options.
+fn launchd(tools: &Path) -> Vec<String> {
+    std::fs::create_dir_all(tools.join("faults")).unwrap();
+    let tool = |name: &str| {
+        let path = tools.join(name);
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_stand-in"), &path).unwrap();
+        format!("--stand-in={name}={}", path.display())
+    };
+    let mut words: Vec<String> = ["launchctl", "plutil", "log", "sandbox-exec", "sw_vers"].map(tool).into();
+    words.push(format!("--staging-base={}", tools.join("stages").display()));
+    words.push("--channel=launchd_clean".to_owned());
+    words
+}
+
+#[test]
+fn a_job_of_launchd_makes_the_checks_and_its_start_is_checked_too() {
+    let temp = tempfile::tempdir().unwrap();
+    let tools = temp.path().canonicalize().unwrap().join("tools");
+    let out = temp.path().canonicalize().unwrap().join("out");
+    let (output, answer) = selftest(&out, &launchd(&tools));
+    // What only macOS has fails here.
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(answer["selftest"]["channel"], "launchd_clean");
+    for id in
+        ["attack.by_name", "attack.by_name.twin", "clean.already_sandboxed", "clean.other_job", "channel.left_behind"]
+    {
+        assert_eq!(check(&answer, id)["verdict"], "pass", "{:#}", check(&answer, id));
+    }
+    assert_eq!(check(&answer, "clean.parent_not_launchd")["verdict"], "untried", "a stand-in is no launchd");
+    let valid = Command::new(RUNTIME).args(["validate-bundle", "--bundle"]).arg(&out).output().unwrap();
+    assert_eq!(valid.status.code(), Some(0), "{}", String::from_utf8_lossy(&valid.stdout));
+    let run = Path::new(answer["bundle_dir"].as_str().unwrap()).to_owned();
+    let diagnostics = std::fs::read(run.join("launchctl/launchctl_diagnostics.json")).unwrap();
+    let diagnostics: Value = serde_json::from_slice(&diagnostics).unwrap();
+    assert_eq!((&diagnostics["failure"], &diagnostics["left_behind"]), (&Value::Null, &json!([])));
+    let manifest: Value = serde_json::from_slice(&std::fs::read(run.join("run_manifest.json")).unwrap()).unwrap();
+    assert_eq!((&manifest["channel"], &manifest["stage_used"]), (&json!("launchd_clean"), &json!(true)));
+    let left: Vec<_> = std::fs::read_dir(tools.join("stages")).unwrap().flatten().map(|own| own.file_name()).collect();
+    assert_eq!(left, [".lock"]);
+    assert_eq!(std::fs::read_dir(tools.join("jobs")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_job_that_fails_is_a_check_that_was_not_made() {
+    let temp = tempfile::tempdir().unwrap();
+    let tools = temp.path().canonicalize().unwrap().join("tools");
+    let words = launchd(&tools);
+    std::fs::write(tools.join("faults/bootstrap_refused"), "").unwrap();
+    let (output, answer) = selftest(&temp.path().canonicalize().unwrap().join("out"), &words);
+    assert_eq!(output.status.code(), Some(1));
+    let channel = check(&answer, "channel.launchd_clean");
+    assert_eq!(channel["verdict"], "untried");
+    assert!(channel["observed"].as_str().unwrap().starts_with("bootstrap_failed: "), "{channel:#}");
+    assert_eq!(answer["selftest"]["passed"], 1, "nothing is left behind, and that is all");
+}
+
+#[test]
+fn without_launchd_the_channel_is_refused_by_name() {
+    let temp = tempfile::tempdir().unwrap();
+    let out = temp.path().join("out");
+    let run = |more: &str| Command::new(RUNTIME).args(["selftest", "--out"]).arg(&out).arg(more).output().unwrap();
+    let output = run("--channel=launchd_clean");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/bin/launchctl") && !out.exists());
+    assert_eq!(run("--print-job").status.code(), Some(2), "only that channel has a job");
 }

@@ -1,7 +1,8 @@
 //! A bundle of many events, and a suite of many probes.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -19,45 +20,57 @@ const OPERATIONS: [&str; 10] = [
     "signal",
 ];
 
-/// Scenarios of the generated events: groups, not rows, are what memory may grow with.
-const SCENARIOS: u64 = 5_000;
+/// Scenarios of each operation: groups, not rows, are what memory may grow with.
+const SCENARIOS: u64 = 7_000;
 
-/// A valid bundle of `number` events: a real run of one probe, whose events are replaced and entered in the index again.
-pub(crate) fn bundle(runtime: &str, dir: &Path, number: u64) -> std::path::PathBuf {
+/// The run's directory of a valid bundle of `number` events: a real run of one probe, whose events are replaced and whose index
+/// is then made again by the program. It is kept in `cache` for later measurements, under a name that changes with this file.
+pub(crate) fn bundle(runtime: &str, cache: &Path, number: u64) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    include_str!("generate.rs").hash(&mut hasher);
+    let dir = cache.join(format!("evidence-{number}-{:016x}", hasher.finish()));
+    let out = dir.join("bundle");
+    if is_valid(runtime, &out) {
+        return run_of(&out);
+    }
+    if dir.exists() {
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+    eprintln!("generating {number} events");
     let suite = dir.join("seed");
     self::suite(&suite, 1, 1);
-    let out = dir.join("bundle");
-    let plan = suite.join("plan.json");
-    let done = Command::new(runtime).arg("run").arg("--plan").arg(&plan).arg("--out").arg(&out).output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let run = out.join(std::fs::read_to_string(out.join("LATEST")).unwrap().trim());
-    let events = run.join("runtime_events.normalized.json");
-    write_events(&events, number);
-    let digest = Command::new("sha256sum").arg(&events).output().unwrap();
-    let digest = String::from_utf8(digest.stdout).unwrap()[..64].to_owned();
-    let size = events.metadata().unwrap().len();
-    let index = run.join("artifact_index.json");
-    let mut document: Value = serde_json::from_slice(&std::fs::read(&index).unwrap()).unwrap();
-    for entry in document["artifacts"].as_array_mut().unwrap() {
-        if entry["path"].as_str().unwrap().ends_with("/runtime_events.normalized.json") {
-            entry["sha256"] = json!(digest);
-            entry["file_size"] = json!(size);
-        }
-    }
-    std::fs::write(&index, serde_json::to_string_pretty(&document).unwrap()).unwrap();
-    let valid = Command::new(runtime).args(["validate-bundle", "--bundle"]).arg(&out).stdout(Stdio::null()).status();
-    assert!(valid.unwrap().success(), "the generated bundle is not valid");
+    done(Command::new(runtime).arg("run").arg("--plan").arg(suite.join("plan.json")).arg("--out").arg(&out));
+    let run = run_of(&out);
+    write_events(&run.join("runtime_events.normalized.json"), number);
+    done(Command::new(runtime).args(["reindex-bundle", "--repair", "--bundle"]).arg(&out));
+    assert!(is_valid(runtime, &out), "the generated bundle is not valid");
     run
 }
 
-/// Every tenth event is a mismatch, every hundredth was not observed.
+fn is_valid(runtime: &str, out: &Path) -> bool {
+    let mut command = Command::new(runtime);
+    command.args(["validate-bundle", "--bundle"]).arg(out).stdout(Stdio::null()).stderr(Stdio::null());
+    out.is_dir() && command.status().unwrap().success()
+}
+
+fn run_of(out: &Path) -> PathBuf {
+    out.join(std::fs::read_to_string(out.join("LATEST")).unwrap().trim())
+}
+
+fn done(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The document as the program writes it: two-space indent, keys sorted, no newline at the end. Every tenth event is a
+/// mismatch, every hundredth was not observed.
 fn write_events(path: &Path, number: u64) {
     let mut out = std::io::BufWriter::with_capacity(1 << 20, std::fs::File::create(path).unwrap());
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for n in 0..number {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let operation = OPERATIONS[(state >> 33) as usize % OPERATIONS.len()];
-        let scenario = format!("bench:{}:probe_{}", operation.trim_end_matches('*'), (state >> 40) % SCENARIOS / 10);
+        let scenario = format!("bench:{}:probe_{}", operation.trim_end_matches('*'), (state >> 40) % SCENARIOS);
         let expected = if state >> 63 == 0 { "allow" } else { "deny" };
         let (observed, met) = (n % 100 != 0, n % 10 != 1);
         let actual = match (met, expected) {
@@ -65,20 +78,42 @@ fn write_events(path: &Path, number: u64) {
             (false, "allow") => "deny",
             (false, _) => "allow",
         };
-        let mut event = json!({
-            "expectation_id": scenario, "expected": expected, "harness": "runtime", "intended_op_witnessed": observed,
-            "operation": operation,
-            "policy_layers": {"attribution": "process_policy", "effective_decision": actual},
-            "probe_name": format!("probe_{n}"), "profile_id": "bench", "run_id": "bench",
-            "runtime_status": "success", "scenario_id": scenario, "target": format!("/srv/data/d{}/f{n}", n % 50),
-            "world_id": "bench", "outcome": if observed { actual } else { "not_observed" },
-        });
+        out.write_all(if n == 0 { b"[\n  {\n" } else { b",\n  {\n" }).unwrap();
         if observed {
-            event["actual"] = json!(actual);
-            event["match"] = json!(met);
+            writeln!(out, r#"    "actual": "{actual}","#).unwrap();
         }
-        let text = serde_json::to_string_pretty(&event).unwrap().replace('\n', "\n  ");
-        write!(out, "{}  {text}", if n == 0 { "[\n" } else { ",\n" }).unwrap();
+        write!(
+            out,
+            r#"    "expectation_id": "{scenario}",
+    "expected": "{expected}",
+    "harness": "runtime",
+    "intended_op_witnessed": {observed},
+"#
+        )
+        .unwrap();
+        if observed {
+            writeln!(out, r#"    "match": {met},"#).unwrap();
+        }
+        write!(
+            out,
+            r#"    "operation": "{operation}",
+    "outcome": "{outcome}",
+    "policy_layers": {{
+      "attribution": "process_policy",
+      "effective_decision": "{actual}"
+    }},
+    "probe_name": "probe_{n}",
+    "profile_id": "bench",
+    "run_id": "bench",
+    "runtime_status": "success",
+    "scenario_id": "{scenario}",
+    "target": "/srv/data/d{directory}/f{n}",
+    "world_id": "bench"
+  }}"#,
+            outcome = if observed { actual } else { "not_observed" },
+            directory = n % 50,
+        )
+        .unwrap();
     }
     out.write_all(b"\n]").unwrap();
     out.into_inner().unwrap();

@@ -1,9 +1,9 @@
 //! How fast events are summarised and what a run costs: `cargo bench -p benchmarks --bench evidence`.
 //!
-//! `summary`: a valid bundle of 1,000,000 events; `summarize-ops` verifies and summarises it as a whole command, DuckDB and
-//! Python's json do the same grouping on the same file, without the time that Python takes to start. All must count alike.
-//! `memory`: the most that summarize-ops had at once. `run`: 1,000 probes in three lanes with all evidence written; per probe
-//! and lane, beside starting the same worker with nothing to do, and beside `bwrap … true`.
+//! `summary`: a valid bundle of 1,000,000 events (589 MB); `summarize-ops` verifies and summarises it as a whole command, DuckDB
+//! and Python's json do the same grouping on the same file, without the time that Python takes to start and without hashing it.
+//! All must count alike. `memory`: the most that summarize-ops had at once. `run`: 1,000 probes in three lanes with all evidence
+//! written; per probe and lane, beside starting the same worker with nothing to do, and beside `bwrap … true`.
 //!
 //! Peers are found as `python3` in PATH with the module `duckdb`; what is not installed is named. A ratio is the median of the
 //! ratios of rounds.
@@ -18,7 +18,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use benchmarks::{Asked, Measured, Rounds, Variant, find_program, load, timed};
+use benchmarks::{Asked, Measured, Rounds, Variant, answer_peak, find_program, load, peak_bytes, timed};
 use serde_json::Value;
 
 /// Lanes in which a worker is started.
@@ -26,6 +26,7 @@ const STARTED_LANES: usize = 2;
 const JOBS: usize = 2;
 
 fn main() {
+    answer_peak();
     let asked = Asked::from_arguments();
     let before = load();
     let (rounds, events, probes) = if asked.quick { (1, 20_000, 20) } else { (5, 1_000_000, 1_000) };
@@ -35,7 +36,7 @@ fn main() {
     let python = find_program("python3");
     let duckdb = python.as_deref().and_then(|python| module_version(python, "duckdb"));
     if asked.wants("memory") || asked.wants("summary") {
-        let run = generate::bundle(runtime, dir.path(), events);
+        let run = generate::bundle(runtime, Path::new(env!("CARGO_TARGET_TMPDIR")), events);
         let out = dir.path().join("ops.json");
         let summarise = || {
             let mut command = Command::new(runtime);
@@ -43,9 +44,9 @@ fn main() {
             command
         };
         timed(&mut summarise(), None);
-        // Before any peer was started, children were this program only, and the generator's.
-        let peak = peak_of_children_bytes();
         if asked.wants("memory") {
+            let (bundle, summary) = (run.to_str().unwrap(), out.to_str().unwrap());
+            let peak = peak_bytes(runtime, &["summarize-ops", "--bundle", bundle, "--out", summary]);
             let size = run.join("runtime_events.normalized.json").metadata().unwrap().len() as f64;
             let sides = (peak / 1e6, size / 1e6);
             results.push(Measured {
@@ -72,13 +73,6 @@ fn module_version(python: &str, module: &str) -> Option<String> {
     let script = format!("import {module}; print({module}.__version__)");
     let output = Command::new(python).args(["-c", &script]).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-/// The largest memory that any child so far had at once.
-fn peak_of_children_bytes() -> f64 {
-    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).unwrap();
-    // Linux counts in kibibytes, macOS in bytes.
-    usage.max_rss() as f64 * if cfg!(target_os = "macos") { 1.0 } else { 1024.0 }
 }
 
 /// Milliseconds of a peer's work alone, and what it counted.

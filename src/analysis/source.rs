@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use super::invalid::{InvalidBundle, documents};
 use super::op_summary::{Generation, OpRuntimeSummary};
-use super::stream::{EventRow, ReadError, read_events};
+use super::pull::ReadError;
+use super::stream::read_events;
 use crate::base::digest::Sha256Hex;
-use crate::base::json::{self, JsonError};
 use crate::bundle::layout::{RUN_MANIFEST, RUNTIME_EVENTS, name};
 use crate::bundle::{ResolveError, UnverifiedBundle, resolve};
-use crate::event::NotMetadata;
-use crate::os::fs::{Dir, FsError, open_regular, read_bounded};
+use crate::os::fs::{Dir, FsError, open_regular};
+use crate::promotion::{PacketError, object};
 use crate::registry::{Base, Place};
 
 /// Tag of mappings made from observations. v0.1: as the earlier tool writes it; `run_id`, `artifact_index_sha256` and
@@ -40,11 +40,13 @@ pub enum SummaryError {
     /// The bundle is not what its index says.
     #[error(transparent)]
     Invalid(#[from] InvalidBundle),
-    /// The bundle holds no events that its index names.
-    #[error("the bundle {} has no indexed {RUNTIME_EVENTS}", bundle.display())]
-    NoEvents {
+    /// The bundle's index does not name a document that is needed.
+    #[error("the bundle {} has no indexed {name}", bundle.display())]
+    NotIndexed {
         /// Its directory.
         bundle: PathBuf,
+        /// The document.
+        name: &'static str,
     },
     /// A file cannot be opened.
     #[error("cannot open {}", path.display())]
@@ -54,14 +56,9 @@ pub enum SummaryError {
         /// What refused it.
         source: FsError,
     },
-    /// A document is not JSON.
-    #[error("{} is not acceptable JSON", path.display())]
-    Json {
-        /// Its path.
-        path: PathBuf,
-        /// Why.
-        source: JsonError,
-    },
+    /// The packet or the manifest that it names cannot be read, or is something else.
+    #[error(transparent)]
+    File(#[from] PacketError),
     /// Events are not what the format says.
     #[error("{} cannot be summarised", path.display())]
     Events {
@@ -85,13 +82,21 @@ pub enum SummaryError {
         /// The digest of what was read.
         found: String,
     },
+    /// A document of rows is not one.
+    #[error("{} cannot be normalised", path.display())]
+    Document {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: ReadError,
+    },
     /// The document is no metadata runner's.
-    #[error("{} is not a document of a metadata runner: {why}", path.display())]
+    #[error("{} is not a document of a metadata runner", path.display())]
     Metadata {
         /// Its path.
         path: PathBuf,
         /// Why.
-        why: NotMetadata,
+        source: ReadError,
     },
     /// The packet lacks something or names what cannot be found.
     #[error("the packet {} {why}", path.display())]
@@ -155,30 +160,42 @@ fn with_inputs(mut meta: Value, inputs: &[(String, Sha256Hex)]) -> Value {
 /// See [`SummaryError`].
 pub fn summarize_ops_from_bundle(bundle: &Path, options: SummaryOptions) -> Result<OpRuntimeSummary, SummaryError> {
     let unverified = UnverifiedBundle::read(resolve(bundle)?);
-    let verification = unverified.verify(options.jobs);
+    let dir = unverified.run_dir().to_owned();
+    let generation = if unverified.is_own() { Generation::Own } else { Generation::Earlier };
+    let world = unverified.manifest().text("world_id").or(unverified.index().text("world_id"));
+    let world = world.unwrap_or("unknown").to_owned();
+    let (events_name, path) = (name(RUNTIME_EVENTS), dir.join(RUNTIME_EVENTS));
+    let mut summary = OpRuntimeSummary::new(&world, generation);
+    // The bytes that are counted are the bytes that are hashed.
+    let mut taken = None;
+    let verification = unverified.verify_while_reading(options.jobs, &events_name, |file| {
+        let (counted, read) = take_all(file.file, &path, &mut summary);
+        taken = read.as_ref().ok().map(|(digest, _)| (counted, digest.clone()));
+        read
+    });
     let documents = documents(&verification);
-    let dir = documents.run_dir().to_owned();
     let valid = verification.is_valid();
     if !valid && !options.allow_unverified {
         return Err(InvalidBundle::of(&verification).into());
     }
     let verified = verification.verified().filter(|_| valid);
-    let events_name = name(RUNTIME_EVENTS);
-    let expected = verified.and_then(|bundle| bundle.sha256(&events_name));
-    if verified.is_some() && expected.is_none() {
-        return Err(SummaryError::NoEvents { bundle: dir });
+    if verified.is_some_and(|bundle| bundle.sha256(&events_name).is_none()) {
+        return Err(SummaryError::NotIndexed { bundle: dir, name: RUNTIME_EVENTS });
     }
-    let generation = if documents.is_own() { Generation::Own } else { Generation::Earlier };
-    let world = documents.manifest().text("world_id").or(documents.index().text("world_id")).unwrap_or("unknown");
-    let mut summary = OpRuntimeSummary::new(world, generation);
-    let path = dir.join(RUNTIME_EVENTS);
-    let open = || Dir::open(&dir).and_then(|dir| dir.open_file(&events_name));
-    let file = open().map_err(|source| SummaryError::Open { path: path.clone(), source })?;
-    let digest = take_all(file.file, &path, &mut summary)?;
-    if let Some(expected) = expected.filter(|expected| **expected != digest) {
-        let (expected, found) = (expected.to_string(), digest.to_string());
-        return Err(SummaryError::Changed { path, by: "the index", expected, found });
-    }
+    let (counted, digest) = match taken {
+        Some(taken) => taken,
+        // Not an artifact of this bundle as the index says it; what there is was asked for all the same.
+        None => {
+            summary = OpRuntimeSummary::new(&world, generation);
+            let open = || Dir::open(&dir).and_then(|dir| dir.open_file(&events_name));
+            let file = open().map_err(|source| SummaryError::Open { path: path.clone(), source })?;
+            let (counted, read) = take_all(file.file, &path, &mut summary);
+            let (digest, _) =
+                read.map_err(|error| SummaryError::Events { path: path.clone(), source: error.into() })?;
+            (counted, digest)
+        }
+    };
+    counted?;
     let recorded = |constant: &'static str| {
         let recorded = verified.and_then(|bundle| bundle.recorded_path(&name(constant)));
         recorded.map_or_else(|| dir.join(constant).to_string_lossy().into_owned(), str::to_owned)
@@ -188,7 +205,7 @@ pub fn summarize_ops_from_bundle(bundle: &Path, options: SummaryOptions) -> Resu
         inputs.push((recorded(RUN_MANIFEST), digest.clone()));
     }
     let notes = "Events of one run, summarised by operation.";
-    let mut meta = with_inputs(meta(world, "runtime_bundle", notes), &inputs);
+    let mut meta = with_inputs(meta(&world, "runtime_bundle", notes), &inputs);
     meta["run_id"] = json!(documents.run_id());
     meta["artifact_index_sha256"] = json!(documents.index().digest().map(|(digest, _)| digest));
     meta["integrity"] = json!(if verified.is_some() { "verified" } else { "unverified" });
@@ -196,8 +213,12 @@ pub fn summarize_ops_from_bundle(bundle: &Path, options: SummaryOptions) -> Resu
     Ok(summary)
 }
 
-/// Counts every event of a document; returns the digest of what was read.
-fn take_all(file: std::fs::File, path: &Path, summary: &mut OpRuntimeSummary) -> Result<Sha256Hex, SummaryError> {
+/// Counts every event of a document; what came of that, and digest and size of what was read.
+fn take_all(
+    file: std::fs::File,
+    path: &Path,
+    summary: &mut OpRuntimeSummary,
+) -> (Result<(), SummaryError>, io::Result<(Sha256Hex, u64)>) {
     enum Stop {
         Read(ReadError),
         Spool(io::Error),
@@ -207,12 +228,12 @@ fn take_all(file: std::fs::File, path: &Path, summary: &mut OpRuntimeSummary) ->
             Self::Read(error)
         }
     }
-    let mut add = |event: &EventRow<'_>| summary.add(event).map_err(Stop::Spool);
-    match read_events(file, &mut add) {
-        Ok((digest, _)) => Ok(digest),
-        Err(Stop::Read(source)) => Err(SummaryError::Events { path: path.to_owned(), source }),
-        Err(Stop::Spool(error)) => Err(SummaryError::Spool(error)),
-    }
+    let (counted, read) = read_events(file, |event| summary.add(event).map_err(Stop::Spool));
+    let counted = counted.map_err(|stop| match stop {
+        Stop::Read(source) => SummaryError::Events { path: path.to_owned(), source },
+        Stop::Spool(error) => SummaryError::Spool(error),
+    });
+    (counted, read)
 }
 
 /// Summarises the events that the packet at `packet` points to; its paths are relative to `root`, else to the packet's own.
@@ -224,7 +245,8 @@ pub fn summarize_ops_from_packet(
     root: Option<&Path>,
     options: SummaryOptions,
 ) -> Result<OpRuntimeSummary, SummaryError> {
-    let (document, packet_digest) = read_json(packet)?;
+    let (members, packet_digest) = object(packet, "promotion packet")?;
+    let document = Value::Object(members);
     let wrong = |why: String| SummaryError::Packet { path: packet.to_owned(), why };
     let base = Base::of(&Place::Disk(packet.to_owned()), root);
     let pointer = |key: &str| {
@@ -237,7 +259,8 @@ pub fn summarize_ops_from_packet(
     };
     let (_, manifest_path) = pointer("run_manifest")?;
     let (events_stored, events_path) = pointer("runtime_events")?;
-    let (manifest, _) = read_json(&manifest_path)?;
+    let (manifest, _) = object(&manifest_path, "run manifest")?;
+    let manifest = Value::Object(manifest);
     // Packets of this tool name the run and digests; those of the earlier one hold nothing but pointers.
     let own = document.get("run_id").is_some() || document.get("export_digests").is_some();
     if !options.allow_nonpromotable {
@@ -255,7 +278,8 @@ pub fn summarize_ops_from_packet(
     let world = manifest["world_id"].as_str().unwrap_or("unknown");
     let mut summary = OpRuntimeSummary::new(world, if own { Generation::Own } else { Generation::Earlier });
     let file = open_regular(&events_path).map_err(|source| SummaryError::Open { path: events_path.clone(), source })?;
-    let digest = take_all(file.file, &events_path, &mut summary)?;
+    let (counted, read) = take_all(file.file, &events_path, &mut summary);
+    let (digest, _) = read.map_err(|error| SummaryError::Events { path: events_path.clone(), source: error.into() })?;
     let vouched = document["export_digests"]["runtime_events"].as_str();
     if let Some(expected) = vouched.filter(|expected| *expected != digest.as_str()) {
         let (expected, found) = (expected.to_owned(), digest.to_string());
@@ -264,6 +288,7 @@ pub fn summarize_ops_from_packet(
     if vouched.is_none() && own && !options.allow_unverified {
         return Err(wrong("gives no digest for its events; --allow-unverified takes them all the same".to_owned()));
     }
+    counted?;
     let packet_stored = packet.to_string_lossy().into_owned();
     let notes = "Events that a promotion packet points to, summarised by operation.";
     let inputs = [(packet_stored, packet_digest), (events_stored, digest)];
@@ -273,12 +298,4 @@ pub fn summarize_ops_from_packet(
     meta["integrity"] = json!(if vouched.is_some() { "verified" } else { "unverified" });
     summary.meta = meta;
     Ok(summary)
-}
-
-/// A document with the digest of its bytes; at most 64 MiB.
-pub(super) fn read_json(path: &Path) -> Result<(Value, Sha256Hex), SummaryError> {
-    let bytes = read_bounded(path, json::MAX_DOCUMENT_BYTES)
-        .map_err(|source| SummaryError::Open { path: path.to_owned(), source })?;
-    let value = json::read(&bytes).map_err(|source| SummaryError::Json { path: path.to_owned(), source })?;
-    Ok((value, Sha256Hex::of(&bytes)))
 }

@@ -2,19 +2,12 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::pull::{MAX_VALUE_BYTES, Pull, ReadError, is_space, pulled, shown};
 use crate::base::digest::Sha256Hex;
-
-/// Bytes read at once.
-const BLOCK_BYTES: usize = 4 * 1024 * 1024;
-/// Blocks that may wait to be parsed.
-const WAITING_BLOCKS: usize = 2;
-/// No event is larger: more is a document that is not one of ours.
-const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 
 /// Text of an event, borrowed from the bytes where it holds no escapes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
@@ -33,18 +26,12 @@ impl std::ops::Deref for Text<'_> {
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "members that are not used are read only to be known")]
 pub struct EventRow<'a> {
-    /// World.
-    #[serde(borrow)]
-    pub world_id: Text<'a>,
-    /// Profile.
-    #[serde(borrow)]
-    pub profile_id: Text<'a>,
+    // These two must be there.
+    world_id: IgnoredAny,
+    profile_id: IgnoredAny,
     /// Scenario.
     #[serde(borrow)]
     pub scenario_id: Text<'a>,
-    /// Run.
-    #[serde(borrow, default)]
-    pub run_id: Option<Text<'a>>,
     /// Expectation.
     #[serde(borrow, default)]
     pub expectation_id: Option<Text<'a>>,
@@ -78,10 +65,11 @@ pub struct EventRow<'a> {
     /// Why there is no result.
     #[serde(borrow, default)]
     pub error: Option<Text<'a>>,
-    /// Probe name.
-    #[serde(borrow, default)]
-    pub probe_name: Option<Text<'a>>,
 
+    #[serde(default)]
+    run_id: IgnoredAny,
+    #[serde(default)]
+    probe_name: IgnoredAny,
     #[serde(default)]
     requested_path: IgnoredAny,
     #[serde(default)]
@@ -173,190 +161,137 @@ pub struct EventRow<'a> {
     observer: IgnoredAny,
 }
 
-/// Why events cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The system's answer.
-    #[error("cannot read the events")]
-    Io(#[from] io::Error),
-    /// The document is not an array.
-    #[error("the events are not a JSON array: {0}")]
-    NotAnArray(String),
-    /// One event is not what the format says.
-    #[error("event {number} (from byte {offset}): {why}")]
-    Event {
-        /// Its position, from 0.
-        number: u64,
-        /// Where it begins.
-        offset: u64,
-        /// What is wrong.
-        why: String,
-    },
-}
-
 /// Reads the array in `document` and hands every event to `take`, in order; elements that are no objects are passed over.
-/// Returns the digest and number of all bytes read, which are all there are.
+/// Returns what came of that, and digest and number of all bytes.
 ///
-/// Reading and hashing go on while events are taken.
-///
-/// # Errors
-/// See [`ReadError`], and what `take` says.
+/// Reading and hashing go on while events are taken, to the end of the document whatever comes of it.
 pub fn read_events<E: From<ReadError>>(
     document: impl Read + Send,
     mut take: impl FnMut(&EventRow<'_>) -> Result<(), E>,
-) -> Result<(Sha256Hex, u64), E> {
-    std::thread::scope(|scope| {
-        let (send, blocks) = sync_channel(WAITING_BLOCKS);
-        let reading = scope.spawn(move || read_blocks(document, &send));
-        let taken = Array::new(blocks).read(&mut take);
-        // The reader ends when nobody takes its blocks any more.
-        let read = reading.join().expect("the reading thread does not panic");
-        taken?;
-        let (digest, bytes) = read.map_err(ReadError::from)?;
-        Ok((digest, bytes))
-    })
+) -> (Result<(), E>, io::Result<(Sha256Hex, u64)>) {
+    pulled(document, |pull| Array { pull, number: 0, wanted: Wanted::Open }.read(&mut take))
 }
 
-/// Hands on what it reads, block by block, while somebody else hashes it.
-struct Tee<'s, R> {
-    document: R,
-    send: &'s SyncSender<Vec<u8>>,
-    block: Vec<u8>,
-}
-
-impl<R: Read> Read for Tee<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let number = self.document.read(buffer)?;
-        self.block.extend_from_slice(&buffer[..number]);
-        if self.block.len() >= BLOCK_BYTES || (number == 0 && !self.block.is_empty()) {
-            let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK_BYTES + buffer.len()));
-            // Nobody takes any more: the rest is not wanted either. Not "interrupted", which would be tried again.
-            self.send.send(block).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        }
-        Ok(number)
-    }
-}
-
-fn read_blocks(document: impl Read, send: &SyncSender<Vec<u8>>) -> io::Result<(Sha256Hex, u64)> {
-    Sha256Hex::of_reader(Tee { document, send, block: Vec::new() })
-}
-
-/// An array whose bytes arrive in blocks.
-struct Array {
-    blocks: Receiver<Vec<u8>>,
-    bytes: Vec<u8>,
-    /// Where the next unread byte stands in `bytes`.
-    at: usize,
-    /// How many bytes were dropped before `bytes`.
-    dropped: u64,
+/// An array of events, one after the other.
+struct Array<'p> {
+    pull: &'p mut Pull,
     number: u64,
+    wanted: Wanted,
 }
 
-impl Array {
-    fn new(blocks: Receiver<Vec<u8>>) -> Self {
-        Self { blocks, bytes: Vec::new(), at: 0, dropped: 0, number: 0 }
-    }
+/// What may come next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Open,
+    FirstOrClose,
+    Element,
+    CommaOrClose,
+    End,
+}
 
+impl Array<'_> {
     fn read<E: From<ReadError>>(mut self, take: &mut impl FnMut(&EventRow<'_>) -> Result<(), E>) -> Result<(), E> {
-        if self.next_byte() != Some(b'[') {
-            return Err(ReadError::NotAnArray("it does not begin with [".to_owned()).into());
-        }
-        self.at += 1;
-        let mut first = true;
         loop {
-            match (self.next_byte(), first) {
-                (Some(b']'), _) => break,
-                (Some(b','), false) => {
-                    self.at += 1;
-                    self.next_byte();
-                }
-                (Some(_), true) => {}
-                (found, _) => return Err(self.malformed(&format!("expected , or ], found {}", shown(found))).into()),
-            }
-            first = false;
-            self.element(take)?;
-            self.number += 1;
-        }
-        self.at += 1;
-        match self.next_byte() {
-            None => Ok(()),
-            found => Err(self.malformed(&format!("text after the array: {}", shown(found))).into()),
-        }
-    }
-
-    /// Reads one element; parses again with more bytes when they end within it.
-    fn element<E: From<ReadError>>(&mut self, take: &mut impl FnMut(&EventRow<'_>) -> Result<(), E>) -> Result<(), E> {
-        let is_event = self.next_byte() == Some(b'{');
-        loop {
-            let rest = &self.bytes[self.at..];
-            let left = rest.len();
-            let read = if is_event {
-                let mut events = serde_json::Deserializer::from_slice(rest).into_iter::<EventRow<'_>>();
-                match events.next() {
-                    Some(Ok(event)) => {
-                        take(&event)?;
-                        Ok(events.byte_offset())
-                    }
-                    Some(Err(error)) => Err(error),
-                    None => return Err(self.malformed("the array does not end").into()),
-                }
-            } else {
-                let mut others = serde_json::Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
-                match others.next() {
-                    Some(Ok(_)) => Ok(others.byte_offset()),
-                    Some(Err(error)) => Err(error),
-                    None => return Err(self.malformed("the array does not end").into()),
+            let rest = self.pull.rest();
+            let (whole, broken) = match std::str::from_utf8(rest) {
+                Ok(text) => (text, None),
+                Err(error) => {
+                    let (valid, _) = rest.split_at(error.valid_up_to());
+                    // A character may go on in the next block.
+                    (std::str::from_utf8(valid).unwrap_or_default(), error.error_len().map(|_| error.valid_up_to()))
                 }
             };
-            match read {
-                // A number that ends with the bytes there are may go on in the next.
-                Ok(length) if !is_event && length == left && self.more() => {}
-                Ok(length) => {
-                    self.at += length;
-                    return Ok(());
+            let (mut number, mut wanted) = (self.number, self.wanted);
+            let (used, stopped) = some_of(whole, &mut number, &mut wanted, take);
+            let left = rest.len() - used;
+            self.pull.pass(used);
+            (self.number, self.wanted) = (number, wanted);
+            match stopped {
+                Stopped::NoMore if broken.is_some() => return Err(self.malformed("it is not UTF-8").into()),
+                Stopped::NoMore if left > MAX_VALUE_BYTES => {
+                    return Err(self.malformed("it has more than 16 MiB").into());
                 }
-                Err(error) if error.is_eof() && left < MAX_EVENT_BYTES => {
-                    if !self.more() {
-                        return Err(self.malformed("the document ends within an event").into());
-                    }
-                }
-                Err(error) => return Err(self.malformed(&error.to_string()).into()),
+                Stopped::NoMore if self.pull.more() => {}
+                Stopped::NoMore => return self.ended().map_err(E::from),
+                Stopped::Malformed(why) if self.wanted == Wanted::Open => return Err(ReadError::NotAnArray(why).into()),
+                Stopped::Malformed(why) => return Err(self.malformed(&why).into()),
+                Stopped::Refused(error) => return Err(error),
             }
+        }
+    }
+
+    /// The document is at its end.
+    fn ended(&self) -> Result<(), ReadError> {
+        match self.wanted {
+            Wanted::End => Ok(()),
+            Wanted::Open => Err(ReadError::NotAnArray("it does not begin with [".to_owned())),
+            Wanted::CommaOrClose => Err(self.malformed("expected , or ], found the end")),
+            Wanted::FirstOrClose | Wanted::Element => Err(self.malformed("the document ends within an event")),
         }
     }
 
     fn malformed(&self, why: &str) -> ReadError {
-        ReadError::Event { number: self.number, offset: self.dropped + self.at as u64, why: why.to_owned() }
-    }
-
-    /// The next byte that is no white space; it stays where it is.
-    fn next_byte(&mut self) -> Option<u8> {
-        loop {
-            while let Some(&byte) = self.bytes.get(self.at) {
-                if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-                    return Some(byte);
-                }
-                self.at += 1;
-            }
-            if !self.more() {
-                return None;
-            }
-        }
-    }
-
-    /// Adds one block behind what is not read yet.
-    fn more(&mut self) -> bool {
-        let Ok(block) = self.blocks.recv() else { return false };
-        self.bytes.drain(..self.at);
-        self.dropped += self.at as u64;
-        self.at = 0;
-        self.bytes.extend_from_slice(&block);
-        true
+        ReadError::Event { number: self.number, offset: self.pull.offset(), why: why.to_owned() }
     }
 }
 
-fn shown(byte: Option<u8>) -> String {
-    byte.map_or_else(|| "the end".to_owned(), |byte| format!("{:?}", char::from(byte)))
+/// Why a text was not read any further.
+enum Stopped<E> {
+    /// It ends, maybe within an element.
+    NoMore,
+    Malformed(String),
+    Refused(E),
+}
+
+/// Takes the events that are whole in `text`; returns how many bytes were used.
+fn some_of<E>(
+    text: &str,
+    number: &mut u64,
+    wanted: &mut Wanted,
+    take: &mut impl FnMut(&EventRow<'_>) -> Result<(), E>,
+) -> (usize, Stopped<E>) {
+    let mut at = 0;
+    loop {
+        let rest = &text[at..];
+        let space = rest.bytes().take_while(|byte| is_space(*byte)).count();
+        at += space;
+        let Some(next) = rest.as_bytes().get(space).copied() else { return (at, Stopped::NoMore) };
+        match (*wanted, next) {
+            (Wanted::Open, b'[') => (at, *wanted) = (at + 1, Wanted::FirstOrClose),
+            (Wanted::FirstOrClose | Wanted::CommaOrClose, b']') => (at, *wanted) = (at + 1, Wanted::End),
+            (Wanted::CommaOrClose, b',') => (at, *wanted) = (at + 1, Wanted::Element),
+            (Wanted::FirstOrClose | Wanted::Element, _) => {
+                let rest = &text[at..];
+                let read = if next == b'{' {
+                    let mut events = serde_json::Deserializer::from_str(rest).into_iter::<EventRow<'_>>();
+                    match events.next() {
+                        Some(Ok(event)) => match take(&event) {
+                            Ok(()) => Some(Ok(events.byte_offset())),
+                            Err(error) => return (at, Stopped::Refused(error)),
+                        },
+                        other => other.map(|read| read.map(|_| 0)),
+                    }
+                } else {
+                    let mut others = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
+                    others.next().map(|read| read.map(|_| others.byte_offset()))
+                };
+                match read {
+                    // A number that ends with the bytes there are may go on in the next.
+                    Some(Ok(length)) if next != b'{' && length == rest.len() => return (at, Stopped::NoMore),
+                    Some(Ok(length)) => (at, *number, *wanted) = (at + length, *number + 1, Wanted::CommaOrClose),
+                    Some(Err(error)) if !error.is_eof() => return (at, Stopped::Malformed(error.to_string())),
+                    Some(Err(_)) | None => return (at, Stopped::NoMore),
+                }
+            }
+            (Wanted::Open, _) => return (at, Stopped::Malformed("it does not begin with [".to_owned())),
+            (Wanted::CommaOrClose, _) => {
+                return (at, Stopped::Malformed(format!("expected , or ], found {}", shown(Some(next)))));
+            }
+            (Wanted::End, _) => {
+                return (at, Stopped::Malformed(format!("text after the array: {}", shown(Some(next)))));
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -368,7 +303,8 @@ mod tests {
         read_events(text.as_bytes(), |event| {
             seen.push(format!("{}/{:?}", &*event.scenario_id, event.matches));
             Ok::<_, ReadError>(())
-        })?;
+        })
+        .0?;
         Ok(seen)
     }
 
@@ -386,13 +322,16 @@ mod tests {
         for (text, why) in [
             ("", "not a JSON array"),
             ("{}", "not a JSON array"),
-            ("[", "expected"),
+            ("[", "ends within"),
             (&format!("[{EVENT}"), "expected , or ]"),
             (&format!("[{EVENT}] x"), "text after"),
             (&format!("[{EVENT} {EVENT}]"), "event 1"),
             (r#"[{"world_id": "w", "profile_id": "p"}]"#, "scenario_id"),
             (&EVENT.replace("stdout", "sdtout").replacen('{', "[{", 1), "sdtout"),
             (r#"[{"world_id": "w"#, "ends within"),
+            ("[1, ]", "expected value"),
+            ("[1,", "ends within"),
+            (r#"[{"scenario_id": "s", "world_id": "w"}]"#, "profile_id"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.to_string().contains(why), "{text}: {error}");
@@ -401,14 +340,15 @@ mod tests {
 
     #[test]
     fn events_that_lie_across_blocks_are_whole() {
-        let padding = "x".repeat(3 * BLOCK_BYTES / 4);
+        let padding = "x".repeat(700_000);
         let event = EVENT.replace("}]", &padding);
         let text = format!("[{}]", vec![event; 5].join(","));
         let mut number = 0;
-        let counted = read_events(text.as_bytes(), |_| {
+        let (counted, read) = read_events(text.as_bytes(), |_| {
             number += 1;
             Ok::<_, ReadError>(())
         });
-        assert_eq!((counted.unwrap(), number), ((Sha256Hex::of(text.as_bytes()), text.len() as u64), 5));
+        counted.unwrap();
+        assert_eq!((read.unwrap(), number), ((Sha256Hex::of(text.as_bytes()), text.len() as u64), 5));
     }
 }

@@ -138,7 +138,7 @@ pub fn reindex_bundle(request: ReindexRequest<'_>, cancelled: &dyn Fn() -> bool)
     }
     let bundle = UnverifiedBundle::read(resolved);
     let generation = bundle.generation();
-    let Examined { mut problems, claims, checked } = bundle.examine(request.jobs);
+    let Examined { mut problems, claims, checked } = bundle.examine(request.jobs, None);
     problems.retain(|problem| !repairable(problem.kind, generation));
     if bundle.is_nothing() {
         let message = "there is none of a bundle's documents";

@@ -1,5 +1,7 @@
 //! The argument tree. Each command's own arguments stand in its file.
 
+use std::ffi::OsString;
+
 use clap::{Parser, Subcommand};
 
 /// Does this sandbox policy really allow and deny what we think? Run it, keep the evidence, gate on it.
@@ -101,7 +103,7 @@ pub(crate) enum Command {
     #[command(name = "__ask", hide = true)]
     Ask(super::selftest::AskArgs),
     /// Perform one job handed over on a private descriptor
-    #[command(name = "__worker", hide = true)]
+    #[command(name = crate::lane::WORKER_COMMAND, hide = true)]
     Worker,
     /// Be the job of the clean channel that a document describes
     #[command(name = "__launchd-job", hide = true)]
@@ -116,6 +118,45 @@ pub(crate) enum Command {
 pub(crate) enum Sandbox {
     /// Run a command under a profile enforced by the kernel
     Run(super::sandbox_run::Args),
+}
+
+/// The part of the command line that starts once for every command run under a profile. Building the list of all commands takes
+/// longer than reading this one.
+#[derive(Debug, Parser)]
+#[command(name = "runtime")]
+struct Narrow {
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: NarrowCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum NarrowCommand {
+    #[command(subcommand)]
+    Sandbox(Sandbox),
+}
+
+impl Cli {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    /// What clap says, help and version included.
+    pub(crate) fn read(args: &[OsString]) -> Result<Self, clap::Error> {
+        match args {
+            [_, word] if word == crate::lane::WORKER_COMMAND => {
+                return Ok(Self { json: false, command: Command::Worker });
+            }
+            // Whatever is wrong is told by the whole.
+            [_, first, second, ..] if first == "sandbox" && second == "run" => {
+                if let Ok(Narrow { json, command: NarrowCommand::Sandbox(command) }) = Narrow::try_parse_from(args) {
+                    return Ok(Self { json, command: Command::Sandbox(command) });
+                }
+            }
+            _ => {}
+        }
+        Self::try_parse_from(args)
+    }
 }
 
 #[cfg(test)]
@@ -137,6 +178,30 @@ mod tests {
             let mut whole = inner.clone();
             whole.build();
             check(&whole, &path, seen);
+        }
+    }
+
+    #[test]
+    fn the_quick_way_reads_what_the_whole_reads() {
+        for line in [
+            "runtime __worker",
+            "runtime sandbox run --profile p -- true",
+            "runtime sandbox run --profile p --json -D A=b -D C=d --overlay o --denials d --observe true --json --profile q",
+            "runtime sandbox run --json --profile p --report=r true -- x",
+        ] {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let (quick, whole) = (Cli::read(&args).unwrap(), Cli::try_parse_from(&args).unwrap());
+            assert_eq!(format!("{quick:?}"), format!("{whole:?}"), "{line}");
+        }
+        for line in [
+            "runtime sandbox run",
+            "runtime sandbox run --help",
+            "runtime sandbox run --profile p --no-such x",
+            "runtime __worker x",
+        ] {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let (quick, whole) = (Cli::read(&args).unwrap_err(), Cli::try_parse_from(&args).unwrap_err());
+            assert_eq!(quick.to_string(), whole.to_string(), "{line}");
         }
     }
 

@@ -10,6 +10,7 @@ use super::exit::{CliResult, Exit, Failure};
 use super::lock_args::seconds;
 use super::run_progress::RunProgress;
 use super::{print_line, run as command};
+use crate::base::ids::RunId;
 use crate::base::json as document;
 use crate::host::{Host, Tool, missing};
 use crate::launchd::{Argument, JobPlan, NEEDED, Request, forwarded};
@@ -31,9 +32,9 @@ pub(crate) struct LaunchdArgs {
     /// launchd_clean: time limit of one call of launchctl, plutil or log
     #[arg(long, value_name = "N", default_value_t = 30.0, hide_short_help = true)]
     launchd_helper_seconds: f64,
-    /// launchd_clean: parent of the private directories of jobs
-    #[arg(long, value_name = "DIR", default_value = "/private/tmp/sandbox-lore-launchctl")]
-    staging_base: PathBuf,
+    /// launchd_clean: parent of the private directories of jobs [default: /private/tmp/sandbox-lore-launchctl-UID]
+    #[arg(long, value_name = "DIR")]
+    staging_base: Option<PathBuf>,
     #[command(flatten)]
     stand_ins: StandInArgs,
 }
@@ -89,15 +90,7 @@ pub(super) fn run(
         print_line(&document::to_pretty(&job))?;
         return Ok(Exit::Yes);
     }
-    let absent = missing(&NEEDED, &host.stand_in_tools);
-    if !absent.is_empty() {
-        let missing = format!(
-            "it needs launchd and sandbox_init of macOS, and there is no fallback; not here: {}",
-            absent.join(", ")
-        );
-        let channel = options.channel.clone();
-        return Err(command::failure(RunError::ChannelNotAvailable { channel, missing }, args));
-    }
+    available(&host.stand_in_tools).map_err(|error| command::failure(error, args))?;
     let cancel = super::host::cancel_on_signals()?;
     let progress = RunProgress::new(context.stderr_is_terminal, json);
     let result = run_launchd_clean(plans, options, host, &job, &progress, &cancel);
@@ -115,28 +108,71 @@ fn plan(
     host: &Host,
     inputs: &[PathBuf],
 ) -> Result<JobPlan, Failure> {
-    let root = resolved(plans.path_root)?;
-    let real = resolved(&options.out)?.join(options.run_id.as_str());
-    let recorded = real.strip_prefix(&root).unwrap_or(&real).to_string_lossy().into_owned();
-    let text = |name: &str| context.env_text(name);
-    Ok(JobPlan::new(&Request {
-        run_id: options.run_id.as_str(),
-        uid: rustix::process::getuid().as_raw(),
-        staging_base: &context.absolute(&args.launchd.staging_base),
-        label_prefix: LABEL_PREFIX,
-        program: &host.worker_exe,
-        root: plans.path_root,
-        inputs,
-        out: &options.out,
-        recorded_dir: &recorded,
-        arguments: &arguments(args, context, plans, options),
-        environment: forwarded(text),
-        // The observer's stand-in is found by the job itself, through the search path that it is handed.
-        stand_in_tools: args.launchd.stand_ins()?,
-        helper_limit_s: seconds("--launchd-helper-seconds", args.launchd.launchd_helper_seconds)?.as_secs_f64(),
-        start_limit_s: seconds("--launchd-start-seconds", args.launchd.launchd_start_seconds)?.as_secs_f64(),
-        limit_s: seconds("--launchd-timeout-seconds", args.launchd.launchd_timeout_seconds)?.as_secs_f64(),
-    }))
+    let arguments = arguments(args, context, plans, options);
+    let asked = Asked { root: plans.path_root, inputs, out: &options.out, arguments: &arguments };
+    args.launchd.job(context, host, &options.run_id, &asked)
+}
+
+/// What a job is to do.
+pub(super) struct Asked<'a> {
+    /// What stored paths are relative to.
+    pub(super) root: &'a Path,
+    /// Every file the job reads.
+    pub(super) inputs: &'a [PathBuf],
+    /// The real bundle root.
+    pub(super) out: &'a Path,
+    /// Its command.
+    pub(super) arguments: &'a [Argument],
+}
+
+impl LaunchdArgs {
+    /// Plans a job.
+    pub(super) fn job(
+        &self,
+        context: &Context,
+        host: &Host,
+        run_id: &RunId,
+        asked: &Asked<'_>,
+    ) -> Result<JobPlan, Failure> {
+        let root = resolved(asked.root)?;
+        let real = resolved(asked.out)?.join(run_id.as_str());
+        let recorded = real.strip_prefix(&root).unwrap_or(&real).to_string_lossy().into_owned();
+        let uid = rustix::process::getuid().as_raw();
+        // One for each user: it must be the user's own.
+        let default = || PathBuf::from(format!("/private/tmp/sandbox-lore-launchctl-{uid}"));
+        let staging_base = self.staging_base.as_deref().map_or_else(default, |path| context.absolute(path));
+        Ok(JobPlan::new(&Request {
+            run_id: run_id.as_str(),
+            uid,
+            staging_base: &staging_base,
+            label_prefix: LABEL_PREFIX,
+            program: &host.worker_exe,
+            root: asked.root,
+            inputs: asked.inputs,
+            out: asked.out,
+            recorded_dir: &recorded,
+            arguments: asked.arguments,
+            environment: forwarded(|name| context.env_text(name)),
+            // The observer's stand-in is found by the job itself, through the search path that it is handed.
+            stand_in_tools: self.stand_ins()?,
+            helper_limit_s: seconds("--launchd-helper-seconds", self.launchd_helper_seconds)?.as_secs_f64(),
+            start_limit_s: seconds("--launchd-start-seconds", self.launchd_start_seconds)?.as_secs_f64(),
+            limit_s: seconds("--launchd-timeout-seconds", self.launchd_timeout_seconds)?.as_secs_f64(),
+        }))
+    }
+}
+
+/// The refusal of the channel where a program is missing that it needs.
+pub(super) fn available(stand_in_tools: &BTreeMap<String, PathBuf>) -> Result<(), RunError> {
+    let absent = missing(&NEEDED, stand_in_tools);
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let missing = format!(
+        "it needs launchd and sandbox_init of macOS, and there is no fallback; not here: {}",
+        absent.join(", ")
+    );
+    Err(RunError::ChannelNotAvailable { channel: CHANNEL_LAUNCHD_CLEAN.to_owned(), missing })
 }
 
 /// The command that the job runs: this one, on the direct channel, in the stage.
@@ -153,6 +189,9 @@ fn arguments(args: &command::Args, context: &Context, plans: &Plans<'_>, options
     }
     if let Some(map) = &args.anchor_map {
         path("--anchor-map", context.absolute(map));
+    }
+    if let Some(list) = &args.blob_digests {
+        path("--blob-digests", context.absolute(list));
     }
     let mut word = |flag: &str, value: &str| {
         arguments.extend([flag, value].map(|text| Argument::Word(text.to_owned())));

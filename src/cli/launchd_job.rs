@@ -107,7 +107,11 @@ fn measure(context: &Context) -> Start {
 fn serve(job: &JobDocument, start: &Start, observer: &Lines, context: &Context) -> Result<Exit, Failure> {
     let words = std::iter::once("runtime".to_owned()).chain(job.arguments.iter().cloned());
     let cli = Cli::try_parse_from(words).context("the job's command is not one of this program")?;
-    let Command::Run(args) = cli.command else { return Err(anyhow!("the job's command is no run").into()) };
+    let args = match cli.command {
+        Command::Run(args) => args,
+        Command::Selftest(args) => return super::selftest::run_in_job(&args, job, context),
+        _ => return Err(anyhow!("the job's command is neither a run nor a selftest").into()),
+    };
     let start: Value = json::to_value(start);
     let staged = Staged { root: job.stage_root.clone(), recorded_dir: job.recorded_dir.clone(), start };
     run_as(&args, true, context, Some(InJob { staged, stand_in_tools: job.stand_in_tools.clone(), observer }))

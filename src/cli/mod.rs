@@ -44,19 +44,18 @@ mod worker;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use context::Context;
 use exit::{CliResult, Failure};
 
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Not freed at the end: the process is over then.
     let context = match Context::from_process() {
-        Ok(context) => context,
+        Ok(context) => std::mem::ManuallyDrop::new(context),
         Err(failure) => return failure.report(false),
     };
-    let cli = match args::Cli::try_parse_from(&context.args) {
+    let cli = match args::Cli::read(&context.args) {
         Ok(cli) => cli,
         Err(error) => {
             // clap knows whether this is --help (stdout, 0) or a usage error (stderr, 2).

@@ -13,7 +13,7 @@ use crate::base::json as document;
 use crate::bundle::BundleError;
 use crate::event::AnchorMap;
 use crate::fixture::FixtureSet;
-use crate::lane::PreflightMode;
+use crate::lane::{BlobDigests, PreflightMode};
 use crate::os::fs::read_bounded;
 use crate::os::input::is_file;
 use crate::plan::{self, Filters};
@@ -82,6 +82,9 @@ pub(crate) struct Args {
     /// Which filters a text can be an argument of, for the oracle [default: the map that is part of the program]
     #[arg(long, value_name = "FILE")]
     pub(super) anchor_map: Option<PathBuf>,
+    /// Compiled profiles that a world is known to refuse, by digest [default: the list that is part of the program]
+    #[arg(long, value_name = "FILE")]
+    pub(super) blob_digests: Option<PathBuf>,
     #[command(flatten)]
     pub(super) launchd: super::launchd::LaunchdArgs,
     #[command(flatten)]
@@ -123,13 +126,21 @@ pub(super) fn run_as(args: &Args, json: bool, context: &Context, job: Option<InJ
     host.stand_in_tools.extend(stand_ins);
     host.probe_limit = seconds("--probe-timeout-seconds", args.probe_timeout_seconds)?;
     host.without_layers = known_layers(&args.without_layer, &layers)?;
-    let anchors = anchor_map(args, context)?;
+    let anchors = match &args.anchor_map {
+        Some(path) => table(path, "anchor map", context, AnchorMap::read)?,
+        None => AnchorMap::shipped(),
+    };
+    let blob_digests = match &args.blob_digests {
+        Some(path) => table(path, "list of digests", context, BlobDigests::read)?,
+        None => BlobDigests::shipped(),
+    };
     let plans = Plans {
         plan: &plan,
         compiled: &compiled,
         compiled_digest: &digest,
         fixtures: &fixtures,
         anchors: &anchors,
+        blob_digests: &blob_digests,
         path_root: base.root(),
         registry_world: &registry.world_id,
         apply_preflight: match &plan.apply_preflight_profile {
@@ -191,18 +202,23 @@ fn inputs(
         .registry_index
         .as_ref()
         .map_or_else(|| plans.path_root.join(registry::INDEX_PATH), |path| context.absolute(path));
-    let more = [Some(index), args.anchor_map.as_ref().map(|path| context.absolute(path))];
-    let files = places.filter_map(|place| place.disk_path().map(Path::to_path_buf)).chain(more.into_iter().flatten());
+    let tables = [&args.anchor_map, &args.blob_digests].map(|path| path.as_ref().map(|path| context.absolute(path)));
+    let more = std::iter::once(Some(index)).chain(tables);
+    let files = places.filter_map(|place| place.disk_path().map(Path::to_path_buf)).chain(more.flatten());
     Ok(files.filter(|path| is_file(path)).collect())
 }
 
-/// The anchor map that was named, or the one that is part of the program. One that cannot be used is no map.
-fn anchor_map(args: &Args, context: &Context) -> Result<AnchorMap, Failure> {
-    let Some(path) = &args.anchor_map else { return Ok(AnchorMap::shipped()) };
-    let about = |error: anyhow::Error| error.context(format!("cannot use the anchor map {}", path.display()));
+/// A table that was named in place of the one that is part of the program. One that cannot be used ends the run.
+fn table<T, E: std::error::Error + Send + Sync + 'static>(
+    path: &Path,
+    what: &str,
+    context: &Context,
+    read: impl FnOnce(&[u8]) -> Result<T, E>,
+) -> Result<T, Failure> {
+    let about = |error: anyhow::Error| error.context(format!("cannot use the {what} {}", path.display()));
     let bytes =
         read_bounded(&context.absolute(path), document::MAX_DOCUMENT_BYTES).map_err(|error| about(error.into()))?;
-    AnchorMap::read(&bytes).map_err(|error| about(error.into()).into())
+    read(&bytes).map_err(|error| about(error.into()).into())
 }
 
 /// The given names, when each is a layer that this system's probe knows.

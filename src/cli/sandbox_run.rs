@@ -1,21 +1,28 @@
 //! `sandbox run`
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
+use super::launchd::StandInArgs;
+use super::lock_args::seconds;
 use super::sbpl::{self, ProfileArgs};
 use crate::base::cancel::Cancel;
 use crate::base::json as document;
 use crate::denial;
+use crate::host::{Tool, missing};
+use crate::sandbox::sandbox_exec;
 use crate::sandbox::{self, Command, End, Job, ProfileText, SandboxError, Supervised, Trap};
+use crate::unified_log::{self, Capture, Capturing};
 use crate::vocab::Decision;
 
 /// Our own set-up failed, or the profile is not one.
@@ -30,6 +37,11 @@ pub(crate) struct Args {
     /// Write refusals to this file, one JSON object per line
     #[arg(long, value_name = "FILE")]
     denials: Option<PathBuf>,
+    #[command(flatten)]
+    stand_ins: StandInArgs,
+    /// macOS, with --denials: limit for a provoked refusal to appear in the log, in seconds
+    #[arg(long, value_name = "N", default_value_t = 10.0, hide_short_help = true)]
+    log_seconds: f64,
     /// Write what was enforced to this file as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -88,7 +100,27 @@ pub(crate) fn run(args: &Args, context: &Context) -> CliResult {
         cwd: context.cwd.clone(),
         cancel,
     };
-    let supervised = sandbox::exec(&job, &command).map_err(refused)?;
+    let stand_ins = args.stand_ins.stand_ins()?;
+    if denials.is_none() && !stand_ins.is_empty() {
+        return Err(Failure::usage("--stand-in replaces programs that --denials calls; give --denials"));
+    }
+    // macOS tells its refusals to its log and to nobody else.
+    let (live, denials) = match denials {
+        Some(file) if cfg!(target_os = "macos") || !stand_ins.is_empty() => (Some(file), None),
+        other => (None, other),
+    };
+    let supervised = match live {
+        Some(mut file) => {
+            if args.observe || !args.without_layer.is_empty() {
+                return Err(Failure::usage(
+                    "--denials from the system's log is not to be had with --observe or --without-layer",
+                ));
+            }
+            let limit = seconds("--log-seconds", args.log_seconds)?;
+            from_log(&mut file, &job, &command, stand_ins, limit)?
+        }
+        None => sandbox::exec(&job, &command).map_err(refused)?,
+    };
     if let Some(mut file) = denials {
         write_denials(&mut file, &supervised).context("cannot write the denials").map_err(set_up)?;
     }
@@ -99,7 +131,51 @@ pub(crate) fn run(args: &Args, context: &Context) -> CliResult {
     if supervised.records_dropped > 0 {
         super::note_line(&format!("warning: {} decisions were not kept", supervised.records_dropped));
     }
-    Ok(exit(&supervised, args, signal.load(Ordering::SeqCst)))
+    let exit = exit(&supervised, args, signal.load(Ordering::SeqCst));
+    // This process ends now. Freeing all this first would touch some thirty pages for the first time since the reaper was forked.
+    std::mem::forget((supervised, command, policy, sources));
+    Ok(exit)
+}
+
+/// Runs the command by `sandbox-exec` while the system's log is read, and writes what the log says.
+fn from_log(
+    file: &mut File,
+    job: &Job<'_>,
+    command: &Command,
+    stand_in_tools: BTreeMap<String, PathBuf>,
+    limit: Duration,
+) -> Result<Supervised, Failure> {
+    let absent = missing(&unified_log::NEEDED, &stand_in_tools);
+    if !absent.is_empty() {
+        return Err(set_up(anyhow::anyhow!("the system's log cannot be read; not here: {}", absent.join(", "))));
+    }
+    let directory = tempfile::Builder::new().prefix("runtime-log-").tempdir().map_err(set_up)?;
+    let canonical = directory.path().canonicalize().map_err(set_up)?;
+    let how = Capturing { stand_in_tools, directory: canonical.clone(), limit };
+    let text = job.text.expect("the text was put into the job");
+    let begun =
+        |gap| set_up(anyhow::Error::new(gap).context("the command was not started: its refusals would not be seen"));
+    let capture = Capture::begin(&how, &command.cancel).map_err(begun)?;
+    let applied = sandbox_exec::run(&how.tool(Tool::SandboxExec), &canonical.join("applied.sb"), text, command);
+    let captured = capture.end(&Cancel::default());
+    let applied = applied.map_err(refused)?;
+    let mine = unified_log::members(&captured.entries, applied.pid);
+    for gap in &captured.gaps {
+        super::note_line(&format!("warning: refusals may be missing: {}", super::printable(&gap.to_string())));
+    }
+    let foreign: u64 = mine.foreign.values().sum();
+    if foreign > 0 {
+        super::note_line(&format!(
+            "note: {foreign} refusals of other processes were left out; children of the command may be among them"
+        ));
+    }
+    let lines = unified_log::denial_lines(&mine, &captured, &how.stand_ins());
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    file.write_all(text.as_bytes()).context("cannot write the denials").map_err(set_up)?;
+    match applied.doubt(&captured.applied) {
+        Some(why) => Err(set_up(anyhow::anyhow!("{why}"))),
+        None => Ok(applied.supervised),
+    }
 }
 
 fn exit(supervised: &Supervised, args: &Args, signal: usize) -> Exit {

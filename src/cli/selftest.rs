@@ -1,20 +1,27 @@
 //! `selftest`: every assumption about this host, tried on it. And `__ask`, which a confined process of it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use serde_json::json;
 
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
-use super::launchd::StandInArgs;
+use super::launchd::{Asked, LaunchdArgs, available};
 use super::print_line;
+use super::run_progress::RunProgress;
+use crate::base::cancel::Cancel;
 use crate::base::ids::RunId;
 use crate::base::json as document;
+use crate::base::rel_path::RelPath;
+use crate::bundle::SealedBundle;
+use crate::host::Host;
+use crate::launchd::{Argument, DIAGNOSTICS_FILE, Failure as JobFailure, JobDocument, JobPlan};
 use crate::report;
+use crate::run::Told;
 use crate::sandbox;
 use crate::sandbox::callout::{AskedFilter, Question};
-use crate::selftest::{self, Verdict};
+use crate::selftest::{self, CHANNEL_DIRECT, CHANNEL_LAUNCHD_CLEAN, Selftest, Verdict};
 use crate::vocab::{CheckFilter, CompiledFilter};
 
 // Arguments of `selftest`.
@@ -22,28 +29,48 @@ use crate::vocab::{CheckFilter, CompiledFilter};
 #[command(after_help = "Examples:
   runtime selftest
   runtime selftest --out selftest-out --json
+  runtime selftest --channel launchd_clean
 
 Exit status: 0 every check passed, 1 one failed or could not be tried.")]
 pub(crate) struct Args {
     /// Bundle root
     #[arg(long, value_name = "DIR", default_value = "selftest-out")]
     out: PathBuf,
+    /// Who makes the checks: children of this process, or a job of launchd, whose start is checked too
+    #[arg(long, default_value = CHANNEL_DIRECT, value_parser = [CHANNEL_DIRECT, CHANNEL_LAUNCHD_CLEAN])]
+    channel: String,
     #[command(flatten)]
-    stand_ins: StandInArgs,
+    launchd: LaunchdArgs,
 }
 
 pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
-    let layers = sandbox::layers();
     let mut host = super::host::host(context)?;
-    host.stand_in_tools.extend(args.stand_ins.stand_ins()?);
-    let cancel = super::host::cancel_on_signals()?;
-    let work = tempfile::Builder::new().prefix("runtime-selftest-").tempdir_in(&host.temp_dir)?;
-    let run_id = RunId::random();
-    let tested = selftest::selftest(&host, &layers, &run_id, work.path(), &cancel);
-    if cancel.is_set() {
-        return Err(Failure::no(anyhow!("interrupted; nothing was written")));
-    }
-    let sealed = selftest::commit(&tested, &run_id, &context.absolute(&args.out), &host)?;
+    host.stand_in_tools.extend(args.launchd.stand_ins()?);
+    let run_id = match context.env_text("SANDBOX_LORE_RUN_ID") {
+        Some(text) => RunId::try_from(text.to_owned())
+            .map_err(|error| Failure::usage(format_args!("SANDBOX_LORE_RUN_ID: {error}")))?,
+        None => RunId::random(),
+    };
+    let out = context.absolute(&args.out);
+    let (tested, sealed) = if args.channel == CHANNEL_LAUNCHD_CLEAN {
+        let words = ["selftest", "--out"].map(|word| Argument::Word(word.to_owned()));
+        let arguments: Vec<Argument> = words.into_iter().chain([Argument::Path(out.clone())]).collect();
+        let asked = Asked { root: &out, inputs: &[], out: &out, arguments: &arguments };
+        let job = args.launchd.job(context, &host, &run_id, &asked)?;
+        if args.launchd.print_job {
+            print_line(&document::to_pretty(&job))?;
+            return Ok(Exit::Yes);
+        }
+        available(&host.stand_in_tools).map_err(Failure::no)?;
+        clean(&job, &host, &run_id, &out, context, json)?
+    } else {
+        if args.launchd.print_job {
+            return Err(Failure::usage(
+                "--print-job prints the job of --channel launchd_clean; no other channel has one",
+            ));
+        }
+        direct(&host, &run_id, &out)?
+    };
     if json {
         print_line(&document::to_pretty(&json!({
             "bundle_dir": sealed.run_dir.display().to_string(), "selftest": tested,
@@ -62,6 +89,62 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         print_line(&format!("{} passed, {} failed, {} untried", tested.passed, tested.failed, tested.untried))?;
         print_line(&format!("[+] wrote {}", sealed.run_dir.display()))?;
     }
+    Ok(if tested.failed + tested.untried == 0 { Exit::Yes } else { Exit::No })
+}
+
+/// The checks by children of this process.
+fn direct(host: &Host, run_id: &RunId, out: &Path) -> Result<(Selftest, SealedBundle), Failure> {
+    let cancel = super::host::cancel_on_signals()?;
+    let tested = check(host, run_id, &cancel)?;
+    let sealed = selftest::commit(&tested, run_id, out, host, &[])?;
+    Ok((tested, sealed))
+}
+
+fn check(host: &Host, run_id: &RunId, cancel: &Cancel) -> Result<Selftest, Failure> {
+    let work = tempfile::Builder::new().prefix("runtime-selftest-").tempdir_in(&host.temp_dir)?;
+    let tested = selftest::selftest(host, &sandbox::layers(), run_id, work.path(), cancel);
+    if cancel.is_set() {
+        return Err(Failure::no(anyhow!("interrupted; nothing was written")));
+    }
+    Ok(tested)
+}
+
+/// The checks by a job of launchd.
+fn clean(
+    job: &JobPlan,
+    host: &Host,
+    run_id: &RunId,
+    out: &Path,
+    context: &Context,
+    json: bool,
+) -> Result<(Selftest, SealedBundle), Failure> {
+    let cancel = super::host::cancel_on_signals()?;
+    let progress = RunProgress::new(context.stderr_is_terminal, json);
+    let done = selftest::in_job(job, &Told(&progress), &cancel);
+    progress.finish();
+    let done = done?;
+    if let Some(JobFailure::Interrupted) = &done.failure {
+        let left = done.diagnostics.left.join(", ");
+        let left = if left.is_empty() { "nothing".to_owned() } else { left };
+        return Err(Failure::no(anyhow!("interrupted; nothing was written; left behind: {left}")));
+    }
+    let tested = Selftest::of(done.checks, host, run_id, CHANNEL_LAUNCHD_CLEAN);
+    let diagnostics = done.diagnostics.document(job, &job.job.recorded_dir, done.failure.as_ref());
+    let mut files = done.diagnostics.files(job);
+    files.push((DIAGNOSTICS_FILE.to_owned(), document::to_pretty(&diagnostics).into_bytes()));
+    let named = files
+        .into_iter()
+        .map(|(file, bytes)| (RelPath::try_from(file).expect("names of diagnostics are plain components"), bytes));
+    let sealed = selftest::commit(&tested, run_id, out, host, &named.collect::<Vec<_>>())?;
+    Ok((tested, sealed))
+}
+
+/// The checks inside of the job.
+pub(super) fn run_in_job(args: &Args, job: &JobDocument, context: &Context) -> CliResult {
+    let mut host = super::host::host(context)?;
+    host.stand_in_tools.extend(job.stand_in_tools.clone());
+    let run_id = RunId::try_from(job.run_id.clone()).map_err(|error| anyhow!("the job's run id: {error}"))?;
+    let (tested, _) = direct(&host, &run_id, &context.absolute(&args.out))?;
     Ok(if tested.failed + tested.untried == 0 { Exit::Yes } else { Exit::No })
 }
 

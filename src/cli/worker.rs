@@ -12,6 +12,9 @@ pub(crate) fn run() -> CliResult {
     if !process::is_awaited(&answer) {
         return Err(anyhow::anyhow!("whoever started this worker is gone").into());
     }
+    if !process::wait_for_job()? {
+        return Ok(Exit::Yes);
+    }
     probe::serve(job, answer)?;
     Ok(Exit::Yes)
 }

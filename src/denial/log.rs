@@ -29,6 +29,8 @@ pub struct Logged {
     pub undecided: Option<String>,
     /// Spelling of `argument`.
     pub spelling: Spelling,
+    /// When it was logged, in microseconds since 1970-01-01T00:00:00Z; `None` where the log does not say.
+    pub at_unix_us: Option<i64>,
 }
 
 /// How a log spells the objects of operations.
@@ -58,6 +60,18 @@ pub struct Log {
     /// Every message text, for looking for sentinels.
     pub messages: Vec<String>,
 }
+
+/// What one line of a live stream is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// A message, or something about the stream itself.
+    Read,
+    /// Nothing that the log tool writes: a message may have been lost with it.
+    Garbage,
+}
+
+/// How the log tool begins, before the first message.
+const BANNER: &str = "Filtering the log data using";
 
 /// What the unified log is asked for, live or afterwards: the kernel's words about sandboxes, and those of its reporter.
 pub const PREDICATE: &str = "(processID == 0 AND senderImagePath CONTAINS \"/Sandbox\") OR subsystem == \
@@ -93,9 +107,10 @@ pub fn read(text: &str) -> Log {
                 log.object(value);
                 rest = &object[values.byte_offset().max(1)..];
             }
+            // The end of the text, or an object that was cut off before others: those are still read.
             Some(Err(error)) if error.is_eof() => {
                 log.cut_off = true;
-                break;
+                rest = &object[1..];
             }
             _ => rest = &object[1..],
         }
@@ -103,9 +118,38 @@ pub fn read(text: &str) -> Log {
     // The compact styles of the log tool: one message a line.
     if log.messages.is_empty() && log.entries.is_empty() {
         log.cut_off = false;
-        text.lines().filter(|line| line.contains("deny") || line.contains("allow")).for_each(|line| log.compact(line));
+        compact_messages(text).iter().for_each(|message| log.compact(message));
     }
     log
+}
+
+/// The messages of a compact style that may be about decisions. A line without a date goes on with the message before it.
+fn compact_messages(text: &str) -> Vec<String> {
+    let dated = text.lines().any(begins_with_date);
+    let mut messages: Vec<String> = Vec::new();
+    for line in text.lines() {
+        match messages.last_mut() {
+            Some(last) if dated && !begins_with_date(line) => {
+                last.push('\n');
+                last.push_str(line);
+            }
+            _ => messages.push(line.to_owned()),
+        }
+    }
+    messages.retain(|message| message.contains("deny") || message.contains("allow"));
+    messages
+}
+
+/// Whether a line begins as `2024-05-01 12:` does.
+fn begins_with_date(line: &str) -> bool {
+    let shape = b"dddd-dd-dd dd:";
+    let begins = |(byte, shape): (&u8, &u8)| if *shape == b'd' { byte.is_ascii_digit() } else { byte == shape };
+    line.len() >= shape.len() && line.as_bytes().iter().zip(shape).all(begins)
+}
+
+/// The time of a message as the log tool writes it, `2024-05-01 12:00:00.123456+0200`.
+fn unix_micros(text: &str) -> Option<i64> {
+    jiff::Timestamp::strptime("%Y-%m-%d %H:%M:%S%.f%z", text).ok().map(jiff::Timestamp::as_microsecond)
 }
 
 /// What is looked at of an object: a message of the unified log, or a record of ours.
@@ -113,6 +157,7 @@ pub fn read(text: &str) -> Log {
 struct Object {
     #[serde(rename = "eventMessage")]
     message: Option<String>,
+    timestamp: Option<String>,
     operation: Option<String>,
     target: Option<String>,
     pid: Option<i32>,
@@ -123,9 +168,28 @@ struct Object {
 }
 
 impl Log {
+    /// Adds one line of a live stream in the style that writes an object a line.
+    pub fn line(&mut self, line: &str) -> Line {
+        let line = line.trim();
+        if line.starts_with(DROPPED) {
+            self.losses.push(line.to_owned());
+            return Line::Read;
+        }
+        if line.is_empty() || line.starts_with(BANNER) {
+            return Line::Read;
+        }
+        match serde_json::from_str::<Object>(line) {
+            Ok(object) => {
+                self.object(object);
+                Line::Read
+            }
+            Err(_) => Line::Garbage,
+        }
+    }
+
     fn object(&mut self, object: Object) {
         if let Some(message) = object.message {
-            self.message(message);
+            self.message(message, object.timestamp.as_deref().and_then(unix_micros));
             return;
         }
         let (Some(operation), Some(target)) = (object.operation, object.target) else {
@@ -144,18 +208,24 @@ impl Log {
             // What a rule left open can be decided by another rule.
             undecided: object.undecided.filter(|_| object.rule.is_none()),
             spelling: Spelling::Record,
+            at_unix_us: None,
         });
     }
 
-    /// A line of a compact style: what stands before the message is not known.
-    fn compact(&mut self, line: &str) {
-        let message = ["Sandbox: ", "Sandbox apply: "].iter().find_map(|mark| line.find(mark).map(|at| &line[at..]));
-        let of_sandboxd =
-            || line.split_once("sandboxd").and_then(|(_, rest)| rest.split_once(": ")).map(|(_, rest)| rest);
-        self.message(message.or_else(of_sandboxd).unwrap_or(line).to_owned());
+    /// A message of a compact style: what stands before its text is not known.
+    fn compact(&mut self, text: &str) {
+        let first = text.split('\n').next().unwrap_or_default();
+        let begins = |mark| first.find(mark);
+        let marked = begins("Sandbox: ").or_else(|| begins("Sandbox apply: "));
+        let of_sandboxd = || {
+            let after = first.find("sandboxd")?;
+            Some(after + first[after..].find(": ")? + 2)
+        };
+        let at = marked.map(|at| at - duplicates_before(&first[..at])).or_else(of_sandboxd).unwrap_or(0);
+        self.message(text[at..].to_owned(), None);
     }
 
-    fn message(&mut self, message: String) {
+    fn message(&mut self, message: String, at_unix_us: Option<i64>) {
         if message.starts_with(DROPPED) {
             self.losses.push(message.clone());
         } else if let Some(rest) = message.strip_prefix("Sandbox apply: ") {
@@ -165,7 +235,7 @@ impl Log {
                 .and_then(|(pid, _)| pid.parse::<i32>().ok());
             self.applied.extend(pid);
         } else if let Some(entry) = entry(&message) {
-            self.entries.push(entry);
+            self.entries.push(Logged { at_unix_us, ..entry });
         } else if speaks_of_refusal(&message) {
             if self.unread.len() < MOST_UNREAD {
                 self.unread.push(message.clone());
@@ -222,7 +292,19 @@ fn entry(message: &str) -> Option<Logged> {
         tag: further.filter(|_| !report).map(|text| text.trim_end().to_owned()).filter(|text| !text.is_empty()),
         undecided: None,
         spelling: Spelling::UnifiedLog,
+        at_unix_us: None,
     })
+}
+
+/// Length of the words of [`duplicates`] at the end of `text`, their number included.
+fn duplicates_before(text: &str) -> usize {
+    for words in [" duplicate reports for ", " duplicate report for "] {
+        if let Some(before) = text.strip_suffix(words) {
+            let digits = before.bytes().rev().take_while(u8::is_ascii_digit).count();
+            return if digits == 0 { 0 } else { digits + words.len() };
+        }
+    }
+    0
 }
 
 /// The number of reports a line stands for, and the line.
@@ -321,6 +403,126 @@ mod tests {
         assert_eq!(log.entries.len(), 1);
         assert_eq!(log.entries[0].argument.as_deref(), Some("/etc/x\"y"));
         assert_eq!((log.applied.as_slice(), log.other_messages, log.cut_off), (&[4][..], 1, true));
+    }
+
+    /// Every shape that `SPEC.md` lists, in the style of a saved capture, of a live one, and compact.
+    #[test]
+    fn every_shape_is_read_in_every_style() {
+        type Expected<'a> = (&'a str, &'a str, i32, Option<&'a str>, u64, bool);
+        let shapes: [(&str, Expected<'_>); 15] = [
+            (
+                "Sandbox: tool(412) deny(1) file-read-data /private/etc/hosts",
+                ("tool", "file-read-data", 412, Some("/private/etc/hosts"), 1, true),
+            ),
+            ("Sandbox: tool(412) deny(1) process-fork", ("tool", "process-fork", 412, None, 1, true)),
+            (
+                "3 duplicate reports for Sandbox: tool(412) deny(1) file-read-data /x",
+                ("tool", "file-read-data", 412, Some("/x"), 3, true),
+            ),
+            (
+                "1 duplicate report for Sandbox: tool(412) deny(1) process-fork",
+                ("tool", "process-fork", 412, None, 1, true),
+            ),
+            (
+                "Sandbox: tool(412) deny(1) file-ioctl path:/dev/dtracehelper ioctl-command:(_IO \"h\" 4)",
+                ("tool", "file-ioctl", 412, Some("path:/dev/dtracehelper ioctl-command:(_IO \"h\" 4)"), 1, true),
+            ),
+            (
+                "Sandbox: tool(412) deny(1) network-outbound remote:*:2000",
+                ("tool", "network-outbound", 412, Some("remote:*:2000"), 1, true),
+            ),
+            (
+                "Sandbox: tool(412) deny(1) network-bind local:*:8080",
+                ("tool", "network-bind", 412, Some("local:*:8080"), 1, true),
+            ),
+            (
+                "Sandbox: tool(412) deny(1) network-outbound /private/var/run/mDNSResponder",
+                ("tool", "network-outbound", 412, Some("/private/var/run/mDNSResponder"), 1, true),
+            ),
+            (
+                "Sandbox: tool(412) deny(1) mach-lookup com.example\nViolation:       deny(1) mach-lookup com.example\nProcess:         tool [412]\nPath:            /x/tool\nLoad Address:    0x1\nIdentifier:      tool\nVersion:         1\nCode Type:       arm64\nParent Process:  zsh [411]\nResponsible:     /x\nUser ID:         501\nDate/Time:       2024-05-01\nOS Version:      14.4.1\nRelease Type:    User\nReport Version:  8\nMetaData: {\"a\":\"b\"}",
+                ("tool", "mach-lookup", 412, Some("com.example"), 1, true),
+            ),
+            ("Sandbox: tool(412) allow file-read-data /x", ("tool", "file-read-data", 412, Some("/x"), 1, false)),
+            (
+                "2 duplicate reports for Sandbox: tool(412) allow file-read-data /x",
+                ("tool", "file-read-data", 412, Some("/x"), 2, false),
+            ),
+            (
+                "Sandbox: tool(412) deny(1) file-read-data /x\nrun-17",
+                ("tool", "file-read-data", 412, Some("/x"), 1, true),
+            ),
+            ("tool(412) deny file-read-data /x", ("tool", "file-read-data", 412, Some("/x"), 1, true)),
+            (
+                "Sandbox: My App (b)(412) deny(1) file-read-data /a b (c).txt",
+                ("My App (b)", "file-read-data", 412, Some("/a b (c).txt"), 1, true),
+            ),
+            (
+                "Sandbox: tool(412) deny(1) sysctl-read kern.osversion",
+                ("tool", "sysctl-read", 412, Some("kern.osversion"), 1, true),
+            ),
+        ];
+        for (message, expected) in shapes {
+            let object = |style: fn(&serde_json::Value) -> serde_json::Result<String>| {
+                let object =
+                    serde_json::json!({"timestamp": "2024-05-01 12:00:00.500000+0200", "eventMessage": message});
+                style(&object).unwrap().replace('/', "\\/")
+            };
+            let saved = read(&format!("{BANNER} \"x\"\n[{},", object(serde_json::to_string_pretty)));
+            let mut live = Log::default();
+            assert_eq!(live.line(&object(serde_json::to_string)), Line::Read);
+            let dated = format!(
+                "2024-05-01 12:00:00.500 E  kernel[0:1a] (Sandbox) {message}\n2024-05-01 12:00:01.000 Df kernel[0:1a] x"
+            );
+            for (style, log) in [("saved", saved), ("live", live), ("compact", read(&dated))] {
+                let told = format!("{style}: {message}");
+                assert_eq!((log.entries.len(), log.unread.len(), log.losses.len()), (1, 0, 0), "{told}: {log:?}");
+                let own = &log.entries[0];
+                let found = (
+                    own.process.as_str(),
+                    own.operation.as_str(),
+                    own.pid,
+                    own.argument.as_deref(),
+                    own.count,
+                    own.denied,
+                );
+                // In front of the oldest shape stands what a compact line begins with.
+                let expected = match style == "compact" && !message.contains("Sandbox: ") {
+                    true => (found.0, expected.1, expected.2, expected.3, expected.4, expected.5),
+                    false => expected,
+                };
+                assert_eq!(found, expected, "{told}");
+                let report = message.contains("Parent Process");
+                assert_eq!(own.parent, report.then_some(411), "{told}");
+                assert_eq!(own.tag.as_deref(), message.contains("run-17").then_some("run-17"), "{told}");
+                let at = (style != "compact").then_some(1_714_557_600_500_000);
+                assert_eq!(own.at_unix_us, at, "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_of_a_live_stream_is_read_or_called_garbage() {
+        let mut log = Log::default();
+        let lines = [
+            ("", Line::Read),
+            ("Filtering the log data using \"process == 0\"", Line::Read),
+            ("=== Messages dropped during live streaming (use `log show` to see what they were)", Line::Read),
+            ("{\"eventMessage\":\"hello\"}", Line::Read),
+            ("{\"eventMessage\":\"Sandbox: t(4) deny(1) in a new shape\"}", Line::Read),
+            ("{\"eventMessage\":\"Sandbox: t(4) den", Line::Garbage),
+            ("\u{fffd}\u{fffd}", Line::Garbage),
+        ];
+        for (line, expected) in lines {
+            assert_eq!(log.line(line), expected, "{line}");
+        }
+        assert_eq!((log.losses.len(), log.unread.len(), log.other_messages, log.entries.len()), (1, 1, 1, 0));
+    }
+
+    #[test]
+    fn what_stands_after_a_cut_off_object_is_read() {
+        let log = read("{\"a\":[\n{\"eventMessage\":\"Sandbox: t(4) deny(1) process-fork\"}\n");
+        assert_eq!((log.entries.len(), log.cut_off), (1, true));
     }
 
     #[test]

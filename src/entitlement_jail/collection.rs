@@ -137,7 +137,8 @@ struct Taken {
     files: Vec<Value>,
 }
 
-/// Takes the output from where the app says it is; that must be where it was told to put it, or hold what it printed.
+/// Takes the output from where the app says it is. Of a matrix that must be where it was told to put it, or hold what it printed; a
+/// bundle of evidence holds no answer to compare, so there only files that are newer than the call count.
 fn take(
     work: &mut Work<'_>,
     what: What<'_>,

@@ -24,7 +24,7 @@ pub use classify::{APPLY_API, classify};
 pub use filter::{AnchorMap, AnchorMapError, FilterChoice, FilterWish, choose_filter};
 pub use fixture::{FixtureRecord, fixture_records};
 pub use mismatch::{Mismatch, MismatchSummary, meets_expectation, mismatch_packets, mismatch_summary};
-pub use normalise::{Controls, EventWriter, Normaliser, NotMetadata, RowPlace, normalise_metadata, normalise_stored};
+pub use normalise::{Controls, EventWriter, MetadataRunner, Normaliser, RowPlace};
 pub use observation::{
     Effect, Fault, ListenerRecord, OPENED_PATH, Observation, Precheck, REACHED, SIGNALLED, STARTED_PID,
 };

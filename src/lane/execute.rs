@@ -9,7 +9,7 @@ use crate::base::time::unix_seconds;
 use crate::event::{Fault, Observation, ProbeFacts};
 use crate::fixture::{FixtureDir, FixtureSet};
 use crate::host::Host;
-use crate::os::process::{WorkerCommand, WorkerEnd, run_worker};
+use crate::os::process::{AheadWorker, WorkerCommand, WorkerEnd, WorkerError};
 use crate::plan::resolve_target;
 use crate::probe::{PolicyText, ProbeAnswer, ProbeJob};
 use crate::sandbox::EnforcementReport;
@@ -19,7 +19,7 @@ use crate::vocab::{Driver, FailureKind, FailureStage};
 use super::intended::{Intended, intended};
 
 /// The hidden command that makes this executable a worker.
-const WORKER_COMMAND: &str = "__worker";
+pub(crate) const WORKER_COMMAND: &str = "__worker";
 
 /// A connection that was made reaches its listener within this time, however busy the machine is.
 const PATIENCE_AFTER_SUCCESS: Duration = Duration::from_secs(5);
@@ -39,12 +39,45 @@ pub struct Execution<'a> {
     pub fixture_dir: &'a FixtureDir,
 }
 
+/// The workers of one thread and its fixture directory. Each probe gets a process of its own; that of the next probe is started
+/// while one works, since executing the program and getting ready takes a good part of a worker's time and needs no job.
+#[derive(Debug, Default)]
+pub struct Workers {
+    ahead: Option<AheadWorker>,
+    /// Whether another probe is to come.
+    more: bool,
+}
+
+impl Workers {
+    /// Says whether another probe follows the next one.
+    pub fn expect(&mut self, more: bool) {
+        self.more = more;
+    }
+
+    fn run(
+        &mut self,
+        command: &WorkerCommand,
+        job: &[u8],
+        limit: Duration,
+        cancel: &Cancel,
+    ) -> Result<WorkerEnd, WorkerError> {
+        let ready = self.ahead.take().filter(AheadWorker::waits).map_or_else(|| AheadWorker::start(command), Ok)?;
+        let busy = ready.give(job)?;
+        if self.more {
+            // What hinders it now hinders the next probe too, which then says so.
+            self.ahead = AheadWorker::start(command).ok();
+        }
+        busy.end(limit, cancel)
+    }
+}
+
 /// Executes a probe and returns what was seen; with a policy also what the worker says was enforced.
 ///
 /// Everything that goes wrong is a fault of this row alone.
 #[must_use]
 pub fn execute(
     what: &Execution<'_>,
+    workers: &mut Workers,
     host: &Host,
     cancel: &Cancel,
 ) -> (ProbeFacts, Observation, Option<EnforcementReport>) {
@@ -80,7 +113,7 @@ pub fn execute(
         cwd: what.fixture_dir.path().to_owned(),
     };
     let text = serde_json::to_vec(&job).expect("a job has text keys only");
-    let (mut observation, report) = match run_worker(&command, &text, host.probe_limit, cancel) {
+    let (mut observation, report) = match workers.run(&command, &text, host.probe_limit, cancel) {
         Ok(end) => observe(end, host),
         Err(error) => {
             let kind = Some(FailureKind::BootstrapExecFailed);

@@ -2,6 +2,7 @@
 //!
 //! Layer 5. `SPEC.md` section "Lanes".
 
+mod blob_digests;
 mod execute;
 mod intended;
 mod observer;
@@ -10,9 +11,11 @@ mod preflight;
 mod prepare;
 mod static_preflight;
 
-pub use execute::{Execution, execute, not_applied};
+pub use blob_digests::{BlobDigests, BlobDigestsError};
+pub(crate) use execute::WORKER_COMMAND;
+pub use execute::{Execution, Workers, execute, not_applied};
 pub use observer::observe;
 pub use oracle::oracle_rows;
 pub use preflight::apply_preflight;
-pub use prepare::{PrepareError, Prepared, PreparedProfile, prepare};
+pub use prepare::{PrepareError, Prepared, PreparedProfile, StaticPreflight, prepare};
 pub use static_preflight::{PreflightMode, is_gated, preflight_blob, preflight_text};

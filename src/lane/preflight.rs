@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::sbpl::Source;
 use crate::vocab::{Decision, FailureStage};
 
-use super::execute::{Execution, execute};
+use super::execute::{Execution, Workers, execute};
 
 /// Schema tag of the record. v0.1: first form.
 const SCHEMA: &str = "runtime-tools.apply_preflight.v0.1";
@@ -57,7 +57,7 @@ pub fn apply_preflight(
             let fixtures = FixtureSet::empty();
             let what =
                 Execution { probe: &probe, sources: Some(&sources), fixtures: &fixtures, fixture_dir: &fixture_dir };
-            let (_, seen, report) = execute(&what, host, cancel);
+            let (_, seen, report) = execute(&what, &mut Workers::default(), host, cancel);
             let applied = report.is_some();
             let fault = seen.fault.as_ref();
             let apply_failed = fault.is_some_and(|fault| fault.stage == FailureStage::Apply);

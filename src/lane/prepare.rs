@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::base::digest::Sha256Hex;
+use crate::base::json::MAX_DOCUMENT_BYTES;
 use crate::event::{AnchorMap, FilterWish, ProbeFacts, choose_filter};
 use crate::fixture::FixtureSet;
 use crate::plan::{CompiledPlan, CompiledProfile, ProbeRow, resolve_target, target_parameters};
@@ -12,7 +13,8 @@ use crate::vocab::driver::{PROCESS_INHERITANCE, driver_asked_for};
 use crate::vocab::target::{self, BadTarget};
 use crate::vocab::{Driver, Platform};
 
-use super::static_preflight::{PreflightMode, is_gated};
+use super::blob_digests::BlobDigests;
+use super::static_preflight::{PreflightMode, is_gated, preflight_blob, preflight_text};
 
 /// Everything needed to execute a plan.
 #[derive(Debug)]
@@ -30,7 +32,8 @@ pub struct PreparedProfile {
     pub place: Place,
     /// The profile's path as the registry writes it.
     pub stored_path: String,
-    /// What is applied, in order: the file's text, then the registry's appended rules when there are any.
+    /// What is applied, in order: the file's text, then the registry's appended rules when there are any. None of a compiled
+    /// profile, which is never applied here.
     pub sources: Vec<Source>,
     /// Digest of the file.
     pub base_sha256: Sha256Hex,
@@ -42,6 +45,17 @@ pub struct PreparedProfile {
     pub probes: Vec<ProbeFacts>,
     /// Lanes each of them supports, in the same order.
     pub supports: Vec<LaneSupport>,
+}
+
+/// What profiles are looked at for before anything runs.
+#[derive(Debug, Clone, Copy)]
+pub struct StaticPreflight<'a> {
+    /// What is done about a profile with a sign that it cannot be applied.
+    pub mode: PreflightMode,
+    /// World of the host.
+    pub world_id: &'a str,
+    /// Compiled profiles that are known to be refused.
+    pub blobs: &'a BlobDigests,
 }
 
 /// Why a plan cannot be executed.
@@ -112,13 +126,18 @@ pub enum PrepareError {
 ///
 /// # Errors
 /// The first profile or probe that cannot be used; see [`PrepareError`].
-pub fn prepare(plan: &CompiledPlan, fixtures: &FixtureSet, anchors: &AnchorMap) -> Result<Prepared, PrepareError> {
+pub fn prepare(
+    plan: &CompiledPlan,
+    fixtures: &FixtureSet,
+    anchors: &AnchorMap,
+    preflight: StaticPreflight<'_>,
+) -> Result<Prepared, PrepareError> {
     // What the parameters will hold is not known yet; any values show whether texts and targets can be used.
     let params = fixtures.sample_parameters();
     let profiles = plan
         .profiles
         .iter()
-        .map(|profile| prepare_profile(profile, (&params, fixtures), anchors))
+        .map(|profile| prepare_profile(profile, (&params, fixtures), anchors, preflight))
         .collect::<Result<_, _>>()?;
     Ok(Prepared { profiles })
 }
@@ -127,22 +146,30 @@ fn prepare_profile(
     profile: &CompiledProfile,
     (params, fixtures): (&Params, &FixtureSet),
     anchors: &AnchorMap,
+    preflight: StaticPreflight<'_>,
 ) -> Result<PreparedProfile, PrepareError> {
-    let name = || profile.id.clone();
-    if profile.mode == ProfileMode::Blob {
-        return Err(PrepareError::Blob { profile: name() });
-    }
-    let (text, base_sha256) =
-        read_profile_text(&profile.path).map_err(|source| PrepareError::Text { profile: name(), source })?;
-    let sources = applied_sources(&profile.stored_path, text, &profile.key_specific_rules);
-    let all: String = sources.iter().map(|source| source.text.as_str()).collect();
+    let refused = |source| PrepareError::Text { profile: profile.id.clone(), source };
+    let stored = &profile.stored_path;
+    let (sources, base_sha256, applied_sha256, record) = if profile.mode == ProfileMode::Blob {
+        let read = profile.path.read(MAX_DOCUMENT_BYTES);
+        let bytes = read.map_err(|source| refused(TextError::Read { place: profile.path.clone(), source }))?;
+        let digest = Sha256Hex::of(&bytes);
+        let record = preflight_blob(&digest, stored, preflight.world_id, preflight.blobs);
+        (Vec::new(), digest.clone(), digest, record)
+    } else {
+        let (text, base_sha256) = read_profile_text(&profile.path).map_err(refused)?;
+        let sources = applied_sources(stored, text, &profile.key_specific_rules);
+        let all: String = sources.iter().map(|source| source.text.as_str()).collect();
+        let record = preflight_text(&sources, stored, preflight.world_id);
+        (sources, base_sha256, Sha256Hex::of(all.as_bytes()), record)
+    };
     let prepared = PreparedProfile {
         id: profile.id.clone(),
         place: profile.path.clone(),
         stored_path: profile.stored_path.clone(),
         base_sha256,
-        applied_sha256: Sha256Hex::of(all.as_bytes()),
-        preflight: None,
+        applied_sha256,
+        preflight: (preflight.mode != PreflightMode::Off).then_some(record),
         supports: profile.rows.iter().map(|row| row.supports_lanes).collect(),
         probes: profile
             .rows
@@ -151,11 +178,20 @@ fn prepare_profile(
             .collect::<Result<_, _>>()?,
         sources,
     };
-    prepared.policy(params)?;
+    // One that is not applied anyway need not be one that could be.
+    if !(prepared.is_blob() && prepared.gate(preflight.mode).is_some()) {
+        prepared.policy(params)?;
+    }
     Ok(prepared)
 }
 
 impl PreparedProfile {
+    /// Whether it is a compiled profile.
+    #[must_use]
+    pub fn is_blob(&self) -> bool {
+        self.sources.is_empty()
+    }
+
     /// The sign for which the profile must not be applied.
     #[must_use]
     pub fn gate(&self, mode: PreflightMode) -> Option<&str> {
@@ -166,8 +202,11 @@ impl PreparedProfile {
     /// Compiles the profile with the given parameter values.
     ///
     /// # Errors
-    /// [`PrepareError::Compile`].
+    /// [`PrepareError::Compile`]; [`PrepareError::Blob`], of which there is no text.
     pub fn policy(&self, params: &Params) -> Result<Policy, PrepareError> {
+        if self.is_blob() {
+            return Err(PrepareError::Blob { profile: self.id.clone() });
+        }
         Policy::compile(&self.sources, params, &NoImports).map_err(|diagnostics| PrepareError::Compile {
             profile: self.id.clone(),
             diagnostics: Box::new(diagnostics),

@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use super::blob_digests::BlobDigests;
 use crate::base::digest::Sha256Hex;
 use crate::sbpl::{Diagnostics, Form, Source, parse};
 
@@ -44,16 +45,13 @@ pub fn preflight_text(sources: &[Source], input_ref: &str, world_id: &str) -> Va
     record("sbpl_path", input_ref, world_id, (classification, signature), &json!(findings))
 }
 
-/// Looks a compiled profile up in a list of digests: {`world_id`, `digests`: array of SHA-256}.
+/// Looks a compiled profile up in a list of digests.
 #[must_use]
-pub fn preflight_blob(digest: &Sha256Hex, input_ref: &str, world_id: &str, list: Option<&Value>) -> Value {
-    let of_world = list.filter(|list| list["world_id"] == world_id).and_then(|list| list["digests"].as_array());
-    let verdict = match of_world {
+pub fn preflight_blob(digest: &Sha256Hex, input_ref: &str, world_id: &str, list: &BlobDigests) -> Value {
+    let verdict = match list.names(digest, world_id) {
         None => ("unsupported", Value::Null),
-        Some(digests) if digests.iter().any(|known| known == digest.as_str()) => {
-            (GATED, json!("apply_gate_blob_digest"))
-        }
-        Some(_) => (CLEAN, Value::Null),
+        Some(true) => (GATED, json!("apply_gate_blob_digest")),
+        Some(false) => (CLEAN, Value::Null),
     };
     record("sbpl_blob_path", input_ref, world_id, verdict, &json!([]))
 }
@@ -110,11 +108,14 @@ mod tests {
         }
         assert_eq!(text("(version 1")["classification"], "invalid");
         let digest = Sha256Hex::of(b"blob");
-        let list = |world: &str, digests: &[&str]| json!({"world_id": world, "digests": digests});
-        let blob = |list: Option<&Value>| preflight_blob(&digest, "p.bin", "w", list)["classification"].clone();
-        assert_eq!(blob(Some(&list("w", &[digest.as_str()]))), GATED);
-        assert_eq!(blob(Some(&list("w", &[]))), CLEAN);
-        assert_eq!(blob(Some(&list("other", &[digest.as_str()]))), "unsupported");
-        assert_eq!(blob(None), "unsupported");
+        let blob = |world: &str, digests: &[&Sha256Hex]| {
+            let digests: Vec<Value> = digests.iter().map(|digest| json!({"blob_sha256": digest})).collect();
+            let list = json!({"schema_version": 1, "world_id": world, "apply_gate_digests": digests}).to_string();
+            preflight_blob(&digest, "p.bin", "w", &BlobDigests::read(list.as_bytes()).unwrap())
+        };
+        assert_eq!(blob("w", &[&digest])["signature"], "apply_gate_blob_digest");
+        assert_eq!((is_gated(&blob("w", &[&digest])), is_gated(&blob("w", &[]))), (true, false));
+        assert_eq!(blob("w", &[])["classification"], CLEAN);
+        assert_eq!(blob("other", &[&digest])["classification"], "unsupported");
     }
 }

@@ -22,9 +22,21 @@ const GONE_WITHIN: Duration = Duration::from_secs(10);
 /// Why a job left nothing that could be collected.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    /// The plan says something else than its own givens lead to.
+    #[error("the plan of the job contradicts itself at {}", places.join(", "))]
+    Contradiction {
+        /// The places, as JSON pointers.
+        places: Vec<String>,
+    },
     /// The property list or the job's document could not be written.
     #[error("cannot prepare the job")]
     Prepare(#[from] FsError),
+    /// launchctl gave no answer about the graphical session, so there is no domain to choose.
+    #[error("launchctl did not say which domain there is: {why}")]
+    NoDomain {
+        /// The reason.
+        why: String,
+    },
     /// launchd did not take the job.
     #[error("launchd did not take the job ({classification}): launchctl bootstrap {}", Rc(*.rc))]
     Bootstrap {
@@ -99,7 +111,9 @@ impl Failure {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::Contradiction { .. } => "plan_contradicts_itself",
             Self::Prepare(_) => "prepare_failed",
+            Self::NoDomain { .. } => "domain_unknown",
             Self::Bootstrap { classification, .. } => classification,
             Self::NotStarted { .. } => "worker_not_started",
             Self::NotFinished { .. } => "worker_not_finished",
@@ -117,10 +131,12 @@ impl Failure {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self.kind() {
+            "plan_contradicts_itself" => "nothing was handed to launchd; the paths must be absolute and UTF-8",
             "prepare_failed" => "the staging directory must be writable: choose another one with --staging-base",
             "plist_invalid" => {
                 "plutil refused the property list; its words are in the bundle, launchctl/*.plutil_lint.*"
             }
+            "domain_unknown" => "launchctl must answer within --launchd-helper-seconds; try `launchctl print` by hand",
             "domain_session_mismatch" => {
                 "there is no graphical session; log in at the screen, or run from a login session"
             }
@@ -198,12 +214,25 @@ fn sequence(
     watch: &dyn Watch,
     cancel: &Cancel,
 ) -> Result<Finished, Failure> {
+    let document = serde_json::to_value(plan).expect("a plan is made of text and numbers");
+    let found = super::check::contradictions(&document);
+    if !found.is_empty() {
+        return Err(Failure::Contradiction { places: found });
+    }
     let asked = run("launchctl_print", &plan.choose_domain, plan, cancel);
+    // A command that was ended, or could not be started, has not said that there is no session.
+    let no_answer = asked.rc.is_none().then(|| asked.error.clone().unwrap_or_else(|| "it gave no answer".to_owned()));
     let domain = &plan.domains[usize::from(asked.rc != Some(0))];
     let name = format!("launchctl_print.{}", plan.domains[0].domain.replace('/', "_"));
     // It lists the session's services and environment, which may hold secrets: only how much there was is kept.
     let stdout = format!("({} bytes, not kept)\n", asked.stdout.len()).into_bytes();
     diagnostics.commands.push(Ran { name, stdout, ..asked });
+    if cancel.is_set() {
+        return Err(Failure::Interrupted);
+    }
+    if let Some(why) = no_answer {
+        return Err(Failure::NoDomain { why });
+    }
     diagnostics.domain = Some(domain.clone());
     watch.step(Step::Domain(domain.domain.clone()));
 

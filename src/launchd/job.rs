@@ -2,7 +2,7 @@
 //! planning reads and writes nothing.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use plist::{Dictionary, Value};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,17 @@ const LOG_PREDICATE: &str = "subsystem == \"com.apple.xpc.launchd\" OR process =
 
 /// Where the executable stands in a stage.
 const PROGRAM: &str = "bin/runtime";
+
+/// The variables that every job gets.
+pub(super) const OWN_VARIABLES: [&str; 7] = [
+    "SANDBOX_LORE_RUN_ID",
+    "SANDBOX_LORE_LAUNCHD_CLEAN",
+    "SANDBOX_LORE_CHANNEL",
+    "SANDBOX_LORE_STAGE_USED",
+    "SANDBOX_LORE_STAGE_ROOT",
+    "SANDBOX_LORE_STAGE_OUTPUT_ROOT",
+    "TMPDIR",
+];
 
 /// What a job is planned from. All paths are absolute.
 #[derive(Debug, Clone)]
@@ -174,6 +185,8 @@ pub struct JobPlan {
     pub run_id: String,
     /// The job's label.
     pub label: String,
+    /// What stored paths are relative to: it becomes `root` of the stage.
+    pub root: PathBuf,
     /// The stage.
     pub stage: StagePlan,
     /// What the job reads.
@@ -202,13 +215,29 @@ pub struct JobPlan {
     pub stand_in_tools: BTreeMap<String, PathBuf>,
 }
 
-/// Where a path stands in the stage: under `root` when it is beneath the root, else under `outside` with its whole path.
+/// Where a path stands in the stage: under `root` when it is beneath the root, else under `outside` with its whole path. Names are
+/// all that counts here: nothing of a path leads out of the stage.
 fn staged(stage: &Path, root: &Path, path: &Path) -> PathBuf {
-    match path.strip_prefix(root) {
+    let (root, path) = (plain(root), plain(path));
+    match path.strip_prefix(&root) {
         Ok(relative) if relative.as_os_str().is_empty() => stage.join("root"),
         Ok(relative) => stage.join("root").join(relative),
-        Err(_) => stage.join("outside").join(path.strip_prefix("/").unwrap_or(path)),
+        Err(_) => stage.join("outside").join(path.strip_prefix("/").unwrap_or(&path)),
     }
+}
+
+/// The path without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            // Above the root is the root.
+            Component::ParentDir => drop(plain.pop()),
+            other => plain.push(other),
+        }
+    }
+    plain
 }
 
 fn text(path: &Path) -> String {
@@ -259,6 +288,7 @@ impl JobPlan {
         Self {
             schema_version: JOB_TAG,
             run_id: request.run_id.to_owned(),
+            root: request.root.to_owned(),
             stage: stage_plan(request, &root, &out),
             job: JobDocument {
                 schema_version: JOB_TAG.to_owned(),
@@ -339,16 +369,16 @@ fn property_list(
     session_types: Option<&[&'static str]>,
 ) -> Value {
     let mut variables: BTreeMap<String, String> = request.environment.clone();
-    let own = [
-        ("SANDBOX_LORE_RUN_ID", request.run_id.to_owned()),
-        ("SANDBOX_LORE_LAUNCHD_CLEAN", "1".to_owned()),
-        ("SANDBOX_LORE_CHANNEL", "launchd_clean".to_owned()),
-        ("SANDBOX_LORE_STAGE_USED", "1".to_owned()),
-        ("SANDBOX_LORE_STAGE_ROOT", text(root)),
-        ("SANDBOX_LORE_STAGE_OUTPUT_ROOT", text(out)),
-        ("TMPDIR", text(&root.join("tmp"))),
+    let values = [
+        request.run_id.to_owned(),
+        "1".to_owned(),
+        "launchd_clean".to_owned(),
+        "1".to_owned(),
+        text(root),
+        text(out),
+        text(&root.join("tmp")),
     ];
-    variables.extend(own.map(|(name, value)| (name.to_owned(), value)));
+    variables.extend(OWN_VARIABLES.into_iter().map(str::to_owned).zip(values));
     let strings = |texts: Vec<String>| Value::Array(texts.into_iter().map(Value::String).collect());
     let mut list = Dictionary::new();
     list.insert("Label".to_owned(), Value::String(label.to_owned()));
@@ -371,5 +401,25 @@ impl WaitRule {
     pub(super) fn example(start_limit_s: f64, limit_s: f64) -> Self {
         let path = PathBuf::new;
         Self { started: path(), lock: path(), finished: path(), progress: path(), poll_ms: 1, start_limit_s, limit_s }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_stands_outside_of_the_stage() {
+        let place = |path: &str| staged(Path::new("/stage"), Path::new("/r/suite"), Path::new(path));
+        for (path, expected) in [
+            ("/r/suite", "/stage/root"),
+            ("/r/suite/a/../out", "/stage/root/out"),
+            ("/r/suite/./out", "/stage/root/out"),
+            ("/r/suite/../out", "/stage/outside/r/out"),
+            ("/r/suite/../../../../out", "/stage/outside/out"),
+            ("/elsewhere/suite", "/stage/outside/elsewhere/suite"),
+        ] {
+            assert_eq!(place(path), Path::new(expected), "{path}");
+        }
     }
 }

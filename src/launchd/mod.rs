@@ -5,7 +5,7 @@
 //! bootout`. What it did is told in [`Diagnostics`], however it ended. `SPEC.md`, section "Clean channel", owns the
 //! documents.
 //!
-//! Parts: `job` (the plan), `environment` (what is handed to the job), `clean` (what the job measures of its own start),
+//! Parts: `job` (the plan), `check` (whether a plan contradicts itself), `environment` (what is handed to the job), `clean` (what the job measures of its own start),
 //! `record` (what job and parent tell each other), `stage` (the private directory, and what dead parents left), `wait`
 //! (when waiting ends), `diagnostics` (what the bundle keeps), `execute` (the sequence).
 //!
@@ -13,6 +13,7 @@
 //! returned and its [`Stage`] is dropped, or the diagnostics say what is left; a program that was replaced stands in the
 //! plan, in the job and in the diagnostics.
 
+mod check;
 mod clean;
 mod diagnostics;
 mod environment;
@@ -22,6 +23,7 @@ mod record;
 mod stage;
 mod wait;
 
+pub use check::contradictions;
 pub use clean::{Start, verdict};
 pub use diagnostics::{DIAGNOSTICS_FILE, Diagnostics, Ran};
 pub use environment::{FORWARDED, forwarded};

@@ -2,7 +2,8 @@
 //!
 //! Processors with SHA instructions hash one file after the other ([`sha2`] uses them). Those without, but with AVX2 or AVX-512,
 //! hash as many files at the same time as a vector has lanes: every lane holds the state of another file. The last file of a
-//! thread, and other processors, use [`sha2`]'s portable code. Each file is read once, in pieces.
+//! thread, and what arrives as a stream, is hashed with the vectors working ahead on its blocks; other processors use [`sha2`]'s
+//! portable code. Each file is read once, in pieces.
 //!
 //! Invariant: whichever way is taken, the digest is that of the bytes read, and their number is the size the file had when it
 //! was opened; tests compare every way with [`sha2`].
@@ -15,7 +16,12 @@ use super::fs::RegularFile;
 use crate::base::digest::Sha256Hex;
 
 #[cfg(target_arch = "x86_64")]
+mod ahead_x86;
+#[cfg(target_arch = "x86_64")]
 mod lanes_x86;
+mod stream;
+
+pub use stream::HashStream;
 
 /// More threads than this never help hashing.
 const MAX_JOBS: usize = 256;
@@ -117,8 +123,12 @@ impl Engine {
     fn is_available(self) -> bool {
         match self {
             Self::One => true,
-            Self::Avx2 => is_x86_feature_detected!("avx2"),
-            Self::Avx512 => is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl"),
+            Self::Avx2 => {
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2")
+            }
+            Self::Avx512 => {
+                Self::Avx2.is_available() && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl")
+            }
         }
     }
 
@@ -139,7 +149,7 @@ impl Engine {
             (_, 0) => {}
             (_, 1) => {
                 let (whole, _) = data[0].as_chunks::<BLOCK_BYTES>();
-                sha2::block_api::compress256(&mut states[0], &whole[..blocks]);
+                self.compress_one(&mut states[0], &whole[..blocks]);
             }
             #[cfg(target_arch = "x86_64")]
             // SAFETY: this way was chosen because the processor has AVX2.
@@ -152,6 +162,20 @@ impl Engine {
             (Self::Avx512, _) => unsafe { lanes_x86::avx512(states, data, blocks) },
             (Self::One, _) => unreachable!("it has one lane"),
         }
+    }
+
+    /// Takes all blocks of one file into its state.
+    fn compress_one(self, state: &mut [u32; 8], blocks: &[[u8; BLOCK_BYTES]]) {
+        #[cfg(target_arch = "x86_64")]
+        let blocks = if self == Self::One {
+            blocks
+        } else {
+            let (groups, rest) = blocks.as_chunks::<{ ahead_x86::AHEAD }>();
+            // SAFETY: both other ways are chosen only where the processor has AVX2, BMI1 and BMI2.
+            unsafe { ahead_x86::compress(state, groups) };
+            rest
+        };
+        sha2::block_api::compress256(state, blocks);
     }
 }
 

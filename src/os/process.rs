@@ -3,33 +3,40 @@
 //! A worker reads one job from descriptor 3 and writes one answer to descriptor 4. Its standard streams carry nothing of
 //! ours, so nothing a tested program prints can pass for a result. Workers lead a process group of their own and die
 //! with the thread that started them.
-#![expect(clippy::disallowed_methods, reason = "the one place that starts processes")]
 
+pub mod attached;
 mod inside;
+pub mod lines;
 pub mod program;
 pub mod receiver;
+mod spawn;
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant, SystemTime};
 
-use command_fds::{CommandFdExt, FdMapping};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::base::cancel::Cancel;
+use spawn::Start;
 
-pub use inside::{alarm_after, die_with_parent, fork_and_wait, is_awaited, replace_image, run_program, worker_channel};
+pub use inside::{
+    alarm_after, die_with_parent, fork_and_wait, is_awaited, replace_image, run_program, wait_for_job, worker_channel,
+};
 
 /// Descriptor a worker reads its job from.
 pub const JOB_FD: i32 = 3;
 /// Descriptor a worker writes its answer to.
 pub const ANSWER_FD: i32 = 4;
+
+/// Descriptor on which a worker that was started ahead reads one byte when its job is complete.
+pub const GO_FD: i32 = 5;
 
 /// The most bytes of answer kept; a longer answer is an error, never cut silently.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
@@ -118,31 +125,142 @@ pub fn run_worker(
     limit: Duration,
     cancel: &Cancel,
 ) -> Result<WorkerEnd, WorkerError> {
-    let (answer_read, answer_write) = pipe().map_err(WorkerError::Prepare)?;
-    let job_fd = job_file(job, &command.cwd).map_err(WorkerError::Prepare)?;
-    let started_at = SystemTime::now();
-    let start = Instant::now();
-    let mut child = spawn(command, job_fd, answer_write)?;
-    let pid = child.id();
-    let stderr = child.stderr.take().map(OwnedFd::from);
-    let collected = collect(answer_read, stderr, start + limit, cancel);
-    let (exit, late) =
-        end_group(&mut child, &collected, start + limit, cancel).map_err(|source| WorkerError::Wait { pid, source })?;
-    if collected.answer.len() > MAX_ANSWER_BYTES {
-        return Err(WorkerError::AnswerTooLarge { pid });
+    let mut file = job_file(&command.cwd).map_err(WorkerError::Prepare)?;
+    fill(&mut file, job).map_err(WorkerError::Prepare)?;
+    let begun = Begun::now();
+    Worker::start(command, &file, None)?.end(begun, limit, cancel)
+}
+
+/// A worker that was started before its job is known: its program gets ready meanwhile. Dropped without a job, it is killed.
+#[derive(Debug)]
+pub struct AheadWorker {
+    worker: Worker,
+    job: File,
+    go: File,
+}
+
+impl AheadWorker {
+    /// Starts it. It has to wait for a byte on [`GO_FD`] before it reads its job.
+    ///
+    /// # Errors
+    /// [`WorkerError::Prepare`] and [`WorkerError::Spawn`].
+    pub fn start(command: &WorkerCommand) -> Result<Self, WorkerError> {
+        let job = job_file(&command.cwd).map_err(WorkerError::Prepare)?;
+        let (heard, go) = pipe().map_err(WorkerError::Prepare)?;
+        let worker = Worker::start(command, &job, Some(heard.as_fd()))?;
+        Ok(Self { worker, job, go: go.into() })
     }
-    Ok(WorkerEnd {
-        exit_status: exit.code(),
-        signal: exit.signal(),
-        timed_out: collected.timed_out || late,
-        cancelled: cancel.is_set(),
-        answer: collected.answer,
-        stderr: collected.stderr,
-        pid,
-        started_at,
-        finished_at: SystemTime::now(),
-        duration: start.elapsed(),
-    })
+
+    /// Whether it is still there.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        !has_ended(self.worker.leader)
+    }
+
+    /// Hands the job over. From now on its time runs.
+    ///
+    /// # Errors
+    /// [`WorkerError::Prepare`]: the job cannot be stored.
+    pub fn give(mut self, job: &[u8]) -> Result<BusyWorker, WorkerError> {
+        fill(&mut self.job, job).map_err(WorkerError::Prepare)?;
+        let begun = Begun::now();
+        match self.go.write_all(b"g") {
+            // It is gone already: how it ended says more.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(WorkerError::Prepare(error)),
+            _ => Ok(BusyWorker { worker: self.worker, begun }),
+        }
+    }
+}
+
+/// A worker with its job. Dropped, it is killed.
+#[derive(Debug)]
+pub struct BusyWorker {
+    worker: Worker,
+    begun: Begun,
+}
+
+impl BusyWorker {
+    /// As [`run_worker`].
+    ///
+    /// # Errors
+    /// See [`WorkerError`].
+    pub fn end(self, limit: Duration, cancel: &Cancel) -> Result<WorkerEnd, WorkerError> {
+        self.worker.end(self.begun, limit, cancel)
+    }
+}
+
+/// When a worker had its job.
+#[derive(Debug, Clone, Copy)]
+struct Begun {
+    at: SystemTime,
+    clock: Instant,
+}
+
+impl Begun {
+    fn now() -> Self {
+        Self { at: SystemTime::now(), clock: Instant::now() }
+    }
+}
+
+/// A worker's process; its whole group is dead and the leader reaped when this is gone.
+#[derive(Debug)]
+struct Worker {
+    leader: Pid,
+    reaped: bool,
+    /// What it writes to [`ANSWER_FD`] and to stderr.
+    output: Option<(OwnedFd, OwnedFd)>,
+}
+
+impl Worker {
+    fn start(command: &WorkerCommand, job: &File, go: Option<BorrowedFd<'_>>) -> Result<Self, WorkerError> {
+        let (answer, answer_end) = pipe().map_err(WorkerError::Prepare)?;
+        let (stderr, stderr_end) = pipe().map_err(WorkerError::Prepare)?;
+        let nothing = nothing().map_err(WorkerError::Prepare)?;
+        let start = Start { exe: &command.exe, args: &command.args, env: &command.env, cwd: Some(&command.cwd) };
+        let mut handed = vec![
+            (nothing.as_fd(), 0),
+            (nothing.as_fd(), 1),
+            (stderr_end.as_fd(), 2),
+            (job.as_fd(), JOB_FD),
+            (answer_end.as_fd(), ANSWER_FD),
+        ];
+        handed.extend(go.map(|go| (go, GO_FD)));
+        Ok(Self { leader: started(&start, &handed)?, reaped: false, output: Some((answer, stderr)) })
+    }
+
+    fn end(mut self, begun: Begun, limit: Duration, cancel: &Cancel) -> Result<WorkerEnd, WorkerError> {
+        let pid = self.leader.as_raw_nonzero().get().unsigned_abs();
+        let until = begun.clock + limit;
+        let collected =
+            self.output.take().map(|(answer, stderr)| collect(answer, Some(stderr), until, cancel)).unwrap_or_default();
+        self.reaped = true;
+        let (exit, late) =
+            end_group(self.leader, &collected, until, cancel).map_err(|source| WorkerError::Wait { pid, source })?;
+        if collected.answer.len() > MAX_ANSWER_BYTES {
+            return Err(WorkerError::AnswerTooLarge { pid });
+        }
+        Ok(WorkerEnd {
+            exit_status: exit.code(),
+            signal: exit.signal(),
+            timed_out: collected.timed_out || late,
+            cancelled: cancel.is_set(),
+            answer: collected.answer,
+            stderr: collected.stderr,
+            pid,
+            started_at: begun.at,
+            finished_at: SystemTime::now(),
+            duration: begun.clock.elapsed(),
+        })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if !self.reaped {
+            kill_group(self.leader);
+            let _ = spawn::wait(self.leader);
+        }
+    }
 }
 
 /// How a program that was asked something ended.
@@ -172,26 +290,18 @@ pub fn run_tool(
     keep: usize,
     cancel: &Cancel,
 ) -> Result<ToolEnd, WorkerError> {
-    let start = Instant::now();
-    let mut child = Command::new(exe)
-        .args(args)
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(|source| WorkerError::Spawn { exe: exe.display().to_string(), source })?;
-    let pid = child.id();
-    let stderr = child.stderr.take().map(OwnedFd::from);
-    let Some(stdout) = child.stdout.take().map(OwnedFd::from) else {
-        return Err(WorkerError::Wait { pid, source: io::ErrorKind::BrokenPipe.into() });
-    };
-    let mut collected = collect(stdout, stderr, start + limit, cancel);
+    let clock = Instant::now();
+    let (stdout, stdout_end) = pipe().map_err(WorkerError::Prepare)?;
+    let (stderr, stderr_end) = pipe().map_err(WorkerError::Prepare)?;
+    let nothing = nothing().map_err(WorkerError::Prepare)?;
+    let env = [("PATH".into(), "/usr/bin:/bin:/usr/sbin:/sbin".into()), ("LC_ALL".into(), "C".into())];
+    let start = Start { exe, args, env: &env, cwd: None };
+    let leader = started(&start, &[(nothing.as_fd(), 0), (stdout_end.as_fd(), 1), (stderr_end.as_fd(), 2)])?;
+    drop((stdout_end, stderr_end));
+    let pid = leader.as_raw_nonzero().get().unsigned_abs();
+    let mut collected = collect(stdout, Some(stderr), clock + limit, cancel);
     let (exit, late) =
-        end_group(&mut child, &collected, start + limit, cancel).map_err(|source| WorkerError::Wait { pid, source })?;
+        end_group(leader, &collected, clock + limit, cancel).map_err(|source| WorkerError::Wait { pid, source })?;
     let truncated = collected.answer.len() > keep;
     collected.answer.truncate(keep);
     Ok(ToolEnd {
@@ -208,31 +318,24 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read.into(), write.into()))
 }
 
-/// An unlinked file in `dir` holding the job: unlike a pipe it takes any size without a reader.
-fn job_file(job: &[u8], dir: &Path) -> io::Result<OwnedFd> {
-    let mut file = tempfile::tempfile_in(dir)?;
-    file.write_all(job)?;
-    file.rewind()?;
-    Ok(file.into())
+/// An unlinked file in `dir` for the job: unlike a pipe it takes any size without a reader.
+fn job_file(dir: &Path) -> io::Result<File> {
+    tempfile::tempfile_in(dir)
 }
 
-fn spawn(command: &WorkerCommand, job: OwnedFd, answer: OwnedFd) -> Result<Child, WorkerError> {
-    let mut process = Command::new(&command.exe);
-    process
-        .args(&command.args)
-        .env_clear()
-        .envs(command.env.iter().cloned())
-        .current_dir(&command.cwd)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .fd_mappings(vec![
-            FdMapping { parent_fd: job, child_fd: JOB_FD },
-            FdMapping { parent_fd: answer, child_fd: ANSWER_FD },
-        ])
-        .map_err(|error| WorkerError::Prepare(io::Error::other(error)))?;
-    process.spawn().map_err(|source| WorkerError::Spawn { exe: command.exe.display().to_string(), source })
+/// Puts the job into its file, and its place, which the worker shares, at the beginning.
+fn fill(file: &mut File, job: &[u8]) -> io::Result<()> {
+    file.write_all(job)?;
+    file.rewind()
+}
+
+/// What a program reads nothing from, and what takes what nobody wants to know.
+fn nothing() -> io::Result<OwnedFd> {
+    Ok(File::options().read(true).write(true).open("/dev/null")?.into())
+}
+
+fn started(start: &Start<'_>, handed: &[(BorrowedFd<'_>, i32)]) -> Result<Pid, WorkerError> {
+    spawn::spawn(start, handed).map_err(|source| WorkerError::Spawn { exe: start.exe.display().to_string(), source })
 }
 
 #[derive(Default)]
@@ -292,45 +395,49 @@ fn read_some(file: &mut Option<File>, into: &mut Vec<u8>, keep: usize) {
 }
 
 /// Waits for the worker (which closed its answer) until the deadline, then kills its group; reaps it in any case.
-fn end_group(
-    child: &mut Child,
-    collected: &Collected,
-    deadline: Instant,
-    cancel: &Cancel,
-) -> io::Result<(std::process::ExitStatus, bool)> {
+fn end_group(leader: Pid, collected: &Collected, deadline: Instant, cancel: &Cancel) -> io::Result<(ExitStatus, bool)> {
     let mut late = false;
     if !collected.timed_out && !collected.stopped {
         let mut pause = Duration::from_micros(100);
         loop {
-            if has_ended(child) {
+            if has_ended(leader) {
                 break;
             }
             if cancel.is_set() || Instant::now() >= deadline {
                 late = !cancel.is_set();
                 break;
             }
-            std::thread::sleep(pause);
+            wait_a_while(leader, pause);
             pause = (pause * 2).min(Duration::from_millis(5));
         }
     }
-    kill_group(child.id());
-    Ok((child.wait()?, late))
+    kill_group(leader);
+    Ok((spawn::wait(leader)?, late))
+}
+
+/// Until the worker has ended, or so long.
+fn wait_a_while(leader: Pid, pause: Duration) {
+    // A sleep of a tenth of a millisecond takes half as long again, and a run has thousands of them.
+    #[cfg(target_os = "linux")]
+    if let Ok(process) = rustix::process::pidfd_open(leader, rustix::process::PidfdFlags::empty()) {
+        let timeout = Timespec { tv_sec: 0, tv_nsec: pause.subsec_nanos().into() };
+        let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timeout));
+        return;
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = leader;
+    std::thread::sleep(pause);
 }
 
 /// Whether the worker has ended, without reaping it.
-fn has_ended(child: &Child) -> bool {
+fn has_ended(leader: Pid) -> bool {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    match i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        Some(pid) => !matches!(waitid(WaitId::Pid(pid), options), Ok(None)),
-        None => true,
-    }
+    !matches!(waitid(WaitId::Pid(leader), options), Ok(None))
 }
 
 /// Kills what is left of a worker's process group. The group id cannot have been reused: the leader is not reaped yet.
-fn kill_group(pid: u32) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        let _ = kill_process_group(pid, Signal::KILL);
-    }
+fn kill_group(leader: Pid) {
+    let _ = kill_process_group(leader, Signal::KILL);
 }
 
 #[cfg(test)]
@@ -384,6 +491,31 @@ mod tests {
         cancel.set();
         let end = run_worker(&shell("sleep 60"), b"", Duration::from_secs(60), &cancel).unwrap();
         assert!(end.cancelled && !end.timed_out);
+    }
+
+    #[test]
+    fn a_worker_that_was_started_ahead_waits_for_its_job() {
+        let ahead = AheadWorker::start(&shell("head -c 1 <&5 >&4; cat <&3 >&4")).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        let given = SystemTime::now();
+        let end = ahead.give(b"the job").unwrap().end(Duration::from_secs(10), &Cancel::default()).unwrap();
+        assert_eq!(String::from_utf8_lossy(&end.answer), "gthe job");
+        assert!(end.started_at >= given, "its time runs from the job");
+        // One that is gone before tells so.
+        let ahead = AheadWorker::start(&shell("exit 9")).unwrap();
+        while ahead.waits() {
+            std::thread::yield_now();
+        }
+        let end = ahead.give(b"").unwrap().end(Duration::from_secs(10), &Cancel::default()).unwrap();
+        assert_eq!((end.exit_status, end.answer.len()), (Some(9), 0));
+    }
+
+    #[test]
+    fn a_worker_without_a_job_does_not_stay() {
+        let ahead = AheadWorker::start(&shell("sleep 60 & sleep 60")).unwrap();
+        let leader = ahead.worker.leader;
+        drop(ahead);
+        assert_eq!(rustix::process::test_kill_process_group(leader), Err(rustix::io::Errno::SRCH));
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub fn serve(job: impl Read, mut answer: impl Write) -> Result<(), WorkerFailure
 
 /// What this process has open beside its standard streams, its channel and `own`: what whoever started it left open.
 fn inherited_descriptors(own: &[BorrowedFd<'_>]) -> Option<Vec<i32>> {
-    let channel = os::process::JOB_FD.max(os::process::ANSWER_FD);
+    let channel = os::process::JOB_FD.max(os::process::ANSWER_FD).max(os::process::GO_FD);
     let is_own = |number: &i32| *number <= channel || own.iter().any(|fd| fd.as_raw_fd() == *number);
     Some(os::fd::open_descriptors()?.into_iter().filter(|number| !is_own(number)).collect())
 }
@@ -63,10 +63,10 @@ fn run(job: &ProbeJob) -> ProbeAnswer {
         Ok(policy) => policy,
         Err(fault) => return refused(fault),
     };
-    match execute(job, driver, policy.as_ref()) {
-        Ok(answer) => answer,
-        Err(fault) => refused(fault),
-    }
+    let answer = execute(job, driver, policy.as_ref()).unwrap_or_else(refused);
+    // The worker ends when it has answered; whoever waits for that need not wait for memory that is given back piece by piece.
+    std::mem::forget(policy);
+    answer
 }
 
 fn compile(text: &PolicyText) -> Result<Policy, Fault> {

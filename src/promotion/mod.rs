@@ -38,6 +38,7 @@ pub use enforcement_report::{ENFORCEMENT_REPORT_TAG, EnforcementReport, Layer};
 pub use envelope::{Envelope, EnvelopeSignature, PAYLOAD_TYPE};
 pub use gate::{Gate, GateName, GatingInputs, Promotability, Reason, assess};
 pub use packet::{PACKET_TAG, promotion_packet};
+pub(crate) use packet_file::object;
 pub use packet_file::{PacketError, PacketFile};
 pub use packet_set::{PACKET_SET_TAG, PacketRef, PacketSet, load_packet_set, packet_set_document};
 pub use promote::{

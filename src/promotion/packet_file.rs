@@ -176,7 +176,7 @@ fn statement_in(envelope: &Envelope) -> Result<Map<String, Value>, String> {
 }
 
 /// A file that holds one JSON object, and the digest of its bytes.
-pub(super) fn object(path: &Path, wanted: &'static str) -> Result<(Map<String, Value>, Sha256Hex), PacketError> {
+pub(crate) fn object(path: &Path, wanted: &'static str) -> Result<(Map<String, Value>, Sha256Hex), PacketError> {
     let bytes =
         fs::read_bounded(path, LIMIT_BYTES).map_err(|source| PacketError::Read { path: path.to_owned(), source })?;
     match json::read(&bytes).map_err(|source| PacketError::Json { path: path.to_owned(), source })? {

@@ -9,7 +9,7 @@ use crate::base::cancel::Cancel;
 use crate::event::{BaselineRow, OracleRow, ResultRow, RunnerInfo, baseline_row, classify, meets_expectation};
 use crate::fixture::{FixtureDir, FixtureError, FixtureField, FixtureSet};
 use crate::host::Host;
-use crate::lane::{Execution, PreflightMode, Prepared, execute, not_applied, observe};
+use crate::lane::{Execution, PreflightMode, Prepared, Workers, execute, not_applied, observe};
 use crate::plan::Lanes;
 use crate::sandbox::EnforcementReport;
 use crate::vocab::Lane;
@@ -65,10 +65,12 @@ pub(super) fn execute_lanes(task: &Task<'_>) -> Result<Executed, FixtureError> {
         .map(|p| AtomicUsize::new(steps.iter().filter(|s| s.0 == p).count()))
         .collect();
     let work = |fixture_dir: FixtureDir| {
+        let mut workers = Workers::default();
         while !task.cancel.is_set() {
             let position = next.fetch_add(1, Ordering::Relaxed);
             let Some(&step) = steps.get(position) else { break };
-            let row = one(task, step, &fixture_dir);
+            workers.expect(next.load(Ordering::Relaxed) < steps.len());
+            let row = one(task, step, &fixture_dir, &mut workers);
             rows.lock().expect("no thread panics while it holds the rows")[position] = Some(row);
             announce(task, step, &open, &rows, &steps);
         }
@@ -105,7 +107,7 @@ fn steps(prepared: &Prepared, lanes: Lanes) -> Vec<Step> {
     steps
 }
 
-fn one(task: &Task<'_>, (profile, probe, lane): Step, fixture_dir: &FixtureDir) -> Row {
+fn one(task: &Task<'_>, (profile, probe, lane): Step, fixture_dir: &FixtureDir, workers: &mut Workers) -> Row {
     let prepared = &task.prepared.profiles[profile];
     let what = Execution {
         probe: &prepared.probes[probe],
@@ -116,7 +118,7 @@ fn one(task: &Task<'_>, (profile, probe, lane): Step, fixture_dir: &FixtureDir) 
     if let Some(signature) = prepared.gate(task.preflight).filter(|_| lane == Lane::Scenario) {
         return Row::Scenario(Box::new(classify(what.probe, not_applied(signature), task.runner)), None, None);
     }
-    let (facts, seen, report) = execute(&what, task.host, task.cancel);
+    let (facts, seen, report) = execute(&what, workers, task.host, task.cancel);
     match lane {
         Lane::Scenario => {
             let started = !seen.command.is_empty();

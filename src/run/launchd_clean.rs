@@ -18,7 +18,7 @@ use crate::host::Host;
 use crate::launchd::{DIAGNOSTICS_FILE, Executed, Failure, JobPlan, Stage, Step, Watch, execute, reap};
 
 use super::progress::{Observer, Progress};
-use super::session::{Plans, RunError, RunOptions, check_world, sweep};
+use super::session::{ALWAYS, Plans, RunError, RunOptions, check_world, sweep};
 
 /// A run of the clean channel that reached its commit.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub struct Collected {
 }
 
 /// Hands the steps of a job on as progress of the run.
-struct Told<'a>(&'a dyn Observer);
+pub struct Told<'a>(pub &'a dyn Observer);
 
 impl Watch for Told<'_> {
     fn step(&self, step: Step) {
@@ -105,7 +105,11 @@ pub fn run_launchd_clean(
     let Executed { mut diagnostics, outcome } = execute(job, &stage, &Told(observer), cancel);
     let staged = outcome.and_then(|_| staged_bundle(job, plans, &identity));
     if matches!(staged, Err(Failure::Interrupted)) {
-        return Err(RunError::Cancelled { run_id: options.run_id.clone() });
+        // No bundle will tell what stayed, so it is told now.
+        if let Err(error) = stage.remove() {
+            diagnostics.left.push(crate::base::error_chain(&error));
+        }
+        return Err(RunError::Cancelled { run_id: options.run_id.clone(), left: diagnostics.left });
     }
     observer.on(&Progress::Sealing);
     let (mut summary, mut mismatches) = (None, None);
@@ -150,21 +154,9 @@ fn failed(error: String) -> Outcome {
     Outcome::Failed { error, failure_stage: "exception".to_owned() }
 }
 
-/// What every run leaves.
+/// What every run of this channel leaves.
 fn always() -> Vec<RelPath> {
-    [
-        layout::RUN_STATUS,
-        layout::RUN_MANIFEST,
-        layout::MISMATCH_SUMMARY,
-        layout::MISMATCH_PACKETS,
-        layout::SUMMARY_JSON,
-        layout::SUMMARY_MD,
-        layout::EXPECTED_MATRIX_GENERATED,
-        layout::EXPECTED_MATRIX,
-        DIAGNOSTICS_FILE,
-    ]
-    .map(name)
-    .into()
+    ALWAYS.into_iter().chain([DIAGNOSTICS_FILE]).map(name).collect()
 }
 
 /// The bundle that the job left: proven, and of this very run.

@@ -13,7 +13,7 @@ mod session;
 mod status;
 
 pub use documents::{Counts, RunStatusWord, Summary};
-pub use launchd_clean::{Collected, run_launchd_clean};
+pub use launchd_clean::{Collected, Told, run_launchd_clean};
 pub use progress::{Observer, Progress, Silent};
 pub use session::{CHANNEL_DIRECT, CHANNEL_LAUNCHD_CLEAN, Plans, RunBundle, RunError, RunOptions, Staged, run_plan};
 pub use status::{Channel, RuntimeStatus, STATUS_TAG, SelfCheck, Tools, runtime_status};

@@ -22,8 +22,8 @@ use crate::event::{
 use crate::fixture::{self, FixtureDir, FixtureError, FixtureField, FixtureSet};
 use crate::host::Host;
 use crate::lane::{
-    PreflightMode, PrepareError, Prepared, PreparedProfile, apply_preflight, oracle_rows,
-    preflight_text as preflight_static, prepare,
+    BlobDigests, PreflightMode, PrepareError, Prepared, PreparedProfile, StaticPreflight, apply_preflight, oracle_rows,
+    prepare,
 };
 use crate::launchd::StageError;
 use crate::os::lock::{LockError, LockMode};
@@ -39,6 +39,18 @@ use super::progress::{Observer, Progress};
 
 /// Workers are children of this process.
 pub const CHANNEL_DIRECT: &str = "direct";
+/// What every run leaves, whatever its lanes and its channel.
+pub(super) const ALWAYS: [&str; 8] = [
+    layout::RUN_STATUS,
+    layout::RUN_MANIFEST,
+    layout::MISMATCH_SUMMARY,
+    layout::MISMATCH_PACKETS,
+    layout::SUMMARY_JSON,
+    layout::SUMMARY_MD,
+    layout::EXPECTED_MATRIX_GENERATED,
+    layout::EXPECTED_MATRIX,
+];
+
 /// A launchd job outside any sandbox (macOS).
 pub const CHANNEL_LAUNCHD_CLEAN: &str = "launchd_clean";
 
@@ -59,6 +71,8 @@ pub struct Plans<'a> {
     pub fixtures: &'a FixtureSet,
     /// Which filters a text can be an argument of.
     pub anchors: &'a AnchorMap,
+    /// Compiled profiles that are known to be refused.
+    pub blob_digests: &'a BlobDigests,
     /// What stored paths are relative to.
     pub path_root: &'a Path,
     /// World the registry is bound to.
@@ -164,11 +178,17 @@ pub enum RunError {
     #[error("cannot make the job's stage")]
     Stage(#[from] StageError),
     /// Somebody asked to stop.
-    #[error("interrupted; run {run_id} was not committed and readers refuse it")]
+    #[error("interrupted; run {run_id} was not committed and readers refuse it{}", left_behind(left))]
     Cancelled {
         /// The run that stays in progress.
         run_id: RunId,
+        /// What could not be taken away, in words.
+        left: Vec<String>,
     },
+}
+
+fn left_behind(left: &[String]) -> String {
+    if left.is_empty() { String::new() } else { format!("; left behind: {}", left.join(", ")) }
 }
 
 impl RunError {
@@ -204,13 +224,8 @@ pub fn run_plan(
 ) -> Result<RunBundle, RunError> {
     check_channel(options)?;
     let world_rebound = check_world(plans, options, host)?;
-    let mut prepared = prepare(plans.compiled, plans.fixtures, plans.anchors)?;
-    if options.preflight != PreflightMode::Off {
-        for profile in &mut prepared.profiles {
-            let record = preflight_static(&profile.sources, &profile.stored_path, &host.world_id);
-            profile.preflight = Some(record);
-        }
-    }
+    let preflight = StaticPreflight { mode: options.preflight, world_id: &host.world_id, blobs: plans.blob_digests };
+    let prepared = prepare(plans.compiled, plans.fixtures, plans.anchors, preflight)?;
     let preflight_text = preflight_text(plans, options)?;
     check_profile_files(plans.compiled_digest, &prepared)?;
     let runner = runner_info(host, layers)?;
@@ -263,7 +278,7 @@ pub fn run_plan(
     });
     if cancel.is_set() {
         // Dropping the open bundle leaves it in progress.
-        return Err(RunError::Cancelled { run_id: options.run_id.clone() });
+        return Err(RunError::Cancelled { run_id: options.run_id.clone(), left: Vec::new() });
     }
     observer.on(&Progress::Sealing);
     session.finish(executed).map_err(bundle_error)
@@ -487,7 +502,8 @@ impl Session<'_> {
     }
 
     fn write_applied_profiles(&mut self) -> Result<(), BundleError> {
-        for index in 0..self.prepared.profiles.len() {
+        let texts = (0..self.prepared.profiles.len()).filter(|index| !self.prepared.profiles[*index].is_blob());
+        for index in texts.collect::<Vec<_>>() {
             let text = documents::applied_text(&self.prepared, index);
             let path = applied_name(&self.prepared.profiles[index].id);
             self.bundle.write(&path, text.as_bytes())?;
@@ -513,7 +529,10 @@ impl Session<'_> {
             };
             let entry = ProfileResults {
                 status,
-                profile_path: self.bundle.recorded_path(&applied_name(&id)),
+                profile_path: match profile.is_blob() {
+                    true => profile.stored_path.clone(),
+                    false => self.bundle.recorded_path(&applied_name(&id)),
+                },
                 base_profile_path: profile.stored_path.clone(),
                 preflight: profile.preflight.clone(),
                 notes: (status != "ok")
@@ -625,17 +644,8 @@ impl Session<'_> {
     }
 
     fn expected_artifacts(&self) -> Vec<RelPath> {
-        let mut expected = vec![
-            layout::RUN_STATUS,
-            layout::RUN_MANIFEST,
-            layout::MISMATCH_SUMMARY,
-            layout::MISMATCH_PACKETS,
-            layout::SUMMARY_JSON,
-            layout::SUMMARY_MD,
-            layout::EXPECTED_MATRIX_GENERATED,
-            layout::EXPECTED_MATRIX,
-            layout::ENFORCEMENT_REPORT,
-        ];
+        let mut expected: Vec<&str> = ALWAYS.into();
+        expected.push(layout::ENFORCEMENT_REPORT);
         if self.lanes.scenario {
             expected.extend([layout::RUNTIME_RESULTS, layout::RUNTIME_EVENTS]);
         }

@@ -5,7 +5,7 @@
 //!
 //! Parts: [`lower`] (profile to what a kernel can express, pure), [`endpoint`] (socket addresses as profiles and records
 //! see them, pure), [`report`] (what was enforced), [`callout`] (questions to `sandbox_check`, pure), `overlay` (the shipped overlay
-//! for Linux programs), `linux` (the supervisor), `macos` (Seatbelt). `SPEC.md`, section "Enforcement", owns the words of the report; `docs/linux-enforcement.md` holds the
+//! for Linux programs), `linux` (the supervisor), `macos` (Seatbelt), [`sandbox_exec`] (a program of macOS that applies profiles). `SPEC.md`, section "Enforcement", owns the words of the report; `docs/linux-enforcement.md` holds the
 //! threat model.
 //!
 //! Invariants: nothing that is not enforced is reported as enforced; a layer that is missing is named; a verdict that
@@ -30,6 +30,7 @@ pub mod lower;
 mod macos;
 pub mod overlay;
 pub mod report;
+pub mod sandbox_exec;
 // Only Linux has hooks for it.
 #[cfg(target_os = "linux")]
 pub mod weaken;

@@ -11,6 +11,8 @@ use super::pattern::{self, Pattern};
 
 /// Fewer rules than this are asked one by one.
 pub(super) const WORTHWHILE: usize = 12;
+/// Fewer expressions than this are asked one by one: their own cheap signs refuse most paths.
+const GATE_WORTHWHILE: usize = 8;
 /// The most expressions put into one automaton.
 const MAX_GATED: usize = 256;
 /// The most lists one path is looked for in; a path that is in more of them is asked of every rule.
@@ -71,7 +73,7 @@ impl PathIndex {
                 Need::Match(_) | Need::Nothing => always.push(number),
             }
         }
-        let gate = if patterns.len() < 2 { None } else { pattern::build(&patterns).ok() };
+        let gate = if patterns.len() < GATE_WORTHWHILE { None } else { pattern::build(&patterns).ok() };
         if gate.is_none() {
             always.append(&mut gated);
             always.sort_unstable();

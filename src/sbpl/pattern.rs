@@ -7,6 +7,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use memchr::memmem;
 use regex_automata::meta;
 use regex_automata::util::syntax;
 
@@ -31,10 +32,110 @@ const BYTES_PER_PART: usize = 64;
 pub struct Pattern {
     text: String,
     tree: Arc<Node>,
-    /// The bytes every match begins with at the start of the text.
-    start: Arc<[u8]>,
+    /// What every text with a match has, tested before the automaton is made or asked.
+    signs: Arc<Signs>,
     /// `None` when a construct has no agreed meaning.
     matcher: Option<Arc<Matcher>>,
+}
+
+/// Cheap necessary conditions of a match.
+#[derive(Debug)]
+struct Signs {
+    /// The bytes the text begins with.
+    start: Vec<u8>,
+    rest: Sign,
+    /// Whether these conditions are the whole expression.
+    all: bool,
+}
+
+#[derive(Debug)]
+enum Sign {
+    None,
+    /// The text holds these bytes.
+    Holds(Box<memmem::Finder<'static>>),
+    /// The text ends with one of these.
+    Ends(Vec<Vec<u8>>),
+}
+
+impl Signs {
+    fn of(tree: &Node) -> Self {
+        let (start, whole) = literal_start(tree);
+        let parts = tree.parts();
+        let (anchored, parts) = match parts {
+            [Node::Start, rest @ ..] => (true, rest),
+            all => (false, all),
+        };
+        // Of `^text` and nothing else, the beginning says all; `^text$` has a length too.
+        if anchored && start.len() == parts.len() {
+            return Self { start, rest: Sign::None, all: true };
+        }
+        if let [before @ .., Node::End] = parts
+            && let (ends, taken) = literal_ends(before)
+            && taken > 0
+        {
+            return Self { start, rest: Sign::Ends(ends), all: !anchored && !whole && taken == before.len() };
+        }
+        let run = longest_run(parts);
+        let all = !anchored && run.len() == parts.len();
+        let rest =
+            if run.is_empty() { Sign::None } else { Sign::Holds(Box::new(memmem::Finder::new(&run).into_owned())) };
+        Self { start, rest, all }
+    }
+
+    fn are_in(&self, text: &[u8]) -> bool {
+        text.starts_with(&self.start)
+            && match &self.rest {
+                Sign::None => true,
+                Sign::Holds(finder) => finder.find(text).is_some(),
+                Sign::Ends(ends) => ends.iter().any(|end| text.ends_with(end)),
+            }
+    }
+}
+
+/// More ends than this are not listed.
+const MAX_ENDS: usize = 16;
+
+/// The texts that a sequence ends with, one of which every match has, and how many parts they stand for.
+fn literal_ends(parts: &[Node]) -> (Vec<Vec<u8>>, usize) {
+    let mut ends = vec![Vec::new()];
+    for (taken, part) in parts.iter().rev().enumerate() {
+        let arms = match part {
+            Node::Alternate(arms) => arms.as_slice(),
+            single => std::slice::from_ref(single),
+        };
+        let Some(texts) = arms.iter().map(literal).collect::<Option<Vec<_>>>() else { return (ends, taken) };
+        if texts.len() * ends.len() > MAX_ENDS {
+            return (ends, taken);
+        }
+        ends = texts.iter().flat_map(|text| ends.iter().map(move |end| [&text[..], end].concat())).collect();
+    }
+    (ends, parts.len())
+}
+
+/// The only text that matches, if it is plain bytes.
+fn literal(node: &Node) -> Option<Vec<u8>> {
+    node.parts()
+        .iter()
+        .map(|part| match part {
+            Node::Bytes(set) => set.only(),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The longest run of plain bytes in a sequence.
+fn longest_run(parts: &[Node]) -> Vec<u8> {
+    let (mut longest, mut run) = (Vec::new(), Vec::new());
+    for part in parts {
+        match part {
+            Node::Bytes(set) if let Some(byte) = set.only() => run.push(byte),
+            _ => run.clear(),
+        }
+        if run.len() > longest.len() {
+            longest.clone_from(&run);
+        }
+    }
+    longest
 }
 
 /// Made at once, or for the first text that is asked about.
@@ -167,8 +268,8 @@ impl Pattern {
         } else {
             Some(Matcher::from(Ok(build(&[&tree])?)))
         };
-        let start = literal_start(&tree).0.into();
-        Ok(Self { text: text.to_owned(), tree: Arc::new(tree), start, matcher: matcher.map(Arc::new) })
+        let signs = Signs::of(&tree).into();
+        Ok(Self { text: text.to_owned(), tree: Arc::new(tree), signs, matcher: matcher.map(Arc::new) })
     }
 
     /// The expression as written.
@@ -181,8 +282,11 @@ impl Pattern {
     #[must_use]
     pub fn is_match(&self, haystack: &[u8]) -> Option<bool> {
         let matcher = self.matcher.as_ref()?;
-        if !haystack.starts_with(&self.start) {
+        if !self.signs.are_in(haystack) {
             return Some(false);
+        }
+        if self.signs.all {
+            return Some(true);
         }
         let matcher = matcher.get_or_init(|| build(&[&self.tree]));
         matcher.as_ref().ok().map(|matcher| matcher.is_match(haystack))
@@ -226,12 +330,18 @@ impl Pattern {
     }
 }
 
+impl Node {
+    /// What stands one after the other.
+    fn parts(&self) -> &[Node] {
+        match self {
+            Node::Concat(parts) => parts,
+            single => std::slice::from_ref(single),
+        }
+    }
+}
+
 fn literal_start(tree: &Node) -> (Vec<u8>, bool) {
-    let parts = match tree {
-        Node::Concat(parts) => parts.as_slice(),
-        single => std::slice::from_ref(single),
-    };
-    let Some((Node::Start, rest)) = parts.split_first() else { return (Vec::new(), false) };
+    let Some((Node::Start, rest)) = tree.parts().split_first() else { return (Vec::new(), false) };
     let mut text = Vec::new();
     for (index, part) in rest.iter().enumerate() {
         match part {
@@ -686,6 +796,79 @@ mod tests {
     fn letter_escapes_stay_undecided() {
         for pattern in [r"\d+", r"(a)\1", r"[\w]", r"\bfoo"] {
             assert_eq!(Pattern::new(pattern).unwrap().is_match(b"1"), None, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn signs_refuse_only_what_the_automaton_refuses() {
+        let patterns = [
+            "",
+            "^",
+            "$",
+            "^$",
+            "a",
+            "^a",
+            "a$",
+            "^a$",
+            "ab",
+            "^ab",
+            "ab$",
+            "^ab$",
+            "a|b",
+            "(a|b)$",
+            "a(b|ab)$",
+            "(a|)b$",
+            "^a(b|c)$",
+            "b(a|b)(a|c)$",
+            "a*b",
+            "ba*$",
+            "^a*ab",
+            "ab?c",
+            "a^b",
+            "a$b",
+            "^^a",
+            "a$$",
+            "(^a)",
+            "(a$)",
+            "é$",
+            "[ab]c$",
+            "[ab]c",
+            "(ab)+c$",
+            "a.c",
+            "((a|b)c|d)$",
+            "a(^b|c)$",
+        ];
+        let mut texts = vec![String::new()];
+        for length in 0..4 {
+            let longest: Vec<_> = texts.iter().filter(|text| text.chars().count() == length).cloned().collect();
+            texts.extend(longest.iter().flat_map(|text| ["a", "b", "c", "é"].map(|more| format!("{text}{more}"))));
+        }
+        let mut decided = 0;
+        for text in patterns {
+            let pattern = Pattern::new(text).unwrap();
+            let automaton = build(&[&pattern.tree]).unwrap();
+            for haystack in &texts {
+                let haystack = haystack.as_bytes();
+                assert_eq!(pattern.is_match(haystack), Some(automaton.is_match(haystack)), "{text} on {haystack:?}");
+                decided += usize::from(!pattern.signs.are_in(haystack) || pattern.signs.all);
+            }
+        }
+        assert!(2 * decided > patterns.len() * texts.len(), "the automaton was needed for all but {decided}");
+    }
+
+    #[test]
+    fn what_a_plain_expression_asks_is_asked_of_no_automaton() {
+        for (text, all) in [
+            ("^/etc/ssl/", true),
+            ("/target/", true),
+            (r"\.(pem|key)$", true),
+            (r"^/usr/.*\.(pem|key)$", false),
+            (r"/\.env(\.[a-z]+)?$", false),
+        ] {
+            let pattern = Pattern::new(text).unwrap();
+            assert_eq!(pattern.signs.all, all, "{text}");
+            assert_eq!(pattern.is_match(b"/usr/lib/libc.so.6"), Some(false));
+            assert!(pattern.matcher.unwrap().get().is_none(), "{text} made its automaton");
         }
     }
 

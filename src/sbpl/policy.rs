@@ -27,7 +27,7 @@ pub struct Policy {
     warnings: Diagnostics,
     /// Per operation of the system's table, built when first asked. An alias shares the table of its canonical name,
     /// since what covers the one covers the other.
-    tables: Box<[OnceLock<Table>]>,
+    tables: Box<[OnceLock<Box<Table>>]>,
     /// Tables of names outside of the system's table, each built when first asked; the first [`MAX_OTHER_TABLES`] names.
     other_tables: RwLock<BTreeMap<Operation, Arc<Table>>>,
 }
@@ -369,7 +369,7 @@ impl Policy {
 
     fn with_table<T>(&self, operation: &Operation, use_table: impl FnOnce(&Table) -> T) -> T {
         match operation.canonical_index() {
-            Some(index) => use_table(self.tables[index].get_or_init(|| self.table(operation))),
+            Some(index) => use_table(self.tables[index].get_or_init(|| Box::new(self.table(operation)))),
             None => use_table(&self.other_table(operation)),
         }
     }

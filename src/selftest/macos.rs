@@ -4,12 +4,14 @@ use serde_json::Value;
 
 use super::{Caller, Check, attack};
 use crate::denial::log;
-use crate::host::Tool;
+use crate::host::{Tool, missing};
+use crate::unified_log::{self, Capture, Capturing};
 
 pub(super) fn checks(caller: &Caller<'_>) -> Vec<Check> {
     let mut checks = numbering(caller);
     checks.extend(domains(caller));
     checks.push(log_shapes(caller));
+    checks.push(live_log(caller));
     checks.push(version(caller));
     checks
 }
@@ -84,6 +86,29 @@ fn log_shapes(caller: &Caller<'_>) -> Check {
             Check::compare(ID, EXPECTED, observed)
         }
         Err(why) => Check::untried(ID, EXPECTED, why),
+    }
+}
+
+/// Whether refusals that are provoked come through the live log, and nothing speaks against having all between them.
+fn live_log(caller: &Caller<'_>) -> Check {
+    const ID: &str = "log.live";
+    const EXPECTED: &str = "both sentinels and no gap";
+    let absent = missing(&unified_log::NEEDED, &caller.host.stand_in_tools);
+    if !absent.is_empty() {
+        return Check::untried(ID, EXPECTED, format!("not here: {}", absent.join(", ")));
+    }
+    let directory = match caller.work.canonicalize() {
+        Ok(directory) => directory,
+        Err(error) => return Check::untried(ID, EXPECTED, error.to_string()),
+    };
+    let how = Capturing { stand_in_tools: caller.host.stand_in_tools.clone(), directory, limit: super::LIMIT };
+    match Capture::begin(&how, caller.cancel) {
+        Ok(capture) => {
+            let gaps = capture.end(caller.cancel).gaps;
+            let told: Vec<String> = gaps.iter().map(ToString::to_string).collect();
+            Check::compare(ID, EXPECTED, if told.is_empty() { EXPECTED.to_owned() } else { told.join("; ") })
+        }
+        Err(gap) => Check::compare(ID, EXPECTED, gap.to_string()),
     }
 }
 

@@ -1,16 +1,18 @@
 //! Every assumption about the host, tried on it: what was expected, what was seen, into a small bundle.
 //!
 //! Layer 6. On Linux the layers of the enforcement; on macOS the interfaces of Seatbelt, both numberings of filters, the domains
-//! of launchd and the log; on both a few attacks on a profile with their twins, by this program's own `sandbox run`.
-//! `SPEC.md`, section "Selftest", owns the document.
+//! of launchd and the log, saved and live; on both a few attacks on a profile with their twins, by this program's own `sandbox run`.
+//! The channel `launchd_clean` has a job of launchd make them and adds what it measured of its start. `SPEC.md`, section "Selftest",
+//! owns the document.
 
 mod attack;
+mod clean;
 mod macos;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::Sha256Hex;
@@ -23,6 +25,8 @@ use crate::os::lock::LockMode;
 use crate::os::process::{ToolEnd, run_tool};
 use crate::sandbox::Layers;
 
+pub use clean::{InJob, in_job};
+
 /// Schema tag of `selftest.json`. v0.1: first form.
 pub const SELFTEST_TAG: &str = "runtime-tools.selftest.v0.1";
 /// The document's name in its bundle.
@@ -32,8 +36,13 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// Bytes kept of what it prints.
 const KEEP: usize = 4 * 1024 * 1024;
 
+/// Checks made by children of this process.
+pub const CHANNEL_DIRECT: &str = "direct";
+/// Checks made by a job of launchd.
+pub const CHANNEL_LAUNCHD_CLEAN: &str = "launchd_clean";
+
 /// What a check says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// What was expected was seen.
@@ -45,7 +54,7 @@ pub enum Verdict {
 }
 
 /// One assumption.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// Stable name.
     pub id: String,
@@ -72,16 +81,18 @@ impl Check {
 }
 
 /// All checks of a host.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selftest {
     /// [`SELFTEST_TAG`].
-    pub schema_version: &'static str,
+    pub schema_version: String,
     /// The host's world.
     pub world_id: String,
     /// The run.
     pub run_id: String,
     /// `linux` or `macos`.
-    pub platform: &'static str,
+    pub platform: String,
+    /// `direct`, or `launchd_clean` where a job of launchd made the checks.
+    pub channel: String,
     /// The checks in the order in which they were made.
     pub checks: Vec<Check>,
     /// Number that passed.
@@ -113,40 +124,60 @@ pub fn selftest(host: &Host, layers: &Layers, run_id: &RunId, work: &Path, cance
     if cfg!(target_os = "macos") || !host.stand_in_tools.is_empty() {
         checks.extend(macos::checks(&tool));
     }
-    let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
-    Selftest {
-        schema_version: SELFTEST_TAG,
-        world_id: host.world_id.clone(),
-        run_id: run_id.as_str().to_owned(),
-        platform: std::env::consts::OS,
-        passed: count(Verdict::Pass),
-        failed: count(Verdict::Fail),
-        untried: count(Verdict::Untried),
-        stand_in_tools: host.stand_in_tools.keys().cloned().collect(),
-        checks,
+    Selftest::of(checks, host, run_id, CHANNEL_DIRECT)
+}
+
+impl Selftest {
+    /// The document of some checks.
+    #[must_use]
+    pub fn of(checks: Vec<Check>, host: &Host, run_id: &RunId, channel: &str) -> Self {
+        let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
+        Self {
+            schema_version: SELFTEST_TAG.to_owned(),
+            world_id: host.world_id.clone(),
+            run_id: run_id.as_str().to_owned(),
+            platform: std::env::consts::OS.to_owned(),
+            channel: channel.to_owned(),
+            passed: count(Verdict::Pass),
+            failed: count(Verdict::Fail),
+            untried: count(Verdict::Untried),
+            stand_in_tools: host.stand_in_tools.keys().cloned().collect(),
+            checks,
+        }
     }
 }
 
-/// Commits the document as a bundle of its own.
+/// Commits the document as a bundle of its own, with `more` files beside it: name inside the run's directory and content.
 ///
 /// # Errors
 /// [`BundleError`].
-pub fn commit(selftest: &Selftest, run_id: &RunId, out: &Path, host: &Host) -> Result<SealedBundle, BundleError> {
+pub fn commit(
+    selftest: &Selftest,
+    run_id: &RunId,
+    out: &Path,
+    host: &Host,
+    more: &[(RelPath, Vec<u8>)],
+) -> Result<SealedBundle, BundleError> {
     let ids: String = selftest.checks.iter().map(|check| format!("{}\n", check.id)).collect();
     let lock = RunLock::acquire(out, LockMode::Fail, &|| false)?;
     let identity = Identity {
         run_id: run_id.clone(),
         world_id: host.world_id.clone(),
-        channel: "direct".to_owned(),
+        channel: selftest.channel.clone(),
         plan_id: "selftest".to_owned(),
         plan_digest: Sha256Hex::of(ids.as_bytes()).to_string(),
     };
     let mut bundle = OpenBundle::create(lock, out, identity, (host.clock)())?;
     let mut manifest = RunManifest::direct(bundle.identity(), bundle.recorded_dir(), &out.display().to_string());
     manifest.stand_in_tools = Some(selftest.stand_in_tools.clone());
+    manifest.stage_used = selftest.channel == CHANNEL_LAUNCHD_CLEAN;
     bundle.write_json(&name(layout::RUN_MANIFEST), &manifest)?;
     bundle.write_json(&name(SELFTEST_FILE), selftest)?;
-    let expected: Vec<RelPath> = [layout::RUN_STATUS, layout::RUN_MANIFEST, SELFTEST_FILE].map(name).into();
+    let mut expected: Vec<RelPath> = [layout::RUN_STATUS, layout::RUN_MANIFEST, SELFTEST_FILE].map(name).into();
+    for (file, bytes) in more {
+        bundle.write(file, bytes)?;
+        expected.push(file.clone());
+    }
     bundle.seal(Outcome::Complete, &expected, (host.clock)())
 }
 

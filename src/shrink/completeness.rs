@@ -43,6 +43,12 @@ impl Completeness {
         Self { verdict: Verdict::Complete, reasons: vec![reason] }
     }
 
+    /// Complete for another reason, as long as nothing speaks against it.
+    #[must_use]
+    pub fn whole(reason: &str) -> Self {
+        Self { verdict: Verdict::Complete, reasons: vec![reason.to_owned()] }
+    }
+
     /// Nothing is known but what `reason` says.
     #[must_use]
     pub fn unknown(reason: &str) -> Self {

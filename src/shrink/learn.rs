@@ -150,6 +150,7 @@ pub(super) fn logged(record: &DecisionRecord, count: u64) -> Logged {
         tag: None,
         undecided: record.undecided.clone().filter(|_| record.rule.is_none()),
         spelling: Spelling::Record,
+        at_unix_us: None,
     }
 }
 

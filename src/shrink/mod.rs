@@ -1,7 +1,7 @@
 //! `shrink-trace`: learn a profile from one run of a program, then take out everything the program can do without.
 //!
-//! Layer 6, above `sandbox`, `sbpl` and `denial`, below `cli`. Parts: `seed` (what a new profile holds), `target` and `worker` (one
-//! run in a process of its own), `trace`, `learn`, `rule`, `generalize` and `provenance` (refusals to rules), `completeness`,
+//! Layer 6, above `sandbox`, `sbpl`, `unified_log` and `denial`, below `cli`. Parts: `seed` (what a new profile holds), `target` and `worker` (one
+//! run in a process of its own), `trace`, `live` (the log of macOS), `learn`, `rule`, `generalize` and `provenance` (refusals to rules), `completeness`,
 //! `candidates` (edits that only narrow), `search` (which of them, pure), `minimise` (the same with a real target), `lint`,
 //! `session` (the order of one run and its record), `offline` (saved logs), `matrix`, `summary`, `html`. `SPEC.md`, section
 //! "shrink-trace", owns the files and their keys; `docs/shrink-trace.md` is for users.
@@ -18,6 +18,7 @@ mod html;
 mod layout;
 mod learn;
 mod lint;
+mod live;
 mod matrix;
 mod minimise;
 mod offline;
@@ -41,7 +42,7 @@ pub use matrix::{Matrix, MatrixError, run_matrix};
 pub use offline::{FromLog, learn_from_log};
 pub use progress::{Event, Observer, Silent};
 pub use rule::NetworkRules;
-pub use session::{DenyScope, Options, Outcome, shrink_profile, trace_profile, workflow_profile};
+pub use session::{DenyScope, Live, Options, Outcome, shrink_profile, trace_profile, workflow_profile};
 pub use summary::{Summary, SummaryError, summary};
 pub use target::{Target, TargetError};
 pub use trace::MAX_ITERATIONS;

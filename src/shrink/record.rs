@@ -52,6 +52,7 @@ pub(super) fn document(
         "world_id": options.world_id,
         "success": success,
         "error": findings.error,
+        "stand_in_tools": options.live.iter().flat_map(|live| live.stand_in_tools.keys()).collect::<Vec<_>>(),
         "knobs": knobs(options),
         "target": options.target.document(),
         "paths": {
@@ -75,6 +76,7 @@ pub(super) fn document(
             "issue_dir": findings.traced.as_ref().and_then(|traced| traced.issue_dir.clone()),
             "completeness": findings.completeness,
             "why": or_null(&trace, "why"),
+            "foreign": findings.traced.as_ref().map(|traced| &traced.foreign),
         },
         "shrink": {
             "status": word(&shrink),
@@ -104,7 +106,7 @@ fn knobs(options: &Options) -> Value {
     let fixture =
         program.and_then(|path| path.file_name()).map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let seed = seed(options);
-    let scope_of_source = if cfg!(target_os = "linux") { json!("tree") } else { json!(options.deny_scope) };
+    let scope_of_source = if options.live.is_none() { json!("tree") } else { json!(options.deny_scope) };
     json!({
         "fixture": fixture,
         "seed_dyld": u8::from(options.seed_dyld),

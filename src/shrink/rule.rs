@@ -390,6 +390,7 @@ mod tests {
             tag: None,
             undecided: None,
             spelling,
+            at_unix_us: None,
         }
     }
 

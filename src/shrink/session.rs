@@ -1,7 +1,8 @@
 //! The order of one run, and its record on every way out.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use super::layout::{self, Layout, Phase};
 use super::learn::Learner;
 use super::lint::{self, lint_profile};
+use super::live::{self, LiveLog};
 use super::minimise::{self, End, Shrunk};
 use super::progress::{Event, Observer};
 use super::provenance::Provenance;
@@ -23,6 +25,7 @@ use crate::base::digest::Sha256Hex;
 use crate::os::fs::{exists, read_bounded};
 use crate::os::workspace;
 use crate::sbpl::{self, MAX_SOURCE_BYTES, NoImports, Source};
+use crate::unified_log::Capturing;
 
 /// Whose refusals count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -34,6 +37,15 @@ pub enum DenyScope {
     Pid,
     /// The target's first process and its descendants.
     Tree,
+}
+
+/// How refusals are read from the system's live log.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// Programs that are replaced.
+    pub stand_in_tools: BTreeMap<String, PathBuf>,
+    /// Limit for a sentinel to be seen.
+    pub limit: Duration,
 }
 
 /// Everything a run is made of.
@@ -53,6 +65,8 @@ pub struct Options {
     pub max_iterations: u32,
     /// Whose refusals count.
     pub deny_scope: DenyScope,
+    /// Set where refusals are read from the system's live log; otherwise the supervisor tells them.
+    pub live: Option<Live>,
     /// Whether a new profile holds what loads a program.
     pub seed_dyld: bool,
     /// Whether that is an import where the system has a text for it.
@@ -185,7 +199,16 @@ fn phases(
         generalize: options.generalize,
     };
     let trial = trace::Trial { layout, profile: &working, target: &options.target, work: &place.work };
-    let traced = trace::trace(&mut supervisor, &mut learner, steps, &trial, observer)?;
+    let traced = match &options.live {
+        None => trace::trace(&mut supervisor, &mut learner, steps, &trial, observer)?,
+        Some(live) => {
+            let directory = live::directory(&layout.path("jobs/log"))?;
+            let how = Capturing { stand_in_tools: live.stand_in_tools.clone(), directory, limit: live.limit };
+            let (target, scope) = (&options.target, options.deny_scope);
+            let mut log = LiveLog { target, place: &place, how, scope, expected: None, cancel };
+            trace::trace(&mut log, &mut learner, steps, &trial, observer)?
+        }
+    };
     findings.runs += traced.runs as usize;
     findings.completeness = Some(traced.completeness.clone());
     let complete = traced.completeness.verdict == Verdict::Complete;
@@ -344,7 +367,8 @@ fn gates(
     let steps = minimise::Steps {
         jobs: options.jobs,
         prove: options.prove,
-        blind: options.blind,
+        // What the target asks for is told by the supervisor only.
+        blind: options.blind || options.target.sandbox_exec.is_some(),
         resume: options.resume,
         max_runs: options.max_runs,
     };

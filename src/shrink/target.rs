@@ -1,5 +1,6 @@
 //! The target and its runs: a private working directory, one process per run, and whether the run was a success.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use super::worker::{Mode, TargetAnswer, TargetJob};
 use crate::base::cancel::Cancel;
 use crate::base::digest::Sha256Hex;
 use crate::denial::DecisionRecord;
+use crate::denial::log::Logged;
 use crate::os::fs::{FsError, read_bounded};
 use crate::os::process::{self, WorkerCommand, WorkerError};
 use crate::os::workspace;
@@ -52,6 +54,8 @@ pub struct Target {
     pub home: Option<PathBuf>,
     /// Executable that serves workers.
     pub worker_exe: PathBuf,
+    /// `sandbox-exec` where that applies profiles, as it must where refusals are read from the system's log.
+    pub sandbox_exec: Option<PathBuf>,
 }
 
 /// Why a run gave no verdict.
@@ -69,6 +73,9 @@ pub enum TargetError {
     /// The profile could not be enforced.
     #[error("the target cannot be run under the profile: {0}")]
     Refused(String),
+    /// What the target would be refused cannot be seen, so it was not started.
+    #[error("the target was not started: its refusals would not be seen: {0}")]
+    Unseen(String),
     /// Somebody asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -91,6 +98,10 @@ pub(super) struct Place {
 pub(super) struct Ran {
     pub(super) status: i32,
     pub(super) signal: Option<i32>,
+    /// Its process id, where `sandbox-exec` applied the profile.
+    pub(super) pid: Option<i32>,
+    /// What the system's log said meanwhile, where it was read.
+    pub(super) heard: Option<Heard>,
     pub(super) timed_out: bool,
     /// Whether it counts as a success.
     pub(super) success: bool,
@@ -103,6 +114,19 @@ pub(super) struct Ran {
     /// Digest of its standard output.
     pub(super) output: Option<Sha256Hex>,
     pub(super) duration: Duration,
+}
+
+/// What a log said about a run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Heard {
+    /// Refusals that belong to the scope.
+    pub(super) entries: Vec<Logged>,
+    /// By process name: how many others there were.
+    pub(super) foreign: BTreeMap<String, usize>,
+    /// Why something may be missing.
+    pub(super) gaps: Vec<String>,
+    /// The log itself.
+    pub(super) text: String,
 }
 
 impl Ran {
@@ -148,6 +172,8 @@ impl Target {
         let mut ran = Ran {
             status: answer.status,
             signal: answer.signal,
+            pid: answer.pid,
+            heard: None,
             timed_out: answer.timed_out,
             success: false,
             why_not: None,
@@ -192,6 +218,7 @@ impl Target {
             stdout: place.stdout.clone().into(),
             stderr: place.stderr.clone().into(),
             limit_ms: u64::try_from(self.limit.as_millis()).unwrap_or(u64::MAX),
+            sandbox_exec: self.sandbox_exec.clone(),
         };
         let worker = WorkerCommand {
             exe: self.worker_exe.clone(),

@@ -1,6 +1,7 @@
 //! Learning: observe the target once, make rules of what would be refused, then run it under the profile until it succeeds a
 //! number of times in a row without a new rule.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -43,11 +44,20 @@ pub(super) struct Trial<'a> {
     pub(super) work: &'a Path,
 }
 
-/// Where refusals come from. The supervisor of this system runs the target and tells every one of them; a live stream of
-/// another system's log would stand behind the same question.
+/// Where refusals come from: the supervisor of Linux, which tells every one of them, or the live log of macOS.
 pub(super) trait DenialSource {
     /// What the record calls it.
     fn name(&self) -> &'static str;
+
+    /// Whether a run can refuse nothing and tell what it would refuse.
+    fn observes(&self) -> bool {
+        true
+    }
+
+    /// What is known about having seen everything, as long as nothing speaks against it.
+    fn completeness(&self) -> Completeness {
+        Completeness::observed(self.name())
+    }
 
     /// Runs the target once under `profile`.
     fn run(&mut self, profile: &str, mode: Mode, fresh: bool) -> Result<Ran, ShrinkError>;
@@ -84,6 +94,8 @@ pub(super) struct Traced {
     /// Runs of the target.
     pub(super) runs: u32,
     pub(super) issue_dir: Option<String>,
+    /// By process name: refusals of others that were left out.
+    pub(super) foreign: BTreeMap<String, usize>,
 }
 
 impl Traced {
@@ -110,9 +122,11 @@ pub(super) fn trace(
     let mut run = Loop {
         iteration: 0,
         streak: 0,
-        mode: Mode::Observe,
+        mode: if source.observes() { Mode::Observe } else { Mode::Enforce },
+        observes: source.observes(),
+        foreign: BTreeMap::new(),
         fresh: true,
-        completeness: Completeness::observed(source.name()),
+        completeness: source.completeness(),
         report: None,
         observed: Vec::new(),
         later: Vec::new(),
@@ -143,6 +157,7 @@ pub(super) fn trace(
         report: run.report,
         runs: run.iteration,
         issue_dir: run.issue_dir,
+        foreign: run.foreign,
     })
 }
 
@@ -150,6 +165,10 @@ struct Loop<'a> {
     iteration: u32,
     streak: u32,
     mode: Mode,
+    /// Whether the source can only observe.
+    observes: bool,
+    /// By process name: refusals that were left out.
+    foreign: BTreeMap<String, usize>,
     fresh: bool,
     completeness: Completeness,
     report: Option<EnforcementReport>,
@@ -185,7 +204,10 @@ impl Loop<'_> {
             }
             let (mode, fresh) = (self.mode, self.fresh);
             let ran = source.run(&learner.text, mode, fresh)?;
-            let entries: Vec<Logged> = ran.refusals().map(|(record, (count, _))| logged(record, count)).collect();
+            let entries: Vec<Logged> = match &ran.heard {
+                Some(heard) => heard.entries.clone(),
+                None => ran.refusals().map(|(record, (count, _))| logged(record, count)).collect(),
+            };
             self.note_losses(&ran, target);
             if mode == Mode::Observe && steps.generalize && self.iteration <= 2 {
                 if self.iteration == 1 {
@@ -259,7 +281,7 @@ impl Loop<'_> {
         if new_rules > 0 {
             // After a failure everything else it would have needed is seen by looking on once more.
             let failed = !ran.success;
-            self.mode = if failed { Mode::Observe } else { Mode::Enforce };
+            self.mode = if failed && self.observes { Mode::Observe } else { Mode::Enforce };
             self.fresh = self.fresh || !failed;
             return Ok(None);
         }
@@ -289,6 +311,12 @@ impl Loop<'_> {
     fn note_losses(&mut self, ran: &Ran, target: &Target) {
         if ran.records_dropped > 0 {
             self.completeness.lossy(&format!("{} decisions were not kept", ran.records_dropped));
+        }
+        if let Some(heard) = &ran.heard {
+            heard.gaps.iter().for_each(|gap| self.completeness.lossy(gap));
+            for (process, count) in &heard.foreign {
+                *self.foreign.entry(process.clone()).or_default() += count;
+            }
         }
         if ran.timed_out && !target.limit_is_success {
             self.completeness.lower("a run was ended by its time limit");
@@ -360,13 +388,17 @@ impl Loop<'_> {
             denies += 1;
             log.push_str(&(document::to_line(&refusal_line(record, count, last)) + "\n"));
         }
+        if let Some(heard) = &ran.heard {
+            denies = heard.entries.len();
+            log.clone_from(&heard.text);
+        }
         layout::write(&name(".log"), log.as_bytes())?;
         for output in ["stdout", "stderr"] {
             let from = self.layout.phase(Phase::Trace, &format!("{output}.txt"));
             let bytes = crate::os::fs::read_bounded(&from, layout::MAX_BYTES).unwrap_or_default();
             layout::write(&name(&format!("_{output}.txt")), &bytes)?;
         }
-        let pid = ran.records.first().map_or(0, |record| record.pid);
+        let pid = ran.pid.or(ran.records.first().map(|record| record.pid)).unwrap_or(0);
         layout::write(&name("_pid.txt"), format!("{pid}\n").as_bytes())?;
         self.metrics(ran.status, denies, new_rules, learner)?;
         let lines = |lines: &[String]| lines.iter().fold(String::new(), |text, line| text + line + "\n");

@@ -42,6 +42,8 @@ pub(crate) struct TargetJob {
     pub(crate) stdout: OsString,
     pub(crate) stderr: OsString,
     pub(crate) limit_ms: u64,
+    /// The program that applies the profile; this process itself without one.
+    pub(crate) sandbox_exec: Option<PathBuf>,
 }
 
 /// What came of it.
@@ -49,6 +51,8 @@ pub(crate) struct TargetJob {
 pub(crate) struct TargetAnswer {
     /// Why the target could not be run under the profile.
     pub(crate) error: Option<String>,
+    /// Its process id, where a program of the system applied the profile.
+    pub(crate) pid: Option<i32>,
     /// Status of the target: its own, or 128 plus its signal.
     pub(crate) status: i32,
     /// Signal that ended it.
@@ -94,13 +98,25 @@ fn run(job: TargetJob) -> Result<TargetAnswer, String> {
     };
     let program = job.argv.first().cloned().unwrap_or_default();
     let command = Command { program, argv: job.argv, env: job.env, cwd: PathBuf::from(job.cwd), cancel };
-    let done = sandbox::exec(&what, &command).map_err(|error| error_chain(&error))?;
+    let (done, pid) = match &job.sandbox_exec {
+        None => (sandbox::exec(&what, &command).map_err(|error| error_chain(&error))?, None),
+        Some(program) => {
+            let file = PathBuf::from(&job.stdout).with_extension("applied.sb");
+            let text = sandbox::ProfileText { sources: &sources, params: &job.params };
+            let applied = sandbox::sandbox_exec::run(program, &file, text, &command);
+            let removed = crate::os::fs::remove(&file);
+            let applied = applied.map_err(|error| error_chain(&error))?;
+            removed.map_err(|error| error_chain(&error))?;
+            (applied.supervised, Some(applied.pid))
+        }
+    };
     let (status, signal) = match done.end {
         End::Exited(status) => (status, None),
         End::Signaled(signal) => (128 + signal, Some(signal)),
     };
     Ok(TargetAnswer {
         error: None,
+        pid,
         status,
         signal,
         exec_errno: done.exec_errno,

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use runtime::event::{Controls, Normaliser, NotMetadata, RowPlace, normalise_metadata};
+use runtime::analysis::{MetadataHead, ReadError, normalise_metadata};
+use runtime::event::{Controls, Normaliser, RowPlace};
 use serde_json::{Value, json};
 
 use crate::suite::{expect, runtime, text};
@@ -346,14 +347,16 @@ fn metadata_document() -> Value {
 }
 
 fn metadata(document: &Value) -> Vec<Value> {
-    let controls = Controls::of(&[]);
+    let text = document.to_string();
+    let controls = Controls::default();
     let normaliser = Normaliser { world_id: "unknown", run_id: None, controls: &controls };
+    let head = MetadataHead::read(text.as_bytes()).0.unwrap();
     let mut events = Vec::new();
-    normalise_metadata(&normaliser, document, |event| {
+    let (made, _) = normalise_metadata(&normaliser, &head, text.as_bytes(), |event| {
         events.extend((event["error_kind"] != "malformed_row").then_some(event));
-        Ok::<_, NotMetadata>(())
-    })
-    .unwrap();
+        Ok::<_, ReadError>(())
+    });
+    made.unwrap();
     events
 }
 

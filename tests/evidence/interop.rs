@@ -1,22 +1,27 @@
 //! Rows of the earlier tool: versions 0 to 2 give the same verdicts as it did, and what it could not know is said beside them.
 
-use runtime::event::{Controls, Normaliser, normalise_stored};
-use serde_json::{Map, Value, json};
+use runtime::analysis::{ExpectedProbes, Preflights, ReadError, normalise_results};
+use runtime::event::{Controls, Normaliser};
+use serde_json::{Value, json};
 
 const WORLD: &str = "sonoma-14.4.1-23E224-arm64-dyld-2c0602c5";
 
 fn normalise(results: Value, baseline: Value) -> Vec<Value> {
-    let rows = baseline.as_array().cloned().unwrap_or_default();
-    let controls = Controls::of(&rows);
+    normalise_text(&results.to_string(), baseline).unwrap()
+}
+
+fn normalise_text(results: &str, baseline: Value) -> Result<Vec<Value>, ReadError> {
+    let controls = Controls::of(baseline.as_array().unwrap());
     let normaliser = Normaliser { world_id: WORLD, run_id: None, controls: &controls };
-    let results: Map<String, Value> = results.as_object().unwrap().clone();
+    let preflights = Preflights::read(results.as_bytes()).0?;
     let mut events = Vec::new();
-    normalise_stored(&normaliser, &results, None, |event| {
-        events.push(event);
-        Ok::<_, ()>(())
-    })
-    .unwrap();
-    events
+    let (made, read) =
+        normalise_results(&normaliser, &ExpectedProbes::default(), &preflights, results.as_bytes(), |event| {
+            events.push(event);
+            Ok::<_, ReadError>(())
+        });
+    assert_eq!(read.unwrap().1, results.len() as u64);
+    made.map(|()| events)
 }
 
 /// The same probe as each version of results and markers stored it.
@@ -165,4 +170,51 @@ fn what_a_program_under_test_prints_says_nothing_about_a_row_of_ours() {
         let event = normalise(row(forged), json!([])).remove(0);
         assert_eq!(without_text(&event), without_text(&honest), "{forged}");
     }
+}
+
+/// What stands in a row, down to what is no JSON, is that row's affair; what the document around the rows is, is everybody's.
+#[test]
+fn a_row_that_is_not_json_is_an_error_and_takes_no_other_with_it() {
+    let good = stored(1)["demo:a"]["probes"][0].to_string();
+    let large = format!("\"{}\"", "x".repeat(16 * 1024 * 1024));
+    for (row, why) in [
+        ("{\"name\": \"a\", \"name\": \"b\"}", "duplicate key"),
+        ("{\"errno\": 1e999}", "number out of range"),
+        ("{\"name\" \"b\"}", "expected `:`"),
+        ("nul", "expected ident"),
+        ("{\"stdout\": \"\u{1}\"}", "control character"),
+        (&format!("{}{}", "[".repeat(200), "]".repeat(200)), "recursion limit"),
+        (large.as_str(), "it has 16777218 bytes"),
+    ] {
+        let text = format!("{{\"demo:a\": {{\"status\": \"ok\", \"probes\": [{good}, {row}, {good}]}}}}");
+        let events = normalise_text(&text, json!([])).unwrap();
+        assert_eq!(events.len(), 3, "{why}");
+        let error = events[1]["error"].as_str().unwrap();
+        assert!(error.starts_with("row 1 of the profile") && error.contains(why), "{why}: {error}");
+        assert_eq!((&events[1]["error_kind"], &events[1]["outcome"]), (&json!("malformed_row"), &json!("error")));
+        assert_eq!((events[0].to_string(), &events[0]["actual"]), (events[2].to_string(), &json!("deny")));
+    }
+    for (text, why) in [
+        (format!("{{\"demo:a\": {{\"probes\": [{good}"), "expected , or ]"),
+        (format!("{{\"demo:a\": {{\"probes\": [{}", &good[..good.len() - 1]), "ends within the value"),
+        (format!("{{\"demo:a\": {{\"probes\": [{good}]}}}} 1"), "text after the document"),
+        ("{\"demo:a\": {\"probes\": []}, \"demo:a\": {}}".to_owned(), "duplicate key \"demo:a\""),
+        ("{\"demo:a\": {\"probes\": [], \"probes\": []}}".to_owned(), "duplicate key \"probes\""),
+        ("{\"demo:a\": 7}".to_owned(), "expected '{'"),
+        ("[]".to_owned(), "expected '{'"),
+    ] {
+        let error = normalise_text(&text, json!([])).unwrap_err().to_string();
+        assert!(error.contains(why), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_preflight_record_behind_its_rows_is_theirs() {
+    let row = &stored(1)["demo:a"]["probes"][0];
+    let record = json!({"classification": "invalid"});
+    let before = format!("{{\"demo:a\": {{\"preflight\": {record}, \"probes\": [{row}]}}}}");
+    let behind = format!("{{\"demo:a\": {{\"probes\": [{row}], \"preflight\": {record}}}}}");
+    let event = normalise_text(&before, json!([])).unwrap().remove(0);
+    assert_eq!(event["preflight"], record);
+    assert_eq!(normalise_text(&behind, json!([])).unwrap(), [event]);
 }

@@ -18,5 +18,6 @@ mod preflight;
 mod real;
 mod section_words;
 mod shared;
+mod streaming;
 mod summary;
 mod trace_back;

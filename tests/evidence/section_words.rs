@@ -18,12 +18,13 @@ enum Where {
 }
 use Where::{Not, Runs, Test};
 
-const LAUNCHD: &str = "needs launchd";
 const EARLIER: &str = "a program of the earlier tool, which is read and never written";
+const WITNESS: &str = "witnesses of the earlier tool, which are neither read nor written: rows say what they rest on";
+const LAUNCHD: &str = "tests/launchd/scenarios.rs";
 
 /// Member, and its words with where each is made.
 const WORDS: &[(&str, &[(&str, Where)])] = &[
-    ("channel", &[("direct", Runs), ("launchd_clean", Not(LAUNCHD))]),
+    ("channel", &[("direct", Runs), ("launchd_clean", Test("tests/launchd/promotable.rs"))]),
     (
         "state",
         &[
@@ -49,7 +50,18 @@ const WORDS: &[(&str, &[(&str, Where)])] = &[
     ),
     ("lane", &[("scenario", Runs), ("baseline", Runs)]),
     ("fixture_id", &[("loopback_listener", Runs), ("unix_listener", Runs)]),
-    ("entrypoint", &[("runtime_worker", Runs), ("SBPL-wrapper", Not(EARLIER)), ("sandbox_runner", Not(EARLIER))]),
+    (
+        "entrypoint",
+        &[
+            ("runtime_worker", Runs),
+            ("SBPL-wrapper", Not(EARLIER)),
+            ("sandbox_runner", Not(EARLIER)),
+            ("sandbox_mach_probe", Not(EARLIER)),
+            ("sandbox_reader", Not(EARLIER)),
+            ("sandbox_writer", Not(EARLIER)),
+            ("metadata_runner", Not(EARLIER)),
+        ],
+    ),
     ("apply_model", &[("self_apply", Runs), ("exec_wrapper", Not(EARLIER))]),
     ("apply_timing", &[("pre_syscall", Runs), ("pre_exec", Not(EARLIER))]),
     (
@@ -90,9 +102,38 @@ const WORDS: &[(&str, &[(&str, Where)])] = &[
             ("supervisor_missing", Runs),
             ("proc_fd_path", Runs),
             ("not_attempted", Runs),
-            ("probe_fgetpath:present", Not("F_GETPATH of macOS")),
+            ("probe_fgetpath:present", Not(WITNESS)),
+            ("probe_fgetpath:error", Not(WITNESS)),
+            ("probe_fgetpath:unavailable", Not(WITNESS)),
+            ("probe_fgetpath:missing", Not(WITNESS)),
+            ("unsandboxed_missing_target", Not(WITNESS)),
+            ("unsandboxed_unavailable", Not(WITNESS)),
             ("unsandboxed_fd_path", Test("tests/evidence/enumerations.rs")),
             ("unsandboxed_error", Test("tests/evidence/enumerations.rs")),
+        ],
+    ),
+    (
+        "normalized_path_source",
+        &[
+            ("observed_path", Runs),
+            ("requested_path", Runs),
+            ("alias_map", Test("tests/evidence/interop.rs")),
+            ("missing", Not("every file row has a target, and so a path")),
+        ],
+    ),
+    (
+        "signature",
+        &[
+            ("deny_message_filter", Test("tests/evidence/preflight.rs")),
+            ("apply_gate_blob_digest", Test("tests/evidence/preflight.rs")),
+        ],
+    ),
+    (
+        "apply preflight error",
+        &[
+            ("missing_preflight_profile", Not("a plan whose profile to apply first is missing is not run")),
+            ("missing_sandbox_runner", Not("the program is its own runner")),
+            ("timeout", Not("the error is the sentence that says so")),
         ],
     ),
     (
@@ -113,14 +154,14 @@ const WORDS: &[(&str, &[(&str, Where)])] = &[
         ],
     ),
     ("lock mode", &[("wait", Test("tests/run/interrupted.rs")), ("fail", Test("tests/run/interrupted.rs"))]),
-    ("domain_reason", &[("gui_domain_available", Not(LAUNCHD)), ("gui_domain_unavailable", Not(LAUNCHD))]),
+    ("domain_reason", &[("gui_domain_available", Test(LAUNCHD)), ("gui_domain_unavailable", Test(LAUNCHD))]),
     (
         "bootstrap classification",
         &[
-            ("plist_invalid", Not(LAUNCHD)),
-            ("domain_session_mismatch", Not(LAUNCHD)),
-            ("plist_unreadable", Not(LAUNCHD)),
-            ("bootstrap_failed", Not(LAUNCHD)),
+            ("plist_invalid", Test(LAUNCHD)),
+            ("domain_session_mismatch", Test(LAUNCHD)),
+            ("plist_unreadable", Not("the job is written by the run that hands it over; nothing comes between them")),
+            ("bootstrap_failed", Test(LAUNCHD)),
         ],
     ),
 ];

@@ -1,7 +1,7 @@
 //! Stand-ins for launchctl, plutil, log, sandbox-exec and sw_vers of macOS: which one is said by the name it is called by.
 //!
-//! Beside that name stand its switches (`faults/NAME`), its record (`calls.log`) and the jobs it holds (`jobs/LABEL`). It
-//! behaves as the real programs do as far as their exit statuses, their words and the processes go; nothing here is macOS.
+//! Beside that name stand its switches (`faults/NAME`), its record (`calls.log`), the jobs it holds (`jobs/LABEL`) and what
+//! was logged (`messages.jsonl`). It behaves as the real programs do as far as their exit statuses, their words and the processes go; nothing here is macOS.
 #![expect(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr, reason = "a program of its own")]
 
 use std::os::unix::process::CommandExt as _;
@@ -45,7 +45,9 @@ fn main() -> ExitCode {
     let status = match name.as_str() {
         "launchctl" => launchctl(&place, &words),
         "plutil" => plutil(&place, &words),
+        "log" if words.first() == Some(&"stream") => stream(&place),
         "log" => log(&place, &words),
+        "sandbox-exec" => sandbox_exec(&place, &words),
         "sw_vers" => sw_vers(),
         _ => 64,
     };
@@ -82,6 +84,9 @@ fn print(place: &Place, target: &str) -> u8 {
         let state = if ended(pid.trim()) { "not running" } else { "running" };
         println!("{target} = {{\n\tstate = {state}\n\tpid = {}\n}}", pid.trim());
         return 0;
+    }
+    if place.fault("print_hangs") {
+        std::thread::sleep(Duration::from_secs(60));
     }
     if place.fault("no_gui") {
         eprintln!("Bad request.\nCould not find domain for user gui");
@@ -290,6 +295,158 @@ fn log(place: &Place, words: &[&str]) -> u8 {
         }
         _ => 64,
     }
+}
+
+/// Where the stand-in of sandbox-exec leaves what the kernel of macOS would log, one object a line.
+fn messages(place: &Place) -> PathBuf {
+    place.directory.join("messages.jsonl")
+}
+
+fn logged(message: &str) -> String {
+    let object = serde_json::json!({
+        "timestamp": "2024-05-01 12:00:00.500000+0000", "processID": 0, "subsystem": "", "traceID": 1,
+        "senderImagePath": "/System/Library/Extensions/Sandbox.kext/Contents/MacOS/Sandbox", "eventMessage": message,
+    });
+    object.to_string().replace('/', "\\/")
+}
+
+/// Tells every message that comes after its own start, until it is ended.
+fn stream(place: &Place) -> u8 {
+    use std::io::{Read as _, Seek as _, Write as _};
+    if place.fault("stream_fails") {
+        return 64;
+    }
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "Filtering the log data using \"processID == 0 AND senderImagePath CONTAINS /Sandbox\"");
+    if place.fault("slow_stream") {
+        std::thread::sleep(Duration::from_millis(700));
+    }
+    let path = messages(place);
+    let Ok(mut file) = std::fs::OpenOptions::new().read(true).append(true).create(true).open(&path) else { return 1 };
+    let _ = file.seek(std::io::SeekFrom::End(0));
+    let mut rest = String::new();
+    loop {
+        let _ = file.read_to_string(&mut rest);
+        while let Some((line, more)) = rest.split_once('\n') {
+            let (line, more) = (line.to_owned(), more.to_owned());
+            rest = more;
+            let sentinel = line.contains("sentinel-");
+            let hidden = [("no_start_sentinel", "-start-"), ("no_end_sentinel", "-end-")];
+            if sentinel && hidden.iter().any(|(fault, mark)| place.fault(fault) && line.contains(mark)) {
+                continue;
+            }
+            let refusal = !sentinel && line.contains(" deny(");
+            if refusal {
+                if place.fault("foreign") {
+                    let other = logged(
+                        "2 duplicate reports for Sandbox: Messenger (Beta)(1) deny(1) file-read-data /Users/u/private",
+                    );
+                    let _ = writeln!(out, "{other}");
+                }
+                if place.fault("garbage_stream") {
+                    let _ = out.write_all(b"\xff\xfe\x00 not a message\n{\"eventMessage\":\"Sandbox: cat(4) den\n");
+                }
+                if place.fault("huge_line") {
+                    let _ = writeln!(out, "{}", logged(&"x".repeat(2 * 1024 * 1024)));
+                }
+            }
+            let _ = writeln!(out, "{line}");
+            if refusal && place.fault("dropped") {
+                let _ =
+                    writeln!(out, "=== Messages dropped during live streaming (use `log show` to see what they were)");
+            }
+            let told = out.flush();
+            if told.is_err() || (refusal && place.fault("crash_stream")) {
+                return 1;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
+
+/// Applies a profile by the enforcement of this machine, and leaves what the kernel of macOS would log.
+///
+/// The number of the first process is its own there; here it is made so: the smallest of those that were refused something.
+fn sandbox_exec(place: &Place, words: &[&str]) -> u8 {
+    if place.fault("exec_refused") {
+        eprintln!("sandbox-exec: sandbox_apply: Operation not permitted");
+        return 71;
+    }
+    let Ok(work) = tempfile::tempdir_in(&place.directory) else { return 71 };
+    let (profile, denials) = (work.path().join("profile.sb"), work.path().join("denials.jsonl"));
+    let mut text = String::new();
+    let mut parameters = Vec::new();
+    let mut rest = words;
+    loop {
+        match rest {
+            ["-p", given, more @ ..] => (text, rest) = ((*given).to_owned(), more),
+            ["-f", file, more @ ..] => (text, rest) = (std::fs::read_to_string(file).unwrap_or_default(), more),
+            ["-D", pair, more @ ..] => {
+                parameters.extend(["-D", pair]);
+                rest = more;
+            }
+            _ => break,
+        }
+    }
+    let [command, arguments @ ..] = rest else { return 64 };
+    if place.fault("nothing_refused") {
+        return Command::new(command).args(arguments).status().ok().and_then(|status| status.code()).map_or(71, low);
+    }
+    let runtime = std::env::current_exe().ok().map(|own| own.with_file_name("runtime")).unwrap_or_default();
+    if std::fs::write(&profile, &text).is_err() {
+        return 71;
+    }
+    let ended = Command::new(runtime)
+        .args(["sandbox", "run", "--profile"])
+        .arg(&profile)
+        .args(&parameters)
+        .arg("--denials")
+        .arg(&denials)
+        .arg("--")
+        .arg(command)
+        .args(arguments)
+        .status();
+    let status = match ended.ok().and_then(|status| status.code()) {
+        // The profile does not compile; nothing was applied, so nothing is logged.
+        Some(125) | None => return 65,
+        Some(126 | 127) => 71,
+        Some(status) => low(status),
+    };
+    let told = std::fs::read_to_string(&denials).unwrap_or_default();
+    let records: Vec<serde_json::Value> = told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let first = records.iter().filter_map(|record| record["pid"].as_i64()).min();
+    let own = std::process::id();
+    let tag = text.split("(with message \"").nth(1).and_then(|rest| rest.split('"').next());
+    let tag = tag.map_or_else(String::new, |tag| format!("\n{tag}"));
+    let mut lines = vec![logged(&format!("Sandbox apply: sandbox-exec[{own}] <bytes>"))];
+    for record in &records {
+        let pid = record["pid"].as_i64().filter(|pid| Some(*pid) != first).unwrap_or(own.into());
+        let name = record["process"].as_str().unwrap_or("unknown");
+        let target = record["target"].as_str().and_then(runtime::denial::target_bytes).unwrap_or_default();
+        let target = String::from_utf8_lossy(&target).into_owned();
+        let operation = record["operation"].as_str().unwrap_or_default();
+        let access = if target.is_empty() { operation.to_owned() } else { format!("{operation} {target}") };
+        let message = format!("Sandbox: {name}({pid}) deny(1) {access}{tag}");
+        lines.push(logged(&message));
+        match record["count"].as_u64().unwrap_or(1) {
+            0 | 1 => {}
+            2 => lines.push(logged(&format!("1 duplicate report for {message}"))),
+            many => lines.push(logged(&format!("{} duplicate reports for {message}", many - 1))),
+        }
+    }
+    use std::io::Write as _;
+    let all: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    // In one piece: others may be writing too.
+    let written = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(messages(place))
+        .and_then(|mut file| file.write_all(all.as_bytes()));
+    if written.is_err() { 71 } else { status }
+}
+
+fn low(status: i32) -> u8 {
+    u8::try_from(status).unwrap_or(u8::MAX)
 }
 
 fn sw_vers() -> u8 {

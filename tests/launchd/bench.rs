@@ -83,9 +83,18 @@ impl Bench {
     }
 
     fn command_at(&self, base: &Path, more: &[&str]) -> Command {
+        self.command_to(&self.suite.out(), base, more)
+    }
+
+    /// A run whose bundle root is spelled like this.
+    pub(crate) fn run_to(&self, out: &Path, more: &[&str]) -> Output {
+        self.command_to(out, &self.base(), more).output().unwrap()
+    }
+
+    fn command_to(&self, out: &Path, base: &Path, more: &[&str]) -> Command {
         let mut command = Command::new(RUNTIME);
         command.args(["run", "--channel", "launchd_clean", "--plan"]).arg(self.suite.write());
-        command.arg("--out").arg(self.suite.out()).arg("--staging-base").arg(base);
+        command.arg("--out").arg(out).arg("--staging-base").arg(base);
         for name in ["launchctl", "plutil", "log"] {
             command.arg("--stand-in").arg(format!("{name}={}", self.tool(name).display()));
         }

@@ -62,3 +62,24 @@ pub(crate) fn assert_every_mutation_is_seen(document: &Value, what: &str) {
     }
     assert!(all.len() > 20, "{what} has {} leaves", all.len());
 }
+
+/// The document meets its schema, and with any of its keys renamed or taken away it does not, where the schema needs the key.
+#[track_caller]
+pub(crate) fn assert_meets(schema: &str, document: &Value) {
+    let schema = runtime::schema::by_name(schema).unwrap();
+    let validator = runtime::schema::Validator::of(schema);
+    let violations = validator.violations(document);
+    assert!(violations.is_empty(), "{}: {violations:#?}", schema.name);
+    let keys: Vec<String> = document.as_object().unwrap().keys().cloned().collect();
+    let mut needed = 0;
+    for key in keys {
+        let mut renamed = document.clone();
+        let members = renamed.as_object_mut().unwrap();
+        let value = members.shift_remove(&key).unwrap();
+        let without = Value::Object(members.clone());
+        members.insert(format!("{key}x"), value);
+        assert!(!validator.violations(&renamed).is_empty(), "{} takes {key}x", schema.name);
+        needed += usize::from(!validator.violations(&without).is_empty());
+    }
+    assert!(needed > 5, "{} needs {needed} keys", schema.name);
+}

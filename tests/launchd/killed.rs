@@ -66,3 +66,17 @@ fn the_stage_of_a_living_parent_is_left_alone() {
     expect(&child.wait_with_output().unwrap(), 1);
     bench.assert_nothing_left();
 }
+
+#[test]
+fn an_interrupted_run_names_the_job_that_launchd_keeps() {
+    let bench = Bench::waiting().fault("bootout_fails");
+    let child = bench.start(&["--probe-timeout-seconds", "3"]);
+    wait_for_worker(&bench);
+    signal("-INT", child.id());
+    let output = child.wait_with_output().unwrap();
+    expect(&output, 1);
+    let said = text(&output);
+    assert!(said.contains("interrupted") && said.contains("left behind: gui/"), "{said}");
+    assert_eq!(bench.jobs().len(), 1, "the stand-in keeps it, as it was told to");
+    assert!(bench.stages().is_empty());
+}

@@ -68,6 +68,7 @@ fn expected(bench: &Bench) -> Value {
         "schema_version": "runtime-tools.launchd_job.v0.1",
         "run_id": RUN,
         "label": label,
+        "root": suite,
         "stage": {
             "root": stage,
             "mode": "0700",
@@ -171,6 +172,7 @@ fn the_printed_job_is_exactly_this() {
     let expected = expected(&bench);
     assert_eq!(differences(&printed, &expected), Vec::<String>::new(), "{printed:#}");
     assert_every_mutation_is_seen(&expected, "job");
+    crate::exact::assert_meets("launchd-job", &printed);
     // Printing does nothing else.
     assert!(!bench.suite.out().exists() && !bench.base().exists() && bench.calls().is_empty());
 }
@@ -188,7 +190,8 @@ fn a_job_is_printed_where_there_is_no_launchd() {
     assert_eq!(printed["log_show"][0], "/usr/bin/log");
     assert_eq!((&printed["job"]["launchd_pid"], &printed["stand_in_tools"]), (&json!(1), &json!({})));
     let root = printed["stage"]["root"].as_str().unwrap();
-    assert!(root.starts_with("/private/tmp/sandbox-lore-launchctl/sandbox-lore.runtime."), "{root}");
+    let base = format!("/private/tmp/sandbox-lore-launchctl-{}/sandbox-lore.runtime.", uid());
+    assert!(root.starts_with(&base), "{root}");
     assert!(!bench.suite.out().exists());
 }
 
@@ -266,6 +269,7 @@ fn every_field_of_the_diagnostics_is_exactly_this() {
     });
     assert_eq!(differences(&found, &expected), Vec::<String>::new(), "{found:#}");
     assert_every_mutation_is_seen(&expected, "diagnostics");
+    crate::exact::assert_meets("launchctl-diagnostics", &found);
     let run = bench.suite.latest();
     for command in expected["launchctl_cmds"].as_array().unwrap().iter().chain([&expected["log_show"]]) {
         for path in ["stdout_path", "stderr_path"] {

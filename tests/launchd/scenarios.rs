@@ -22,6 +22,7 @@ fn fails(bench: &Bench, more: &[&str], kind: &str) -> Value {
     assert_eq!(manifest["stand_in_tools"], json!(["launchctl", "log", "plutil"]));
     let diagnostics = bench.diagnostics();
     assert_eq!(diagnostics["failure"]["kind"], kind, "{diagnostics:#}");
+    crate::exact::assert_meets("launchctl-diagnostics", &diagnostics);
     // Committed as failed: no reader takes it for evidence.
     expect(&bench.validity(), 1);
     diagnostics
@@ -92,6 +93,8 @@ fn the_sequence_is_ask_lint_bootstrap_bootout() {
     assert_eq!(diagnostics["domain_reason"], "gui_domain_available");
     assert_eq!((&diagnostics["session_types"], &diagnostics["failure"]), (&Value::Null, &Value::Null));
     assert_eq!(diagnostics["wait"]["ended"], "finished");
+    crate::exact::assert_meets("launchctl-diagnostics", &diagnostics);
+    crate::exact::assert_meets("launchd-completion", &diagnostics["completion"]);
     let said = text(&output);
     for step in [
         "stage: ready",
@@ -114,6 +117,26 @@ fn without_a_graphical_session_the_job_goes_to_the_user_domain() {
     assert_eq!(diagnostics["session_types"], json!(["Background"]));
     assert!(diagnostics["domain"].as_str().unwrap().starts_with("user/"));
     assert_eq!(diagnostics["launchctl_cmds"][0]["rc"], 113);
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn a_launchctl_that_does_not_answer_is_no_absent_session() {
+    let bench = Bench::new().fault("print_hangs");
+    let diagnostics = fails(&bench, &["--launchd-helper-seconds", "1"], "domain_unknown");
+    let asked = &diagnostics["launchctl_cmds"][0];
+    assert_eq!((&diagnostics["domain"], &asked["timed_out"]), (&Value::Null, &json!(true)));
+    assert_eq!(bench.verbs(), ["print"], "nothing is handed to a domain that was guessed");
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn a_bundle_root_that_is_spelled_with_dots_is_staged_inside_of_the_stage() {
+    let bench = Bench::new();
+    bench.suite.write();
+    let spelled = bench.suite.path().join("sb/../out");
+    expect(&bench.run_to(&spelled, &[]), 0);
+    expect(&bench.validity(), 0);
     bench.assert_nothing_left();
 }
 

@@ -51,6 +51,11 @@ pub(crate) fn long_properties(cases: u32) -> Step {
     cargo("long properties", &["test"]).env("PROPTEST_CASES", &cases.to_string()).env("RUNTIME_TESTS_FULL", "1")
 }
 
+/// Changes of the sources that a test must notice, each.
+pub(crate) fn mutations() -> Step {
+    Step::new("mutations", Action::Task(super::mutations::check))
+}
+
 fn cargo(name: &'static str, args: &[&str]) -> Step {
     Step::new(name, Action::command("cargo", args))
 }

@@ -10,6 +10,7 @@
 mod check;
 mod dist;
 mod licences;
+mod mutations;
 mod step;
 
 use std::path::Path;
@@ -32,6 +33,8 @@ enum Task {
     Cross,
     /// Build the program that is handed out; on Linux it needs no library of the system. The last line says where it is
     Dist,
+    /// Change one word of the clean channel at a time, in a copy of the tree; the test it names must fail each time
+    Mutations,
     /// The tests again with many more generated cases per property
     Nightly {
         /// Generated cases per property
@@ -56,12 +59,17 @@ fn run(task: &Task) -> anyhow::Result<bool> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent directory")?;
     let plan = match task {
         Task::Dist => return dist::build(root),
+        Task::Mutations => return mutations::check(root),
         Task::Check => check::steps(),
         Task::Ci => [check::tools()].into_iter().chain(check::steps()).chain([check::end_to_end()]).collect(),
         Task::Licences => vec![check::licences()],
         Task::Cross => vec![check::foreign_targets()],
         Task::Nightly { cases } => {
-            vec![check::long_properties(*cases), check::foreign_targets().env("RUNTIME_TESTS_FULL", "1")]
+            vec![
+                check::long_properties(*cases),
+                check::mutations(),
+                check::foreign_targets().env("RUNTIME_TESTS_FULL", "1"),
+            ]
         }
     };
     let results = step::run_all(&plan, root);

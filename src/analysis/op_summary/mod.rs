@@ -6,9 +6,10 @@
 mod spool;
 mod write;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 
-use serde_json::{Value, json};
+use foldhash::fast::RandomState;
+use serde_json::{Map, Value, json};
 
 use self::spool::Spool;
 use super::stream::EventRow;
@@ -32,7 +33,7 @@ pub(super) struct Counts {
     errors: u64,
     not_observed: u64,
     examples: Vec<Value>,
-    scenarios: BTreeSet<String>,
+    scenarios: HashSet<Box<str>, RandomState>,
     details: Spool,
 }
 
@@ -50,13 +51,13 @@ pub struct OpRuntimeSummary {
     pub(super) world_id: String,
     pub(super) generation: Generation,
     operations: Vec<(String, Counts)>,
-    by_name: HashMap<String, usize>,
+    by_name: HashMap<String, usize, RandomState>,
 }
 
 impl OpRuntimeSummary {
     pub(super) fn new(world_id: &str, generation: Generation) -> Self {
         let world_id = world_id.to_owned();
-        Self { meta: Value::Null, world_id, generation, operations: Vec::new(), by_name: HashMap::new() }
+        Self { meta: Value::Null, world_id, generation, operations: Vec::new(), by_name: HashMap::default() }
     }
 
     /// Counts one event.
@@ -94,7 +95,7 @@ impl Counts {
     fn add(&mut self, event: &EventRow<'_>) -> std::io::Result<()> {
         self.rows += 1;
         if !self.scenarios.contains(&*event.scenario_id) {
-            self.scenarios.insert(event.scenario_id.to_string());
+            self.scenarios.insert((*event.scenario_id).into());
         }
         match event.outcome.as_deref() {
             Some("error") => self.errors += 1,
@@ -122,14 +123,16 @@ impl Counts {
             Some(true) => self.matches += 1,
             Some(false) => {
                 self.mismatches += 1;
-                self.details.push(&detail(event, "target", event.target.as_deref()))?;
+                let members = [members_of(event).as_slice(), &[("target", event.target.as_deref())]].concat();
+                self.details.push(&members)?;
             }
             None => {}
         }
         if self.examples.len() < EXAMPLES {
-            let mut example = detail(event, "match", None);
-            example["match"] = json!(event.matches);
-            self.examples.push(example);
+            let mut example: Map<String, Value> =
+                members_of(event).into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect();
+            example.insert("match".to_owned(), json!(event.matches));
+            self.examples.push(Value::Object(example));
         }
         Ok(())
     }
@@ -155,15 +158,14 @@ impl Counts {
     }
 }
 
-fn detail(event: &EventRow<'_>, key: &str, value: Option<&str>) -> Value {
-    let mut detail = json!({
-        "scenario_id": &*event.scenario_id,
-        "expectation_id": event.expectation_id.as_deref(),
-        "expected": event.expected.as_deref(),
-        "actual": event.actual.as_deref(),
-    });
-    detail[key] = json!(value);
-    detail
+/// What is told of a single row.
+fn members_of<'e>(event: &'e EventRow<'_>) -> [(&'static str, Option<&'e str>); 4] {
+    [
+        ("scenario_id", Some(&*event.scenario_id)),
+        ("expectation_id", event.expectation_id.as_deref()),
+        ("expected", event.expected.as_deref()),
+        ("actual", event.actual.as_deref()),
+    ]
 }
 
 fn count(counts: &mut Vec<(String, u64)>, word: &str) {

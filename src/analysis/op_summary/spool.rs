@@ -3,8 +3,6 @@
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 
-use serde_json::Value;
-
 use crate::base::json;
 
 /// Bytes kept in memory.
@@ -21,20 +19,29 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    /// Adds one entry.
-    pub(super) fn push(&mut self, entry: &Value) -> io::Result<()> {
+    /// Adds one entry: an object of these members.
+    pub(super) fn push(&mut self, members: &[(&str, Option<&str>)]) -> io::Result<()> {
         if self.number > 0 {
             self.text.extend_from_slice(b",\n");
         }
         self.number += 1;
-        let text = json::to_pretty(entry);
-        for (at, line) in text.split('\n').enumerate() {
-            if at > 0 {
-                self.text.push(b'\n');
+        self.text.extend_from_slice(INDENT.as_bytes());
+        self.text.push(b'{');
+        let mut between = "";
+        for (key, value) in members {
+            write!(self.text, "{between}\n{INDENT}  \"{key}\": ")?;
+            between = ",";
+            match value {
+                // Most texts are written as they are.
+                Some(text) if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) => {
+                    self.text.push(b'"');
+                    self.text.extend_from_slice(text.as_bytes());
+                    self.text.push(b'"');
+                }
+                value => self.text.extend_from_slice(json::to_line(value).as_bytes()),
             }
-            self.text.extend_from_slice(INDENT.as_bytes());
-            self.text.extend_from_slice(line.as_bytes());
         }
+        write!(self.text, "\n{INDENT}}}")?;
         if self.text.len() >= IN_MEMORY {
             let file = match &mut self.file {
                 Some(file) => file,

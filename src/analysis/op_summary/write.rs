@@ -46,6 +46,8 @@ fn write_entry(
     let object = |pairs: &[(String, u64)]| {
         Value::Object(pairs.iter().map(|(word, number)| (word.clone(), json!(number))).collect::<Map<_, _>>())
     };
+    let mut scenarios: Vec<&str> = counts.scenarios.iter().map(|scenario| &**scenario).collect();
+    scenarios.sort_unstable();
     let head = json!({
         "op_name": name,
         "op_id": op_id(name),
@@ -59,7 +61,7 @@ fn write_entry(
         },
         "unobserved": counts.unobserved,
         "examples": counts.examples,
-        "scenarios": counts.scenarios,
+        "scenarios": scenarios,
     });
     write_members(out, &head, "")?;
     if !counts.details.is_empty() {

@@ -11,6 +11,7 @@ use crate::base::json as text;
 use crate::base::rel_path::RelPath;
 use crate::base::tree::{Node, Tree};
 use crate::os::fs::{Dir, FsError};
+use crate::os::hash::HashStream;
 
 /// Largest `run_status.json` or `run_manifest.json` read, in bytes.
 const SMALL_DOCUMENT_BYTES: u64 = 4 * 1024 * 1024;
@@ -103,10 +104,17 @@ impl Document {
             Self::Malformed { sha256, size_bytes, .. } => Some((sha256, *size_bytes)),
             Self::Object(Object { tree, sha256 }) => {
                 let bytes = tree.text().as_bytes();
-                Some((sha256.get_or_init(|| Sha256Hex::of(bytes)), bytes.len() as u64))
+                Some((sha256.get_or_init(|| digest(bytes)), bytes.len() as u64))
             }
         }
     }
+}
+
+/// The digest of an index, which may be large.
+fn digest(bytes: &[u8]) -> Sha256Hex {
+    let mut stream = HashStream::default();
+    stream.update(bytes);
+    stream.finish().0
 }
 
 /// Whether somebody still writes an uncommitted run. Known by the lock that the writer holds on the run's directory, which

@@ -1,6 +1,7 @@
 //! Checking every claim of an index against the bytes, in parallel, reporting everything.
 
 use std::collections::HashSet;
+use std::io;
 
 use serde_json::Value;
 
@@ -11,8 +12,9 @@ use super::raw::{UnverifiedBundle, Writer};
 use super::verified::{Artifacts, VerifiedArtifact, VerifiedBundle};
 use super::{identity, unindexed};
 use crate::base::digest::Sha256Hex;
+use crate::base::rel_path::RelPath;
 use crate::os::fs::{Dir, FsError, RegularFile};
-use crate::os::hash::{HashError, hash_files};
+use crate::os::hash::{HashError, Hashed, hash_files};
 use crate::vocab::{Finding, Severity};
 
 /// The answer of a reader: everything found, and the bundle in the state it earned.
@@ -36,6 +38,11 @@ pub enum Checked {
     /// Something is not proven; nothing in it may be believed.
     Refused(UnverifiedBundle),
 }
+
+/// Reads a whole file and returns digest and number of its bytes.
+type Read<'r> = dyn FnMut(RegularFile) -> io::Result<(Sha256Hex, u64)> + 'r;
+/// An artifact, and who reads it.
+pub(in crate::bundle) type Reading<'r> = (&'r RelPath, &'r mut Read<'r>);
 
 /// Everything found, before it is judged.
 pub(in crate::bundle) struct Examined {
@@ -67,10 +74,29 @@ impl UnverifiedBundle {
     /// per processor; at most 256).
     #[must_use]
     pub fn verify(self, jobs: usize) -> Verification {
+        self.verify_with(jobs, None)
+    }
+
+    /// Like [`verify`](Self::verify), and hands the open file of the artifact `name` to `read`, which reads and hashes all of
+    /// it: so a large file is read once for its digest and for what it says. `read` is not asked when the index does not list
+    /// the artifact or it cannot be opened as one of this bundle.
+    #[must_use]
+    pub fn verify_while_reading(
+        self,
+        jobs: usize,
+        name: &RelPath,
+        read: impl FnOnce(RegularFile) -> io::Result<(Sha256Hex, u64)>,
+    ) -> Verification {
+        let mut read = Some(read);
+        let mut once = |file| read.take().expect("an artifact is read once")(file);
+        self.verify_with(jobs, Some((name, &mut once)))
+    }
+
+    fn verify_with(self, jobs: usize, reading: Option<Reading<'_>>) -> Verification {
         let generation = self.generation();
         // Nobody waits for the digest of the index while the files are hashed.
         let digest = || self.index.digest().map(|(digest, _)| digest.clone());
-        let (index_sha256, examined) = beside(jobs, &digest, || self.examine(jobs));
+        let (index_sha256, examined) = beside(jobs, &digest, || self.examine(jobs, reading));
         let Examined { problems, claims, checked } = examined;
         let refused = problems.iter().any(|problem| problem.kind.class(generation) == Class::Refuse);
         let artifact_count = claims.len();
@@ -95,7 +121,7 @@ impl UnverifiedBundle {
     /// Keys as the earlier tool's unverified read gives them, and `writer`.
     #[must_use]
     pub fn report(&self, jobs: usize) -> Value {
-        let Examined { problems, claims, .. } = self.examine(jobs);
+        let Examined { problems, claims, .. } = self.examine(jobs, None);
         let paths = |kinds: &[Kind]| -> Vec<&str> {
             let named: HashSet<&str> =
                 problems.iter().filter(|p| kinds.contains(&p.kind)).map(|p| p.about.as_str()).collect();
@@ -123,7 +149,7 @@ impl UnverifiedBundle {
     }
 
     /// Looks at everything; what it means is for the caller.
-    pub(in crate::bundle) fn examine(&self, jobs: usize) -> Examined {
+    pub(in crate::bundle) fn examine(&self, jobs: usize, reading: Option<Reading<'_>>) -> Examined {
         let mut problems = Vec::new();
         identity::check(self, &mut problems);
         let claims = self.claims(&mut problems);
@@ -131,7 +157,7 @@ impl UnverifiedBundle {
             true => Vec::new(),
             false => unindexed::check(&self.resolved.dir, &claims.places),
         };
-        let (stray, checked) = beside(jobs, &stray, || self.check_artifacts(&claims, jobs, &mut problems));
+        let (stray, checked) = beside(jobs, &stray, || self.check_artifacts(&claims, jobs, reading, &mut problems));
         self.warn_about_pointer(&mut problems);
         if self.is_repaired() && !self.index.is_absent() {
             let message = match self.index.get("repairs").is_some() {
@@ -164,6 +190,7 @@ impl UnverifiedBundle {
         &self,
         claims: &Claims<'_>,
         jobs: usize,
+        reading: Option<Reading<'_>>,
         problems: &mut Vec<Problem>,
     ) -> Vec<Option<(Sha256Hex, u64)>> {
         let generation = self.generation();
@@ -173,10 +200,18 @@ impl UnverifiedBundle {
             _ => None,
         };
         // A file that is listed often is read once.
-        let is_unread = |claim: &&Claim| claim.repeats.is_none() && parsed(claim).is_none();
+        let callers = reading.as_ref().map(|(name, _)| *name);
+        let read_by_caller = |claim: &Claim| callers == Some(&claim.name);
+        let is_unread = |claim: &&Claim| claim.repeats.is_none() && parsed(claim).is_none() && !read_by_caller(claim);
         let unread: Vec<&Claim> = claims.list.iter().filter(is_unread).collect();
         let mut hashed =
             hash_files(unread.len(), jobs, &|at| open(&self.resolved.dir, unread[at], generation)).into_iter();
+        let mut read = claims
+            .list
+            .iter()
+            .find(|claim| read_by_caller(claim))
+            .zip(reading)
+            .map(|(claim, (_, read))| hash_by(&self.resolved.dir, claim, generation, read));
         let mut checked: Vec<Option<(Sha256Hex, u64)>> = Vec::with_capacity(claims.list.len());
         for claim in &claims.list {
             let answer = match (parsed(claim), claim.repeats) {
@@ -184,13 +219,16 @@ impl UnverifiedBundle {
                 (Some((sha256, size_bytes)), _) => Some((sha256.clone(), size_bytes)),
                 // What is wrong with it was said for the first entry.
                 (None, Some(first)) => checked[first].clone(),
-                (None, None) => match hashed.next().expect("one answer for every file") {
-                    Ok(answer) => Some(answer),
-                    Err(error) => {
-                        problems.push(*self.unhashed(claim, error));
-                        None
+                (None, None) => {
+                    let answer = if read_by_caller(claim) { read.take() } else { hashed.next() };
+                    match answer.expect("one answer for every file") {
+                        Ok(answer) => Some(answer),
+                        Err(error) => {
+                            problems.push(*self.unhashed(claim, error));
+                            None
+                        }
                     }
-                },
+                }
             };
             if let Some(answer) = &answer {
                 compare(claim, answer, problems);
@@ -248,6 +286,16 @@ fn beside<S: Send, M>(jobs: usize, side: &(dyn Fn() -> S + Sync), main: impl FnO
         };
         (side, main)
     })
+}
+
+/// Hashes one artifact by reading it as the caller does.
+fn hash_by(dir: &Dir, claim: &Claim, generation: Generation, read: &mut Read<'_>) -> Hashed<Box<Problem>> {
+    let opened = open(dir, claim, generation).map_err(HashError::Open)?;
+    let size_bytes = opened.size_bytes;
+    match read(opened) {
+        Ok((_, bytes)) if bytes != size_bytes => Err(HashError::Changed),
+        read => read.map_err(HashError::Read),
+    }
 }
 
 /// Opens one artifact beneath the bundle. A wrong size already decides about our own: hashing would let a sparse giant cost

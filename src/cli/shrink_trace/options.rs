@@ -8,9 +8,11 @@ use clap::ValueEnum;
 
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
+use crate::cli::launchd::StandInArgs;
 use crate::cli::sbpl::key_value;
-use crate::host::detect_world;
-use crate::shrink::{DenyScope, MAX_ITERATIONS, NetworkRules, Options, Target};
+use crate::host::{Tool, detect_world, missing};
+use crate::shrink::{DenyScope, Live, MAX_ITERATIONS, NetworkRules, Options, Target};
+use crate::unified_log;
 
 // The program and what counts as its success.
 #[derive(Debug, clap::Args)]
@@ -45,6 +47,11 @@ pub(super) struct TargetArgs {
     /// Directory of the run
     #[arg(long, value_name = "DIR", default_value = "out")]
     pub(super) out: PathBuf,
+    #[command(flatten)]
+    stand_ins: StandInArgs,
+    /// macOS: limit for a provoked refusal to appear in the log, in seconds
+    #[arg(long, value_name = "N", default_value_t = 10.0, hide_short_help = true)]
+    log_seconds: f64,
     /// Arguments of the program
     #[arg(last = true, value_name = "ARG")]
     args: Vec<OsString>,
@@ -56,7 +63,7 @@ pub(super) struct TraceOptions {
     /// Successes in a row, without a new rule, that end the trace
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
     success_streak: u32,
-    /// Whose refusals count. On Linux always the tree of the program's processes
+    /// Whose refusals count. Where the supervisor tells them (Linux) always the tree of the program's processes
     #[arg(long, value_enum, default_value_t = Scope::All)]
     deny_scope: Scope,
     /// Whether a new profile holds what loads a program (Linux: the rules of linux-base.sb)
@@ -166,11 +173,13 @@ pub(super) fn options(
 ) -> Result<Options, Failure> {
     let default = SearchOptions::default();
     let search = search.unwrap_or(&default);
+    let live = live(target)?;
     Ok(Options {
         out: context.absolute(&target.out),
         root: context.cwd.clone(),
         profile: profile.map(|path| context.absolute(path)),
-        target: target_of(target, context)?,
+        target: target_of(target, live.as_ref(), context)?,
+        live,
         success_streak: trace.map_or(2, |own| own.success_streak),
         max_iterations: trace.map_or(MAX_ITERATIONS, |own| own.max_iterations),
         deny_scope: trace.map_or(DenyScope::Tree, TraceOptions::deny_scope),
@@ -189,7 +198,21 @@ pub(super) fn options(
     })
 }
 
-fn target_of(args: &TargetArgs, context: &Context) -> Result<Target, Failure> {
+/// Where the supervisor is not, refusals come from the system's log.
+fn live(args: &TargetArgs) -> Result<Option<Live>, Failure> {
+    let stand_in_tools = args.stand_ins.stand_ins()?;
+    if !cfg!(target_os = "macos") && stand_in_tools.is_empty() {
+        return Ok(None);
+    }
+    let absent = missing(&unified_log::NEEDED, &stand_in_tools);
+    if !absent.is_empty() {
+        return Err(Failure::no(anyhow::anyhow!("the system's log cannot be read; not here: {}", absent.join(", "))));
+    }
+    let limit = crate::cli::lock_args::seconds("--log-seconds", args.log_seconds)?;
+    Ok(Some(Live { stand_in_tools, limit }))
+}
+
+fn target_of(args: &TargetArgs, live: Option<&Live>, context: &Context) -> Result<Target, Failure> {
     // Without one a matrix says what is run.
     let program = args.cmd.clone().unwrap_or_default();
     // Runs happen in another directory; what the user names is meant from here.
@@ -221,6 +244,7 @@ fn target_of(args: &TargetArgs, context: &Context) -> Result<Target, Failure> {
         params: args.define.iter().cloned().collect(),
         home: home(context),
         worker_exe: context.exe.clone(),
+        sandbox_exec: live.map(|live| Tool::SandboxExec.path(&live.stand_in_tools)),
     })
 }
 

@@ -72,8 +72,8 @@ pub(crate) struct WorkflowArgs {
 
 const TRACE_HELP: &str = "\
 The observed run refuses nothing: the program does everything it does without a sandbox. On Linux refusals come from the
-supervisor of the program's own processes, so other programs add no rule. The live log of macOS is not read by this
-version; saved logs are, on every system.
+supervisor of the program's own processes, so other programs add no rule. On macOS they come from the live log, and every run
+refuses: there --deny-scope tree keeps other programs out. Saved logs are read on every system.
 
 Examples:
   runtime shrink-trace trace --profile ls.sb --cmd ls -- -l /usr

@@ -10,38 +10,31 @@ use super::{Normaliser, RowPlace, marker, text};
 /// What `harness` of its events is.
 const HARNESS: &str = "metadata-runner";
 
-/// Why a document is not one of these.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum NotMetadata {
-    /// It is another document.
-    #[error("it has no array \"results\"")]
-    NoResults,
+/// What the events of one of these documents have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct MetadataRunner<'a> {
+    /// With the world of the document, where that says one.
+    pub normaliser: Normaliser<'a>,
+    /// `runner_info` of the document; null when it has none.
+    pub runner_info: &'a Value,
 }
 
-/// Normalises the rows of a metadata runner's `document` and hands out events one by one, in row order. The world of the
-/// document wins over the normaliser's.
-///
-/// # Errors
-/// [`NotMetadata`], and what `take` says.
-pub fn normalise_metadata<E: From<NotMetadata>>(
-    normaliser: &Normaliser<'_>,
-    document: &Value,
-    mut take: impl FnMut(Value) -> Result<(), E>,
-) -> Result<(), E> {
-    let results = document.get("results").and_then(Value::as_array).ok_or(NotMetadata::NoResults)?;
-    let world_id = document.get("world_id").and_then(Value::as_str).unwrap_or(normaliser.world_id);
-    let normaliser = Normaliser { world_id, ..*normaliser };
-    let runner = document.get("runner_info").unwrap_or(&Value::Null);
-    for (position, result) in results.iter().enumerate() {
-        let profile_id = result.get("profile_id").and_then(Value::as_str).unwrap_or_default();
-        let preflight = result.get("preflight").unwrap_or(&Value::Null);
+impl MetadataRunner<'_> {
+    /// The event of the result at `position`; `Err` says why it is not JSON.
+    #[must_use]
+    pub fn event(&self, position: usize, result: Result<&Value, &str>) -> Value {
+        let members = result.ok().and_then(Value::as_object);
+        let profile_id = members.and_then(|members| text(members, "profile_id")).unwrap_or_default();
+        let preflight = members.and_then(|members| members.get("preflight")).unwrap_or(&Value::Null);
         let place = RowPlace { profile_id, preflight, position, matrix: None };
-        let row = result.as_object().map_or_else(|| result.clone(), |result| row(profile_id, result, runner));
-        let mut event = normaliser.event(place, &row);
+        let mut event = match (result, members) {
+            (Err(why), _) => self.normaliser.unreadable(place, why),
+            (Ok(_), Some(members)) => self.normaliser.event(place, &row(profile_id, members, self.runner_info)),
+            (Ok(other), None) => self.normaliser.event(place, other),
+        };
         event["harness"] = json!(HARNESS);
-        take(event)?;
+        event
     }
-    Ok(())
 }
 
 /// The row of the first document that says the same.

@@ -5,6 +5,7 @@
 //! that is not what the format says becomes an event in error, with the reason, and takes no other row with it.
 
 mod confounder;
+mod control;
 mod layers;
 mod marker;
 mod metadata;
@@ -13,13 +14,13 @@ mod path;
 mod prepass;
 mod upgrade;
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
 use confounder::Case;
-pub use metadata::{NotMetadata, normalise_metadata};
+pub use control::Controls;
+pub use metadata::MetadataRunner;
 
 use super::row::RESULTS_DOCUMENT;
 use crate::base::json as text_form;
@@ -34,7 +35,7 @@ pub struct Normaliser<'a> {
     /// The run; `None` for rows from before runs had one.
     pub run_id: Option<&'a str>,
     /// Rows of the baseline lane.
-    pub controls: &'a Controls<'a>,
+    pub controls: &'a Controls,
 }
 
 /// One row and where it stands.
@@ -50,57 +51,6 @@ pub struct RowPlace<'a> {
     pub matrix: Option<&'a Value>,
 }
 
-/// The rows of the baseline lane, to be found by the rows they are controls of.
-#[derive(Debug, Default)]
-pub struct Controls<'a> {
-    rows: &'a [Value],
-    by_expectation: HashMap<(&'a str, &'a str), usize>,
-    by_name: HashMap<(&'a str, &'a str), usize>,
-    by_target: HashMap<(&'a str, &'a str, &'a str), usize>,
-}
-
-impl<'a> Controls<'a> {
-    /// Of the `results` of `baseline_results.json`. Where several rows say they are the control, the first is.
-    #[must_use]
-    pub fn of(rows: &'a [Value]) -> Self {
-        let mut controls = Self { rows, ..Self::default() };
-        for (at, row) in rows.iter().enumerate() {
-            let of = |key: &str| row.get(key).and_then(Value::as_str);
-            let Some(profile) = of("profile_id") else { continue };
-            if let Some(expectation) = of("expectation_id") {
-                controls.by_expectation.entry((profile, expectation)).or_insert(at);
-            }
-            if let Some(name) = of("probe_name") {
-                controls.by_name.entry((profile, name)).or_insert(at);
-            }
-            if let (Some(operation), Some(target)) = (of("operation"), of("target")) {
-                controls.by_target.entry((profile, operation, target)).or_insert(at);
-            }
-        }
-        controls
-    }
-
-    /// The control of a row, and its position.
-    fn find(
-        &self,
-        profile: &str,
-        row: &Map<String, Value>,
-        operation: &str,
-        target: &str,
-    ) -> Option<(usize, &Map<String, Value>)> {
-        let expectation = text(row, "expectation_id").and_then(|id| self.by_expectation.get(&(profile, id)));
-        let by_name = || text(row, "name").and_then(|name| self.by_name.get(&(profile, name)));
-        // Rows that carry expectations are known by them alone: names need not be unique.
-        let earlier = || by_name().or_else(|| self.by_target.get(&(profile, operation, target)));
-        let at = match expectation {
-            Some(at) => *at,
-            None if self.by_expectation.is_empty() => *earlier()?,
-            None => return None,
-        };
-        Some((at, self.rows[at].as_object()?))
-    }
-}
-
 impl Normaliser<'_> {
     /// The event of one row.
     #[must_use]
@@ -110,6 +60,12 @@ impl Normaliser<'_> {
             None => Err("the row is not an object".to_owned()),
         };
         without_nulls(made.unwrap_or_else(|why| self.in_error(place, row, &why)))
+    }
+
+    /// The event of a row that is not JSON.
+    #[must_use]
+    pub fn unreadable(&self, place: RowPlace<'_>, why: &str) -> Value {
+        without_nulls(self.in_error(place, &Value::Null, why))
     }
 
     fn of_row(&self, place: RowPlace<'_>, row: &Map<String, Value>) -> Result<Value, String> {
@@ -339,30 +295,6 @@ fn optional_text<'m>(map: &'m Map<String, Value>, key: &str) -> Result<Option<&'
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(format!("{key} is not text")),
     }
-}
-
-/// Normalises stored documents: `runtime_results.json`, the rows of `baseline_results.json`, and the expected matrix.
-///
-/// Hands out events one by one, in row order.
-///
-/// # Errors
-/// What `take` says.
-pub fn normalise_stored<E>(
-    normaliser: &Normaliser<'_>,
-    results: &Map<String, Value>,
-    matrix: Option<&Value>,
-    mut take: impl FnMut(Value) -> Result<(), E>,
-) -> Result<(), E> {
-    for (profile_id, profile) in results {
-        let expected = matrix.and_then(|matrix| matrix.get("profiles")?.get(profile_id)?.get("probes")?.as_array());
-        let preflight = profile.get("preflight").unwrap_or(&Value::Null);
-        for (position, row) in profile.get("probes").and_then(Value::as_array).into_iter().flatten().enumerate() {
-            let same = |probe: &&Value| probe.get("name").is_some() && probe.get("name") == row.get("name");
-            let matrix = expected.and_then(|probes| probes.iter().find(same));
-            take(normaliser.event(RowPlace { profile_id, preflight, position, matrix }, row))?;
-        }
-    }
-    Ok(())
 }
 
 /// Writes events as the document they are stored in, one at a time.

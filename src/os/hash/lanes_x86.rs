@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 use super::BLOCK_BYTES;
 
 /// The round constants (FIPS 180-4, 4.2.2).
-const K: [u32; 64] = [
+pub(super) const K: [u32; 64] = [
     0x428a_2f98,
     0x7137_4491,
     0xb5c0_fbcf,
@@ -81,7 +81,7 @@ const MAJORITY: i32 = 0xe8;
 /// The 16 words of a block of each of eight files: vector `t` holds word `t` of every file.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn message_8(rows: &[&[u8; BLOCK_BYTES]; 8]) -> [__m256i; 16] {
+pub(super) fn message_8(rows: &[&[u8; BLOCK_BYTES]; 8]) -> [__m256i; 16] {
     let mut words = [_mm256_setzero_si256(); 16];
     let (first, second) = words.split_at_mut(8);
     for (half, words) in [first, second].into_iter().enumerate() {

@@ -11,25 +11,35 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
-use super::{ANSWER_FD, JOB_FD};
+use super::{ANSWER_FD, GO_FD, JOB_FD};
 
 /// Takes the two private descriptors this process was started with: job (to read) and answer (to write).
 ///
 /// # Errors
 /// One of them is not open: the process was not started as a worker.
 pub fn worker_channel() -> io::Result<(File, File)> {
-    let take = |fd: i32| {
-        // SAFETY: F_GETFD takes no pointer and changes nothing (fcntl(2)).
-        if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the descriptor is open, and nothing else in a freshly started worker owns it: this is the first thing
-        // the worker command does.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
-        Ok(File::from(fd))
-    };
     Ok((take(JOB_FD)?, take(ANSWER_FD)?))
+}
+
+/// Waits, as a worker that was started ahead, until its job is complete; false when whoever started it has none any more.
+///
+/// # Errors
+/// The descriptor is not open: the process was not started ahead.
+pub fn wait_for_job() -> io::Result<bool> {
+    Ok(matches!(take(GO_FD)?.read(&mut [0]), Ok(1)))
+}
+
+/// Takes one of the descriptors that a worker is started with; each once, before anything else is opened.
+fn take(fd: i32) -> io::Result<File> {
+    // SAFETY: F_GETFD takes no pointer and changes nothing (fcntl(2)).
+    if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is open, and nothing else in a freshly started worker owns it: taking them is the first thing the
+    // worker commands do.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(File::from(fd))
 }
 
 /// Replaces this process's image by the program at `path` with that path as its only argument and an empty environment;
@@ -69,7 +79,8 @@ pub fn fork_and_wait() -> Result<Option<i32>, Errno> {
 pub struct Started {
     /// The process.
     pub pid: Pid,
-    /// Whether the program was executed; otherwise the errno of `execve(2)`.
+    /// Whether the program was executed; otherwise the errno of `execve(2)`. EIO where a signal ended the process: it may have come
+    /// before the program.
     pub executed: Result<(), Errno>,
     /// Exit status, unless a signal ended it.
     pub exit_status: Option<i32>,
@@ -103,12 +114,14 @@ pub fn run_program(program: &Path, argument: &Path) -> Result<Started, Errno> {
     let pid = u32::try_from(pid).ok().and_then(|_| Pid::from_raw(pid)).ok_or_else(last_errno)?;
     drop(tell);
     let mut number = [0; 4];
-    // The pipe closes without a word when the program is executed.
-    let executed = match told.read_exact(&mut number) {
-        Ok(()) => Err(Errno::from_raw_os_error(i32::from_ne_bytes(number))),
-        Err(_) => Ok(()),
-    };
+    // The pipe closes without a word when the program is executed, and when the process dies before that.
+    let told = told.read_exact(&mut number);
     let status = waitpid(Some(pid), WaitOptions::empty())?.and_then(|(_, status)| status.exit_status());
+    let executed = match (told, status) {
+        (Ok(()), _) => Err(Errno::from_raw_os_error(i32::from_ne_bytes(number))),
+        (Err(_), Some(_)) => Ok(()),
+        (Err(_), None) => Err(Errno::IO),
+    };
     Ok(Started { pid, executed, exit_status: status.filter(|_| executed.is_ok()) })
 }
 
@@ -155,6 +168,23 @@ pub fn is_awaited(answer: &File) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_a_signal_ended_is_not_said_to_have_executed_its_program() {
+        let temp = tempfile::tempdir().unwrap();
+        let script = |name: &str, text: &str| {
+            let path = temp.path().join(name);
+            crate::os::fs::write_durable(&path, text.as_bytes()).unwrap();
+            path
+        };
+        let run = |path: &Path| run_program(Path::new("/bin/sh"), path).unwrap();
+        let killed = run(&script("killed", "kill -9 $$\n"));
+        assert_eq!((killed.executed, killed.exit_status), (Err(Errno::IO), None));
+        let twin = run(&script("ends", "exit 7\n"));
+        assert_eq!((twin.executed, twin.exit_status), (Ok(()), Some(7)));
+        let absent = run_program(Path::new("/nonexistent/program"), Path::new("x")).unwrap();
+        assert_eq!(absent.executed, Err(Errno::NOENT));
+    }
 
     #[test]
     fn an_answer_without_a_reader_is_not_awaited() {

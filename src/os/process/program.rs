@@ -2,15 +2,15 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{WorkerError, has_ended, kill_group, wait_readable};
+use super::spawn::{self, Start};
+use super::{WorkerError, has_ended, kill_group, nothing, pipe, started, wait_readable};
 use crate::base::cancel::Cancel;
 
 /// How often a program that says nothing is looked after.
@@ -119,18 +119,17 @@ pub fn run_program(
     cancel: &Cancel,
 ) -> Result<ProgramEnd, WorkerError> {
     let started_at = SystemTime::now();
-    let start = Instant::now();
-    let mut child = spawn(program)?;
-    let pid = child.id();
-    let pipe =
-        |end: Option<OwnedFd>, keep| Pipe { end: end.map(Into::into), stream: Stream { keep, ..Stream::default() } };
+    let clock = Instant::now();
+    let (leader, stdout, stderr) = start(program)?;
+    let pid = leader.as_raw_nonzero().get().unsigned_abs();
+    let pipe = |end: OwnedFd, keep| Pipe { end: Some(end.into()), stream: Stream { keep, ..Stream::default() } };
     let mut run = Running {
-        stdout: pipe(child.stdout.take().map(Into::into), program.stdout_keep),
-        stderr: pipe(child.stderr.take().map(Into::into), program.stderr_keep),
+        stdout: pipe(stdout, program.stdout_keep),
+        stderr: pipe(stderr, program.stderr_keep),
         ended_at: None,
     };
     let mut timed_out = false;
-    while !run.is_over(&child) {
+    while !run.is_over(leader) {
         let now = Instant::now();
         let until = attendant.tick(now);
         if run.ended_at.is_none() && (cancel.is_set() || now >= until) {
@@ -141,15 +140,15 @@ pub fn run_program(
     }
     let mut killed = false;
     if run.ended_at.is_none() {
-        signal_group(pid, Signal::TERM);
+        let _ = kill_process_group(leader, Signal::TERM);
         let until = Instant::now() + program.kill_after;
-        while !run.is_over(&child) && Instant::now() < until {
+        while !run.is_over(leader) && Instant::now() < until {
             run.read(TICK, attendant);
         }
         killed = run.ended_at.is_none();
     }
-    kill_group(pid);
-    let status = child.wait().map_err(|source| WorkerError::Wait { pid, source })?;
+    kill_group(leader);
+    let status = spawn::wait(leader).map_err(|source| WorkerError::Wait { pid, source })?;
     run.rest(attendant);
     Ok(ProgramEnd {
         exit_status: status.code(),
@@ -162,22 +161,18 @@ pub fn run_program(
         pid,
         started_at,
         finished_at: SystemTime::now(),
-        duration: start.elapsed(),
+        duration: clock.elapsed(),
     })
 }
 
-fn spawn(program: &Program) -> Result<Child, WorkerError> {
-    Command::new(&program.exe)
-        .args(&program.args)
-        .env_clear()
-        .envs(program.env.iter().cloned())
-        .current_dir(&program.cwd)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(|source| WorkerError::Spawn { exe: program.exe.display().to_string(), source })
+/// The program's process, and what its stdout and stderr come from.
+fn start(program: &Program) -> Result<(Pid, OwnedFd, OwnedFd), WorkerError> {
+    let (stdout, stdout_end) = pipe().map_err(WorkerError::Prepare)?;
+    let (stderr, stderr_end) = pipe().map_err(WorkerError::Prepare)?;
+    let nothing = nothing().map_err(WorkerError::Prepare)?;
+    let start = Start { exe: &program.exe, args: &program.args, env: &program.env, cwd: Some(&program.cwd) };
+    let leader = started(&start, &[(nothing.as_fd(), 0), (stdout_end.as_fd(), 1), (stderr_end.as_fd(), 2)])?;
+    Ok((leader, stdout, stderr))
 }
 
 /// One end of a pipe, and what came out of it.
@@ -217,8 +212,8 @@ struct Running {
 
 impl Running {
     /// Whether the program has ended and its output with it.
-    fn is_over(&mut self, child: &Child) -> bool {
-        if self.ended_at.is_none() && has_ended(child) {
+    fn is_over(&mut self, leader: Pid) -> bool {
+        if self.ended_at.is_none() && has_ended(leader) {
             self.ended_at = Some(Instant::now());
         }
         let closed = self.stdout.end.is_none() && self.stderr.end.is_none();
@@ -248,13 +243,6 @@ impl Running {
                 return;
             }
         }
-    }
-}
-
-/// Sends a signal to a process group whose leader is not reaped yet, so the id is still its own.
-fn signal_group(pid: u32, signal: Signal) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        let _ = kill_process_group(pid, signal);
     }
 }
 

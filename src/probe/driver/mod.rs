@@ -124,7 +124,12 @@ pub(super) fn call_name(driver: Driver) -> &'static str {
 
 fn announce(report: &mut impl Write, call: &str, inherited: &[i32]) -> io::Result<()> {
     let line = Announcement { call: call.to_owned(), inherited_fds: inherited.to_vec() };
-    writeln!(report, "{}", json!(line))
+    write_line(report, &json!(line))
+}
+
+/// A line in one write: piece by piece it would be dozens of calls, made under the policy.
+fn write_line(report: &mut impl Write, line: &Value) -> io::Result<()> {
+    report.write_all(format!("{line}\n").as_bytes())
 }
 
 fn report_result(report: &mut impl Write, call: &str, result: Performed) -> io::Result<()> {
@@ -135,7 +140,7 @@ fn report_result(report: &mut impl Write, call: &str, result: Performed) -> io::
             Effect { call: call.to_owned(), errno: number, errno_name: Some(errno::name(number)), details }
         }
     };
-    writeln!(report, "{}", json!(effect))
+    write_line(report, &json!(effect))
 }
 
 fn details<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {

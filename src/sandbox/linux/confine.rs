@@ -175,6 +175,8 @@ fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cance
     // While the first process confines itself.
     let report = plan.as_ref().map(|plan| report(job, plan, offered, dropped));
     let supervised = supervise(job, plan.as_ref(), &mut tree, cancel);
+    // While the reaper ends.
+    drop(plan);
     tree.bury();
     supervised.map(|supervised| Supervised { report, ..supervised })
 }
