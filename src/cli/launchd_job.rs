@@ -95,7 +95,7 @@ fn measure(context: &Context) -> Start {
         parent_pid: rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get().cast_unsigned()),
         launchd_pid: None,
         service_name: context.env_text("XPC_SERVICE_NAME").map(str::to_owned),
-        sandboxed: check.sandboxed,
+        sandboxed: check.sandboxed(),
         sandboxed_source: check.source.to_owned(),
         descriptors: os::fd::open_descriptors().map(beyond_standard),
         variables: context.env.keys().map(name).collect(),

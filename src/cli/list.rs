@@ -15,7 +15,7 @@ use crate::plan::{PlanEntry, list_plans, list_shipped_plans};
 use crate::registry::{self, Index, Registry, root_of};
 use crate::report;
 use crate::vocab::driver::driver_asked_for;
-use crate::vocab::{Driver, Operation, Platform, target, world_platform};
+use crate::vocab::{Asked, Driver, Operation, Platform, target, world_platform};
 
 /// How a listing is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -169,7 +169,8 @@ pub(super) fn performed(registry: &Registry, descriptor: &Value) -> Performed {
     let text = |key: &str| descriptor.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let operation = text("operation").unwrap_or_default();
     let platform = world_platform(&registry.world_id).or_else(Platform::of_this_build);
-    let found = platform.and_then(|platform| driver_asked_for(&Operation::new(operation), text("driver"), platform));
+    let asked = Asked { driver: text("driver"), syscall: text("syscall"), payload: text("attr_payload") };
+    let found = platform.and_then(|platform| driver_asked_for(&Operation::new(operation), asked, platform));
     let name = text("driver").or_else(|| found.map(Driver::name));
     Performed { driver: name.unwrap_or("-").to_owned(), form: target::form(operation).unwrap_or("-").to_owned() }
 }

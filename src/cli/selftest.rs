@@ -15,6 +15,7 @@ use crate::base::ids::RunId;
 use crate::base::json as document;
 use crate::base::rel_path::RelPath;
 use crate::bundle::SealedBundle;
+use crate::event::CheckApi;
 use crate::host::Host;
 use crate::launchd::{Argument, DIAGNOSTICS_FILE, Failure as JobFailure, JobDocument, JobPlan};
 use crate::report;
@@ -168,9 +169,15 @@ pub(crate) fn ask(args: &AskArgs) -> CliResult {
         _ => CompiledFilter::from_name(&args.filter).map(AskedFilter::Compiled),
     };
     let filter = filter.ok_or_else(|| Failure::usage(format_args!("no filter {:?} in it", args.filter)))?;
-    let question = Question { operation: &args.operation, filter, argument: &args.argument, canonical: false };
+    let question = Question {
+        operation: &args.operation,
+        filter,
+        argument: &args.argument,
+        canonical: false,
+        api: CheckApi::SandboxCheck,
+    };
     match sandbox::ask(&question) {
-        Some(callout) => print_line(&document::to_pretty(&callout)).map(|()| Exit::Yes),
-        None => Err(Failure::no(anyhow!("this system has no sandbox_check"))),
+        Ok(callout) => print_line(&document::to_pretty(&callout)).map(|()| Exit::Yes),
+        Err(why) => Err(Failure::no(why)),
     }
 }

@@ -39,7 +39,11 @@ fn rows(status: &RuntimeStatus) -> Vec<Vec<String>> {
         row("system", &host.platform, &format!("{} {}", host.os.id, host.os.version)),
         row("kernel", &host.kernel_release, &host.arch),
         row("user id", &layers.uid.to_string(), ""),
-        row("sandboxed already", if layers.already_sandboxed { "yes" } else { "no" }, ""),
+        row(
+            "sandboxed already",
+            layers.already_sandboxed.map_or("not known", |yes| if yes { "yes" } else { "no" }),
+            "",
+        ),
     ];
     for (name, channel) in &status.channels {
         let state = if channel.available { "can run" } else { "cannot run" };

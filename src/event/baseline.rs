@@ -3,10 +3,13 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::vocab::Decision;
+use crate::vocab::{Decision, Meaning};
 
 use super::alias::LinkMet;
-use super::observation::{ListenerRecord, OPENED_PATH, Observation};
+use super::observation::{
+    Effect, ListenerRecord, OPENED_PATH, OPENED_PATH_ERRNO, OPENED_PATH_NOFIRMLINK, OPENED_PATH_NOFIRMLINK_ERRNO,
+    Observation,
+};
 use super::row::ProbeFacts;
 
 /// Schema tag. v0.1: first form.
@@ -84,19 +87,58 @@ pub struct BaselineRow {
     /// The path of what was opened, by the system's own word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_path: Option<String>,
-    /// Whose word: `proc_fd_path`, `proc_fd_error`, or `not_attempted` for an operation that opens nothing. File operations only.
+    /// Whose word: `proc_fd_path`, `proc_fd_error`, on macOS `unsandboxed_fd_path`, `unsandboxed_error`, or `not_attempted` for an
+    /// operation that opens nothing. File operations only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_path_source: Option<&'static str>,
     /// Symbolic links on the way to the target.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub links_met: Vec<LinkMet>,
+    /// What macOS says about the descriptor beside the path; absent elsewhere.
+    #[serde(flatten)]
+    pub fgetpath: Option<Fgetpath>,
+}
+
+/// What `F_GETPATH` and `F_GETPATH_NOFIRMLINK` of fcntl(2) said about what was opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fgetpath {
+    /// The errno of the first; null when it gave a path.
+    pub observed_path_errno: Option<i32>,
+    /// The path without firmlinks.
+    pub observed_path_nofirmlink: Option<String>,
+    /// The errno of the second; null when it gave a path.
+    pub observed_path_nofirmlink_errno: Option<i32>,
+}
+
+impl Fgetpath {
+    /// What a driver's result says; `None` for a result that holds none of it.
+    #[must_use]
+    pub fn of(effect: &Effect) -> Option<Self> {
+        Self::of_details(effect.details.get(OPENED_PATH_NOFIRMLINK).map(|_| &effect.details)?)
+    }
+
+    /// The same from a result as rows store it.
+    #[must_use]
+    pub fn of_stored(probe_details: &Value) -> Option<Self> {
+        let details = probe_details.get("details")?.as_object()?;
+        Self::of_details(details.contains_key(OPENED_PATH_NOFIRMLINK).then_some(details)?)
+    }
+
+    fn of_details(details: &serde_json::Map<String, Value>) -> Option<Self> {
+        let errno = |key: &str| details.get(key)?.as_i64().and_then(|errno| i32::try_from(errno).ok());
+        Some(Self {
+            observed_path_errno: errno(OPENED_PATH_ERRNO),
+            observed_path_nofirmlink: details.get(OPENED_PATH_NOFIRMLINK)?.as_str().map(str::to_owned),
+            observed_path_nofirmlink_errno: errno(OPENED_PATH_NOFIRMLINK_ERRNO),
+        })
+    }
 }
 
 impl BaselineRow {
     /// Whether the operation succeeded; `None` when it gave no result.
     #[must_use]
     pub fn succeeded(&self) -> Option<bool> {
-        (self.error.is_none() && self.reached_primary_op).then_some(self.errno.is_none())
+        (self.error.is_none() && self.reached_primary_op).then_some(self.status == Some(Decision::Allow))
     }
 }
 
@@ -112,14 +154,18 @@ pub fn baseline_row(probe: &ProbeFacts, seen: Observation) -> BaselineRow {
     const EPERM: i32 = 1;
     const EACCES: i32 = 13;
     let result = seen.effect.as_ref().filter(|_| seen.fault.is_none());
-    let status = match result.map(|effect| effect.errno) {
-        Some(0) => Some(Decision::Allow),
-        Some(EPERM | EACCES) => Some(Decision::Deny),
+    let status = match result.map(|effect| (effect.meaning(), effect.errno)) {
+        Some((Meaning::Done, _)) if result.is_some_and(|effect| effect.inconclusive.is_some()) => None,
+        Some((Meaning::Done, _)) => Some(Decision::Allow),
+        Some((Meaning::Refused, _) | (_, EPERM | EACCES)) => Some(Decision::Deny),
         _ => None,
     };
     let observed = result.and_then(|effect| effect.details.get(OPENED_PATH)?.as_str()).map(str::to_owned);
     let opened = result.is_some_and(|effect| effect.details.contains_key(OPENED_PATH));
+    let without_firmlinks = result.and_then(Fgetpath::of);
     let source = match (&observed, opened) {
+        (Some(_), _) if without_firmlinks.is_some() => "unsandboxed_fd_path",
+        (None, true) if without_firmlinks.is_some() => "unsandboxed_error",
         (Some(_), _) => "proc_fd_path",
         (None, true) => "proc_fd_error",
         (None, false) => "not_attempted",
@@ -154,5 +200,6 @@ pub fn baseline_row(probe: &ProbeFacts, seen: Observation) -> BaselineRow {
         observed_path: observed,
         observed_path_source: probe.operation.starts_with("file-").then_some(source),
         links_met: probe.links_met.clone(),
+        fgetpath: without_firmlinks,
     }
 }

@@ -1,7 +1,8 @@
 //! From what was observed to a row: which decision may be claimed, and which may not.
 //!
-//! The only source of a decision is a record of the enforcement layer about this very call. An errno beside an allowing
-//! record is a fact about the machine (file modes, missing objects), not a decision.
+//! Where the enforcement layer leaves records, the only source of a decision is its record about this very call. An errno beside
+//! an allowing record is a fact about the machine (file modes, missing objects), not a decision. Seatbelt leaves none: there
+//! [`super::seatbelt`] says what the call, the system's answers and the control show together.
 
 use serde_json::json;
 
@@ -10,11 +11,13 @@ use crate::vocab::{Decision, Operation};
 
 use super::observation::{Observation, SIGNALLED, STARTED_PID};
 use super::row::{ApplyReport, MADE_PROCESS, ProbeFacts, ResultRow, RunnerInfo, RuntimeResult, SELF_PROCESS};
+use super::seatbelt;
 
 /// What the records say about one probe.
 #[derive(Default)]
 struct Judged {
     decision: Option<Decision>,
+    source: Option<&'static str>,
     witness: Option<usize>,
     undecided: Option<String>,
     not_observed: Option<String>,
@@ -24,7 +27,7 @@ struct Judged {
 #[must_use]
 pub fn classify(probe: &ProbeFacts, seen: Observation, runner: &RunnerInfo) -> ResultRow {
     let judged = judge(probe, &seen);
-    let witnessed = seen.fault.is_none().then_some(judged.witness.is_some());
+    let witnessed = seen.fault.is_none().then_some(judged.witness.is_some() || judged.source.is_some_and(is_seatbelt));
     let (decision, undecided, not_observed) = (judged.decision, judged.undecided, judged.not_observed);
     let errno = seen.effect.as_ref().map(|effect| effect.errno).filter(|&errno| errno != 0);
     ResultRow {
@@ -46,7 +49,7 @@ pub fn classify(probe: &ProbeFacts, seen: Observation, runner: &RunnerInfo) -> R
         cmd_duration_s: seen.duration_s,
         error: seen.fault.as_ref().map(|fault| fault.message.clone()),
         error_kind: seen.fault.as_ref().map(|fault| fault.word.clone()),
-        decision_source: decision.is_some().then_some("linux_supervisor"),
+        decision_source: decision.and(judged.source),
         resolved_target: probe.resolved_target.clone(),
         performed_operation: probe.performed.clone(),
         errno_name: seen.effect.as_ref().and_then(|effect| effect.errno_name.clone()),
@@ -77,6 +80,13 @@ fn judge(probe: &ProbeFacts, seen: &Observation) -> Judged {
     let Some(performed) = &probe.performed else {
         return silent("no driver performs this operation here".to_owned());
     };
+    if let Some(answers) = &seen.seatbelt {
+        let Some(effect) = &seen.effect else { return silent("the call did not say what came of it".to_owned()) };
+        return match seatbelt::claim(performed, effect, &answers.callouts, None) {
+            Ok((decision, source)) => Judged { decision: Some(decision), source: Some(source), ..Judged::default() },
+            Err(why) => silent(why),
+        };
+    }
     let Some(own) = own_record(probe, performed, seen) else {
         return silent(match seen.records.iter().rfind(|record| record.decision == Decision::Deny) {
             Some(earlier) => format!("the call was refused earlier, by {} on {}", earlier.operation, earlier.target),
@@ -86,6 +96,7 @@ fn judge(probe: &ProbeFacts, seen: &Observation) -> Judged {
     let record = &seen.records[own];
     let not_observed = |text: String, undecided: Option<String>| Judged {
         decision: None,
+        source: None,
         witness: Some(own),
         undecided,
         not_observed: Some(text),
@@ -101,7 +112,36 @@ fn judge(probe: &ProbeFacts, seen: &Observation) -> Judged {
             ),
             other.undecided.clone(),
         ),
-        None => Judged { decision: Some(record.decision), witness: Some(own), undecided: None, not_observed: None },
+        None => Judged {
+            decision: Some(record.decision),
+            source: Some("linux_supervisor"),
+            witness: Some(own),
+            undecided: None,
+            not_observed: None,
+        },
+    }
+}
+
+fn is_seatbelt(source: &str) -> bool {
+    source.starts_with("seatbelt_")
+}
+
+/// Judges again the rows under Seatbelt of which nothing could be claimed, now that it is known what the same calls did without
+/// a policy; and takes back what the control contradicts.
+pub fn settle(profile_id: &str, rows: &mut [ResultRow], baseline: &[super::BaselineRow]) {
+    for row in rows.iter_mut().filter(|row| row.error.is_none()) {
+        let done = super::control(baseline, profile_id, &row.expectation_id).and_then(super::BaselineRow::succeeded);
+        let result = &mut row.runtime_result;
+        let (performed, callouts) = (row.performed_operation.as_deref(), result.seatbelt_callouts.as_ref());
+        let claimed = seatbelt::claim_of_stored(performed, row.probe_details.as_ref(), callouts, done);
+        let Some(claimed) = claimed else { continue };
+        result.intended_op_witnessed = Some(claimed.is_ok());
+        let (decision, source, why) = match claimed {
+            Ok((decision, source)) => (Some(decision), Some(source), None),
+            Err(why) => (None, None, Some(why)),
+        };
+        (row.actual, row.decision_source, row.not_observed) = (decision, source, why);
+        row.matches = decision.map(|actual| actual == row.expected);
     }
 }
 
@@ -164,7 +204,7 @@ fn refused_besides(seen: &Observation, own: usize) -> Option<&DecisionRecord> {
 }
 
 fn failed(seen: &Observation) -> bool {
-    seen.effect.as_ref().is_some_and(|effect| effect.errno != 0)
+    seen.effect.as_ref().is_some_and(super::Effect::failed)
 }
 
 fn runtime_result(
@@ -175,15 +215,16 @@ fn runtime_result(
 ) -> RuntimeResult {
     let fault = seen.fault.as_ref();
     let applied = seen.effect.is_some();
-    let failed_probe = fault.is_none() && errno.is_some();
+    let failed_probe = fault.is_none() && failed(seen);
     let inherited = seen.inherited_fds.as_deref().unwrap_or_default();
     let hints: &[&str] = if seen.precreate { &["file_precreate"] } else { &[] };
     RuntimeResult {
-        status: match (fault, errno) {
+        // `errno` is the format's word for a call that failed, whatever it failed with.
+        status: match (fault, failed_probe) {
             (Some(_), _) => "blocked",
-            (None, Some(_)) => "errno",
-            (None, None) if applied => "success",
-            (None, None) => "blocked",
+            (None, true) => "errno",
+            (None, false) if applied => "success",
+            (None, false) => "blocked",
         },
         errno,
         runtime_result_schema_version: 1,
@@ -192,9 +233,9 @@ fn runtime_result(
         failure_kind: fault.and_then(|f| f.kind).or(failed_probe.then_some(crate::vocab::FailureKind::ProbeErrno)),
         apply_report: apply_report(seen, applied),
         runner_info: Some(runner.clone()),
-        seatbelt_callouts: None,
+        seatbelt_callouts: seen.seatbelt.as_ref().map(|answers| json!(answers.callouts)),
         intended_op_witnessed: witnessed,
-        sandbox_check_request: None,
+        sandbox_check_request: seen.seatbelt.as_ref().map(|answers| json!(answers.request)),
         resource_hygiene: json!({
             "apply_model": runner.apply_model, "apply_timing": runner.apply_timing,
             "preexisting_sandbox_suspected": runner.preexisting_sandbox_suspected,
@@ -209,10 +250,13 @@ fn runtime_result(
 pub const APPLY_API: &str = if cfg!(target_os = "macos") { "sandbox_init" } else { "linux_supervisor" };
 
 fn apply_report(seen: &Observation, applied: bool) -> Option<ApplyReport> {
+    if let Some(applied) = &seen.applied {
+        return Some(applied.report());
+    }
     let fault = seen.fault.as_ref().filter(|fault| fault.stage == crate::vocab::FailureStage::Apply);
     match (fault, applied) {
         (Some(fault), _) => Some(ApplyReport {
-            api: APPLY_API,
+            api: APPLY_API.to_owned(),
             rc: -1,
             errno: 0,
             errbuf: Some(fault.message.clone()),
@@ -220,7 +264,7 @@ fn apply_report(seen: &Observation, applied: bool) -> Option<ApplyReport> {
             err_class_source: "errbuf_present",
         }),
         (None, true) => Some(ApplyReport {
-            api: APPLY_API,
+            api: APPLY_API.to_owned(),
             rc: 0,
             errno: 0,
             errbuf: None,
@@ -244,6 +288,8 @@ pub(super) mod tests {
             expectation_id: "demo:a:p".into(),
             operation: operation.into(),
             driver: None,
+            syscall: None,
+            attr_payload: None,
             performed: Some(operation.trim_end_matches('*').into()),
             target: "${FIXTURES}/x".into(),
             resolved_target: "/f/x".into(),
@@ -271,7 +317,7 @@ pub(super) mod tests {
     }
 
     pub(crate) fn effect(errno: i32) -> Option<Effect> {
-        Some(Effect { call: "open".into(), errno, errno_name: None, details: serde_json::Map::new() })
+        Some(Effect { errno, ..Effect::done("open", serde_json::Map::new()) })
     }
 
     pub(crate) fn runner() -> RunnerInfo {

@@ -194,10 +194,7 @@ pub fn mismatch_packets(
                 "expectation_id": mismatch.expectation_id, "expected_decision": mismatch.expected, "target": mismatch.path,
             },
             "baseline": control,
-            "oracle_check": asked.map(|row| json!({
-                "decision": row.decision, "stage": row.stage, "filter_type": row.filter_type,
-                "filter_type_name": row.filter_type_name, "argument": row.argument, "source": row.source, "rule": row.rule,
-            })),
+            "oracle_check": asked.map(oracle_check),
             "canonicalization": witness.map(canonicalization),
             "mismatch_reason": reason(mismatch, witness.is_some(), control, asked),
             "mismatch_type": mismatch.mismatch_type,
@@ -246,6 +243,18 @@ fn decision_event(event: &Value) -> Value {
         (name.to_owned(), event.get(*key).cloned().unwrap_or(Value::Null))
     };
     Value::Object(KEYS.iter().map(field).collect())
+}
+
+/// An oracle row as a packet holds it; of an answer of the system also whose number its filter's is.
+fn oracle_check(row: &OracleRow) -> Value {
+    let mut check = json!({
+        "decision": row.decision, "stage": row.stage, "filter_type": row.filter_type,
+        "filter_type_name": row.filter_type_name, "argument": row.argument, "source": row.source, "rule": row.rule,
+    });
+    if let Some(system) = &row.system {
+        check["numbering"] = json!(system.numbering);
+    }
+    check
 }
 
 /// Why the mismatch happened, as far as the other lanes tell.

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::callout::{Applied, SeatbeltAnswers};
 use crate::denial::DecisionRecord;
-use crate::vocab::{FailureKind, FailureStage};
+use crate::vocab::{CodeKind, FailureKind, FailureStage, Meaning, ResultCode};
 
 /// Everything one lane knows about one execution of one probe.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,6 +27,10 @@ pub struct Observation {
     pub timed_out: bool,
     /// Descriptors of whoever started the run that the probe's process still had; `None` when that was not seen.
     pub inherited_fds: Option<Vec<i32>>,
+    /// What the system was asked under a policy that it enforces itself (macOS); `None` elsewhere and in the baseline lane.
+    pub seatbelt: Option<SeatbeltAnswers>,
+    /// How the policy was applied, where the system's own interface did it.
+    pub applied: Option<Applied>,
     /// Whether missing targets of read probes were made before the policy was entered.
     pub precreate: bool,
     /// Command line of the worker.
@@ -63,6 +68,12 @@ pub const STARTED_PID: &str = "started_pid";
 
 /// Detail of a file probe's result: the path of what was opened, or null when the system did not say.
 pub const OPENED_PATH: &str = "opened_path";
+/// Detail of a file probe on macOS: the errno with which `F_GETPATH` failed.
+pub const OPENED_PATH_ERRNO: &str = "opened_path_errno";
+/// Detail of a file probe on macOS: the path without firmlinks (`F_GETPATH_NOFIRMLINK`), or null.
+pub const OPENED_PATH_NOFIRMLINK: &str = "opened_path_nofirmlink";
+/// Detail of a file probe on macOS: the errno with which that failed.
+pub const OPENED_PATH_NOFIRMLINK_ERRNO: &str = "opened_path_nofirmlink_errno";
 
 /// What one of the run's own listeners saw during one execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -104,9 +115,38 @@ pub struct Effect {
     pub errno: i32,
     /// Name of that errno on the system it ran on; null on success.
     pub errno_name: Option<String>,
+    /// The result of a call that returns no errno; `errno` is 0 then and says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<ResultCode>,
+    /// Why success of this call does not show that it was allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inconclusive: Option<String>,
     /// Anything else the driver saw (bytes moved, child status).
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub details: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Effect {
+    /// A call that succeeded.
+    #[must_use]
+    pub fn done(call: &str, details: serde_json::Map<String, serde_json::Value>) -> Self {
+        Self { call: call.to_owned(), errno: 0, errno_name: None, code: None, inconclusive: None, details }
+    }
+
+    /// Whether the call failed, in whatever numbering.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.meaning() != Meaning::Done
+    }
+
+    /// What the result says about a refusal; an errno as macOS numbers it.
+    #[must_use]
+    pub fn meaning(&self) -> Meaning {
+        match &self.code {
+            Some(code) => code.meaning(),
+            None => CodeKind::Errno.meaning(self.errno.into()),
+        }
+    }
 }
 
 /// Why an execution gave no result.
@@ -116,7 +156,8 @@ pub struct Fault {
     pub stage: FailureStage,
     /// The format's word for it, where there is one.
     pub kind: Option<FailureKind>,
-    /// Short stable word: `spawn`, `timeout`, `worker_died`, `probe_died`, `apply`, `unsupported`, `protocol`, `fixture`.
+    /// Short stable word: `spawn`, `timeout`, `worker_died`, `probe_died`, `apply`, `unsupported`, `protocol`, `fixture`,
+    /// `unavailable` (an interface of the system, or what the call needs, is not there).
     pub word: String,
     /// What happened, for people.
     pub message: String,

@@ -5,9 +5,10 @@ use serde_json::Value;
 
 use crate::denial::DecisionRecord;
 use crate::vocab::driver::PROCESS_INHERITANCE;
-use crate::vocab::{Decision, FailureKind, FailureStage};
+use crate::vocab::{Asked, Decision, FailureKind, FailureStage};
 
 use super::alias::LinkMet;
+use super::callout::Applied;
 use super::filter::FilterChoice;
 use super::observation::ListenerRecord;
 
@@ -35,6 +36,10 @@ pub struct ProbeFacts {
     pub operation: String,
     /// The driver that the plan asks for by name.
     pub driver: Option<String>,
+    /// The call that the plan asks for by name.
+    pub syscall: Option<String>,
+    /// Which attributes a call on metadata is about.
+    pub attr_payload: Option<String>,
     /// The concrete operation the driver performs; `None` when there is no driver here.
     pub performed: Option<String>,
     /// Target as the plan writes it, parameters not replaced.
@@ -55,6 +60,16 @@ pub struct ProbeFacts {
 }
 
 impl ProbeFacts {
+    /// What the plan says about how it is performed.
+    #[must_use]
+    pub fn asked(&self) -> Asked<'_> {
+        Asked {
+            driver: self.driver.as_deref(),
+            syscall: self.syscall.as_deref(),
+            payload: self.attr_payload.as_deref(),
+        }
+    }
+
     /// Whether a process that the probe starts is to do the work.
     #[must_use]
     pub fn is_inherited(&self) -> bool {
@@ -137,7 +152,7 @@ pub struct ResultRow {
     /// Stable word for `error`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_kind: Option<String>,
-    /// Who said so: `linux_supervisor` when `actual` comes from a decision record.
+    /// Who said so: `linux_supervisor` when `actual` comes from a decision record, else one of [`super::seatbelt`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision_source: Option<&'static str>,
     /// Target as the worker got it.
@@ -191,11 +206,11 @@ pub struct RuntimeResult {
     pub apply_report: Option<ApplyReport>,
     /// What performed the operation.
     pub runner_info: Option<RunnerInfo>,
-    /// Call-outs of the macOS oracle; null here.
+    /// Call-outs of the macOS oracle; null on other systems.
     pub seatbelt_callouts: Option<Value>,
     /// True only when a record proves that the intended operation on the intended target was decided.
     pub intended_op_witnessed: Option<bool>,
-    /// Call-out request of the macOS oracle; null here.
+    /// What the macOS oracle was to be asked; null on other systems.
     pub sandbox_check_request: Option<Value>,
     /// What the worker inherited.
     pub resource_hygiene: Value,
@@ -204,18 +219,72 @@ pub struct RuntimeResult {
 /// How a policy was applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ApplyReport {
-    /// `linux_supervisor`.
-    pub api: &'static str,
+    /// `linux_supervisor`, or the function that macOS applied it by.
+    pub api: String,
     /// 0 when applied.
     pub rc: i32,
     /// 0 when applied.
     pub errno: i32,
     /// Message of a failed apply.
     pub errbuf: Option<String>,
-    /// `ok` or `unknown`.
+    /// `ok`, `already_sandboxed`, `errno_eperm`, `errno_eacces`, `errno_other` or `unknown`.
     pub err_class: &'static str,
-    /// `none` or `errbuf_present`.
+    /// `none`, `errbuf_regex`, `errno_only` or `errbuf_present`.
     pub err_class_source: &'static str,
+}
+
+impl Applied {
+    /// The report with the class of the outcome.
+    #[must_use]
+    pub fn report(&self) -> ApplyReport {
+        let (err_class, err_class_source) = self.class();
+        ApplyReport {
+            api: self.api.clone(),
+            rc: self.rc,
+            errno: self.errno,
+            errbuf: self.errbuf.clone(),
+            err_class,
+            err_class_source,
+        }
+    }
+
+    /// How a failed apply is called.
+    #[must_use]
+    pub fn failure_kind(&self) -> FailureKind {
+        match (self.class().0, self.api.as_str()) {
+            ("already_sandboxed", _) => FailureKind::ApplyAlreadySandboxed,
+            (_, "sandbox_init" | "sandbox_init_with_parameters") => FailureKind::SandboxInitFailed,
+            (_, "sandbox_apply") => FailureKind::SandboxApplyFailed,
+            _ => FailureKind::ApplyFailed,
+        }
+    }
+
+    fn class(&self) -> (&'static str, &'static str) {
+        apply_class(
+            &self.api,
+            Some(self.rc.into()),
+            Some(self.errno.into()),
+            self.errbuf.as_deref().unwrap_or_default(),
+        )
+    }
+}
+
+/// The class of an apply's outcome; the same rule that the earlier tools used.
+pub(super) fn apply_class(api: &str, rc: Option<i64>, errno: Option<i64>, text: &str) -> (&'static str, &'static str) {
+    let lower = text.to_lowercase();
+    if rc == Some(0) {
+        return ("ok", "none");
+    }
+    if api.starts_with("sandbox_init") && lower.contains("already") && lower.contains("sandbox") {
+        return ("already_sandboxed", "errbuf_regex");
+    }
+    match errno {
+        Some(1) => ("errno_eperm", "errno_only"),
+        Some(13) => ("errno_eacces", "errno_only"),
+        Some(errno) if errno != 0 => ("errno_other", "errno_only"),
+        _ if !text.is_empty() => ("unknown", "errbuf_present"),
+        _ => ("unknown", "none"),
+    }
 }
 
 /// The program that performed the operation.
@@ -235,4 +304,41 @@ pub struct RunnerInfo {
     pub entrypoint_sha256: String,
     /// The same digest.
     pub tool_build_id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_apply_is_classed_and_named_by_its_interface() {
+        for (api, rc, errno, text, class, kind) in [
+            ("sandbox_init", 0, 0, None, "ok", None),
+            ("sandbox_init", -1, 1, None, "errno_eperm", Some(FailureKind::SandboxInitFailed)),
+            (
+                "sandbox_init_with_parameters",
+                -1,
+                22,
+                Some("the process is Already in a Sandbox"),
+                "already_sandboxed",
+                Some(FailureKind::ApplyAlreadySandboxed),
+            ),
+            ("sandbox_apply", -1, 13, None, "errno_eacces", Some(FailureKind::SandboxApplyFailed)),
+            (
+                "sandbox_apply",
+                -1,
+                22,
+                Some("already in a sandbox"),
+                "errno_other",
+                Some(FailureKind::SandboxApplyFailed),
+            ),
+            ("sandbox_compile_string", -1, 0, Some("line 1: unbound"), "unknown", Some(FailureKind::ApplyFailed)),
+        ] {
+            let applied = Applied { api: api.into(), rc, errno, errbuf: text.map(str::to_owned) };
+            assert_eq!(applied.report().err_class, class, "{applied:?}");
+            if let Some(kind) = kind {
+                assert_eq!(applied.failure_kind(), kind, "{applied:?}");
+            }
+        }
+    }
 }

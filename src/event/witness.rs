@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::vocab::{Decision, Lane};
 
 use super::alias::{self, LinkMet};
-use super::baseline::BaselineRow;
+use super::baseline::{BaselineRow, Fgetpath};
+use super::observation::OPENED_PATH;
 use super::row::{ProfileResults, ResultRow};
 
 /// Schema tags. v0.1: first form.
@@ -46,15 +47,17 @@ pub struct PathWitness {
     pub requested_path: String,
     /// Path that was reached: as the supervisor resolved it, or in the baseline lane as the system names what was opened.
     pub observed_path: Option<String>,
-    /// `supervisor_resolution`, `supervisor_missing`; baseline: `proc_fd_path`, `proc_fd_error`, `not_attempted`.
+    /// `supervisor_resolution`, `supervisor_missing`, on macOS `probe_fgetpath:present`, `:error` or `:missing` (nothing was
+    /// opened); baseline: see [`BaselineRow::observed_path_source`].
     pub observed_path_source: &'static str,
-    /// Always null here: resolution errors are the row's errno.
+    /// The errno of `F_GETPATH` (macOS); elsewhere null: resolution errors are the row's errno.
     pub observed_path_errno: Option<i32>,
-    /// Always null: Linux has no firmlinks.
+    /// The path without firmlinks (macOS); null elsewhere.
     pub observed_path_nofirmlink: Option<String>,
-    /// `not_on_this_system`.
+    /// `not_on_this_system`, on macOS `probe_fgetpath_nofirmlink:present` or `:error`; baseline: `unsandboxed_fd_path`,
+    /// `unsandboxed_error`.
     pub observed_path_nofirmlink_source: &'static str,
-    /// Always null.
+    /// The errno of `F_GETPATH_NOFIRMLINK`.
     pub observed_path_nofirmlink_errno: Option<i32>,
     /// The observed path, else the requested one.
     pub normalized_path: String,
@@ -114,85 +117,116 @@ pub struct Canonicalization {
     pub lexical: bool,
 }
 
-fn canonicalization(world_id: &str, requested: &str, observed: Option<&str>, links: &[LinkMet]) -> Canonicalization {
+fn canonicalization(
+    world_id: &str,
+    requested: &str,
+    (observed, nofirmlink): (Option<&str>, Option<&str>),
+    links: &[LinkMet],
+) -> Canonicalization {
     let differs = observed.is_some_and(|path| path != requested);
     let by_table = observed.is_some_and(|path| alias::is_pair(world_id, requested, path));
     let alias_pair = differs && (by_table || !links.is_empty());
-    Canonicalization { alias_pair, nofirmlink_differs: false, lexical: differs && !alias_pair }
+    let nofirmlink_differs = observed.is_some() && nofirmlink.is_some() && observed != nofirmlink;
+    Canonicalization { alias_pair, nofirmlink_differs, lexical: differs && !alias_pair }
 }
 
 fn of_row(world_id: &str, profile_id: &str, row: &ResultRow) -> PathWitness {
     let record = row.own_record.and_then(|own| row.decision_records.get(own));
-    let observed = record.map(|record| record.target.as_str());
+    let told = row.probe_details.as_ref().and_then(Fgetpath::of_stored);
+    let by_descriptor = || row.probe_details.as_ref()?.get("details")?.get(OPENED_PATH)?.as_str();
+    let observed = match &told {
+        Some(_) => by_descriptor(),
+        None => record.map(|record| record.target.as_str()),
+    };
+    let source = match (&told, row.runtime_result.seatbelt_callouts.is_some(), observed) {
+        (Some(_), _, Some(_)) => "probe_fgetpath:present",
+        (Some(_), _, None) => "probe_fgetpath:error",
+        (None, true, _) => "probe_fgetpath:missing",
+        (None, false, Some(_)) => "supervisor_resolution",
+        (None, false, None) => "supervisor_missing",
+    };
+    let common =
+        Common { lane: Lane::Scenario, profile_id, operation: &row.operation, requested: &row.resolved_target };
     PathWitness {
         scenario_id: row.expectation_id.clone(),
-        observed_path_source: if observed.is_some() { "supervisor_resolution" } else { "supervisor_missing" },
-        observed_path_errno: None,
+        observed_path_source: source,
         decision: row.actual,
         exit_code: None,
         errno: row.runtime_result.errno,
         failure_stage: json!(row.runtime_result.failure_stage),
         failure_kind: json!(row.runtime_result.failure_kind),
         command: row.command.clone(),
-        ..witness(
-            world_id,
-            Lane::Scenario,
-            profile_id,
-            &row.operation,
-            (&row.resolved_target, observed),
-            &row.links_met,
-        )
+        ..witness(world_id, &common, observed, told, &row.links_met)
     }
 }
 
 fn of_control(world_id: &str, row: &BaselineRow) -> PathWitness {
-    let observed = row.observed_path.as_deref();
+    let common = Common {
+        lane: Lane::Baseline,
+        profile_id: &row.profile_id,
+        operation: &row.operation,
+        requested: &row.resolved_target,
+    };
     PathWitness {
         scenario_id: row.name.clone(),
         observed_path_source: row.observed_path_source.unwrap_or("not_attempted"),
-        observed_path_errno: None,
         decision: row.status,
         exit_code: row.exit_code,
         errno: row.errno,
         failure_stage: Value::Null,
         failure_kind: Value::Null,
         command: row.command.clone(),
-        ..witness(
-            world_id,
-            Lane::Baseline,
-            &row.profile_id,
-            &row.operation,
-            (&row.resolved_target, observed),
-            &row.links_met,
-        )
+        ..witness(world_id, &common, row.observed_path.as_deref(), row.fgetpath.clone(), &row.links_met)
+    }
+}
+
+/// What names a record in both lanes.
+struct Common<'a> {
+    lane: Lane,
+    profile_id: &'a str,
+    operation: &'a str,
+    requested: &'a str,
+}
+
+/// Where the path without firmlinks comes from: macOS says it of descriptors, other systems have none.
+fn nofirmlink_source(lane: Lane, told: Option<&Fgetpath>) -> &'static str {
+    match (lane, told) {
+        (_, None) => "not_on_this_system",
+        (Lane::Baseline, Some(told)) if told.observed_path_nofirmlink.is_some() => "unsandboxed_fd_path",
+        (Lane::Baseline, Some(_)) => "unsandboxed_error",
+        (_, Some(told)) if told.observed_path_nofirmlink.is_some() => "probe_fgetpath_nofirmlink:present",
+        (_, Some(_)) => "probe_fgetpath_nofirmlink:error",
     }
 }
 
 /// What the records of both lanes have in common; the rest is for the caller to fill in.
 fn witness(
     world_id: &str,
-    lane: Lane,
-    profile_id: &str,
-    operation: &str,
-    (requested, observed): (&str, Option<&str>),
+    common: &Common<'_>,
+    observed: Option<&str>,
+    told: Option<Fgetpath>,
     links: &[LinkMet],
 ) -> PathWitness {
+    let source = nofirmlink_source(common.lane, told.as_ref());
+    let (errno, nofirmlink, nofirmlink_errno) = told.map_or((None, None, None), |told| {
+        (told.observed_path_errno, told.observed_path_nofirmlink, told.observed_path_nofirmlink_errno)
+    });
     PathWitness {
         schema_version: RECORD_SCHEMA,
-        lane,
-        profile_id: profile_id.to_owned(),
+        lane: common.lane,
+        profile_id: common.profile_id.to_owned(),
         scenario_id: String::new(),
-        operation: operation.to_owned(),
-        requested_path: requested.to_owned(),
+        operation: common.operation.to_owned(),
+        requested_path: common.requested.to_owned(),
         observed_path: observed.map(str::to_owned),
         observed_path_source: "",
-        observed_path_errno: None,
-        observed_path_nofirmlink: None,
-        observed_path_nofirmlink_source: "not_on_this_system",
-        observed_path_nofirmlink_errno: None,
-        normalized_path: observed.unwrap_or(requested).to_owned(),
+        observed_path_errno: errno,
+        observed_path_nofirmlink_source: source,
+        observed_path_nofirmlink_errno: nofirmlink_errno,
+        normalized_path: observed.unwrap_or(common.requested).to_owned(),
         normalized_path_source: if observed.is_some() { "observed_path" } else { "requested_path" },
-        canonicalization: canonicalization(world_id, requested, observed, links),
+        canonicalization: canonicalization(world_id, common.requested, (observed, nofirmlink.as_deref()), links),
+        observed_path_nofirmlink: nofirmlink,
         decision: None,
         exit_code: None,
         errno: None,

@@ -6,15 +6,15 @@ use std::time::Duration;
 use crate::base::cancel::Cancel;
 use crate::base::error_chain;
 use crate::base::time::unix_seconds;
-use crate::event::{Fault, Observation, ProbeFacts};
+use crate::event::{CheckRequest, Fault, Observation, ProbeFacts};
 use crate::fixture::{FixtureDir, FixtureSet};
 use crate::host::Host;
 use crate::os::process::{AheadWorker, WorkerCommand, WorkerEnd, WorkerError};
 use crate::plan::resolve_target;
 use crate::probe::{PolicyText, ProbeAnswer, ProbeJob};
-use crate::sandbox::EnforcementReport;
+use crate::sandbox::{EnforcementReport, callout};
 use crate::sbpl::Source;
-use crate::vocab::{Driver, FailureKind, FailureStage};
+use crate::vocab::{Driver, FailureKind, FailureStage, Platform};
 
 use super::intended::{Intended, intended};
 
@@ -33,6 +33,8 @@ pub struct Execution<'a> {
     pub probe: &'a ProbeFacts,
     /// The policy's texts in the scenario lane, `None` in the baseline lane.
     pub sources: Option<&'a [Source]>,
+    /// Whether the policy is compiled first and the result applied.
+    pub compiled: bool,
     /// What the probe works on.
     pub fixtures: &'a FixtureSet,
     /// Where it is built.
@@ -101,9 +103,13 @@ pub fn execute(
     let job = ProbeJob {
         operation: probe.operation.clone(),
         driver: probe.driver.clone(),
+        syscall: probe.syscall.clone(),
+        attr_payload: probe.attr_payload.clone(),
+        question: what.sources.and_then(|_| question(&probe)),
         program: what.fixtures.program_to_start().map(|path| what.fixture_dir.path().join(path).display().to_string()),
         target: probe.resolved_target.clone(),
         policy: what.sources.map(|sources| PolicyText { sources: sources.to_vec(), params }),
+        compiled: what.compiled,
         without_layers: host.without_layers.clone(),
     };
     let command = WorkerCommand {
@@ -121,13 +127,19 @@ pub fn execute(
         }
     };
     if let Some(endpoint) = object.as_ref().and_then(Intended::connects_to) {
-        let succeeded = observation.effect.as_ref().is_some_and(|effect| effect.errno == 0);
+        let succeeded = observation.effect.as_ref().is_some_and(|effect| !effect.failed());
         let patience = if succeeded { PATIENCE_AFTER_SUCCESS } else { PATIENCE_AFTER_FAILURE };
         observation.listener = what.fixture_dir.seen(&endpoint, patience);
     }
     observation.precreate = host.file_precreate;
     observation.command = vec![command.exe.display().to_string(), WORKER_COMMAND.to_owned()];
     (probe, observation, report)
+}
+
+/// What the system is to be asked about a probe; `None` where it cannot be asked.
+fn question(probe: &ProbeFacts) -> Option<CheckRequest> {
+    let performed = probe.performed.as_deref().filter(|_| Platform::of_this_build() == Some(Platform::MacOs))?;
+    Some(callout::request(performed, &probe.resolved_target, probe.filter.map(|choice| choice.filter)))
 }
 
 /// Whether the probe opens its target for reading.
@@ -157,6 +169,8 @@ fn observe(end: WorkerEnd, host: &Host) -> (Observation, Option<EnforcementRepor
             observation.records = answer.records;
             observation.records_dropped = answer.records_dropped;
             observation.inherited_fds = answer.inherited_fds;
+            observation.seatbelt = answer.seatbelt;
+            observation.applied = answer.applied;
             observation.exit_status = answer.exit_status;
             observation.signal = answer.signal;
             return (observation, answer.report);

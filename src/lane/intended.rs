@@ -41,9 +41,11 @@ pub(super) enum Intended {
 /// Symbolic links met on the way are added to `links`.
 pub(super) fn intended(probe: &ProbeFacts, cwd: &Path, links: &mut Vec<LinkMet>) -> Option<Intended> {
     let operation = Operation::new(probe.operation.as_str());
-    let driver = driver_asked_for(&operation, probe.driver.as_deref(), Platform::of_this_build()?)?;
+    let driver = driver_asked_for(&operation, probe.asked(), Platform::of_this_build()?)?;
     let text = probe.resolved_target.as_str();
     if let Some(follow) = driver.follows_final_link() {
+        let root_relative = matches!(driver, Driver::Native(native) if native.is_root_relative());
+        let cwd = if root_relative { Path::new("/") } else { cwd };
         return Some(Intended::Path(intended_path(text, cwd, follow, links).unwrap_or_default()));
     }
     match driver {
@@ -63,7 +65,8 @@ pub(super) fn intended(probe: &ProbeFacts, cwd: &Path, links: &mut Vec<LinkMet>)
             Some(Intended::Socket { address, connects })
         }
         Driver::Signal => target::relation(text).ok().map(Intended::Process),
-        Driver::SysctlRead => Some(Intended::Name(text.to_owned())),
+        // What the others of macOS act on is a name; about a process by number its filters say nothing.
+        Driver::SysctlRead | Driver::Native(_) => Some(Intended::Name(text.to_owned())),
         _ => None,
     }
 }

@@ -1,13 +1,18 @@
-//! The oracle lane on Linux: the evaluator is asked what the profile says. Nothing runs, nothing is observed.
+//! The oracle lane: what is said about the probes beside what they did.
+//!
+//! On Linux the evaluator is asked what the profile says; nothing runs, nothing is observed. On macOS the system itself was asked
+//! by each probe's process during the scenario lane, and this lane hands on its answers.
 
 use std::path::Path;
 
 use crate::base::error_chain;
-use crate::event::{FilterChoice, OracleRow, ProbeFacts};
+use crate::event::{
+    Fault, FilterChoice, Observation, OracleRow, ProbeFacts, ResultRow, RunnerInfo, classify, system_rows,
+};
 use crate::fixture::FixtureDir;
 use crate::plan::resolve_target;
 use crate::sbpl::{Access, Decide, Policy, Target, Verdict};
-use crate::vocab::{CompiledFilter, Operation, Verdict3};
+use crate::vocab::{CompiledFilter, FailureStage, Operation, Verdict3};
 
 use super::intended::{Intended, intended};
 use super::prepare::PreparedProfile;
@@ -42,6 +47,38 @@ pub fn oracle_rows(
         .collect()
 }
 
+/// What the system answered about every probe of `profile`, from the `rows` of the scenario lane. A probe without a row, as when
+/// that lane does not run, was not asked about, and its row here says so.
+#[must_use]
+pub fn system_oracle_rows(
+    profile: &PreparedProfile,
+    rows: &[ResultRow],
+    runner: &RunnerInfo,
+    world_id: &str,
+    run_id: &str,
+) -> Vec<OracleRow> {
+    let wanted = profile.probes.iter().zip(&profile.supports).filter(|(_, supports)| supports.oracle);
+    let of = |(probe, _): (&ProbeFacts, _)| {
+        let row = rows.iter().find(|row| row.expectation_id == probe.expectation_id);
+        match row {
+            Some(row) => system_rows(world_id, run_id, &profile.id, row),
+            None => system_rows(world_id, run_id, &profile.id, &classify(probe, not_executed(), runner)),
+        }
+    };
+    wanted.flat_map(of).collect()
+}
+
+/// A probe of which no process was there to ask.
+fn not_executed() -> Observation {
+    let fault = Fault {
+        stage: FailureStage::Probe,
+        kind: None,
+        word: "unsupported".to_owned(),
+        message: "the probe was not executed in the scenario lane, so nothing was asked".to_owned(),
+    };
+    Observation { fault: Some(fault), ..Observation::default() }
+}
+
 fn ask(policy: Result<&Policy, &String>, probe: &ProbeFacts, cwd: &Path, world_id: &str, run_id: &str) -> OracleRow {
     let operation = Operation::new(probe.performed.as_deref().unwrap_or(&probe.operation));
     let object = intended(probe, cwd, &mut Vec::new());
@@ -71,6 +108,7 @@ fn ask(policy: Result<&Policy, &String>, probe: &ProbeFacts, cwd: &Path, world_i
         filter_type: choice.map(|choice| choice.filter.number()),
         filter_type_name: choice.map(|choice| choice.filter.name()),
         filter_source: choice.map(|choice| choice.source),
+        system: None,
         argument: match &object {
             Some(Intended::Process(_)) | None => probe.resolved_target.clone(),
             Some(object) => object.text(),

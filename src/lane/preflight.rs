@@ -25,7 +25,7 @@ pub fn apply_preflight(
     text: &str,
     stored_path: &str,
     run_id: &str,
-    already_sandboxed: bool,
+    already_sandboxed: Option<bool>,
     fixture_dir: Result<FixtureDir, String>,
     host: &Host,
     cancel: &Cancel,
@@ -37,6 +37,8 @@ pub fn apply_preflight(
         expectation_id: "apply".to_owned(),
         operation: "process-fork".to_owned(),
         driver: None,
+        syscall: None,
+        attr_payload: None,
         performed: Some("process-fork".to_owned()),
         target: "self".to_owned(),
         resolved_target: "self".to_owned(),
@@ -46,7 +48,10 @@ pub fn apply_preflight(
         links_met: Vec::new(),
         filter: None,
     };
-    let self_check = json!({"source": SELF_CHECK, "rc": i32::from(already_sandboxed), "sandboxed": already_sandboxed});
+    let self_check = match already_sandboxed {
+        Some(already) => json!({"source": SELF_CHECK, "rc": i32::from(already), "sandboxed": already}),
+        None => json!({"source": SELF_CHECK, "error": "the system does not say whether this process is in a sandbox"}),
+    };
     let mut record = json!({
         "world_id": host.world_id, "run_id": run_id, "profile": stored_path,
         "runner": host.worker_exe.display().to_string(), "sandbox_check_self": self_check,
@@ -55,22 +60,31 @@ pub fn apply_preflight(
         Err(error) => json!({"status": "error", "error": error}),
         Ok(fixture_dir) => {
             let fixtures = FixtureSet::empty();
-            let what =
-                Execution { probe: &probe, sources: Some(&sources), fixtures: &fixtures, fixture_dir: &fixture_dir };
+            let what = Execution {
+                probe: &probe,
+                sources: Some(&sources),
+                compiled: false,
+                fixtures: &fixtures,
+                fixture_dir: &fixture_dir,
+            };
             let (_, seen, report) = execute(&what, &mut Workers::default(), host, cancel);
             let applied = report.is_some();
             let fault = seen.fault.as_ref();
             let apply_failed = fault.is_some_and(|fault| fault.stage == FailureStage::Apply);
-            json!({
-                "status": if applied { "ok" } else { "error" },
-                "error": fault.map(|fault| fault.message.clone()),
-                "command": seen.command, "exit_code": seen.exit_status, "stdout": "", "stderr": seen.stderr,
-                "apply_report": {
+            let apply_report = match &seen.applied {
+                Some(applied) => json!(applied.report()),
+                None => json!({
                     "api": APPLY_API, "rc": if applied { 0 } else { -1 }, "errno": 0,
                     "errbuf": fault.map(|fault| fault.message.clone()),
                     "err_class": if applied { "ok" } else { "unknown" },
                     "err_class_source": if applied { "none" } else { "errbuf_present" },
-                },
+                }),
+            };
+            json!({
+                "status": if applied { "ok" } else { "error" },
+                "error": fault.map(|fault| fault.message.clone()),
+                "command": seen.command, "exit_code": seen.exit_status, "stdout": "", "stderr": seen.stderr,
+                "apply_report": apply_report,
                 "apply_marker_pid": null,
                 "apply_ok": applied,
                 "failure_stage": apply_failed.then_some("apply"),

@@ -11,7 +11,7 @@ use crate::registry::{LaneSupport, Place, ProfileMode, TextError, applied_source
 use crate::sbpl::{Diagnostics, NoImports, Params, Policy, Source};
 use crate::vocab::driver::{PROCESS_INHERITANCE, driver_asked_for};
 use crate::vocab::target::{self, BadTarget};
-use crate::vocab::{Driver, Platform};
+use crate::vocab::{Asked, Driver, Platform};
 
 use super::blob_digests::BlobDigests;
 use super::static_preflight::{PreflightMode, is_gated, preflight_blob, preflight_text};
@@ -39,6 +39,8 @@ pub struct PreparedProfile {
     pub base_sha256: Sha256Hex,
     /// Digest of all texts in order.
     pub applied_sha256: Sha256Hex,
+    /// Whether the text is compiled first and the result applied (macOS only).
+    pub compiled: bool,
     /// What the static preflight found; `None` when it was off.
     pub preflight: Option<Value>,
     /// Probes in plan order.
@@ -77,8 +79,8 @@ pub enum PrepareError {
         /// Every problem, with its place.
         diagnostics: Box<Diagnostics>,
     },
-    /// A compiled blob cannot be applied on this system.
-    #[error("profile {profile} is a compiled blob; only SBPL text can be applied on this system")]
+    /// A compiled profile cannot be applied on this system.
+    #[error("profile {profile} has mode blob: only macOS applies one, and only from SBPL text that it compiles itself")]
     Blob {
         /// Profile id.
         profile: String,
@@ -150,7 +152,9 @@ fn prepare_profile(
 ) -> Result<PreparedProfile, PrepareError> {
     let refused = |source| PrepareError::Text { profile: profile.id.clone(), source };
     let stored = &profile.stored_path;
-    let (sources, base_sha256, applied_sha256, record) = if profile.mode == ProfileMode::Blob {
+    // macOS compiles a text and applies the result; a file that is compiled already says nothing that could be compared.
+    let compiled = profile.mode == ProfileMode::Blob && cfg!(target_os = "macos") && !stored.ends_with(".bin");
+    let (sources, base_sha256, applied_sha256, record) = if profile.mode == ProfileMode::Blob && !compiled {
         let read = profile.path.read(MAX_DOCUMENT_BYTES);
         let bytes = read.map_err(|source| refused(TextError::Read { place: profile.path.clone(), source }))?;
         let digest = Sha256Hex::of(&bytes);
@@ -170,6 +174,7 @@ fn prepare_profile(
         base_sha256,
         applied_sha256,
         preflight: (preflight.mode != PreflightMode::Off).then_some(record),
+        compiled,
         supports: profile.rows.iter().map(|row| row.supports_lanes).collect(),
         probes: profile
             .rows
@@ -226,7 +231,8 @@ fn facts(
         return Err(PrepareError::UnknownParameter { profile: name, probe, target, known });
     }
     let operation = &row.operation;
-    let asked = row.driver.as_deref();
+    let asked =
+        Asked { driver: row.driver.as_deref(), syscall: row.syscall.as_deref(), payload: row.attr_payload.as_deref() };
     let driver = Platform::of_this_build().and_then(|platform| driver_asked_for(operation, asked, platform));
     if driver == Some(Driver::InheritedRead) && fixtures.program_to_start().is_none() {
         return Err(PrepareError::NoProgram { profile: name, probe });
@@ -243,6 +249,8 @@ fn facts(
         expectation_id: row.expectation_id.clone(),
         operation: row.operation.as_str().to_owned(),
         driver: row.driver.clone(),
+        syscall: row.syscall.clone(),
+        attr_payload: row.attr_payload.clone(),
         performed: driver.map(|driver| driver.performs().to_owned()),
         target: row.target.clone(),
         resolved_target: row.target.clone(),

@@ -1,4 +1,4 @@
-//! The only door to the machine: files, locks, processes, and the Linux calls of probes.
+//! The only door to the machine: files, locks, processes, and the calls of probes that one system has.
 //!
 //! Layer 1. FFI and `unsafe` live here (and in `sandbox`), each block with its reason.
 
@@ -11,6 +11,8 @@ pub mod input;
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod lock;
+#[cfg(target_os = "macos")]
+pub mod macos;
 pub mod mount;
 pub mod process;
 pub mod socket;

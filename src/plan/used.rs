@@ -14,7 +14,7 @@ use crate::registry::check::{CONTROLS, Sink};
 use crate::registry::{self, Probe, Profile, ProfileMode, Reading};
 use crate::sbpl::Params;
 use crate::vocab::driver::driver_asked_for;
-use crate::vocab::{Finding, Lane, Platform, Severity, world_platform, worlds_agree};
+use crate::vocab::{Asked, Finding, Lane, Platform, Severity, world_platform, worlds_agree};
 
 /// From this many profiles on their texts are compiled on all processors.
 const MANY: usize = 16;
@@ -191,8 +191,12 @@ impl<'a> Use<'a> {
                     Some("controls are recorded and digested; a run acts on lanes alone".to_owned());
             }
         }
-        let driver =
-            self.platform.and_then(|platform| driver_asked_for(&probe.operation, probe.driver.as_deref(), platform));
+        let asked = Asked {
+            driver: probe.driver.as_deref(),
+            syscall: probe.syscall.as_deref(),
+            payload: probe.attr_payload.as_deref(),
+        };
+        let driver = self.platform.and_then(|platform| driver_asked_for(&probe.operation, asked, platform));
         for (number, capability) in probe.capabilities_required.iter().enumerate() {
             if !CAPABILITIES.contains(&capability.as_str()) {
                 let message = format!("probe {id:?} requires the unknown capability {capability:?}");

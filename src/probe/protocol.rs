@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::denial::DecisionRecord;
-use crate::event::{Effect, Fault};
+use crate::event::{Applied, CheckRequest, Effect, Fault, SeatbeltAnswers};
 use crate::sandbox::EnforcementReport;
 use crate::sbpl::{Params, Source};
 
@@ -15,12 +15,20 @@ pub struct ProbeJob {
     pub operation: String,
     /// The driver that the probe asks for by name.
     pub driver: Option<String>,
+    /// The call that the probe asks for by name.
+    pub syscall: Option<String>,
+    /// Which attributes a call on metadata is about.
+    pub attr_payload: Option<String>,
+    /// What the system is to be asked by the confined process before the call; only where it can be asked.
+    pub question: Option<CheckRequest>,
     /// The program that a process started by the probe executes, where its driver starts one.
     pub program: Option<String>,
     /// Target with parameters replaced.
     pub target: String,
     /// The policy to enter first; `None` in the baseline lane.
     pub policy: Option<PolicyText>,
+    /// Whether the policy's text is compiled first and the result applied (macOS only).
+    pub compiled: bool,
     /// Enforcement layers to leave out on purpose.
     pub without_layers: Vec<String>,
 }
@@ -51,6 +59,10 @@ pub struct ProbeAnswer {
     pub records_dropped: u64,
     /// Descriptors of whoever started the worker that the probe's process still had; `None` where that was not seen.
     pub inherited_fds: Option<Vec<i32>>,
+    /// What the system was asked before the call.
+    pub seatbelt: Option<SeatbeltAnswers>,
+    /// How the policy was applied or refused, where the system's own interface did it.
+    pub applied: Option<Applied>,
     /// What was enforced; absent without a policy and when applying failed.
     pub report: Option<EnforcementReport>,
 }

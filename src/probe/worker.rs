@@ -1,19 +1,20 @@
 //! The worker's own sequence: read the job, apply the policy, perform the operation, answer.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use crate::base::error_chain;
 use crate::denial::DecisionRecord;
-use crate::event::{Effect, Fault};
+use crate::event::{Applied, CheckRequest, Effect, Fault, SeatbeltAnswers};
 use crate::os;
-use crate::sandbox::{self, End, ProfileText, Supervised, Trap};
+use crate::sandbox::{self, Before, End, ProfileText, SandboxError, Supervised, Trap, callout};
 use crate::sbpl::{NoImports, Policy};
 use crate::vocab::driver::driver_asked_for;
-use crate::vocab::{Driver, FailureKind, FailureStage, Operation, Platform};
+use crate::vocab::{Asked, Driver, FailureKind, FailureStage, Operation, Platform};
 
-use super::driver::{Announcement, Setting, call_name, perform};
+use super::driver::{Line, Preparation, Setting, call_name, is_prepared, perform, prepare};
 use super::protocol::{PolicyText, ProbeAnswer, ProbeJob};
 
 /// A job of more than this many bytes is refused: a profile of 16 MiB with its parameters fits.
@@ -54,7 +55,8 @@ fn inherited_descriptors(own: &[BorrowedFd<'_>]) -> Option<Vec<i32>> {
 
 fn run(job: &ProbeJob) -> ProbeAnswer {
     let operation = Operation::new(job.operation.as_str());
-    let asked = job.driver.as_deref();
+    let asked =
+        Asked { driver: job.driver.as_deref(), syscall: job.syscall.as_deref(), payload: job.attr_payload.as_deref() };
     let driver = Platform::of_this_build().and_then(|platform| driver_asked_for(&operation, asked, platform));
     let Some(driver) = driver else {
         return refused(fault(FailureStage::Probe, None, "unsupported", format!("no driver for {operation} here")));
@@ -63,7 +65,10 @@ fn run(job: &ProbeJob) -> ProbeAnswer {
         Ok(policy) => policy,
         Err(fault) => return refused(fault),
     };
-    let answer = execute(job, driver, policy.as_ref()).unwrap_or_else(refused);
+    let answer = match execute(job, driver, policy.as_ref()) {
+        Ok(answer) => answer,
+        Err((fault, applied)) => ProbeAnswer { applied, ..refused(fault) },
+    };
     // The worker ends when it has answered; whoever waits for that need not wait for memory that is given back piece by piece.
     std::mem::forget(policy);
     answer
@@ -75,10 +80,37 @@ fn compile(text: &PolicyText) -> Result<Policy, Fault> {
     })
 }
 
-fn execute(job: &ProbeJob, driver: Driver, policy: Option<&Policy>) -> Result<ProbeAnswer, Fault> {
-    let pipe = |error: io::Error| fault(FailureStage::Bootstrap, None, "spawn", error.to_string());
+/// Asks the system everything that the request is made of. A question that cannot be put is no answer.
+fn ask(request: &CheckRequest) -> SeatbeltAnswers {
+    let mut answers = SeatbeltAnswers { request: request.clone(), callouts: Vec::new(), not_asked: Vec::new() };
+    for question in callout::questions(request) {
+        match sandbox::ask(&question) {
+            Ok(callout) => answers.callouts.push(callout),
+            Err(why) => answers.not_asked.push(why.to_string()),
+        }
+    }
+    answers
+}
+
+/// A job that came to nothing: the fault, and what the system said when it was to apply the policy.
+type Failed = (Fault, Option<Applied>);
+
+/// A policy that was not applied.
+fn not_applied(error: &SandboxError) -> Failed {
+    let applied = match error {
+        SandboxError::NotApplied(applied) => Some(applied.clone()),
+        _ => None,
+    };
+    let kind = applied.as_ref().map_or(FailureKind::ApplyFailed, Applied::failure_kind);
+    (fault(FailureStage::Apply, Some(kind), "apply", error_chain(error)), applied)
+}
+
+fn execute(job: &ProbeJob, driver: Driver, policy: Option<&Policy>) -> Result<ProbeAnswer, Failed> {
+    let pipe = |error: io::Error| (fault(FailureStage::Bootstrap, None, "spawn", error.to_string()), None);
     let (mut said, report) = io::pipe().map_err(pipe)?;
     let report = OwnedFd::from(report);
+    let prepared = RefCell::new(Preparation::default());
+    let before = || *prepared.borrow_mut() = prepare(driver, &job.target);
     let sandbox_job = sandbox::Job {
         policy,
         text: job.policy.as_ref().map(|text| ProfileText { sources: &text.sources, params: &text.params }),
@@ -86,23 +118,32 @@ fn execute(job: &ProbeJob, driver: Driver, policy: Option<&Policy>) -> Result<Pr
         observe: false,
         without_layers: job.without_layers.clone(),
         keep: &[report.as_fd()],
+        compiled: job.compiled,
+        before: is_prepared(driver).then_some(Before(&before)),
     };
     // Asked here: the probe's process has another parent, and that one is inside.
     let outside = rustix::process::getppid();
     // Asked here too: under a policy the look would be an access. What of it the probe's process still has, that one says.
     let candidates = inherited_descriptors(&[said.as_fd(), report.as_fd()]);
     let body = || match report.try_clone() {
-        // Under a policy the look-up would be one more access that the policy decides; the supervisor knows the path then.
         Ok(fd) => {
+            let mut report = File::from(fd);
+            if let Some(request) = job.question.as_ref().filter(|_| policy.is_some())
+                && Line::Asked(ask(request)).write(&mut report).is_err()
+            {
+                return 70;
+            }
             let inherited = candidates.iter().flatten().copied().filter(|&number| os::fd::is_open(number)).collect();
             let program = job.program.as_deref();
-            let setting = Setting { outside, name_opened: policy.is_none(), inherited, program };
-            perform(driver, &job.target, &setting, &mut File::from(fd))
+            // On Linux the look-up would be one more access that the policy decides, and the supervisor knows the path; macOS
+            // says it of the descriptor itself.
+            let name_opened = policy.is_none() || cfg!(target_os = "macos");
+            let setting = Setting { outside, name_opened, inherited, program, prepared: prepared.take() };
+            perform(driver, &job.target, &setting, &mut report)
         }
         Err(_) => 70,
     };
-    let supervised = sandbox::enter(&sandbox_job, body)
-        .map_err(|error| fault(FailureStage::Apply, Some(FailureKind::ApplyFailed), "apply", error_chain(&error)))?;
+    let supervised = sandbox::enter(&sandbox_job, body).map_err(|error| not_applied(&error))?;
     // Ours was the last writing end but for descendants of the probe, and those are gone: the end of file is certain.
     drop(report);
     let mut lines = String::new();
@@ -115,12 +156,21 @@ fn answer(driver: Driver, lines: &str, seen: bool, supervised: Supervised) -> Pr
         End::Exited(status) => (Some(status), None),
         End::Signaled(signal) => (None, Some(signal)),
     };
-    let said = lines.lines().nth(1).and_then(|line| serde_json::from_str::<Effect>(line).ok());
-    let announced = lines.lines().next().and_then(|line| serde_json::from_str::<Announcement>(line).ok());
-    let (effect, fault) = match (said, signal) {
-        (Some(effect), _) => (Some(effect), None),
-        (None, None) if announced.is_some() && driver == Driver::Exec => (Some(image_ran(exit_status)), None),
-        (None, _) => (None, Some(probe_died(exit_status, signal))),
+    let (mut seatbelt, mut announced, mut said, mut unavailable) = (None, None, None, None);
+    // Of each kind the first: whoever is started by the probe may have the descriptor too.
+    for line in lines.lines().map_while(|line| serde_json::from_str::<Line>(line).ok()) {
+        match line {
+            Line::Asked(answers) => _ = seatbelt.get_or_insert(answers),
+            Line::Announced { inherited_fds, .. } => _ = announced.get_or_insert(inherited_fds),
+            Line::Effect(effect) => _ = said.get_or_insert(effect),
+            Line::Unavailable(why) => _ = unavailable.get_or_insert(why),
+        }
+    }
+    let (effect, fault) = match (said, unavailable, signal) {
+        (Some(effect), ..) => (Some(effect), None),
+        (None, Some(why), _) => (None, Some(fault(FailureStage::Probe, None, "unavailable", why))),
+        (None, None, None) if announced.is_some() && driver == Driver::Exec => (Some(image_ran(exit_status)), None),
+        (None, None, _) => (None, Some(probe_died(exit_status, signal))),
     };
     ProbeAnswer {
         effect,
@@ -129,7 +179,9 @@ fn answer(driver: Driver, lines: &str, seen: bool, supervised: Supervised) -> Pr
         signal,
         records: supervised.records,
         records_dropped: supervised.records_dropped,
-        inherited_fds: announced.map(|announced| announced.inherited_fds).filter(|_| seen),
+        inherited_fds: announced.filter(|_| seen),
+        seatbelt,
+        applied: supervised.applied,
         report: supervised.report,
     }
 }
@@ -137,12 +189,7 @@ fn answer(driver: Driver, lines: &str, seen: bool, supervised: Supervised) -> Pr
 /// The image was replaced: the announcement's descriptor closed without an errno, and the new image ended by itself.
 fn image_ran(exit_status: Option<i32>) -> Effect {
     let details = serde_json::json!({"image_exit_status": exit_status});
-    Effect {
-        call: call_name(Driver::Exec).to_owned(),
-        errno: 0,
-        errno_name: None,
-        details: details.as_object().cloned().unwrap_or_default(),
-    }
+    Effect::done(call_name(Driver::Exec), details.as_object().cloned().unwrap_or_default())
 }
 
 fn probe_died(exit_status: Option<i32>, signal: Option<i32>) -> Fault {
@@ -169,6 +216,8 @@ fn refused(fault: Fault) -> ProbeAnswer {
         records,
         records_dropped: 0,
         inherited_fds: None,
+        seatbelt: None,
+        applied: None,
         report: None,
     }
 }

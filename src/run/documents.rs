@@ -200,7 +200,7 @@ pub(super) fn enforcement_report(
         "uid": layers.uid,
         "layers": layers.layers,
         "missing_layers": missing,
-        "start_unsandboxed": !layers.already_sandboxed,
+        "start_unsandboxed": layers.already_sandboxed.map(|already| !already),
         "world_rebound": world_rebound,
         "stand_in_tools": host.stand_in_tools.keys().collect::<Vec<_>>(),
         "profiles": reports,

@@ -112,6 +112,7 @@ fn one(task: &Task<'_>, (profile, probe, lane): Step, fixture_dir: &FixtureDir, 
     let what = Execution {
         probe: &prepared.probes[probe],
         sources: (lane == Lane::Scenario).then_some(prepared.sources.as_slice()),
+        compiled: prepared.compiled && lane == Lane::Scenario,
         fixtures: task.fixtures,
         fixture_dir,
     };

@@ -16,21 +16,21 @@ use crate::bundle::layout::{self, name};
 use crate::bundle::{ApplyPreflight, BundleError, Identity, OpenBundle, Outcome, RunLock, RunManifest, SealedBundle};
 use crate::event::{
     AnchorMap, BASELINE_SCHEMA, BaselineDocument, MismatchSummary, ORACLE_SCHEMA, OracleDocument, OracleRow,
-    ProfileResults, RESULTS_SCHEMA, RunnerInfo, WitnessDocument, control, fixture_records, meets_expectation,
-    mismatch_packets, mismatch_summary, path_witnesses,
+    ProfileResults, RESULTS_SCHEMA, ResultRow, RunnerInfo, WitnessDocument, control, fixture_records,
+    meets_expectation, mismatch_packets, mismatch_summary, path_witnesses, settle,
 };
 use crate::fixture::{self, FixtureDir, FixtureError, FixtureField, FixtureSet};
 use crate::host::Host;
 use crate::lane::{
     BlobDigests, PreflightMode, PrepareError, Prepared, PreparedProfile, StaticPreflight, apply_preflight, oracle_rows,
-    prepare,
+    prepare, system_oracle_rows,
 };
 use crate::launchd::StageError;
 use crate::os::lock::{LockError, LockMode};
 use crate::plan::{CompiledDigest, CompiledPlan, Lanes, Plan};
 use crate::registry::{Place, read_profile_text};
 use crate::sandbox::Layers;
-use crate::vocab::world_matches;
+use crate::vocab::{Platform, world_matches};
 
 use super::documents::{self, Counts, RunStatusWord, Summary};
 use super::events;
@@ -271,8 +271,14 @@ pub fn run_plan(
             cancel,
         };
         let mut executed = execute_lanes(&task).map_err(|error| error_chain(&error))?;
+        for (id, rows) in &mut executed.scenario {
+            settle(id, rows, &executed.baseline);
+        }
         if lanes.oracle && !cancel.is_set() {
-            executed.oracle = session.ask_oracle(field);
+            executed.oracle = match Platform::of_this_build() {
+                Some(Platform::MacOs) => session.system_oracle(&executed.scenario, &runner),
+                _ => session.ask_oracle(field),
+            };
         }
         Ok(executed)
     });
@@ -355,7 +361,7 @@ fn runner_info(host: &Host, layers: &Layers) -> Result<RunnerInfo, RunError> {
         entrypoint: "runtime_worker",
         apply_model: "self_apply",
         apply_timing: "pre_syscall",
-        preexisting_sandbox_suspected: layers.already_sandboxed,
+        preexisting_sandbox_suspected: layers.already_sandboxed != Some(false),
         entrypoint_path: exe,
         entrypoint_sha256: digest.to_string(),
         tool_build_id: digest.to_string(),
@@ -391,6 +397,15 @@ impl Session<'_> {
         let dir = field.map_err(|error| error_chain(error));
         let dir = dir.and_then(|field| FixtureDir::create(field.path()).map_err(|error| error_chain(&error)));
         apply_preflight(text, stored, self.run_id(), self.layers.already_sandboxed, dir, self.host, cancel)
+    }
+
+    /// What the system answered while the probes ran.
+    fn system_oracle(&self, scenario: &IndexMap<String, Vec<ResultRow>>, runner: &RunnerInfo) -> Vec<OracleRow> {
+        let of = |profile: &PreparedProfile| {
+            let rows = scenario.get(&profile.id).map_or([].as_slice(), Vec::as_slice);
+            system_oracle_rows(profile, rows, runner, self.world(), self.run_id())
+        };
+        self.prepared.profiles.iter().flat_map(of).collect()
     }
 
     /// Asks about the objects that the targets lead to in a tree of its own, for which no probe is run.

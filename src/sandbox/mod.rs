@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 use crate::base::cancel::Cancel;
 use crate::denial::DecisionRecord;
+use crate::event::{Applied, Callout};
 use crate::sbpl::{Params, Policy, Source};
 
 pub mod callout;
@@ -77,13 +78,38 @@ pub struct Job<'a> {
     pub without_layers: Vec<String>,
     /// Descriptors the confined process keeps beside 0, 1 and 2; every other one is closed.
     pub keep: &'a [BorrowedFd<'a>],
+    /// Whether the profile's text is compiled first and the result applied. Systems that read no profiles by themselves refuse
+    /// that.
+    pub compiled: bool,
+    /// What the process to be confined does just before it enters the policy. Only systems where it enters the policy by its
+    /// own call do this; the others refuse the job.
+    pub before: Option<Before<'a>>,
+}
+
+/// Something done before a policy is entered.
+#[derive(Clone, Copy)]
+pub struct Before<'a>(pub &'a dyn Fn());
+
+impl std::fmt::Debug for Before<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Before")
+    }
 }
 
 impl<'a> Job<'a> {
     /// A job that enforces `policy` with every layer and traps everything.
     #[must_use]
     pub fn new(policy: Option<&'a Policy>) -> Self {
-        Self { policy, text: None, trap: Trap::All, observe: false, without_layers: Vec::new(), keep: &[] }
+        Self {
+            policy,
+            text: None,
+            trap: Trap::All,
+            observe: false,
+            without_layers: Vec::new(),
+            keep: &[],
+            compiled: false,
+            before: None,
+        }
     }
 }
 
@@ -138,6 +164,8 @@ pub struct Supervised {
     pub records_dropped: u64,
     /// What was enforced; `None` without a policy.
     pub report: Option<EnforcementReport>,
+    /// How the policy was applied, where the system's own interface did it.
+    pub applied: Option<Applied>,
 }
 
 /// Why a tree could not be confined. Nothing of it runs then.
@@ -179,6 +207,9 @@ pub enum SandboxError {
         #[source]
         source: std::io::Error,
     },
+    /// The system did not apply the profile.
+    #[error("{} did not apply the profile (errno {}): {}", .0.api, .0.errno, .0.errbuf.as_deref().unwrap_or("no reason given"))]
+    NotApplied(Applied),
     /// The process that keeps the tree died.
     #[error("the process that keeps the confined tree together ended unexpectedly")]
     ReaperDied,
@@ -192,6 +223,7 @@ pub enum SandboxError {
 /// # Errors
 /// [`SandboxError`]; nothing of `body` has run then.
 pub fn enter(job: &Job<'_>, body: impl FnOnce() -> u8) -> Result<Supervised, SandboxError> {
+    can_be_done(job)?;
     platform::enter(job, body)
 }
 
@@ -202,7 +234,21 @@ pub fn enter(job: &Job<'_>, body: impl FnOnce() -> u8) -> Result<Supervised, San
 /// [`SandboxError`]; the command has not been started then. A command that cannot be executed is no error but
 /// [`Supervised::exec_errno`].
 pub fn exec(job: &Job<'_>, command: &Command) -> Result<Supervised, SandboxError> {
+    can_be_done(job)?;
     platform::exec(job, command)
+}
+
+/// What only a system that reads profiles by itself can do is refused elsewhere, not left out.
+fn can_be_done(job: &Job<'_>) -> Result<(), SandboxError> {
+    let step = match (job.compiled, job.before) {
+        (true, _) => "apply a compiled profile",
+        (_, Some(_)) => "do anything before the policy is entered",
+        _ => return Ok(()),
+    };
+    if cfg!(target_os = "macos") {
+        return Ok(());
+    }
+    Err(SandboxError::SetUp { step, source: std::io::ErrorKind::Unsupported.into() })
 }
 
 /// Why no profile can be enforced in an environment that offers `layers`; `None` when profiles can be enforced there.
@@ -212,17 +258,51 @@ pub fn obstacle(layers: &Layers) -> Option<SandboxError> {
 }
 
 /// What the system says about this process being in a sandbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SelfCheck {
     /// The interface that was asked.
     pub source: &'static str,
-    /// The answer; `None` where there is none.
-    pub sandboxed: Option<bool>,
+    /// The answer, or why there is none.
+    pub answer: Result<bool, NoSelfCheck>,
 }
 
-/// Asks the running system what it would decide for this process; `None` where there is no such interface.
-#[must_use]
-pub fn ask(question: &callout::Question<'_>) -> Option<callout::Callout> {
+impl SelfCheck {
+    /// The answer; `None` where there is none, which is not "no".
+    #[must_use]
+    pub fn sandboxed(&self) -> Option<bool> {
+        self.answer.clone().ok()
+    }
+}
+
+/// Why it is not known whether this process is in a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoSelfCheck {
+    /// The system has no interface that says it.
+    #[error("{0} is not exported by this system")]
+    Absent(&'static str),
+    /// The interface gave neither of its two answers.
+    #[error("it returned {0}, which is neither yes nor no")]
+    Unclear(i32),
+}
+
+/// What the return value of the call for a whole process says; `None`: there is no such call.
+///
+/// # Errors
+/// It says neither yes nor no.
+pub fn process_answer(rc: Option<i32>) -> Result<bool, NoSelfCheck> {
+    match rc {
+        Some(0) => Ok(false),
+        Some(1) => Ok(true),
+        Some(other) => Err(NoSelfCheck::Unclear(other)),
+        None => Err(NoSelfCheck::Absent("sandbox_check")),
+    }
+}
+
+/// Asks the running system what it would decide for this process.
+///
+/// # Errors
+/// The question cannot be put; everywhere but on macOS none can.
+pub fn ask(question: &callout::Question<'_>) -> Result<Callout, callout::NotAsked> {
     #[cfg(target_os = "macos")]
     {
         macos::ask(question)
@@ -230,7 +310,7 @@ pub fn ask(question: &callout::Question<'_>) -> Option<callout::Callout> {
     #[cfg(not(target_os = "macos"))]
     {
         let _ = question;
-        None
+        Err(callout::NotAsked::OtherSystem)
     }
 }
 
@@ -244,4 +324,29 @@ pub fn self_check() -> SelfCheck {
 #[must_use]
 pub fn layers() -> Layers {
     platform::probe()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_missing_is_not_the_answer_no() {
+        assert_eq!(process_answer(Some(0)), Ok(false));
+        assert_eq!(process_answer(Some(1)), Ok(true));
+        assert_eq!(process_answer(Some(-1)), Err(NoSelfCheck::Unclear(-1)));
+        assert_eq!(process_answer(None), Err(NoSelfCheck::Absent("sandbox_check")));
+        let check = SelfCheck { source: "sandbox_check", answer: process_answer(None) };
+        assert_eq!(check.sandboxed(), None);
+    }
+
+    #[test]
+    #[cfg(not(target_os = "macos"))]
+    fn what_only_seatbelt_can_do_is_refused_elsewhere() {
+        let nothing = || {};
+        for job in [Job { compiled: true, ..Job::new(None) }, Job { before: Some(Before(&nothing)), ..Job::new(None) }]
+        {
+            assert!(matches!(enter(&job, || 0), Err(SandboxError::SetUp { .. })), "{job:?}");
+        }
+    }
 }

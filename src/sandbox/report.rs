@@ -28,8 +28,9 @@ pub struct Layers {
     pub uid: u32,
     /// `kernel.yama.ptrace_scope`; null without Yama.
     pub yama_ptrace_scope: Option<u32>,
-    /// Whether the asking process was confined already: a seccomp filter or `no_new_privs` was in force.
-    pub already_sandboxed: bool,
+    /// Whether the asking process was confined already: a seccomp filter or `no_new_privs` was in force, or Seatbelt says so.
+    /// Null when the system has no interface that says it, which is not "no".
+    pub already_sandboxed: Option<bool>,
     /// The layers by name.
     pub layers: BTreeMap<String, Layer>,
     /// Names of the layers that are absent, or left out on purpose.
@@ -46,7 +47,7 @@ impl Layers {
             landlock_abi: 0,
             uid: 0,
             yama_ptrace_scope: None,
-            already_sandboxed: false,
+            already_sandboxed: None,
             layers: BTreeMap::new(),
             missing: Vec::new(),
         }

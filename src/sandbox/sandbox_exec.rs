@@ -77,6 +77,7 @@ pub fn run(program: &Path, file: &Path, text: ProfileText<'_>, command: &Command
             tallies: Vec::new(),
             records_dropped: 0,
             report: Some(report(program)),
+            applied: None,
         },
         pid: end.pid,
     })
@@ -130,6 +131,7 @@ mod tests {
                 tallies: Vec::new(),
                 records_dropped: 0,
                 report: None,
+                applied: None,
             };
             Applied { supervised, pid: 4 }
         };

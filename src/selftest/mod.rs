@@ -116,7 +116,11 @@ pub fn selftest(host: &Host, layers: &Layers, run_id: &RunId, work: &Path, cance
             ..Check::compare(format!("layer.{name}"), "present", layer.detail.clone())
         })
         .collect();
-    let inside = if layers.already_sandboxed { "inside a sandbox" } else { "outside any sandbox" };
+    let inside = match layers.already_sandboxed {
+        Some(true) => "inside a sandbox",
+        Some(false) => "outside any sandbox",
+        None => "the system does not say",
+    };
     checks.push(Check::compare("start", "outside any sandbox", inside));
     checks.push(opened_path(work));
     let tool = Caller { host, work, cancel };

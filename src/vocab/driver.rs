@@ -1,6 +1,7 @@
 //! Which operation a probe can perform where: the one table that `probe` implements and lint reads.
 
 use super::Operation;
+use super::native::{self, Asked, Choice, Native};
 
 /// A system a probe can run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,6 +72,8 @@ pub enum Driver {
     SysctlRead,
     /// Makes a private System V shared memory segment and removes it.
     SysvShm,
+    /// A call that only macOS has.
+    Native(Native),
 }
 
 impl Driver {
@@ -82,6 +85,7 @@ impl Driver {
             Self::FileExists | Self::FileListXattr | Self::FileChmod | Self::FileTouch => Some(true),
             Self::FileStat | Self::FileCreate | Self::FileUnlink | Self::FileLink => Some(false),
             Self::Fork | Self::Connect | Self::Bind | Self::Signal | Self::SysctlRead | Self::SysvShm => None,
+            Self::Native(native) => native.follows_final_link(),
         }
     }
 }
@@ -113,21 +117,25 @@ const TABLE: &[Row] = &[
     everywhere("process-exec*", Driver::Exec),
     everywhere("process-exec", Driver::Exec),
     everywhere("process-fork", Driver::Fork),
-    linux("file-test-existence", Driver::FileExists),
-    linux("file-read-xattr", Driver::FileListXattr),
-    linux("file-write-mode", Driver::FileChmod),
-    linux("file-write-times", Driver::FileTouch),
-    linux("file-link", Driver::FileLink),
-    linux("network-outbound", Driver::Connect),
-    linux("network-bind", Driver::Bind),
-    linux("signal", Driver::Signal),
+    everywhere("file-test-existence", Driver::FileExists),
+    everywhere("file-read-xattr", Driver::FileListXattr),
+    everywhere("file-write-mode", Driver::FileChmod),
+    everywhere("file-write-times", Driver::FileTouch),
+    everywhere("file-link", Driver::FileLink),
+    everywhere("network-outbound", Driver::Connect),
+    everywhere("network-bind", Driver::Bind),
+    everywhere("signal", Driver::Signal),
     linux("sysctl-read", Driver::SysctlRead),
-    linux("ipc-sysv-shm", Driver::SysvShm),
+    everywhere("ipc-sysv-shm", Driver::SysvShm),
 ];
 
 /// The driver for `operation` on `platform`; `None` means the probe cannot be performed there and is not observed.
 #[must_use]
 pub fn driver(operation: &Operation, platform: Platform) -> Option<Driver> {
+    driver_asked_for(operation, Asked::default(), platform)
+}
+
+fn usual(operation: &Operation, platform: Platform) -> Option<Driver> {
     TABLE
         .iter()
         .find(|row| row.operation == operation.as_str() && row.platforms.contains(&platform))
@@ -139,23 +147,28 @@ pub fn driver(operation: &Operation, platform: Platform) -> Option<Driver> {
 /// and a few hundred bytes long, so nothing in it, such as an `inherit` entitlement, can be the reason.
 pub const PROCESS_INHERITANCE: &str = "process_inheritance";
 
-/// Like [`driver`], for a probe that may ask for a driver by name. Only [`PROCESS_INHERITANCE`] chooses another one: the other
-/// names are programs of the earlier tool.
+/// Like [`driver`], for a probe that may ask for a driver or a call by name. On Linux only [`PROCESS_INHERITANCE`] chooses
+/// another one: the other names are programs of the earlier tool and calls of macOS.
 #[must_use]
-pub fn driver_asked_for(operation: &Operation, asked: Option<&str>, platform: Platform) -> Option<Driver> {
-    let usual = driver(operation, platform);
-    match (asked, platform) {
+pub fn driver_asked_for(operation: &Operation, asked: Asked<'_>, platform: Platform) -> Option<Driver> {
+    match (asked.driver, platform) {
         (Some(PROCESS_INHERITANCE), Platform::Linux) => {
-            usual.filter(|usual| *usual == Driver::FileRead).map(|_| Driver::InheritedRead)
+            usual(operation, platform).filter(|usual| *usual == Driver::FileRead).map(|_| Driver::InheritedRead)
         }
         (Some(PROCESS_INHERITANCE), Platform::MacOs) => None,
-        _ => usual,
+        (_, Platform::Linux) => usual(operation, platform),
+        (_, Platform::MacOs) => match native::choose(operation.as_str(), asked) {
+            Choice::Native(native) => Some(Driver::Native(native)),
+            Choice::Usual => usual(operation, platform),
+            Choice::None => None,
+        },
     }
 }
 
 /// The operations that have a driver on some platform.
 pub fn operations() -> impl Iterator<Item = &'static str> {
-    TABLE.iter().map(|row| row.operation)
+    let only_there = native::operations().filter(|operation| TABLE.iter().all(|row| row.operation != *operation));
+    TABLE.iter().map(|row| row.operation).chain(only_there)
 }
 
 impl Driver {
@@ -193,6 +206,7 @@ impl Driver {
             Self::Signal => "signal",
             Self::SysctlRead => "sysctl_read",
             Self::SysvShm => "sysv_shm",
+            Self::Native(native) => native.name(),
         }
     }
 
@@ -217,6 +231,7 @@ impl Driver {
             Self::Signal => "signal",
             Self::SysctlRead => "sysctl-read",
             Self::SysvShm => "ipc-sysv-shm",
+            Self::Native(native) => native.performs(),
         }
     }
 }
@@ -242,12 +257,68 @@ mod tests {
 
     #[test]
     fn a_driver_that_is_asked_for_is_used_for_its_operation_or_none_is() {
-        let of = |operation: &str, asked, platform| driver_asked_for(&Operation::new(operation), asked, platform);
+        let of = |operation: &str, driver, platform| {
+            driver_asked_for(&Operation::new(operation), Asked { driver, ..Asked::default() }, platform)
+        };
         let inherited = Some(PROCESS_INHERITANCE);
         assert_eq!(of("file-read-data", inherited, Platform::Linux), Some(Driver::InheritedRead));
         assert_eq!(of("file-read*", inherited, Platform::Linux), Some(Driver::InheritedRead));
         assert_eq!(of("file-write-data", inherited, Platform::Linux), None);
         assert_eq!(of("file-read-data", inherited, Platform::MacOs), None);
         assert_eq!(of("file-read-data", Some("file_probe"), Platform::Linux), Some(Driver::FileRead));
+        assert_eq!(of("mach-lookup", Some("xpc_probe"), Platform::Linux), None);
+        assert_eq!(of("mach-lookup", Some("xpc_probe"), Platform::MacOs), Some(Driver::Native(Native::XpcConnect)));
+    }
+
+    /// Every operation that the earlier tool's registries and templates probe, with what its driver performs on macOS.
+    const CENSUS: [(&str, &str); 20] = [
+        ("file-read*", "file-read-data"),
+        ("file-write*", "file-write-data"),
+        ("mach-lookup", "mach-lookup"),
+        ("iokit-open-service", "iokit-open-service"),
+        ("network-outbound", "network-outbound"),
+        ("process-info-pidinfo", "process-info-pidinfo"),
+        ("darwin-notification-post", "darwin-notification-post"),
+        ("sysctl-read", "sysctl-read"),
+        ("file-read-data", "file-read-data"),
+        ("file-search", "file-search"),
+        ("file-read-xattr", "file-read-xattr"),
+        ("file-write-xattr", "file-write-xattr"),
+        ("distributed-notification-post", "distributed-notification-post"),
+        ("signal", "signal"),
+        ("file-test-existence", "file-test-existence"),
+        ("file-write-data", "file-write-data"),
+        ("mach-register", "mach-register"),
+        ("ipc-posix-shm-write-create", "ipc-posix-shm-write-create"),
+        ("authorization-right-obtain", "authorization-right-obtain"),
+        ("user-preference-read", "user-preference-read"),
+    ];
+
+    #[test]
+    fn every_operation_of_the_census_has_a_driver_on_macos() {
+        let others = [
+            ("process-fork", "process-fork"),
+            ("file-read-metadata", "file-read-metadata"),
+            ("process-exec*", "process-exec*"),
+        ];
+        for (operation, performed) in CENSUS.into_iter().chain(others) {
+            let driver = driver(&Operation::new(operation), Platform::MacOs);
+            assert_eq!(driver.map(Driver::performs), Some(performed), "{operation}");
+        }
+        let syscalls = [
+            ("file-read-metadata", ["lstat", "getattrlist", "setattrlist", "fstat"].as_slice()),
+            (
+                "file-write*",
+                ["chmod", "utimes", "fchmod", "futimes", "lchown", "fchown", "fchownat", "lutimes"].as_slice(),
+            ),
+        ];
+        for (operation, calls) in syscalls {
+            for call in calls {
+                let asked = Asked { driver: Some("metadata_runner"), syscall: Some(call), payload: None };
+                let driver = driver_asked_for(&Operation::new(operation), asked, Platform::MacOs);
+                assert!(driver.is_some_and(|driver| driver.performs().starts_with("file-")), "{operation} {call}");
+            }
+        }
+        assert_eq!(driver(&Operation::new("lsopen"), Platform::MacOs), None, "the twin: nothing performs it");
     }
 }

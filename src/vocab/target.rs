@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::Driver;
+use super::{Driver, Native};
 
 /// A socket address as a probe's target writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +119,30 @@ pub fn sysctl_path(name: &str) -> Result<String, BadTarget> {
     Ok(format!("/proc/sys/{}", parts.join("/")))
 }
 
+/// Longest name of the bootstrap server, in bytes: `BOOTSTRAP_MAX_NAME_LEN` of `servers/bootstrap.h` less the final zero.
+const LONGEST_MACH_NAME: usize = 127;
+/// Longest name of a shared memory object: `PSHMNAMLEN` of XNU's `posix_shm.c`.
+const LONGEST_SHM_NAME: usize = 31;
+
+/// A name, as macOS takes it.
+fn native_target(native: Native, text: &str) -> Result<(), BadTarget> {
+    let limit = match native {
+        Native::MachLookUp | Native::MachRegister | Native::XpcConnect => LONGEST_MACH_NAME,
+        Native::ShmCreate => LONGEST_SHM_NAME,
+        _ => usize::MAX,
+    };
+    if native == Native::PidInfo && text != "self" && !text.parse::<i32>().is_ok_and(|pid| pid > 0) {
+        return Err(BadTarget("it is neither self nor a process id".to_owned()));
+    }
+    if text.is_empty() || text.contains('\0') {
+        return Err(BadTarget("it is no name: empty, or with a NUL byte in it".to_owned()));
+    }
+    if text.len() > limit {
+        return Err(BadTarget(format!("it has {} bytes, and the system takes at most {limit}", text.len())));
+    }
+    Ok(())
+}
+
 /// Checks that `text`, parameters replaced, is a target of `driver`.
 ///
 /// # Errors
@@ -130,6 +154,7 @@ pub fn check(driver: Driver, text: &str) -> Result<(), BadTarget> {
         Driver::SysctlRead => sysctl_path(text).map(drop),
         Driver::Fork | Driver::SysvShm if text != "self" => Err(BadTarget("it is always self".to_owned())),
         Driver::Fork | Driver::SysvShm => Ok(()),
+        Driver::Native(native) if !driver.takes_path() => native_target(native, text),
         _ if text.starts_with('/') => Ok(()),
         _ => Err(BadTarget("it is not an absolute path".to_owned())),
     }
@@ -159,6 +184,10 @@ mod tests {
 
     #[test]
     fn every_form_is_read_and_near_misses_are_refused() {
+        const LONG: &str = match str::from_utf8(&[b'n'; 128]) {
+            Ok(text) => text,
+            Err(_) => "",
+        };
         for (driver, good, bad) in [
             (
                 Driver::Connect,
@@ -183,6 +212,10 @@ mod tests {
                 &["kernel.ostype", "net.ipv4.ip_forward"],
                 &["hw.ncpu", "kernel", "kernel..ostype", "kernel.../etc/passwd", "kernel/ostype", ""],
             ),
+            (Driver::Native(Native::PidInfo), &["self", "1"], &["0", "-1", "me", ""]),
+            (Driver::Native(Native::MachLookUp), &["com.apple.cfprefsd.agent"], &["", "a\0b", LONG]),
+            (Driver::Native(Native::ShmCreate), &["runtime"], &["", &LONG[..32]]),
+            (Driver::Native(Native::FileSearch), &["/x"], &["x"]),
             (Driver::Fork, &["self"], &["other"]),
             (Driver::FileChmod, &["/x"], &["x", "127.0.0.1:80"]),
         ] {

@@ -86,7 +86,7 @@ impl Normaliser<'_> {
         let result_of = |key: &str| result.get(key).cloned().unwrap_or(Value::Null);
         let errno = result.get("errno").and_then(Value::as_i64).and_then(|errno| i32::try_from(errno).ok());
         let errno_name = text(row, "errno_name").or_else(|| errno.filter(|_| !own).and_then(darwin_errno_name));
-        let (outcome, outcome_reason) = outcome::outcome(row, &result);
+        let (outcome, outcome_reason) = outcome::outcome(row, &result, case.control);
         let stage = match result.get("failure_stage") {
             None | Some(Value::Null)
                 if text(&result, "status") != Some("success") && !blocked_without_stage(row, &result) =>
@@ -96,6 +96,9 @@ impl Normaliser<'_> {
             _ => result_of("failure_stage"),
         };
         let callouts = result.get("seatbelt_callouts").and_then(Value::as_array);
+        // Rows of ours say what was really performed, and on what.
+        let performed = text(row, "performed_operation").filter(|_| own).unwrap_or(operation);
+        let asked_about = text(row, "resolved_target").filter(|_| own).unwrap_or(target);
         let requested = operation.starts_with("file-").then(|| text(row, "resolved_target").unwrap_or(target));
         let mut members = self.identity(place, &named);
         let told = json!({
@@ -123,7 +126,7 @@ impl Normaliser<'_> {
             "endpoint_confounder": confounder::endpoint(case),
             "file_confounder": confounder::file(case, errno_name),
             "network_confounder": confounder::network(case),
-            "sandbox_check_prepass": callouts.map(|all| prepass::prepass(all, operation, target)),
+            "sandbox_check_prepass": callouts.map(|all| prepass::prepass(all, performed, asked_about)),
             "resource_hygiene": resource_hygiene(&result),
             "failure_stage": stage,
             "failure_kind": result_of("failure_kind"),

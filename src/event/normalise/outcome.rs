@@ -5,12 +5,17 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::seatbelt;
 use super::layers::stopped_early;
 use super::path::own_record;
 use super::text;
 
 /// One of `allow`, `deny`, `not_observed`, `error`, with the reason of the last two.
-pub(super) fn outcome(row: &Map<String, Value>, result: &Map<String, Value>) -> (&'static str, Option<String>) {
+pub(super) fn outcome(
+    row: &Map<String, Value>,
+    result: &Map<String, Value>,
+    control: Option<&Map<String, Value>>,
+) -> (&'static str, Option<String>) {
     if stopped_early(result) {
         let stage = text(result, "failure_stage").unwrap_or_default();
         return ("error", Some(format!("stopped at {stage}: the operation was never reached")));
@@ -26,6 +31,13 @@ pub(super) fn outcome(row: &Map<String, Value>, result: &Map<String, Value>) -> 
             return ("not_observed", Some(why.to_owned()));
         }
     };
+    if let Some(claimed) = claimed(row, result, control) {
+        return match claimed {
+            Ok((decision, _)) if decision.to_string() == actual => (actual, None),
+            Ok(_) => ("error", Some("what was seen of it says something else".to_owned())),
+            Err(why) => ("not_observed", Some(why)),
+        };
+    }
     if row.contains_key("decision_records") {
         return match own_record(row) {
             Some(record) if record.get("decision").and_then(Value::as_str) == Some(actual) => (actual, None),
@@ -41,6 +53,22 @@ pub(super) fn outcome(row: &Map<String, Value>, result: &Map<String, Value>) -> 
         }
         _ => (actual, None),
     }
+}
+
+/// What may be claimed of a row under Seatbelt, worked out again from what the row holds; `None` for other rows.
+fn claimed(
+    row: &Map<String, Value>,
+    result: &Map<String, Value>,
+    control: Option<&Map<String, Value>>,
+) -> Option<seatbelt::Claimed> {
+    row.get("decision_records")?;
+    let done = control.and_then(|control| match text(control, "status") {
+        Some("allow") => Some(true),
+        _ if control.get("reached_primary_op").and_then(Value::as_bool) == Some(true) => Some(false),
+        _ => None,
+    });
+    let callouts = result.get("seatbelt_callouts").filter(|callouts| !callouts.is_null());
+    seatbelt::claim_of_stored(text(row, "performed_operation"), row.get("probe_details"), callouts, done)
 }
 
 /// Whether the program itself reported EPERM or EACCES of the operation.
@@ -69,6 +97,10 @@ pub(super) fn errno_source(row: &Map<String, Value>, result: &Map<String, Value>
 /// Which record proves that the intended operation was decided, or why none does; null where nobody asked.
 pub(super) fn proof(row: &Map<String, Value>, result: &Map<String, Value>) -> Value {
     let witnessed = result.get("intended_op_witnessed").and_then(Value::as_bool);
+    if let (Some(true), Some(source)) = (witnessed, text(row, "decision_source").filter(|s| s.starts_with("seatbelt_")))
+    {
+        return json!({"source": source, "proves": "decided"});
+    }
     if row.contains_key("decision_records") {
         let record = own_record(row);
         return match (witnessed, record) {

@@ -3,6 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::super::alias;
+use super::super::baseline::Fgetpath;
+use super::super::observation::OPENED_PATH;
 use super::text;
 
 /// The four path members of an event, absent for operations that are not on files.
@@ -32,8 +34,14 @@ pub(super) fn paths(
     [(NAMES[0], json!(observed)), (NAMES[1], json!(source)), (NAMES[2], json!(normalised)), (NAMES[3], json!(how))]
 }
 
-/// Rows of this tool: the path that the supervisor resolved and decided on.
+/// Rows of this tool: the path that the supervisor resolved and decided on, or what macOS says of the descriptor.
 fn own(row: &Map<String, Value>) -> (Option<String>, String) {
+    let details = row.get("probe_details");
+    if details.is_some_and(|details| Fgetpath::of_stored(details).is_some()) {
+        let path = details.and_then(|details| details.get("details")?.get(OPENED_PATH)?.as_str()).map(str::to_owned);
+        let source = if path.is_some() { "fd_path" } else { "error" };
+        return (path, source.to_owned());
+    }
     let target = own_record(row).and_then(|record| record.get("target")?.as_str());
     let source = if target.is_some() { "supervisor_resolution" } else { "not_attempted" };
     (target.map(str::to_owned), source.to_owned())

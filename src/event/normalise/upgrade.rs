@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::row::apply_class;
 use super::marker::{MARKER_SET_VERSION, Markers, callout};
 
 /// The newest version of a structured result; 0 and this are read.
@@ -119,26 +120,10 @@ fn from_legacy_text(stderr: &str) -> Option<Value> {
     }))
 }
 
-/// The class of an apply's outcome; the same rule that the tools themselves used.
 fn err_class(report: &Map<String, Value>) -> (&'static str, &'static str) {
-    let text = report.get("errbuf").and_then(Value::as_str).unwrap_or_default();
-    let lower = text.to_lowercase();
-    if report.get("rc").and_then(Value::as_i64) == Some(0) {
-        return ("ok", "none");
-    }
-    if report.get("api").and_then(Value::as_str) == Some("sandbox_init")
-        && lower.contains("already")
-        && lower.contains("sandbox")
-    {
-        return ("already_sandboxed", "errbuf_regex");
-    }
-    match report.get("errno").and_then(Value::as_i64) {
-        Some(1) => ("errno_eperm", "errno_only"),
-        Some(13) => ("errno_eacces", "errno_only"),
-        Some(errno) if errno != 0 => ("errno_other", "errno_only"),
-        _ if !text.is_empty() => ("unknown", "errbuf_present"),
-        _ => ("unknown", "none"),
-    }
+    let text = |key: &str| report.get(key).and_then(Value::as_str).unwrap_or_default();
+    let number = |key: &str| report.get(key).and_then(Value::as_i64);
+    apply_class(text("api"), number("rc"), number("errno"), text("errbuf"))
 }
 
 fn failed_kind(report: &Value) -> String {

@@ -1,12 +1,12 @@
 //! Running a program on this process's own standard streams, as a shell does.
 
 use std::ffi::OsString;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use super::{WorkerError, has_ended, kill_group};
+use super::spawn::{self, Start};
+use super::{WorkerError, has_ended, kill_group, started};
 use crate::base::cancel::Cancel;
 
 /// How often a waiting caller looks at `Cancel`.
@@ -37,26 +37,18 @@ pub fn run_attached(
     cwd: &Path,
     cancel: &Cancel,
 ) -> Result<AttachedEnd, WorkerError> {
-    let mut child = Command::new(exe)
-        .args(args)
-        .env_clear()
-        .envs(env.iter().map(|(name, value)| (name, value)))
-        .current_dir(cwd)
-        .process_group(0)
-        .spawn()
-        .map_err(|source| WorkerError::Spawn { exe: exe.display().to_string(), source })?;
-    let pid = child.id();
+    let leader = started(&Start { exe, args, env, cwd: Some(cwd) }, &[])?;
+    let pid = leader.as_raw_nonzero().get();
     let mut cancelled = false;
-    while !has_ended(&child) {
+    while !has_ended(leader) {
         if cancel.is_set() {
             cancelled = true;
             break;
         }
         std::thread::sleep(TICK);
     }
-    kill_group(pid);
-    let status = child.wait().map_err(|source| WorkerError::Wait { pid, source })?;
-    let pid = i32::try_from(pid).unwrap_or(0);
+    kill_group(leader);
+    let status = spawn::wait(leader).map_err(|source| WorkerError::Wait { pid: pid.unsigned_abs(), source })?;
     Ok(AttachedEnd { pid, exit_status: status.code(), signal: status.signal(), cancelled })
 }
 

@@ -3,14 +3,15 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt as _;
+use std::os::fd::AsFd as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Instant;
 
-use super::{WorkerError, kill_group};
+use rustix::process::Pid;
+
+use super::spawn::{self, Start};
+use super::{WorkerError, kill_group, nothing, pipe, started};
 
 /// What a program said, or that it says no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub enum Said {
 /// A running program. Dropping it kills its process group.
 #[derive(Debug)]
 pub struct LineStream {
-    child: Child,
+    leader: Pid,
     said: Receiver<Said>,
     ended: Option<Option<i32>>,
 }
@@ -40,25 +41,18 @@ impl LineStream {
     /// # Errors
     /// It cannot be started.
     pub fn start(exe: &Path, args: &[OsString], longest: usize, most: usize) -> Result<Self, WorkerError> {
-        let failed = |source| WorkerError::Spawn { exe: exe.display().to_string(), source };
-        let mut child = Command::new(exe)
-            .args(args)
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .map_err(failed)?;
+        let env = [("PATH".into(), "/usr/bin:/bin:/usr/sbin:/sbin".into()), ("LC_ALL".into(), "C".into())];
+        let (output, output_end) = pipe().map_err(WorkerError::Prepare)?;
+        let nothing = nothing().map_err(WorkerError::Prepare)?;
+        let start = Start { exe, args, env: &env, cwd: None };
+        let leader = started(&start, &[(nothing.as_fd(), 0), (output_end.as_fd(), 1), (nothing.as_fd(), 2)])?;
+        drop(output_end);
         let (send, said) = channel();
-        let output = child.stdout.take().map(OwnedFd::from).map(File::from);
         std::thread::spawn(move || {
             let mut total = 0_usize;
-            let mut reader = output.map(BufReader::new);
-            while let Some(open) = &mut reader {
-                let heard = match next_line(open, longest) {
+            let mut reader = BufReader::new(File::from(output));
+            loop {
+                let heard = match next_line(&mut reader, longest) {
                     Ok(Some((bytes, line))) => {
                         total = total.saturating_add(bytes);
                         if total > most { Said::TooMuch } else { line }
@@ -72,7 +66,7 @@ impl LineStream {
                 }
             }
         });
-        Ok(Self { child, said, ended: None })
+        Ok(Self { leader, said, ended: None })
     }
 
     /// The next thing it says; `None` when nothing is said until then.
@@ -95,19 +89,19 @@ impl LineStream {
     fn end(&mut self) -> Option<i32> {
         // A program that closed its output is about to end; one that only closed it is not waited for.
         let patience = Instant::now() + std::time::Duration::from_millis(200);
-        while !super::has_ended(&self.child) && Instant::now() < patience {
+        while !super::has_ended(self.leader) && Instant::now() < patience {
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
-        kill_group(self.child.id());
-        self.child.wait().ok().and_then(|status| status.code())
+        kill_group(self.leader);
+        spawn::wait(self.leader).ok().and_then(|status| status.code())
     }
 }
 
 impl Drop for LineStream {
     fn drop(&mut self) {
         if self.ended.is_none() {
-            kill_group(self.child.id());
-            let _ = self.child.wait();
+            kill_group(self.leader);
+            let _ = spawn::wait(self.leader);
         }
     }
 }
@@ -174,7 +168,7 @@ mod tests {
     fn silence_is_not_the_end() {
         let mut stream = LineStream::start(Path::new("/bin/sleep"), &["60".into()], 10, 10).unwrap();
         assert_eq!(stream.next(Instant::now() + Duration::from_millis(30)), None);
-        let pid = stream.child.id();
+        let pid = stream.leader.as_raw_nonzero();
         drop(stream);
         assert!(!Path::new(&format!("/proc/{pid}")).exists());
     }

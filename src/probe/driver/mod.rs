@@ -1,6 +1,13 @@
 //! The operations themselves: safe code, exactly one operation each, run inside the sandboxed process.
 
 mod file;
+#[cfg(target_os = "macos")]
+mod native;
+#[cfg(not(target_os = "macos"))]
+#[path = "native_elsewhere.rs"]
+mod native;
+#[cfg(any(target_os = "macos", test))]
+mod native_result;
 mod network;
 mod process;
 
@@ -12,22 +19,34 @@ use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::event::Effect;
+use crate::event::{Effect, SeatbeltAnswers};
 use crate::os::{self, errno};
-use crate::vocab::Driver;
+use crate::vocab::{Driver, ResultCode};
 
-/// What an operation that succeeded tells beside that; or the errno, with what is known all the same.
-type Performed = Result<Map<String, Value>, Failed>;
+pub(super) use native::Preparation;
 
-/// A failed operation.
-struct Failed {
-    errno: Errno,
-    details: Map<String, Value>,
+/// What an operation that succeeded tells beside that, or what became of it otherwise.
+type Performed = Result<Map<String, Value>, NotDone>;
+
+/// Everything but a success that shows that the operation was done.
+#[cfg_attr(
+    not(any(target_os = "macos", test)),
+    expect(dead_code, reason = "results that are no errno come from calls of macOS")
+)]
+enum NotDone {
+    /// It failed with an errno; what is known all the same.
+    Errno { errno: Errno, details: Map<String, Value> },
+    /// It failed with a result of another numbering.
+    Code { code: ResultCode, details: Map<String, Value> },
+    /// It returned success, which does not show that it was done; why not.
+    Inconclusive { why: String, details: Map<String, Value> },
+    /// It could not be tried: something it needs is not there.
+    Unavailable(String),
 }
 
-impl From<Errno> for Failed {
+impl From<Errno> for NotDone {
     fn from(errno: Errno) -> Self {
-        Self { errno, details: Map::new() }
+        Self::Errno { errno, details: Map::new() }
     }
 }
 
@@ -41,15 +60,48 @@ pub(super) struct Setting<'a> {
     pub(super) inherited: Vec<i32>,
     /// What a process that the probe starts executes.
     pub(super) program: Option<&'a str>,
+    /// What was made ready before the policy was entered.
+    pub(super) prepared: Preparation,
 }
 
-/// The first line of a report.
+/// A line of a report, in the order of their being written.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Announcement {
-    /// The call that is about to be made.
-    call: String,
-    /// Open descriptors that are not ours.
-    pub(super) inherited_fds: Vec<i32>,
+#[serde(rename_all = "snake_case")]
+pub(super) enum Line {
+    /// What the system was asked before the call.
+    Asked(SeatbeltAnswers),
+    /// The call is about to be made.
+    Announced {
+        /// The call.
+        call: String,
+        /// Open descriptors that are not ours.
+        inherited_fds: Vec<i32>,
+    },
+    /// The call was made.
+    Effect(Effect),
+    /// The call could not be made; why not.
+    Unavailable(String),
+}
+
+impl Line {
+    /// Writes the line.
+    pub(super) fn write(&self, report: &mut impl Write) -> io::Result<()> {
+        // In one write: piece by piece it would be dozens of calls, made under the policy.
+        report.write_all(format!("{}\n", json!(self)).as_bytes())
+    }
+}
+
+/// Whether something must be made ready before the policy is entered.
+pub(super) fn is_prepared(driver: Driver) -> bool {
+    matches!(driver, Driver::Native(native) if native::is_prepared(native))
+}
+
+/// Makes ready what the call needs; to be done in the process that enters the policy, just before that.
+pub(super) fn prepare(driver: Driver, target: &str) -> Preparation {
+    match driver {
+        Driver::Native(native) => native::prepare(native, target),
+        _ => Preparation::default(),
+    }
 }
 
 /// Exit status of a probe process that performed its operation and reported it.
@@ -65,7 +117,8 @@ pub(super) fn perform(driver: Driver, target: &str, setting: &Setting<'_>, repor
     let &Setting { outside, name_opened, .. } = setting;
     let path = Path::new(target);
     let call = call_name(driver);
-    if announce(report, call, &setting.inherited).is_err() {
+    let announced = Line::Announced { call: call.to_owned(), inherited_fds: setting.inherited.clone() };
+    if announced.write(report).is_err() {
         return NOT_REPORTED;
     }
     let result = match driver {
@@ -87,15 +140,16 @@ pub(super) fn perform(driver: Driver, target: &str, setting: &Setting<'_>, repor
         Driver::Signal => process::signal(target, outside),
         Driver::SysctlRead => process::read_sysctl(target),
         Driver::SysvShm => nothing_more(os::sysv::make_and_remove_segment()),
+        Driver::Native(native) => native::perform(native, target, setting),
     };
-    match report_result(report, call, result) {
+    match told(call, result).write(report) {
         Ok(()) => REPORTED,
         Err(_) => NOT_REPORTED,
     }
 }
 
 fn nothing_more(result: Result<(), Errno>) -> Performed {
-    result.map(|()| Map::new()).map_err(Failed::from)
+    result.map(|()| Map::new()).map_err(NotDone::from)
 }
 
 /// The library call a driver performs, for people reading the evidence.
@@ -119,30 +173,80 @@ pub(super) fn call_name(driver: Driver) -> &'static str {
         Driver::Signal => "kill(SIGURG)",
         Driver::SysctlRead => "open(O_RDONLY)",
         Driver::SysvShm => "shmget",
+        Driver::Native(native) => native.call(),
     }
 }
 
-fn announce(report: &mut impl Write, call: &str, inherited: &[i32]) -> io::Result<()> {
-    let line = Announcement { call: call.to_owned(), inherited_fds: inherited.to_vec() };
-    write_line(report, &json!(line))
-}
-
-/// A line in one write: piece by piece it would be dozens of calls, made under the policy.
-fn write_line(report: &mut impl Write, line: &Value) -> io::Result<()> {
-    report.write_all(format!("{line}\n").as_bytes())
-}
-
-fn report_result(report: &mut impl Write, call: &str, result: Performed) -> io::Result<()> {
-    let effect = match result {
-        Ok(details) => Effect { call: call.to_owned(), errno: 0, errno_name: None, details },
-        Err(Failed { errno, details }) => {
+fn told(call: &str, result: Performed) -> Line {
+    let done = |details| Effect::done(call, details);
+    Line::Effect(match result {
+        Ok(details) => done(details),
+        Err(NotDone::Errno { errno, details }) => {
             let number = errno.raw_os_error();
-            Effect { call: call.to_owned(), errno: number, errno_name: Some(errno::name(number)), details }
+            Effect { errno: number, errno_name: Some(errno::name(number)), ..done(details) }
         }
-    };
-    write_line(report, &json!(effect))
+        Err(NotDone::Code { code, details }) => Effect { code: Some(code), ..done(details) },
+        Err(NotDone::Inconclusive { why, details }) => Effect { inconclusive: Some(why), ..done(details) },
+        Err(NotDone::Unavailable(why)) => return Line::Unavailable(why),
+    })
 }
 
 fn details<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocab::Meaning;
+
+    #[test]
+    fn every_outcome_is_told_as_what_it_is() {
+        let effect = |result| match told("call", result) {
+            Line::Effect(effect) => effect,
+            line => panic!("{line:?}"),
+        };
+        let details = || details([("kr", json!(1100))]);
+        assert_eq!(effect(Ok(Map::new())).meaning(), Meaning::Done);
+        let refused = effect(Err(Errno::PERM.into()));
+        assert_eq!((refused.errno, refused.errno_name.as_deref()), (1, Some("EPERM")));
+        let code = effect(Err(NotDone::Code { code: ResultCode::kern(1100), details: details() }));
+        assert_eq!((code.errno, code.errno_name.as_deref(), code.meaning()), (0, None, Meaning::Refused));
+        assert_eq!(code.details["kr"], 1100);
+        let silent = effect(Err(NotDone::Inconclusive { why: "nobody says".into(), details: details() }));
+        assert_eq!((silent.failed(), silent.inconclusive.as_deref()), (false, Some("nobody says")));
+        assert!(
+            matches!(told("call", Err(NotDone::Unavailable("no X".into()))), Line::Unavailable(why) if why == "no X")
+        );
+    }
+
+    #[test]
+    fn a_line_is_read_as_it_was_written() {
+        let mut text = Vec::new();
+        let line = Line::Announced { call: "open".into(), inherited_fds: vec![9] };
+        line.write(&mut text).unwrap();
+        assert!(
+            matches!(serde_json::from_slice(&text).unwrap(), Line::Announced { inherited_fds, .. } if inherited_fds == [9])
+        );
+    }
+
+    #[test]
+    #[cfg(not(target_os = "macos"))]
+    fn a_call_of_macos_is_unavailable_elsewhere_and_nothing_is_made_ready_for_it() {
+        use crate::vocab::Native;
+        for native in Native::ALL {
+            let setting = Setting {
+                outside: None,
+                name_opened: false,
+                inherited: Vec::new(),
+                program: None,
+                prepared: Preparation::default(),
+            };
+            let mut report = Vec::new();
+            perform(Driver::Native(native), "/", &setting, &mut report);
+            let last = String::from_utf8(report).unwrap().lines().last().map(str::to_owned).unwrap();
+            assert!(matches!(serde_json::from_str(&last).unwrap(), Line::Unavailable(_)), "{native:?}: {last}");
+            assert!(!is_prepared(Driver::Native(native)));
+        }
+    }
 }

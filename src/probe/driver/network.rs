@@ -8,14 +8,14 @@ use rustix::net::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Failed, Performed, details};
+use super::{NotDone, Performed, details};
 use crate::vocab::target::{Endpoint, endpoint};
 
 pub(super) fn connect(target: &str) -> Performed {
     let (socket, address) = prepare(target)?;
     match connect_to(&socket, &address) {
         Ok(()) => Ok(own_address(&socket)),
-        Err(errno) => Err(Failed { errno, details: Map::new() }),
+        Err(errno) => Err(NotDone::Errno { errno, details: Map::new() }),
     }
 }
 

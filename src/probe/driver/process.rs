@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, getpid};
 use serde_json::{Map, Value, json};
 
-use super::{Failed, Performed, details};
+use super::{NotDone, Performed, details};
 use crate::event::{REACHED, SIGNALLED, STARTED_PID};
 use crate::fixture::program::OPENED_STATUS;
 use crate::os::process::receiver::{self, Receiver};
@@ -35,7 +35,7 @@ pub(super) fn inherited_read(program: Option<&str>, target: &Path) -> Performed 
         // Ended by a signal, or by a program that is not the one.
         (Ok(()), _) => Errno::IO,
     };
-    Err(Failed { errno, details })
+    Err(NotDone::Errno { errno, details })
 }
 
 /// Signals the process that stands in the relation; says which one it was and, where that can be seen, whether it got it.
@@ -71,7 +71,7 @@ fn sent_to(pid: Pid, sent: Result<(), Errno>, reached: Option<bool>) -> Performe
     }
     match sent {
         Ok(()) => Ok(details),
-        Err(errno) => Err(Failed { errno, details }),
+        Err(errno) => Err(NotDone::Errno { errno, details }),
     }
 }
 

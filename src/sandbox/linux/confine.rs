@@ -110,6 +110,7 @@ fn not_executed(errno: Errno) -> Supervised {
         tallies: Vec::new(),
         records_dropped: 0,
         report: None,
+        applied: None,
     }
 }
 

@@ -19,7 +19,7 @@ const NEEDED: [&str; 6] = [SECCOMP, "kernel", "pidfd_getfd", "process_memory", "
 
 /// What `/proc/self/status` says: a filter or a loss of privileges that somebody else put this process under.
 pub(in crate::sandbox) fn self_check() -> crate::sandbox::SelfCheck {
-    crate::sandbox::SelfCheck { source: "proc_status", sandboxed: Some(probe().already_sandboxed) }
+    crate::sandbox::SelfCheck { source: "proc_status", answer: Ok(probe().already_sandboxed == Some(true)) }
 }
 
 /// Names what keeps anything from being enforced here, with what was found of it.
@@ -67,7 +67,7 @@ fn status(layers: &mut Layers) {
     let field = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
     let filtered = field("Seccomp:").is_some_and(|mode| mode != "0");
     let no_new_privs = field("NoNewPrivs:").is_some_and(|mode| mode != "0");
-    layers.already_sandboxed = filtered || no_new_privs;
+    layers.already_sandboxed = Some(filtered || no_new_privs);
     layers.add("no_new_privs", true, if no_new_privs { "in force already" } else { "can be set" });
     layers.add(CAPABILITIES, true, format!("effective now: {}", field("CapEff:").unwrap_or("unknown")));
 }

@@ -14,8 +14,11 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
 
-use super::callout::{Callout, Question};
-use super::{Command, End, EnforcementReport, Job, Layers, ProfileText, SandboxError, SelfCheck, Supervised};
+use super::callout::{NotAsked, Question};
+use super::{
+    Command, End, EnforcementReport, Job, Layers, ProfileText, SandboxError, SelfCheck, Supervised, process_answer,
+};
+use crate::event::{Applied, Callout};
 
 /// Status of a child whose profile could not be applied.
 const NOT_APPLIED: u8 = 71;
@@ -32,7 +35,7 @@ pub(super) fn probe() -> Layers {
     let mut layers = Layers::none(std::env::consts::OS);
     layers.kernel_release = rustix::system::uname().release().to_string_lossy().into_owned();
     layers.uid = rustix::process::getuid().as_raw();
-    layers.already_sandboxed = self_check().sandboxed == Some(true);
+    layers.already_sandboxed = self_check().sandboxed();
     let detail = |there| if there { "exported" } else { "not exported by this system" };
     for name in ffi::NAMES {
         let there = ffi::symbol(name).is_some();
@@ -47,16 +50,11 @@ pub(super) fn probe() -> Layers {
 
 pub(super) fn self_check() -> SelfCheck {
     let pid = libc::pid_t::try_from(std::process::id()).unwrap_or(0);
-    let sandboxed = match ffi::check_process(pid) {
-        Some(0) => Some(false),
-        Some(1) => Some(true),
-        _ => None,
-    };
-    SelfCheck { source: "sandbox_check", sandboxed }
+    SelfCheck { source: "sandbox_check", answer: process_answer(ffi::check_process(pid)) }
 }
 
 /// Asks the system what it would decide for this process.
-pub(super) fn ask(question: &Question<'_>) -> Option<Callout> {
+pub(super) fn ask(question: &Question<'_>) -> Result<Callout, NotAsked> {
     ffi::ask(question)
 }
 
@@ -142,18 +140,19 @@ fn run(
         drop(heard);
         // A group of its own, so that the whole tree can be ended.
         let _ = rustix::process::setpgid(None, None);
-        let applied = match text {
-            None => Ok("none"),
-            Some(text) => apply(text),
-        };
+        if let Some(before) = job.before {
+            // A mistake in it must not go on in the parent's code; what it did not do is missing afterwards.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (before.0)()));
+        }
+        let applied = text.map(|text| apply(text, job.compiled)).transpose();
         let status = match applied {
-            Ok(api) => {
-                let _ = writeln!(said, "{APPLIED}{api}");
+            Ok(applied) => {
+                let _ = writeln!(said, "{APPLIED}{}", serde_json::json!(applied));
                 // A mistake in it must not go on in the parent's code.
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&mut said))).unwrap_or(101)
             }
             Err(why) => {
-                let _ = writeln!(said, "{FAILED}{}", why.replace('\n', " "));
+                let _ = writeln!(said, "{FAILED}{}", serde_json::json!(why));
                 NOT_APPLIED
             }
         };
@@ -166,10 +165,13 @@ fn run(
     let mut lines = String::new();
     let _ = heard.read_to_string(&mut lines);
     if let Some(why) = lines.lines().find_map(|line| line.strip_prefix(FAILED)) {
-        let source = io::Error::other(why.to_owned());
-        return Err(SandboxError::InsideSetUp { step: "apply the profile", source });
+        return Err(match serde_json::from_str::<Applied>(why) {
+            Ok(applied) => SandboxError::NotApplied(applied),
+            Err(_) => SandboxError::InsideSetUp { step: "apply the profile", source: io::Error::other(why.to_owned()) },
+        });
     }
-    let Some(api) = lines.lines().find_map(|line| line.strip_prefix(APPLIED)) else {
+    let applied = lines.lines().find_map(|line| line.strip_prefix(APPLIED));
+    let Some(applied) = applied.and_then(|text| serde_json::from_str::<Option<Applied>>(text).ok()) else {
         let source = io::Error::other("it ended before it said that the profile was applied");
         return Err(SandboxError::InsideSetUp { step: "apply the profile", source });
     };
@@ -181,18 +183,15 @@ fn run(
         records: Vec::new(),
         tallies: Vec::new(),
         records_dropped: 0,
-        report: text.map(|_| report(job, api)),
+        report: applied.as_ref().map(|applied| report(job, &applied.api)),
+        applied,
     })
 }
 
-fn apply(text: ProfileText<'_>) -> Result<&'static str, String> {
+fn apply(text: ProfileText<'_>, compiled: bool) -> Result<Applied, Applied> {
     let whole: String = text.sources.iter().map(|source| format!("{}\n", source.text)).collect();
     let parameters: Vec<(&str, &str)> = text.params.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    ffi::apply(&whole, &parameters).map_err(|error| match error {
-        ffi::ApplyError::Absent(name) => format!("{name} is not exported by this system"),
-        ffi::ApplyError::Nul => "the profile or a parameter holds a NUL byte".to_owned(),
-        ffi::ApplyError::Refused { errno, text } => format!("the system refused it (errno {errno}): {text}"),
-    })
+    if compiled { ffi::apply_compiled(&whole, &parameters) } else { ffi::apply(&whole, &parameters) }
 }
 
 fn report(job: &Job<'_>, api: &str) -> EnforcementReport {
