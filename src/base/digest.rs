@@ -6,10 +6,11 @@ use std::io::{self, Read};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// A SHA-256 digest, shown and stored as 64 lower-case hexadecimal characters.
+/// A SHA-256 digest, shown and stored as 64 lower-case hexadecimal characters. Nothing is allocated for it: a large bundle has
+/// tens of thousands.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Sha256Hex(String);
+pub struct Sha256Hex([u8; 64]);
 
 /// A text that is not 64 lower-case hexadecimal characters.
 #[derive(Debug, thiserror::Error)]
@@ -20,13 +21,15 @@ impl Sha256Hex {
     /// Hashes `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self(hex(&Sha256::digest(bytes)))
+        Self(hex(&Sha256::digest(bytes).into()))
     }
 
     /// The digest that a finished state of eight words stands for.
     #[must_use]
     pub fn from_words(words: [u32; 8]) -> Self {
-        Self(hex(words.map(u32::to_be_bytes).as_flattened()))
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(words.map(u32::to_be_bytes).as_flattened());
+        Self(hex(&bytes))
     }
 
     /// Hashes everything `reader` yields in 128 KiB steps; returns the digest and the number of bytes.
@@ -48,7 +51,7 @@ impl Sha256Hex {
                 Err(error) => return Err(error),
             }
         }
-        Ok((Self(hex(&hasher.finalize())), size_bytes))
+        Ok((Self(hex(&hasher.finalize().into())), size_bytes))
     }
 
     /// Reads a digest as a user writes it.
@@ -56,22 +59,23 @@ impl Sha256Hex {
     /// # Errors
     /// [`NotADigest`].
     pub fn parse(text: &str) -> Result<Self, NotADigest> {
-        Self::try_from(text.to_owned())
+        let characters = <[u8; 64]>::try_from(text.as_bytes()).map_err(|_| NotADigest)?;
+        let ok = characters.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if ok { Ok(Self(characters)) } else { Err(NotADigest) }
     }
 
     /// The 64 characters.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0).expect("digits are ASCII")
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8; 32]) -> [u8; 64] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    let mut text = [0; 64];
+    for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
     }
     text
 }
@@ -79,26 +83,25 @@ fn hex(bytes: &[u8]) -> String {
 impl TryFrom<String> for Sha256Hex {
     type Error = NotADigest;
     fn try_from(text: String) -> Result<Self, NotADigest> {
-        let ok = text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if ok { Ok(Self(text)) } else { Err(NotADigest) }
+        Self::parse(&text)
     }
 }
 
 impl From<Sha256Hex> for String {
     fn from(digest: Sha256Hex) -> Self {
-        digest.0
+        digest.as_str().to_owned()
     }
 }
 
 impl fmt::Display for Sha256Hex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for Sha256Hex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sha256Hex({})", self.0)
+        write!(f, "Sha256Hex({self})")
     }
 }
 

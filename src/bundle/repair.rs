@@ -24,6 +24,7 @@ use crate::base::digest::Sha256Hex;
 use crate::base::json as text;
 use crate::base::rel_path::RelPath;
 use crate::base::time::unix_seconds;
+use crate::base::tree::Node;
 use crate::os::fs::{Dir, FsError};
 use crate::os::lock::LockMode;
 use crate::vocab::Finding;
@@ -165,10 +166,9 @@ pub fn reindex_bundle(request: ReindexRequest<'_>, cancelled: &dyn Fn() -> bool)
 
 /// The repairs so far: as the index holds them, else those that a log tells of.
 fn history(bundle: &UnverifiedBundle) -> Result<Vec<Value>, String> {
-    match bundle.index.members().and_then(|members| members.get("repairs")) {
-        Some(Value::Array(repairs)) => return Ok(repairs.clone()),
-        Some(_) => return Err("the index's history of repairs is not an array".to_owned()),
-        None => {}
+    if let Some(repairs) = bundle.index.get("repairs") {
+        let repairs = repairs.as_array().ok_or("the index's history of repairs is not an array")?;
+        return Ok(repairs.map(Node::to_value).collect());
     }
     let bytes = match bundle.resolved.dir.read_sole(&layout::name(REPAIR_LOG), LOG_BYTES) {
         Ok(bytes) => bytes,
@@ -217,19 +217,20 @@ struct Plan {
 
 impl Plan {
     fn of(bundle: &UnverifiedBundle, claims: &[Claim], checked: &[Option<(Sha256Hex, u64)>]) -> Result<Self, FsError> {
-        let none = Map::new();
-        let index = bundle.index.members().unwrap_or(&none);
+        let index = &bundle.index;
+        let list =
+            |key: &str| -> Vec<Node<'_>> { index.get(key).and_then(Node::as_array).into_iter().flatten().collect() };
         let mut plan = Self {
             artifacts: Vec::new(),
             names: Vec::new(),
-            missing: index.get("missing").and_then(Value::as_array).cloned().unwrap_or_default(),
+            missing: list("missing").into_iter().map(Node::to_value).collect(),
             status: "ok",
             changes: Vec::new(),
             recorded_dir: recorded_dir(bundle, claims),
             own: bundle.is_own(),
         };
         let mut seen = HashSet::new();
-        let old: &[Value] = index.get("artifacts").and_then(Value::as_array).map_or(&[], Vec::as_slice);
+        let old = list("artifacts");
         for (claim, checked) in claims.iter().zip(checked) {
             if !seen.insert(claim.name.clone()) {
                 continue;
@@ -245,7 +246,7 @@ impl Plan {
                 }
                 continue;
             }
-            let entry = old.get(claim.at);
+            let entry = old.get(claim.at).copied();
             plan.keep(&bundle.resolved.dir, claim, checked.as_ref(), entry)?;
         }
         for name in layout::REPAIR_ORDER.map(layout::name) {
@@ -256,7 +257,7 @@ impl Plan {
             let after = plan.add(&bundle.resolved.dir, &name)?;
             plan.changes.push(Change { name, before: None, after: Some(after) });
         }
-        let failed = index.get("status").and_then(Value::as_str) == Some("failed")
+        let failed = index.text("status") == Some("failed")
             || bundle.status.text("state").is_some_and(|state| state.trim() == "failed");
         plan.status = match (failed, plan.missing.is_empty()) {
             (true, _) => "failed",
@@ -276,13 +277,13 @@ impl Plan {
         dir: &Dir,
         claim: &Claim,
         checked: Option<&(Sha256Hex, u64)>,
-        entry: Option<&Value>,
+        entry: Option<Node<'_>>,
     ) -> Result<(), FsError> {
         let before = Measured { file_size: claim.size_bytes, sha256: claim.sha256.clone() };
         let holds = checked
             .is_some_and(|(sha256, size)| before.sha256.as_ref() == Some(sha256) && before.file_size == Some(*size));
         if let (true, Some(entry)) = (holds, entry) {
-            self.artifacts.push(entry.clone());
+            self.artifacts.push(entry.to_value());
             self.names.push(claim.name.clone());
             return Ok(());
         }
@@ -332,9 +333,8 @@ impl Plan {
         mut history: Vec<Value>,
         now: SystemTime,
     ) -> Result<(), FsError> {
-        let none = Map::new();
         let dir = &bundle.resolved.dir;
-        let old = bundle.index.members().unwrap_or(&none);
+        let old = &bundle.index;
         let differs = |change: &&Change| change.before.is_some() && change.after.is_some();
         let gone = |change: &&Change| change.after.is_none();
         let paths = |keep: &dyn Fn(&&Change) -> bool| -> Vec<String> {
@@ -346,10 +346,10 @@ impl Plan {
         history.push(json!({
             "repaired_at_unix": at, "before": before, "after": after, "tool": Tool::this(),
             "artifact_index_sha256": match &bundle.index {
-                Document::Object { sha256, .. } => Some(sha256),
+                index @ Document::Object(_) => index.digest().map(|(sha256, _)| sha256),
                 _ => None,
             },
-            "status": old.get("status"), "changes": self.changes,
+            "status": old.get("status").map(Node::to_value), "changes": self.changes,
         }));
         let log = text::to_pretty(&json!({
             "schema_version": REPAIR_LOG_TAG, "bundle_dir": self.recorded_dir, "repaired_at_unix": at,
@@ -365,7 +365,7 @@ impl Plan {
             name: self.own.then(|| log_name.clone()),
         }));
         let mut index = Map::new();
-        let said = |key: &str| old.get(key).or(bundle.manifest.members().and_then(|m| m.get(key))).cloned();
+        let said = |key: &str| old.get(key).or(bundle.manifest.get(key)).map(Node::to_value);
         index.insert("schema_version".to_owned(), layout::ARTIFACT_INDEX_TAG.into());
         for key in ["run_id", "world_id"] {
             index.insert(key.to_owned(), said(key).unwrap_or(Value::Null));
@@ -374,9 +374,9 @@ impl Plan {
         index.insert("missing".to_owned(), self.missing.clone().into());
         index.insert("status".to_owned(), self.status.into());
         // Further keys stay; `tool` decides how strictly the bundle is read, so it is neither added nor lost.
-        for (key, value) in old {
+        for (key, value) in old.object().and_then(Node::as_object).into_iter().flatten() {
             if !index.contains_key(key) {
-                index.insert(key.clone(), value.clone());
+                index.insert(key.to_owned(), value.to_value());
             }
         }
         index.insert("repairs".to_owned(), history.into());

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize as _, Serialize};
+use serde_json::Number;
 
 use super::index::IndexStatus;
 use super::layout::{ARTIFACT_INDEX, LATEST, RUN_STATUS, name};
@@ -13,6 +13,7 @@ use super::pointer::{self, Pointer};
 use super::reader::{ResolvedBundle, UnverifiedBundle, Writer};
 use super::writer::BundleError;
 use crate::base::rel_path::RelPath;
+use crate::base::tree::Node;
 use crate::os::fs::{Dir, Entry, EntryKind, FsError};
 use crate::os::lock::LockMode;
 
@@ -126,20 +127,19 @@ fn run(bundle: &UnverifiedBundle, latest: Option<&str>) -> Run {
         let documents = [&bundle.status, &bundle.manifest, &bundle.index];
         documents.into_iter().find_map(|document| document.text(key)).map(str::to_owned)
     };
-    let of_index = |key: &str| bundle.index.members().and_then(|members| members.get(key));
-    let artifacts = of_index("artifacts").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let size = |entry: &Value| entry.get("file_size").and_then(Value::as_u64).unwrap_or(0);
+    let artifacts = bundle.index.get("artifacts").and_then(Node::as_array);
+    let size = |entry: Node<'_>| entry.get("file_size")?.as_number()?.as_u64();
     Run {
         life,
-        status: of_index("status").and_then(|status| serde_json::from_value(status.clone()).ok()),
+        status: bundle.index.get("status").and_then(|status| IndexStatus::deserialize(status).ok()),
         world_id: text("world_id"),
         plan_id: text("plan_id"),
         channel: text("channel"),
-        dry_run: bundle.manifest.members().and_then(|m| m.get("dry_run")) == Some(&Value::Bool(true)),
+        dry_run: bundle.manifest.flag("dry_run") == Some(true),
         repaired: bundle.is_repaired(),
-        updated_at_unix: bundle.status.members().and_then(|m| m.get("updated_at_unix")).and_then(Value::as_f64),
-        artifact_count: artifacts.len(),
-        size_bytes: artifacts.iter().map(size).fold(0, u64::saturating_add),
+        updated_at_unix: bundle.status.get("updated_at_unix").and_then(Node::as_number).and_then(Number::as_f64),
+        artifact_count: artifacts.as_ref().map_or(0, ExactSizeIterator::len),
+        size_bytes: artifacts.into_iter().flatten().filter_map(size).fold(0, u64::saturating_add),
         latest: latest == Some(run_id.as_str()),
         run_id,
     }

@@ -23,10 +23,9 @@ mod beneath;
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 
 use crate::base::rel_path::RelPath;
 use fault::Change;
@@ -273,24 +272,27 @@ impl Dir {
 
 /// Refuses everything but a regular file.
 fn regular(file: File, path: impl Fn() -> PathBuf) -> Result<RegularFile, FsError> {
-    let metadata = file.metadata().map_err(|e| FsError::io("inspect", path(), e))?;
-    if metadata.is_file() {
-        return Ok(RegularFile { file, size_bytes: metadata.len(), names: metadata.nlink() });
+    // fstat(2) rather than what std calls: statx(2) costs a twentieth more per file of a bundle.
+    let stat = rustix::fs::fstat(&file).map_err(|e| FsError::io("inspect", path(), e))?;
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    if kind.is_file() {
+        return Ok(RegularFile { file, size_bytes: stat.st_size.cast_unsigned(), names: widened(stat.st_nlink) });
     }
-    Err(FsError::NotRegular { path: path(), kind: kind_of(metadata.file_type()) })
+    Err(FsError::NotRegular { path: path(), kind: kind_of(kind) })
+}
+
+/// A count of hard links, which systems give in integers of different widths.
+fn widened(count: impl Into<u64>) -> u64 {
+    count.into()
 }
 
 /// What stands in the place of a regular file, with its article.
-fn kind_of(kind: std::fs::FileType) -> &'static str {
-    use std::os::unix::fs::FileTypeExt as _;
-    if kind.is_dir() {
-        "a directory"
-    } else if kind.is_fifo() {
-        "a FIFO"
-    } else if kind.is_socket() {
-        "a socket"
-    } else {
-        "a device"
+fn kind_of(kind: FileType) -> &'static str {
+    match kind {
+        FileType::Directory => "a directory",
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        _ => "a device",
     }
 }
 

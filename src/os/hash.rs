@@ -29,8 +29,13 @@ const MAX_JOBS: usize = 256;
 const MAX_OPEN: usize = 512;
 /// Bytes read at once; a multiple of a block.
 const PIECE_BYTES: usize = 64 * 1024;
+/// A piece with its padding.
+const ROOM_BYTES: usize = PIECE_BYTES + 2 * BLOCK_BYTES;
 /// SHA-256 works on blocks of so many bytes.
 const BLOCK_BYTES: usize = 64;
+
+/// The most files that one thread hashes at the same time.
+const MAX_LANES: usize = 16;
 
 /// The initial state (FIPS 180-4, 5.3.3).
 const INITIAL: [u32; 8] =
@@ -134,7 +139,7 @@ impl Engine {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => 8,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => 16,
+            Self::Avx512 => MAX_LANES,
         }
     }
 
@@ -190,9 +195,10 @@ struct Lane {
     file: RegularFile,
     /// Bytes read so far.
     read_bytes: u64,
-    /// Whole blocks, padding included, of which those before `at` have been hashed.
+    /// [`ROOM_BYTES`]. Whole blocks, padding included, stand before `end`; those before `at` have been hashed.
     piece: Vec<u8>,
     at: usize,
+    end: usize,
     ended: bool,
 }
 
@@ -203,7 +209,7 @@ impl<E> Worker<'_, E> {
         let mut spare: Vec<Vec<u8>> = Vec::new();
         loop {
             while lanes.len() < self.lanes {
-                let piece = spare.pop().unwrap_or_else(|| Vec::with_capacity(PIECE_BYTES + 2 * BLOCK_BYTES));
+                let piece = spare.pop().unwrap_or_else(|| vec![0; ROOM_BYTES]);
                 let Some(lane) = self.start(piece) else { break };
                 lanes.push(lane);
                 states.push(INITIAL);
@@ -234,9 +240,12 @@ impl<E> Worker<'_, E> {
             if lanes.len() < self.lanes && self.next.load(Ordering::Relaxed) < self.count {
                 continue;
             }
-            let blocks = lanes.iter().map(|lane| (lane.piece.len() - lane.at) / BLOCK_BYTES).min().unwrap_or(0);
-            let data: Vec<&[u8]> = lanes.iter().map(|lane| &lane.piece[lane.at..]).collect();
-            self.engine.compress(&mut states, &data, blocks);
+            let blocks = lanes.iter().map(|lane| (lane.end - lane.at) / BLOCK_BYTES).min().unwrap_or(0);
+            let mut data = [&[][..]; MAX_LANES];
+            for (data, lane) in data.iter_mut().zip(&lanes) {
+                *data = &lane.piece[lane.at..lane.end];
+            }
+            self.engine.compress(&mut states, &data[..lanes.len()], blocks);
             for lane in &mut lanes {
                 lane.at += blocks * BLOCK_BYTES;
             }
@@ -252,7 +261,7 @@ impl<E> Worker<'_, E> {
             }
             match (self.open)(number) {
                 Ok(file) => {
-                    return Some(Lane { number, file, read_bytes: 0, piece: cleared(piece), at: 0, ended: false });
+                    return Some(Lane { number, file, read_bytes: 0, piece, at: 0, end: 0, ended: false });
                 }
                 Err(error) => self.answers.push((number, Err(HashError::Open(error)))),
             }
@@ -260,15 +269,10 @@ impl<E> Worker<'_, E> {
     }
 }
 
-fn cleared(mut piece: Vec<u8>) -> Vec<u8> {
-    piece.clear();
-    piece
-}
-
 impl Lane {
     /// Makes sure that there is a block to hash; `false`: the file is done.
     fn fill<E>(&mut self) -> Result<bool, HashError<E>> {
-        if self.at < self.piece.len() {
+        if self.at < self.end {
             return Ok(true);
         }
         if self.ended {
@@ -278,11 +282,10 @@ impl Lane {
         // Room for what is left and one byte more, so that the end shows; a piece that is not the last is whole blocks.
         let left = self.file.size_bytes.saturating_sub(self.read_bytes).saturating_add(1);
         let room = usize::try_from(left).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
-        self.piece.resize(room, 0);
         let mut filled = 0;
         while filled < room {
             let wanted = room - filled;
-            match self.file.file.read(&mut self.piece[filled..]) {
+            match self.file.file.read(&mut self.piece[filled..room]) {
                 Ok(0) => {
                     self.ended = true;
                     break;
@@ -303,16 +306,18 @@ impl Lane {
                 Err(error) => return Err(HashError::Read(error)),
             }
         }
-        self.piece.truncate(filled);
+        self.end = filled;
         if self.ended {
             if self.read_bytes != self.file.size_bytes {
                 return Err(HashError::Changed);
             }
             // FIPS 180-4, 5.1.1: one bit, zeros, and the length in bits at the end of a block.
-            self.piece.push(0x80);
-            let tail = (filled + 1 + 8).div_ceil(BLOCK_BYTES) * BLOCK_BYTES;
-            self.piece.resize(tail - 8, 0);
-            self.piece.extend((self.read_bytes * 8).to_be_bytes());
+            self.end = (filled + 1 + 8).div_ceil(BLOCK_BYTES) * BLOCK_BYTES;
+            let padding = &mut self.piece[filled..self.end];
+            padding.fill(0);
+            padding[0] = 0x80;
+            let (_, length) = padding.split_at_mut(padding.len() - 8);
+            length.copy_from_slice(&(self.read_bytes * 8).to_be_bytes());
         }
         Ok(true)
     }

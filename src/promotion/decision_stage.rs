@@ -38,7 +38,7 @@ pub(super) fn gate(verification: &Verification, documents: &UnverifiedBundle) ->
 fn channel(documents: &UnverifiedBundle, gate: &mut Gate) {
     let manifest = documents.manifest();
     let said = manifest.text("channel") == Some(CLEAN_CHANNEL);
-    let staged = manifest.members().and_then(|m| m.get("stage_used")) == Some(&Value::Bool(true));
+    let staged = manifest.flag("stage_used") == Some(true);
     // In the earlier tool the name alone decided, although an environment variable could set it.
     gate.add_if(!said || (documents.is_own() && !staged), Reason::NotCleanChannel);
 }
@@ -57,14 +57,16 @@ fn preflight(documents: &UnverifiedBundle, gate: &mut Gate) {
 fn preflight_agrees(bundle: &VerifiedBundle, documents: &UnverifiedBundle, gate: &mut Gate) {
     let Some(record) = preflight_record(documents) else { return };
     let Some(left) = facts::artifact(bundle, APPLY_PREFLIGHT, gate) else { return };
-    if left.as_object() != Some(record) {
+    if left.as_object() != Some(&record) {
         let message = format!("{RUN_MANIFEST}#/apply_preflight/record is not what {APPLY_PREFLIGHT} says");
         gate.add_about(Reason::FactsMalformed, message);
     }
 }
 
 /// The preflight record of the manifest; an empty one, or one that is no object, counts as none.
-pub(super) fn preflight_record(documents: &UnverifiedBundle) -> Option<&Map<String, Value>> {
-    let record = documents.manifest().members()?.get("apply_preflight")?.get("record")?.as_object()?;
-    if record.is_empty() { None } else { Some(record) }
+pub(super) fn preflight_record(documents: &UnverifiedBundle) -> Option<Map<String, Value>> {
+    match documents.manifest().get("apply_preflight")?.get("record")?.to_value() {
+        Value::Object(record) if !record.is_empty() => Some(record),
+        _ => None,
+    }
 }

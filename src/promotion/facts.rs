@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::gate::{Gate, Reason};
 use crate::base::rel_path::RelPath;
+use crate::base::tree::Items;
 use crate::bundle::layout::{self, EXPECTED_MATRIX, RUN_MANIFEST, RUNTIME_EVENTS, RUNTIME_RESULTS};
 use crate::bundle::{ArtifactError, Checked, Document, IndexStatus, UnverifiedBundle, Verification, VerifiedBundle};
 use crate::os::fs::FsError;
@@ -24,13 +25,13 @@ pub(super) fn documents(verification: &Verification) -> &UnverifiedBundle {
 pub(super) fn life(documents: &UnverifiedBundle, gate: &mut Gate) {
     match documents.manifest() {
         Document::Absent => gate.add(Reason::ManifestMissing),
-        Document::Object { .. } => {}
+        Document::Object(_) => {}
         Document::Unreadable(_) | Document::Malformed { .. } => gate.add(Reason::ManifestMalformed),
     }
     match documents.status() {
         Document::Absent => gate.add(Reason::RunStatusMissing),
         Document::Unreadable(_) | Document::Malformed { .. } => gate.add(Reason::RunStatusMalformed),
-        Document::Object { .. } => match documents.status().text("state").map(str::trim) {
+        Document::Object(_) => match documents.status().text("state").map(str::trim) {
             Some("in_progress") => gate.add(Reason::BundleInProgress),
             Some("failed") if documents.is_own() => gate.add(Reason::BundleFailed),
             Some("complete") => {}
@@ -80,34 +81,33 @@ pub(super) fn is_linux(documents: &UnverifiedBundle) -> Option<bool> {
 /// Facts only our own bundles carry: dry run, rebound world, stand-ins, repair.
 pub(super) fn own(documents: &UnverifiedBundle, gate: &mut Gate) {
     gate.add_if(documents.is_repaired(), Reason::Repaired);
-    let Some(manifest) = documents.manifest().members() else { return };
-    match manifest.get("dry_run") {
-        Some(Value::Bool(false)) => {}
-        Some(Value::Bool(true)) => gate.add(Reason::DryRun),
-        other => unusable(other, RUN_MANIFEST, "dry_run", gate),
+    let manifest = documents.manifest();
+    if manifest.object().is_none() {
+        return;
     }
-    match manifest.get("world_rebound") {
-        Some(Value::Bool(false)) => {}
-        Some(Value::Bool(true)) => gate.add(Reason::WorldRebound),
-        other => unusable(other, RUN_MANIFEST, "world_rebound", gate),
+    for (key, reason) in [("dry_run", Reason::DryRun), ("world_rebound", Reason::WorldRebound)] {
+        match manifest.flag(key) {
+            Some(said) => gate.add_if(said, reason),
+            None => unusable(manifest.get(key).is_some(), RUN_MANIFEST, key, gate),
+        }
     }
-    match manifest.get("stand_in_tools") {
-        Some(Value::Array(tools)) => stand_ins(tools, gate),
-        other => unusable(other, RUN_MANIFEST, "stand_in_tools", gate),
+    match manifest.get("stand_in_tools").map(|tools| tools.as_array()) {
+        Some(Some(tools)) => stand_ins(tools, gate),
+        other => unusable(other.is_some(), RUN_MANIFEST, "stand_in_tools", gate),
     }
 }
 
-fn stand_ins(tools: &[Value], gate: &mut Gate) {
+fn stand_ins(tools: Items<'_>, gate: &mut Gate) {
     for tool in tools {
-        gate.add_about(Reason::StandInTools, tool.as_str().map_or_else(|| tool.to_string(), str::to_owned));
+        gate.add_about(Reason::StandInTools, tool.as_str().map_or_else(|| tool.to_value().to_string(), str::to_owned));
     }
 }
 
 /// A fact that is absent is missing; one of another type is malformed.
-pub(super) fn unusable(found: Option<&Value>, document: &str, key: &str, gate: &mut Gate) {
+pub(super) fn unusable(found: bool, document: &str, key: &str, gate: &mut Gate) {
     match found {
-        None => gate.add_about(Reason::FactsMissing, format!("{document}#/{key}")),
-        Some(_) => gate.add_about(Reason::FactsMalformed, format!("{document}#/{key} has another type")),
+        false => gate.add_about(Reason::FactsMissing, format!("{document}#/{key}")),
+        true => gate.add_about(Reason::FactsMalformed, format!("{document}#/{key} has another type")),
     }
 }
 

@@ -269,6 +269,7 @@ impl Promotability {
 pub fn assess(verification: &Verification) -> Promotability {
     let documents = facts::documents(verification);
     let preflight = decision_stage::preflight_record(documents);
+    let preflight = preflight.as_ref();
     let self_check = preflight.and_then(|record| record.get("sandbox_check_self"));
     let proven_outside = self_check.and_then(|check| check.get("sandboxed")) == Some(&Value::Bool(false));
     let gating_inputs = GatingInputs {

@@ -124,7 +124,7 @@ fn mismatch_summary(bundle: &VerifiedBundle, gate: &mut Gate) {
                 gate.add_about(Reason::Mismatches, row);
             }
         }
-        other => facts::unusable(other, MISMATCH_SUMMARY, "mismatches", gate),
+        other => facts::unusable(other.is_some(), MISMATCH_SUMMARY, "mismatches", gate),
     }
     match document.get("counts") {
         Some(Value::Object(counts)) => {
@@ -132,7 +132,7 @@ fn mismatch_summary(bundle: &VerifiedBundle, gate: &mut Gate) {
             let unexplained = counted.into_iter().any(|(kind, _)| !explained(kind));
             gate.add_if(unexplained, Reason::Mismatches);
         }
-        other => facts::unusable(other, MISMATCH_SUMMARY, "counts", gate),
+        other => facts::unusable(other.is_some(), MISMATCH_SUMMARY, "counts", gate),
     }
     if document.get("error").is_some_and(|error| !error.is_null()) {
         gate.add_about(Reason::BundleFailed, format!("{MISMATCH_SUMMARY}#/error"));
@@ -143,7 +143,7 @@ fn summary(bundle: &VerifiedBundle, gate: &mut Gate) {
     let Some(document) = facts::artifact(bundle, SUMMARY_JSON, gate) else { return };
     match document.get("dry_run") {
         Some(Value::Bool(dry)) => gate.add_if(*dry, Reason::DryRun),
-        other => facts::unusable(other, SUMMARY_JSON, "dry_run", gate),
+        other => facts::unusable(other.is_some(), SUMMARY_JSON, "dry_run", gate),
     }
     match document.get("status").and_then(Value::as_str) {
         Some("ok") => {}
@@ -151,6 +151,6 @@ fn summary(bundle: &VerifiedBundle, gate: &mut Gate) {
         Some("failed") => gate.add(Reason::BundleFailed),
         // Some expectation was not met; the rows say which. If none of them does, the summary's word stands.
         Some("partial") => gate.add_if(!rows_lack_decisions(gate), Reason::Mismatches),
-        _ => facts::unusable(document.get("status"), SUMMARY_JSON, "status", gate),
+        _ => facts::unusable(document.get("status").is_some(), SUMMARY_JSON, "status", gate),
     }
 }

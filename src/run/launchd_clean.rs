@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::base::cancel::Cancel;
 use crate::base::ids::RunId;
 use crate::base::rel_path::RelPath;
+use crate::base::tree::Node;
 use crate::bundle::layout::{self, name};
 use crate::bundle::{
     BundleError, Identity, OpenBundle, Outcome, RunLock, RunManifest, SealedBundle, UnverifiedBundle, VerifiedBundle,
@@ -197,7 +198,7 @@ fn collect(
         }
     }
     let prefix = format!("{}/", job.job.recorded_dir);
-    let missing = staged.index().get("missing").and_then(Value::as_array).into_iter().flatten();
+    let missing = staged.index().get("missing").and_then(Node::as_array).into_iter().flatten();
     expected.extend(missing.filter_map(|path| RelPath::try_from(path.as_str()?.strip_prefix(&prefix)?).ok()));
     let status = staged.documents().status();
     let outcome = match status.text("state") {

@@ -58,6 +58,14 @@ impl Tree {
     /// # Errors
     /// See [`JsonError`].
     pub fn parse(bytes: Vec<u8>) -> Result<Self, JsonError> {
+        build::parse(bytes).map_err(|(error, _)| error)
+    }
+
+    /// As [`Tree::parse`]; bytes that are refused come back.
+    ///
+    /// # Errors
+    /// See [`JsonError`].
+    pub fn parse_or_return(bytes: Vec<u8>) -> Result<Self, (JsonError, Vec<u8>)> {
         build::parse(bytes)
     }
 

@@ -1,13 +1,13 @@
 //! The entries of an index as claims: which name, which size, which digest.
 
-use std::collections::HashSet;
-
-use serde_json::{Map, Value};
+use foldhash::{HashMap, HashMapExt as _};
+use serde_json::Number;
 
 use super::super::layout::ARTIFACT_INDEX;
 use super::problem::{Kind, Problem};
 use crate::base::digest::Sha256Hex;
 use crate::base::rel_path::RelPath;
+use crate::base::tree::Node;
 
 /// What an index claims about one artifact.
 #[derive(Debug, Clone)]
@@ -19,56 +19,71 @@ pub(in crate::bundle) struct Claim {
     pub(in crate::bundle) size_bytes: Option<u64>,
     /// `None`: the entry carries no digest (the earlier tool's reader accepts that).
     pub(in crate::bundle) sha256: Option<Sha256Hex>,
+    /// The place among the claims of the first one about the same file.
+    pub(in crate::bundle) repeats: Option<usize>,
 }
 
-/// Reads `artifacts` of an index into claims, each name once; everything wrong goes to `problems`.
-pub(super) fn claims(index: &Map<String, Value>, run_ids: &[&str], problems: &mut Vec<Problem>) -> Vec<Claim> {
-    let mut bad = |kind, pointer: String, message: String| {
-        problems.push(Problem::new(kind, ARTIFACT_INDEX, message).at(pointer));
-    };
+/// The claims of an index.
+#[derive(Debug, Default)]
+pub(super) struct Claims<'t> {
+    /// In index order.
+    pub(super) list: Vec<Claim>,
+    /// Where in the list a name stands first.
+    pub(super) places: HashMap<&'t str, usize>,
+}
+
+/// Reads `artifacts` of an index into claims; everything wrong goes to `problems`.
+pub(super) fn claims<'t>(index: Node<'t>, run_ids: &[&str], problems: &mut Vec<Problem>) -> Claims<'t> {
+    let mut bad = |kind, message: &str| problems.push(Problem::new(kind, ARTIFACT_INDEX, message).at("/artifacts"));
     let entries = match index.get("artifacts") {
-        Some(Value::Array(entries)) if !entries.is_empty() => entries.as_slice(),
-        Some(Value::Array(_)) | None => {
-            bad(Kind::IndexEmpty, "/artifacts".to_owned(), "the index lists no artifact".to_owned());
-            &[]
-        }
-        Some(_) => {
-            bad(Kind::IndexMalformed, "/artifacts".to_owned(), "artifacts is not an array".to_owned());
-            &[]
-        }
+        None => None,
+        Some(artifacts) => match artifacts.as_array() {
+            Some(entries) => Some(entries).filter(|entries| entries.len() > 0),
+            None => {
+                bad(Kind::IndexMalformed, "artifacts is not an array");
+                return Claims::default();
+            }
+        },
     };
-    let mut claims: Vec<Claim> = Vec::with_capacity(entries.len());
-    let mut seen = HashSet::new();
-    for (at, entry) in entries.iter().enumerate() {
-        let pointer = format!("/artifacts/{at}");
+    let Some(entries) = entries else {
+        bad(Kind::IndexEmpty, "the index lists no artifact");
+        return Claims::default();
+    };
+    let mut list: Vec<Claim> = Vec::with_capacity(entries.len());
+    let mut places = HashMap::with_capacity(entries.len());
+    for (at, entry) in entries.enumerate() {
+        let pointer = || format!("/artifacts/{at}");
         match claim(at, entry, run_ids) {
-            Ok((claim, notes)) => {
+            Ok((mut claim, name, notes)) => {
                 for (kind, message) in notes {
-                    problems.push(Problem::new(kind, claim.name.as_str(), message).at(&pointer));
+                    problems.push(Problem::new(kind, name, message).at(pointer()));
                 }
-                if !seen.insert(claim.name.clone()) {
-                    let message = format!("{} is listed twice", claim.name);
-                    problems.push(Problem::new(Kind::EntryDuplicate, claim.name.as_str(), message).at(&pointer));
+                claim.repeats = places.get(name).copied();
+                if claim.repeats.is_some() {
+                    let message = format!("{name} is listed twice");
+                    problems.push(Problem::new(Kind::EntryDuplicate, name, message).at(pointer()));
+                } else {
+                    places.insert(name, list.len());
                 }
                 // A duplicate is checked as well: two entries that disagree cannot both hold.
-                claims.push(claim);
+                list.push(claim);
             }
-            Err((kind, message)) => problems.push(Problem::new(kind, ARTIFACT_INDEX, message).at(&pointer)),
+            Err((kind, message)) => problems.push(Problem::new(kind, ARTIFACT_INDEX, message).at(pointer())),
         }
     }
-    claims
+    Claims { list, places }
 }
 
 type Fault = (Kind, String);
 
-fn claim(at: usize, entry: &Value, run_ids: &[&str]) -> Result<(Claim, Vec<Fault>), Fault> {
+/// The claim, its name as the entry writes it, and what is wrong without making the entry useless.
+fn claim<'t>(at: usize, entry: Node<'t>, run_ids: &[&str]) -> Result<(Claim, &'t str, Vec<Fault>), Fault> {
     let malformed = |message: &str| (Kind::EntryMalformed, message.to_owned());
-    let entry = entry.as_object().ok_or_else(|| malformed("the entry is not an object"))?;
-    let path = match entry.get("path") {
-        Some(Value::String(path)) => path,
-        Some(_) => return Err(malformed("path is not text")),
-        None => return Err(malformed("the entry has no path")),
-    };
+    if entry.as_object().is_none() {
+        return Err(malformed("the entry is not an object"));
+    }
+    let path = entry.get("path").ok_or_else(|| malformed("the entry has no path"))?;
+    let path = path.as_str().ok_or_else(|| malformed("path is not text"))?;
     let name = match entry.get("name") {
         None => name_in(path, run_ids).ok_or_else(|| outside(path))?,
         Some(name) => {
@@ -89,26 +104,26 @@ fn claim(at: usize, entry: &Value, run_ids: &[&str]) -> Result<(Claim, Vec<Fault
         return Err((Kind::EntryMalformed, "the index cannot list itself".to_owned()));
     }
     let mut notes = Vec::new();
-    let sha256 = match entry.get("sha256") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(digest)) if digest.is_empty() => None,
-        Some(Value::String(digest)) => Some(
-            Sha256Hex::try_from(digest.clone())
-                .map_err(|why| (Kind::EntryMalformed, format!("sha256 of {name}: {why}")))?,
-        ),
-        Some(_) => return Err((Kind::EntryMalformed, format!("sha256 of {name} is not text"))),
+    let sha256 = match entry.get("sha256").filter(|digest| !digest.is_null()).map(Node::as_str) {
+        None | Some(Some("")) => None,
+        Some(Some(digest)) => {
+            Some(Sha256Hex::parse(digest).map_err(|why| (Kind::EntryMalformed, format!("sha256 of {name}: {why}")))?)
+        }
+        Some(None) => return Err((Kind::EntryMalformed, format!("sha256 of {name} is not text"))),
     };
     if sha256.is_none() {
         notes.push((Kind::EntryDigestMissing, format!("{name} has no digest")));
     }
-    let size_bytes = entry.get("file_size").and_then(Value::as_u64);
+    let size_bytes = entry.get("file_size").and_then(Node::as_number).and_then(Number::as_u64);
     if size_bytes.is_none() {
         notes.push((Kind::EntrySizeMissing, format!("{name} has no size in bytes")));
     }
-    if !matches!(entry.get("schema_version"), None | Some(Value::Null | Value::String(_))) {
+    if entry.get("schema_version").is_some_and(|version| !version.is_null() && version.as_str().is_none()) {
         return Err((Kind::EntryMalformed, format!("schema_version of {name} is neither text nor null")));
     }
-    Ok((Claim { at, name, path: path.clone(), size_bytes, sha256 }, notes))
+    // Every name is the end of its path.
+    let text = &path[path.len() - name.as_str().len()..];
+    Ok((Claim { at, name, path: path.to_owned(), size_bytes, sha256, repeats: None }, text, notes))
 }
 
 fn outside(path: &str) -> Fault {

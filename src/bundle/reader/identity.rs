@@ -1,6 +1,6 @@
 //! Do directory, index, status and manifest speak of the same run, in words we know?
 
-use serde_json::Value;
+use serde_json::Number;
 
 use super::super::layout::{
     ARTIFACT_INDEX, ARTIFACT_INDEX_TAG, RUN_MANIFEST, RUN_MANIFEST_LEGACY_TAG, RUN_MANIFEST_TAG, RUN_STATUS,
@@ -8,6 +8,7 @@ use super::super::layout::{
 };
 use super::problem::{Kind, Problem};
 use super::raw::{Document, UnverifiedBundle, Writer};
+use crate::base::tree::Node;
 
 /// Checks the three documents themselves and against each other.
 pub(super) fn check(bundle: &UnverifiedBundle, problems: &mut Vec<Problem>) {
@@ -56,15 +57,18 @@ fn readable(
             problems.push(Problem::new(malformed, name, message));
         }
         Document::Malformed { why, .. } => problems.push(Problem::new(malformed, name, format!("{name}: {why}"))),
-        Document::Object { .. } => {}
+        Document::Object(_) => {}
     }
 }
 
 fn life(bundle: &UnverifiedBundle, problems: &mut Vec<Problem>) {
-    let Some(members) = bundle.status.members() else { return };
+    let status = &bundle.status;
+    if status.object().is_none() {
+        return;
+    }
     let run_id = bundle.run_id();
     if bundle.in_progress() {
-        let writer = match members.get("writer_pid").and_then(Value::as_u64) {
+        let writer = match status.get("writer_pid").and_then(Node::as_number).and_then(Number::as_u64) {
             Some(pid) => format!(" (writer: process {pid})"),
             None => String::new(),
         };
@@ -77,10 +81,10 @@ fn life(bundle: &UnverifiedBundle, problems: &mut Vec<Problem>) {
         problems.push(Problem::new(kind, RUN_STATUS, message).at("/state"));
         return;
     }
-    match members.get("state").and_then(Value::as_str).map(str::trim) {
+    match status.text("state").map(str::trim) {
         Some("complete") => {}
         Some("failed") => {
-            let error = members.get("error").and_then(Value::as_str).unwrap_or("no error was recorded");
+            let error = status.text("error").unwrap_or("no error was recorded");
             let message = format!("run {run_id} failed: {error}");
             problems.push(Problem::new(Kind::RunFailed, RUN_STATUS, message).at("/state"));
         }
@@ -98,11 +102,11 @@ fn life(bundle: &UnverifiedBundle, problems: &mut Vec<Problem>) {
 fn tags(bundle: &UnverifiedBundle, problems: &mut Vec<Problem>) {
     let known: [&[&str]; 3] = [&[ARTIFACT_INDEX_TAG], &[RUN_STATUS_TAG], &[RUN_MANIFEST_TAG, RUN_MANIFEST_LEGACY_TAG]];
     for ((name, document), known) in documents(bundle).into_iter().zip(known) {
-        let Some(members) = document.members() else { continue };
-        let message = match members.get("schema_version") {
-            Some(Value::String(tag)) if known.contains(&tag.as_str()) => continue,
-            Some(Value::String(tag)) => format!("{name} has the schema version {tag:?}; known: {}", known.join(", ")),
-            Some(_) => format!("the schema version of {name} is not text"),
+        let Some(object) = document.object() else { continue };
+        let message = match object.get("schema_version").map(Node::as_str) {
+            Some(Some(tag)) if known.contains(&tag) => continue,
+            Some(Some(tag)) => format!("{name} has the schema version {tag:?}; known: {}", known.join(", ")),
+            Some(None) => format!("the schema version of {name} is not text"),
             None => format!("{name} has no schema version; expected {}", known.join(" or ")),
         };
         problems.push(Problem::new(Kind::SchemaUnknown, name, message).at("/schema_version"));
@@ -114,12 +118,11 @@ fn agreement(bundle: &UnverifiedBundle, key: &str, kind: Kind, problems: &mut Ve
     let mut said: Option<(&str, &str)> =
         (key == "run_id").then_some(("the directory", bundle.resolved.directory_name.as_str()));
     for (name, document) in documents(bundle) {
-        let Some(members) = document.members() else { continue };
         let carries = name != ARTIFACT_INDEX || matches!(key, "run_id" | "world_id");
-        if !carries {
+        if !carries || document.object().is_none() {
             continue;
         }
-        let problem = match (members.get(key).and_then(Value::as_str), said) {
+        let problem = match (document.text(key), said) {
             (None | Some(""), _) => format!("{name} has no {key} that is text"),
             (Some(value), Some((who, first))) if value != first => {
                 format!("{name} says {key} {value:?}, {who} says {first:?}")
@@ -135,31 +138,33 @@ fn agreement(bundle: &UnverifiedBundle, key: &str, kind: Kind, problems: &mut Ve
 
 /// The index's own verdict: `status` and `missing`.
 fn index_says(bundle: &UnverifiedBundle, problems: &mut Vec<Problem>) {
-    let Some(index) = bundle.index.members() else { return };
+    let Some(index) = bundle.index.object() else { return };
     let mut found = |kind, pointer: &str, message: String| {
         problems.push(Problem::new(kind, ARTIFACT_INDEX, message).at(pointer));
     };
-    let missing = match index.get("missing") {
-        Some(Value::Array(missing)) => missing.as_slice(),
-        None | Some(Value::Null) => {
+    let missing: Vec<String> = match index.get("missing").filter(|missing| !missing.is_null()) {
+        Some(missing) => match missing.as_array() {
+            Some(missing) => {
+                missing.map(|m| m.as_str().map_or_else(|| m.to_value().to_string(), str::to_owned)).collect()
+            }
+            None => {
+                found(Kind::IndexMalformed, "/missing", "missing is not an array".to_owned());
+                Vec::new()
+            }
+        },
+        None => {
             found(Kind::IndexInconsistent, "/missing", "the index has no list of missing files".to_owned());
-            &[]
-        }
-        Some(_) => {
-            found(Kind::IndexMalformed, "/missing", "missing is not an array".to_owned());
-            &[]
+            Vec::new()
         }
     };
     if !missing.is_empty() {
-        let list: Vec<String> =
-            missing.iter().map(|m| m.as_str().map_or_else(|| m.to_string(), str::to_owned)).collect();
-        found(Kind::ExpectedMissing, "/missing", format!("expected files are missing: {}", list.join(", ")));
+        found(Kind::ExpectedMissing, "/missing", format!("expected files are missing: {}", missing.join(", ")));
     }
-    if !matches!(index.get("repairs"), None | Some(Value::Array(_))) {
+    if index.get("repairs").is_some_and(|repairs| repairs.as_array().is_none()) {
         found(Kind::IndexMalformed, "/repairs", "repairs is not an array".to_owned());
     }
     let failed = bundle.status.text("state").is_some_and(|state| state.trim() == "failed");
-    match index.get("status").and_then(Value::as_str) {
+    match index.get("status").and_then(Node::as_str) {
         Some(status @ ("ok" | "partial" | "failed")) => {
             let expected = match (failed, missing.is_empty()) {
                 (true, _) => "failed",

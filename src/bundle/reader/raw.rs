@@ -1,8 +1,7 @@
 //! The three documents that say what a bundle is, read once and bounded; nothing is believed yet.
 
 use std::path::Path;
-
-use serde_json::{Map, Value};
+use std::sync::OnceLock;
 
 use super::super::layout::{ARTIFACT_INDEX, REPAIR_LOG, RUN_MANIFEST, RUN_STATUS, name};
 use super::problem::Generation;
@@ -10,7 +9,9 @@ use super::resolve::ResolvedBundle;
 use crate::base::digest::Sha256Hex;
 use crate::base::json as text;
 use crate::base::rel_path::RelPath;
+use crate::base::tree::{Node, Tree};
 use crate::os::fs::{Dir, FsError};
+use crate::os::hash::HashStream;
 
 /// Largest `run_status.json` or `run_manifest.json` read, in bytes.
 const SMALL_DOCUMENT_BYTES: u64 = 4 * 1024 * 1024;
@@ -31,15 +32,16 @@ pub enum Document {
         /// Number of bytes.
         size_bytes: u64,
     },
-    /// A JSON object, with the digest of the very bytes it was parsed from.
-    Object {
-        /// The members.
-        members: Map<String, Value>,
-        /// Digest of the bytes.
-        sha256: Sha256Hex,
-        /// Number of bytes.
-        size_bytes: u64,
-    },
+    /// A JSON object.
+    Object(Object),
+}
+
+/// A JSON object with the very bytes it was parsed from.
+#[derive(Debug)]
+pub struct Object {
+    tree: Tree,
+    /// Digest of the bytes, once somebody asked: that of a large index takes as long as parsing it.
+    sha256: OnceLock<Sha256Hex>,
 }
 
 impl Document {
@@ -49,32 +51,43 @@ impl Document {
             Err(error) if error.is_not_found() => return Self::Absent,
             Err(error) => return Self::Unreadable(error),
         };
-        let (sha256, size_bytes) = (Sha256Hex::of(&bytes), bytes.len() as u64);
-        match text::read(&bytes) {
-            Ok(Value::Object(members)) => Self::Object { members, sha256, size_bytes },
-            Ok(_) => Self::Malformed { why: "it is not a JSON object".to_owned(), sha256, size_bytes },
-            Err(error) => Self::Malformed { why: error.to_string(), sha256, size_bytes },
+        let malformed = |why: String, bytes: &[u8]| Self::Malformed {
+            why,
+            sha256: Sha256Hex::of(bytes),
+            size_bytes: bytes.len() as u64,
+        };
+        match Tree::parse_or_return(bytes) {
+            Ok(tree) if tree.root().as_object().is_some() => Self::Object(Object { tree, sha256: OnceLock::new() }),
+            Ok(tree) => malformed("it is not a JSON object".to_owned(), tree.text().as_bytes()),
+            Err((error, bytes)) => malformed(error.to_string(), &bytes),
         }
     }
 
-    /// The members, of an object.
+    /// The object, if it is one.
     #[must_use]
-    pub fn members(&self) -> Option<&Map<String, Value>> {
+    pub fn object(&self) -> Option<Node<'_>> {
         match self {
-            Self::Object { members, .. } => Some(members),
+            Self::Object(object) => Some(object.tree.root()),
             _ => None,
         }
+    }
+
+    /// A member of the object.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Node<'_>> {
+        self.object()?.get(key)
     }
 
     /// A member that is text.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<&str> {
-        self.members()?.get(key)?.as_str()
+        self.get(key)?.as_str()
     }
 
-    /// Whether a member is `true`.
-    fn flag(&self, key: &str) -> bool {
-        self.members().and_then(|members| members.get(key)) == Some(&Value::Bool(true))
+    /// A member that is true or false.
+    #[must_use]
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        self.get(key)?.as_bool()
     }
 
     /// Whether no such file was found.
@@ -88,11 +101,20 @@ impl Document {
     pub fn digest(&self) -> Option<(&Sha256Hex, u64)> {
         match self {
             Self::Absent | Self::Unreadable(_) => None,
-            Self::Malformed { sha256, size_bytes, .. } | Self::Object { sha256, size_bytes, .. } => {
-                Some((sha256, *size_bytes))
+            Self::Malformed { sha256, size_bytes, .. } => Some((sha256, *size_bytes)),
+            Self::Object(Object { tree, sha256 }) => {
+                let bytes = tree.text().as_bytes();
+                Some((sha256.get_or_init(|| digest(bytes)), bytes.len() as u64))
             }
         }
     }
+}
+
+/// The digest of an index, which may be large.
+fn digest(bytes: &[u8]) -> Sha256Hex {
+    let mut stream = HashStream::default();
+    stream.update(bytes);
+    stream.finish().0
 }
 
 /// Whether somebody still writes an uncommitted run. Known by the lock that the writer holds on the run's directory, which
@@ -126,7 +148,7 @@ impl UnverifiedBundle {
     pub fn read(resolved: ResolvedBundle) -> Self {
         let mut bundle = Self::read_once(resolved);
         for _ in 1..READINGS {
-            if !(bundle.in_progress() && bundle.status.flag("writer_lock")) {
+            if !(bundle.in_progress() && bundle.status.flag("writer_lock") == Some(true)) {
                 return bundle;
             }
             if bundle.resolved.dir.is_locked() != Some(false) {
@@ -163,8 +185,7 @@ impl UnverifiedBundle {
     /// there, as the earlier tool leaves it. A repair that was killed may leave one too; then nothing is taken for untouched.
     #[must_use]
     pub fn is_repaired(&self) -> bool {
-        let said = self.index.members().is_some_and(|members| members.contains_key("repairs"));
-        said || self.has_file(&name(REPAIR_LOG))
+        self.index.get("repairs").is_some() || self.has_file(&name(REPAIR_LOG))
     }
 
     /// The run's directory.
@@ -217,7 +238,7 @@ impl UnverifiedBundle {
     }
 
     pub(in crate::bundle) fn generation(&self) -> Generation {
-        let has_tool = |document: &Document| document.members().is_some_and(|m| m.contains_key("tool"));
+        let has_tool = |document: &Document| document.get("tool").is_some();
         if has_tool(&self.index) || has_tool(&self.status) { Generation::Own } else { Generation::Earlier }
     }
 

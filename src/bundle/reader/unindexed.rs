@@ -1,6 +1,6 @@
 //! Files in a run's directory that no index speaks for.
 
-use std::collections::HashSet;
+use foldhash::HashMap;
 
 use super::super::layout::{ARTIFACT_INDEX, REPAIR_LOG};
 use super::problem::{Kind, Problem};
@@ -13,12 +13,13 @@ const REPORTED: usize = 100;
 /// How deep sub-directories are looked into.
 const DEPTH: usize = 16;
 
-/// Reports every file, link and special file beneath `dir` that is not in `indexed`.
-pub(super) fn check(dir: &Dir, indexed: &HashSet<RelPath>, problems: &mut Vec<Problem>) {
+/// Reports every file, link and special file beneath `dir` whose name is not a key of `indexed`.
+pub(super) fn check(dir: &Dir, indexed: &HashMap<&str, usize>) -> Vec<Problem> {
     let mut walk = Walk { indexed, found: Vec::new(), left: LOOKED_AT.saturating_add(indexed.len()), cut: false };
     walk.visit(dir, "", 0);
     let more = walk.found.len().saturating_sub(REPORTED);
-    problems.extend(walk.found.into_iter().take(REPORTED));
+    let mut problems = walk.found;
+    problems.truncate(REPORTED);
     if more > 0 || walk.cut {
         let message = match (more, walk.cut) {
             (0, _) => "not every file was looked at".to_owned(),
@@ -27,10 +28,11 @@ pub(super) fn check(dir: &Dir, indexed: &HashSet<RelPath>, problems: &mut Vec<Pr
         };
         problems.push(Problem::new(Kind::UnindexedFile, ".", message));
     }
+    problems
 }
 
 struct Walk<'a> {
-    indexed: &'a HashSet<RelPath>,
+    indexed: &'a HashMap<&'a str, usize>,
     found: Vec<Problem>,
     left: usize,
     cut: bool,
@@ -50,9 +52,10 @@ impl Walk<'_> {
                 return;
             }
         };
+        let mut path = prefix.to_owned();
         for entry in entries {
-            let path = format!("{prefix}{}", entry.name);
-            let name = RelPath::try_from(path.as_str()).ok();
+            path.truncate(prefix.len());
+            path.push_str(&entry.name);
             if entry.kind == EntryKind::Directory {
                 match RelPath::try_from(entry.name.as_str()).ok().and_then(|name| dir.open_dir(&name).ok()) {
                     Some(inner) if depth < DEPTH => self.visit(&inner, &format!("{path}/"), depth + 1),
@@ -61,7 +64,7 @@ impl Walk<'_> {
                 continue;
             }
             // A repair is reported by itself.
-            if path == ARTIFACT_INDEX || path == REPAIR_LOG || name.is_some_and(|name| self.indexed.contains(&name)) {
+            if path == ARTIFACT_INDEX || path == REPAIR_LOG || self.indexed.contains_key(path.as_str()) {
                 continue;
             }
             let what = match entry.kind {

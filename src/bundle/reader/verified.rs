@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
-use serde_json::{Map, Value};
+use serde::Deserialize as _;
+use serde_json::Value;
 
 use super::super::index::IndexStatus;
 use super::raw::UnverifiedBundle;
 use crate::base::digest::Sha256Hex;
 use crate::base::json::{self, JsonError};
 use crate::base::rel_path::RelPath;
+use crate::base::tree::Node;
 use crate::os::fs::FsError;
 
 /// Why an artifact of a verified bundle could not be handed out.
@@ -51,16 +53,15 @@ pub(super) struct VerifiedArtifact {
 #[derive(Debug)]
 pub struct VerifiedBundle {
     raw: UnverifiedBundle,
-    artifacts: IndexMap<RelPath, VerifiedArtifact>,
+    artifacts: Artifacts,
     index_sha256: Sha256Hex,
 }
 
+/// The artifacts by name, in index order.
+pub(super) type Artifacts = IndexMap<RelPath, VerifiedArtifact, foldhash::fast::RandomState>;
+
 impl VerifiedBundle {
-    pub(super) fn new(
-        raw: UnverifiedBundle,
-        artifacts: IndexMap<RelPath, VerifiedArtifact>,
-        index_sha256: Sha256Hex,
-    ) -> Self {
+    pub(super) fn new(raw: UnverifiedBundle, artifacts: Artifacts, index_sha256: Sha256Hex) -> Self {
         Self { raw, artifacts, index_sha256 }
     }
 
@@ -97,24 +98,20 @@ impl VerifiedBundle {
     /// What the index says about the run's files; `None` for a word we do not know.
     #[must_use]
     pub fn index_status(&self) -> Option<IndexStatus> {
-        let status = self.index().get("status")?;
-        serde_json::from_value(status.clone()).ok()
+        IndexStatus::deserialize(self.index().get("status")?).ok()
     }
 
     /// Whether the index lists expected files as missing.
     #[must_use]
     pub fn has_missing(&self) -> bool {
-        match self.index().get("missing") {
-            None | Some(Value::Null) => false,
-            Some(Value::Array(missing)) => !missing.is_empty(),
-            Some(_) => true,
-        }
+        let missing = self.index().get("missing").filter(|missing| !missing.is_null());
+        missing.is_some_and(|missing| missing.as_array().is_none_or(|missing| missing.len() > 0))
     }
 
-    /// The members of the index.
+    /// The index, an object.
     #[must_use]
-    pub fn index(&self) -> &Map<String, Value> {
-        self.raw.index().members().expect("only a bundle with a readable index is verified")
+    pub fn index(&self) -> Node<'_> {
+        self.raw.index().object().expect("only a bundle with a readable index is verified")
     }
 
     /// The indexed names in index order.

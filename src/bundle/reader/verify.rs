@@ -1,16 +1,15 @@
 //! Checking every claim of an index against the bytes, in parallel, reporting everything.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 
-use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::super::layout::{REPAIR_LOG, RUN_MANIFEST, RUN_STATUS, name as known};
-use super::entry::{self, Claim};
+use super::super::layout::{REPAIR_LOG, RUN_MANIFEST, RUN_STATUS};
+use super::entry::{self, Claim, Claims};
 use super::problem::{Class, Generation, Kind, Problem};
-use super::raw::{Document, UnverifiedBundle, Writer};
-use super::verified::{VerifiedArtifact, VerifiedBundle};
+use super::raw::{UnverifiedBundle, Writer};
+use super::verified::{Artifacts, VerifiedArtifact, VerifiedBundle};
 use super::{identity, unindexed};
 use crate::base::digest::Sha256Hex;
 use crate::base::rel_path::RelPath;
@@ -95,23 +94,22 @@ impl UnverifiedBundle {
 
     fn verify_with(self, jobs: usize, reading: Option<Reading<'_>>) -> Verification {
         let generation = self.generation();
-        let Examined { problems, claims, checked } = self.examine(jobs, reading);
+        // Nobody waits for the digest of the index while the files are hashed.
+        let digest = || self.index.digest().map(|(digest, _)| digest.clone());
+        let (index_sha256, examined) = beside(jobs, &digest, || self.examine(jobs, reading));
+        let Examined { problems, claims, checked } = examined;
         let refused = problems.iter().any(|problem| problem.kind.class(generation) == Class::Refuse);
         let artifact_count = claims.len();
         let hashed_bytes = checked.iter().flatten().map(|(_, size_bytes)| size_bytes).sum();
         let findings = problems.into_iter().map(|problem| problem.finding(generation)).collect();
-        let index_sha256 = self.index.digest().map(|(digest, _)| digest.clone());
         let bundle = match index_sha256 {
             Some(index_sha256) if !refused => {
-                let artifacts: IndexMap<_, _> = claims
-                    .into_iter()
-                    .zip(checked)
-                    .filter_map(|(claim, hashed)| hashed.map(|(sha256, size_bytes)| (claim, sha256, size_bytes)))
-                    .map(|(claim, sha256, size_bytes)| {
-                        let Claim { name, path, .. } = claim;
-                        (name, VerifiedArtifact { path, size_bytes, sha256 })
-                    })
-                    .collect();
+                let mut artifacts = Artifacts::with_capacity_and_hasher(claims.len(), Default::default());
+                for (Claim { name, path, .. }, hashed) in claims.into_iter().zip(checked) {
+                    if let Some((sha256, size_bytes)) = hashed {
+                        artifacts.insert(name, VerifiedArtifact { path, size_bytes, sha256 });
+                    }
+                }
                 Checked::Verified(VerifiedBundle::new(self, artifacts, index_sha256))
             }
             _ => Checked::Refused(self),
@@ -143,8 +141,8 @@ impl UnverifiedBundle {
             },
         });
         for (key, document) in [("run_status", &self.status), ("artifact_index", &self.index)] {
-            if let Some(members) = document.members() {
-                report[key] = Value::Object(members.clone());
+            if let Some(object) = document.object() {
+                report[key] = object.to_value();
             }
         }
         report
@@ -154,10 +152,15 @@ impl UnverifiedBundle {
     pub(in crate::bundle) fn examine(&self, jobs: usize, reading: Option<Reading<'_>>) -> Examined {
         let mut problems = Vec::new();
         identity::check(self, &mut problems);
-        let (claims, checked) = self.check_artifacts(jobs, self.generation(), reading, &mut problems);
+        let claims = self.claims(&mut problems);
+        let stray = || match self.index.is_absent() {
+            true => Vec::new(),
+            false => unindexed::check(&self.resolved.dir, &claims.places),
+        };
+        let (stray, checked) = beside(jobs, &stray, || self.check_artifacts(&claims, jobs, reading, &mut problems));
         self.warn_about_pointer(&mut problems);
         if self.is_repaired() && !self.index.is_absent() {
-            let message = match self.index.members().is_some_and(|members| members.contains_key("repairs")) {
+            let message = match self.index.get("repairs").is_some() {
                 true => "the bundle was repaired after its run: its index was rebuilt over the files then present",
                 false => {
                     "a log of a repair stands there and the index names none: by the earlier tool, or not brought to its end"
@@ -165,82 +168,77 @@ impl UnverifiedBundle {
             };
             problems.push(Problem::new(Kind::Repaired, REPAIR_LOG, message));
         }
-        let indexed: HashSet<_> = claims.iter().map(|claim| claim.name.clone()).collect();
-        if !self.index.is_absent() {
-            unindexed::check(&self.resolved.dir, &indexed, &mut problems);
-        }
-        Examined { problems, claims, checked }
+        problems.extend(stray);
+        Examined { problems, claims: claims.list, checked }
     }
 
-    fn check_artifacts(
-        &self,
-        jobs: usize,
-        generation: Generation,
-        reading: Option<Reading<'_>>,
-        problems: &mut Vec<Problem>,
-    ) -> (Vec<Claim>, Vec<Option<(Sha256Hex, u64)>>) {
-        let Some(index) = self.index.members() else { return (Vec::new(), Vec::new()) };
+    fn claims(&self, problems: &mut Vec<Problem>) -> Claims<'_> {
+        let Some(index) = self.index.object() else { return Claims::default() };
         let directory = self.resolved.directory_name.as_str();
-        let run_ids: Vec<&str> = match (index.get("run_id").and_then(Value::as_str), generation) {
+        let run_ids: Vec<&str> = match (self.index.text("run_id"), self.generation()) {
             (Some(run_id), Generation::Own) => vec![run_id],
             (Some(run_id), Generation::Earlier) if run_id != directory => vec![run_id, directory],
             _ => vec![directory],
         };
         // An empty id would make every path look like one of ours.
         let run_ids: Vec<&str> = run_ids.into_iter().filter(|id| !id.is_empty()).collect();
-        let claims = entry::claims(index, &run_ids, problems);
+        entry::claims(index, &run_ids, problems)
+    }
+
+    /// Digest and size of what was read, by claim; `None` where nothing was.
+    fn check_artifacts(
+        &self,
+        claims: &Claims<'_>,
+        jobs: usize,
+        reading: Option<Reading<'_>>,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<Option<(Sha256Hex, u64)>> {
+        let generation = self.generation();
         let parsed = |claim: &Claim| match claim.name.as_str() {
             RUN_STATUS => self.status.digest(),
             RUN_MANIFEST => self.manifest.digest(),
             _ => None,
         };
         // A file that is listed often is read once.
-        let mut listed = HashSet::new();
-        let read_by_caller = |claim: &Claim| reading.as_ref().is_some_and(|(name, _)| **name == claim.name);
-        let unread: Vec<&Claim> = claims
+        let callers = reading.as_ref().map(|(name, _)| *name);
+        let read_by_caller = |claim: &Claim| callers == Some(&claim.name);
+        let is_unread = |claim: &&Claim| claim.repeats.is_none() && parsed(claim).is_none() && !read_by_caller(claim);
+        let unread: Vec<&Claim> = claims.list.iter().filter(is_unread).collect();
+        let mut hashed =
+            hash_files(unread.len(), jobs, &|at| open(&self.resolved.dir, unread[at], generation)).into_iter();
+        let mut read = claims
+            .list
             .iter()
-            .filter(|claim| parsed(claim).is_none() && !read_by_caller(claim) && listed.insert(&claim.name))
-            .collect();
-        let hashed = hash_files(unread.len(), jobs, &|at| open(&self.resolved.dir, unread[at], generation));
-        let mut hashed: HashMap<&RelPath, Hashed<Box<Problem>>> =
-            unread.iter().map(|claim| &claim.name).zip(hashed).collect();
-        if let Some((claim, (_, read))) = claims.iter().find(|claim| read_by_caller(claim)).zip(reading) {
-            hashed.insert(&claim.name, hash_by(&self.resolved.dir, claim, generation, read));
-        }
-        let mut known: HashMap<&RelPath, Option<(Sha256Hex, u64)>> = HashMap::new();
-        let checked = claims
-            .iter()
-            .map(|claim| {
-                let answer = match parsed(claim) {
-                    // Documents that were parsed are judged by the bytes they were parsed from.
-                    Some((sha256, size_bytes)) => Ok((sha256.clone(), size_bytes)),
-                    None => match known.get(&claim.name) {
-                        Some(Some(answer)) => Ok(answer.clone()),
-                        // What is wrong with it was said for the first entry.
-                        Some(None) => return None,
-                        None => {
-                            let answer = hashed.remove(&claim.name).expect("one answer for every file");
-                            known.insert(&claim.name, answer.as_ref().ok().cloned());
-                            answer.map_err(|error| self.unhashed(claim, error))
+            .find(|claim| read_by_caller(claim))
+            .zip(reading)
+            .map(|(claim, (_, read))| hash_by(&self.resolved.dir, claim, generation, read));
+        let mut checked: Vec<Option<(Sha256Hex, u64)>> = Vec::with_capacity(claims.list.len());
+        for claim in &claims.list {
+            let answer = match (parsed(claim), claim.repeats) {
+                // Documents that were parsed are judged by the bytes they were parsed from.
+                (Some((sha256, size_bytes)), _) => Some((sha256.clone(), size_bytes)),
+                // What is wrong with it was said for the first entry.
+                (None, Some(first)) => checked[first].clone(),
+                (None, None) => {
+                    let answer = if read_by_caller(claim) { read.take() } else { hashed.next() };
+                    match answer.expect("one answer for every file") {
+                        Ok(answer) => Some(answer),
+                        Err(error) => {
+                            problems.push(*self.unhashed(claim, error));
+                            None
                         }
-                    },
-                };
-                match answer {
-                    Ok(hashed) => {
-                        compare(claim, &hashed, problems);
-                        Some(hashed)
-                    }
-                    Err(problem) => {
-                        problems.push(*problem);
-                        None
                     }
                 }
-            })
-            .collect();
-        if !claims.is_empty() {
-            self.status_is_indexed(&claims, problems);
+            };
+            if let Some(answer) = &answer {
+                compare(claim, answer, problems);
+            }
+            checked.push(answer);
         }
-        (claims, checked)
+        if !claims.list.is_empty() {
+            self.status_is_indexed(claims, problems);
+        }
+        checked
     }
 
     fn unhashed(&self, claim: &Claim, error: HashError<Box<Problem>>) -> Box<Problem> {
@@ -256,10 +254,9 @@ impl UnverifiedBundle {
     }
 
     /// A status or manifest that stands there must be covered by the index: its words decide the verdict.
-    fn status_is_indexed(&self, claims: &[Claim], problems: &mut Vec<Problem>) {
+    fn status_is_indexed(&self, claims: &Claims<'_>, problems: &mut Vec<Problem>) {
         for (constant, document) in [(RUN_STATUS, &self.status), (RUN_MANIFEST, &self.manifest)] {
-            let listed = claims.iter().any(|claim| claim.name == known(constant));
-            if !listed && matches!(document, Document::Object { .. }) {
+            if !claims.places.contains_key(constant) && document.object().is_some() {
                 let message = format!("{constant} stands there, but the index does not list it");
                 problems.push(Problem::new(Kind::IndexInconsistent, constant, message));
             }
@@ -267,12 +264,28 @@ impl UnverifiedBundle {
     }
 
     fn warn_about_pointer(&self, problems: &mut Vec<Problem>) {
-        let dry = self.manifest.members().and_then(|m| m.get("dry_run")).and_then(Value::as_bool) == Some(true);
-        if dry && self.resolved.through_pointer {
+        if self.manifest.flag("dry_run") == Some(true) && self.resolved.through_pointer {
             let message = format!("LATEST names run {}, a dry run: nothing was executed", self.run_id());
             problems.push(Problem::new(Kind::LatestDryRun, RUN_MANIFEST, message).at("/dry_run"));
         }
     }
+}
+
+/// Does `side` on a thread of its own and `main` on this one; one after the other when there is but one job, or no further
+/// thread.
+fn beside<S: Send, M>(jobs: usize, side: &(dyn Fn() -> S + Sync), main: impl FnOnce() -> M) -> (S, M) {
+    if jobs == 1 {
+        return (side(), main());
+    }
+    std::thread::scope(|scope| {
+        let started = std::thread::Builder::new().spawn_scoped(scope, side);
+        let main = main();
+        let side = match started {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => side(),
+        };
+        (side, main)
+    })
 }
 
 /// Hashes one artifact by reading it as the caller does.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Mode;
+use rustix::fs::{FileType, Mode};
 
 use super::{Dir, FsError, RegularFile, UNTRUSTED, kind_of, regular, write};
 
@@ -90,10 +90,10 @@ pub fn make_durable(path: &Path, bytes: &[u8]) -> Result<bool, FsError> {
 pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), FsError> {
     let invalid = || FsError::io("write", path, std::io::Error::from(std::io::ErrorKind::InvalidInput));
     let last = path.file_name().and_then(|name| name.to_str()).ok_or_else(invalid)?;
-    match path.symlink_metadata() {
-        Ok(there) if there.is_symlink() => return Err(FsError::Link { path: path.to_owned() }),
-        Ok(there) if !there.is_file() => {
-            return Err(FsError::NotRegular { path: path.to_owned(), kind: kind_of(there.file_type()) });
+    match rustix::fs::lstat(path).map(|there| FileType::from_raw_mode(there.st_mode)) {
+        Ok(FileType::Symlink) => return Err(FsError::Link { path: path.to_owned() }),
+        Ok(kind) if !kind.is_file() => {
+            return Err(FsError::NotRegular { path: path.to_owned(), kind: kind_of(kind) });
         }
         _ => {}
     }
