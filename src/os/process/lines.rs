@@ -51,14 +51,9 @@ impl LineStream {
         std::thread::spawn(move || {
             let mut total = 0_usize;
             let mut reader = BufReader::new(File::from(output));
-            loop {
-                let heard = match next_line(&mut reader, longest) {
-                    Ok(Some((bytes, line))) => {
-                        total = total.saturating_add(bytes);
-                        if total > most { Said::TooMuch } else { line }
-                    }
-                    Ok(None) | Err(_) => break,
-                };
+            while let Ok(Some((bytes, line))) = next_line(&mut reader, longest) {
+                total = total.saturating_add(bytes);
+                let heard = if total > most { Said::TooMuch } else { line };
                 // Nobody listens any more, or nothing more is to be read.
                 let last = heard == Said::TooMuch;
                 if send.send(heard).is_err() || last {
