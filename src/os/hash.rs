@@ -9,7 +9,7 @@
 //! was opened; tests compare every way with [`sha2`].
 
 use std::io::{self, Read as _};
-use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::fs::RegularFile;
@@ -57,26 +57,19 @@ pub type Hashed<E> = Result<(Sha256Hex, u64), HashError<E>>;
 
 /// Hashes `count` files on `jobs` threads (0: one per processor; at most 256). `open` opens the file of a number below `count`,
 /// on any thread; it is asked once for each. The answers stand in the order of the numbers.
-pub fn hash_files<E: Send>(
+pub fn hash_files<E: Send + Sync>(
     count: usize,
     jobs: usize,
     open: &(dyn Fn(usize) -> Result<RegularFile, E> + Sync),
-) -> Vec<Hashed<E>> {
+) -> impl Iterator<Item = Hashed<E>> + use<E> {
     let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = if jobs == 0 { processors() } else { jobs }.min(MAX_JOBS).min(count.max(1));
     let engine = Engine::of_this_processor();
     // Few files are spread over the threads rather than over the lanes of one.
     let lanes = engine.lanes().min(count.div_ceil(jobs)).min(MAX_OPEN / jobs).max(1);
-    let answers: Mutex<Vec<Option<Hashed<E>>>> = Mutex::new((0..count).map(|_| None).collect());
+    let answers: Vec<OnceLock<Hashed<E>>> = (0..count).map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
-    let work = || {
-        let mut own = Vec::new();
-        Worker { engine, lanes, count, next: &next, open, answers: &mut own }.run();
-        let mut all = answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for (number, answer) in own {
-            all[number] = Some(answer);
-        }
-    };
+    let work = || Worker { engine, lanes, next: &next, open, answers: &answers }.run();
     std::thread::scope(|scope| {
         for _ in 1..jobs {
             // Fewer threads than wanted are no reason to fail: this one does what is left.
@@ -84,8 +77,7 @@ pub fn hash_files<E: Send>(
         }
         work();
     });
-    let all = answers.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    all.into_iter().map(|answer| answer.expect("every number was handed out once")).collect()
+    answers.into_iter().map(|answer| answer.into_inner().expect("every number was handed out once"))
 }
 
 /// A way of hashing.
@@ -183,10 +175,10 @@ impl Engine {
 struct Worker<'a, E> {
     engine: Engine,
     lanes: usize,
-    count: usize,
     next: &'a AtomicUsize,
     open: &'a (dyn Fn(usize) -> Result<RegularFile, E> + Sync),
-    answers: &'a mut Vec<(usize, Hashed<E>)>,
+    /// One place for each file.
+    answers: &'a [OnceLock<Hashed<E>>],
 }
 
 /// A file that is being hashed.
@@ -203,7 +195,7 @@ struct Lane {
 }
 
 impl<E> Worker<'_, E> {
-    fn run(mut self) {
+    fn run(&self) {
         let mut lanes: Vec<Lane> = Vec::with_capacity(self.lanes);
         let mut states: Vec<[u32; 8]> = Vec::with_capacity(self.lanes);
         let mut spare: Vec<Vec<u8>> = Vec::new();
@@ -228,16 +220,16 @@ impl<E> Worker<'_, E> {
                 let Lane { number, piece, .. } = lanes.swap_remove(place);
                 states.swap_remove(place);
                 spare.push(piece);
-                self.answers.push((number, answer));
+                self.answer(number, answer);
             }
             if lanes.is_empty() {
-                if self.next.load(Ordering::Relaxed) >= self.count {
+                if self.next.load(Ordering::Relaxed) >= self.answers.len() {
                     return;
                 }
                 continue;
             }
             // New files first: a lane that stays empty costs as much as a full one.
-            if lanes.len() < self.lanes && self.next.load(Ordering::Relaxed) < self.count {
+            if lanes.len() < self.lanes && self.next.load(Ordering::Relaxed) < self.answers.len() {
                 continue;
             }
             let blocks = lanes.iter().map(|lane| (lane.end - lane.at) / BLOCK_BYTES).min().unwrap_or(0);
@@ -253,19 +245,24 @@ impl<E> Worker<'_, E> {
     }
 
     /// The next file that can be opened.
-    fn start(&mut self, piece: Vec<u8>) -> Option<Lane> {
+    fn start(&self, piece: Vec<u8>) -> Option<Lane> {
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            if number >= self.count {
+            if number >= self.answers.len() {
                 return None;
             }
             match (self.open)(number) {
                 Ok(file) => {
                     return Some(Lane { number, file, read_bytes: 0, piece, at: 0, end: 0, ended: false });
                 }
-                Err(error) => self.answers.push((number, Err(HashError::Open(error)))),
+                Err(error) => self.answer(number, Err(HashError::Open(error))),
             }
         }
+    }
+
+    fn answer(&self, number: usize, answer: Hashed<E>) {
+        let first = self.answers[number].set(answer).is_ok();
+        assert!(first, "every number is handed out once");
     }
 }
 
@@ -357,14 +354,12 @@ mod tests {
         let mut ways = 0;
         for engine in Engine::all().into_iter().filter(|engine| engine.is_available()) {
             for lanes in [1, 2, 3, 7, 8, 9, 16].into_iter().filter(|lanes| *lanes <= engine.lanes()) {
-                let mut answers = Vec::new();
+                let answers: Vec<_> = texts.iter().map(|_| OnceLock::new()).collect();
                 let next = AtomicUsize::new(0);
                 let open = |at| dir.open_file(&name(at));
-                Worker { engine, lanes, count: texts.len(), next: &next, open: &open, answers: &mut answers }.run();
-                answers.sort_by_key(|(number, _)| *number);
-                assert_eq!(answers.len(), texts.len());
-                for ((number, answer), text) in answers.iter().zip(&texts) {
-                    let (digest, size) = answer.as_ref().unwrap();
+                Worker { engine, lanes, next: &next, open: &open, answers: &answers }.run();
+                for (number, (answer, text)) in answers.iter().zip(&texts).enumerate() {
+                    let (digest, size) = answer.get().unwrap().as_ref().unwrap();
                     assert_eq!(
                         (digest, *size),
                         (&Sha256Hex::of(text), text.len() as u64),
@@ -392,7 +387,7 @@ mod tests {
         }
         for jobs in [0, 1, 3, 1000] {
             let answers = hash_files(100, jobs, &|at| dir.open_file(&name(at)));
-            for (at, answer) in answers.into_iter().enumerate() {
+            for (at, answer) in answers.enumerate() {
                 match answer {
                     Ok((digest, _)) => assert_eq!(digest, Sha256Hex::of(&bytes(at * 50, at))),
                     Err(HashError::Open(error)) => assert!(error.is_not_found() && at % 7 == 3),
@@ -400,7 +395,7 @@ mod tests {
                 }
             }
         }
-        assert!(hash_files::<()>(0, 0, &|_| Err(())).is_empty());
+        assert!(hash_files::<()>(0, 0, &|_| Err(())).next().is_none());
     }
 
     #[test]
@@ -410,13 +405,14 @@ mod tests {
         let name = crate::base::rel_path::RelPath::try_from("f").unwrap();
         for (before, after) in [(100, 101), (100, 99), (PIECE_BYTES, PIECE_BYTES + 1), (PIECE_BYTES, 10), (0, 1)] {
             dir.write(&name, &bytes(before, 0)).unwrap();
-            let answers = hash_files(1, 1, &|_| {
+            let mut answers = hash_files(1, 1, &|_| {
                 let opened = dir.open_file(&name);
                 let file = std::fs::File::options().write(true).open(temp.path().join("f")).unwrap();
                 file.set_len(after as u64).unwrap();
                 opened
             });
-            assert!(matches!(answers[0], Err(HashError::Changed)), "{before} {after}: {answers:?}");
+            let answer = answers.next();
+            assert!(matches!(answer, Some(Err(HashError::Changed))), "{before} {after}: {answer:?}");
         }
     }
 }

@@ -76,15 +76,41 @@ pub(super) fn claims<'t>(index: Node<'t>, run_ids: &[&str], problems: &mut Vec<P
 
 type Fault = (Kind, String);
 
+/// The members of an entry that are looked at, found in one go.
+#[derive(Default)]
+struct Members<'t> {
+    path: Option<Node<'t>>,
+    name: Option<Node<'t>>,
+    file_size: Option<Node<'t>>,
+    sha256: Option<Node<'t>>,
+    schema_version: Option<Node<'t>>,
+}
+
+impl<'t> Members<'t> {
+    fn of(entry: Node<'t>) -> Option<Self> {
+        let mut members = Self::default();
+        for (key, value) in entry.as_object()? {
+            let member = match key {
+                "path" => &mut members.path,
+                "name" => &mut members.name,
+                "file_size" => &mut members.file_size,
+                "sha256" => &mut members.sha256,
+                "schema_version" => &mut members.schema_version,
+                _ => continue,
+            };
+            *member = Some(value);
+        }
+        Some(members)
+    }
+}
+
 /// The claim, its name as the entry writes it, and what is wrong without making the entry useless.
 fn claim<'t>(at: usize, entry: Node<'t>, run_ids: &[&str]) -> Result<(Claim, &'t str, Vec<Fault>), Fault> {
     let malformed = |message: &str| (Kind::EntryMalformed, message.to_owned());
-    if entry.as_object().is_none() {
-        return Err(malformed("the entry is not an object"));
-    }
-    let path = entry.get("path").ok_or_else(|| malformed("the entry has no path"))?;
+    let members = Members::of(entry).ok_or_else(|| malformed("the entry is not an object"))?;
+    let path = members.path.ok_or_else(|| malformed("the entry has no path"))?;
     let path = path.as_str().ok_or_else(|| malformed("path is not text"))?;
-    let name = match entry.get("name") {
+    let name = match members.name {
         None => name_in(path, run_ids).ok_or_else(|| outside(path))?,
         Some(name) => {
             let text = name.as_str().ok_or_else(|| malformed("name is not text"))?;
@@ -104,7 +130,7 @@ fn claim<'t>(at: usize, entry: Node<'t>, run_ids: &[&str]) -> Result<(Claim, &'t
         return Err((Kind::EntryMalformed, "the index cannot list itself".to_owned()));
     }
     let mut notes = Vec::new();
-    let sha256 = match entry.get("sha256").filter(|digest| !digest.is_null()).map(Node::as_str) {
+    let sha256 = match members.sha256.filter(|digest| !digest.is_null()).map(Node::as_str) {
         None | Some(Some("")) => None,
         Some(Some(digest)) => {
             Some(Sha256Hex::parse(digest).map_err(|why| (Kind::EntryMalformed, format!("sha256 of {name}: {why}")))?)
@@ -114,11 +140,11 @@ fn claim<'t>(at: usize, entry: Node<'t>, run_ids: &[&str]) -> Result<(Claim, &'t
     if sha256.is_none() {
         notes.push((Kind::EntryDigestMissing, format!("{name} has no digest")));
     }
-    let size_bytes = entry.get("file_size").and_then(Node::as_number).and_then(Number::as_u64);
+    let size_bytes = members.file_size.and_then(Node::as_number).and_then(Number::as_u64);
     if size_bytes.is_none() {
         notes.push((Kind::EntrySizeMissing, format!("{name} has no size in bytes")));
     }
-    if entry.get("schema_version").is_some_and(|version| !version.is_null() && version.as_str().is_none()) {
+    if members.schema_version.is_some_and(|version| !version.is_null() && version.as_str().is_none()) {
         return Err((Kind::EntryMalformed, format!("schema_version of {name} is neither text nor null")));
     }
     // Every name is the end of its path.

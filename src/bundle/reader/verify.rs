@@ -204,8 +204,7 @@ impl UnverifiedBundle {
         let read_by_caller = |claim: &Claim| callers == Some(&claim.name);
         let is_unread = |claim: &&Claim| claim.repeats.is_none() && parsed(claim).is_none() && !read_by_caller(claim);
         let unread: Vec<&Claim> = claims.list.iter().filter(is_unread).collect();
-        let mut hashed =
-            hash_files(unread.len(), jobs, &|at| open(&self.resolved.dir, unread[at], generation)).into_iter();
+        let mut hashed = hash_files(unread.len(), jobs, &|at| open(&self.resolved.dir, unread[at], generation));
         let mut read = claims
             .list
             .iter()
