@@ -117,10 +117,10 @@ fn a_compiled_profile_that_the_list_names_is_not_applied_and_no_other_can_be() {
         (["--blob-digests", elsewhere.to_str().unwrap()], suite.path().join("broken.json"));
     std::fs::write(&broken, "{}").unwrap();
     for (more, why) in [
-        ([&named[..], &["--preflight", "force"]].concat(), "compiled blob"),
-        ([&named[..], &["--preflight", "off"]].concat(), "compiled blob"),
-        (of_another_world.to_vec(), "compiled blob"),
-        (vec![], "compiled blob"),
+        ([&named[..], &["--preflight", "force"]].concat(), "has mode blob"),
+        ([&named[..], &["--preflight", "off"]].concat(), "has mode blob"),
+        (of_another_world.to_vec(), "has mode blob"),
+        (vec![], "has mode blob"),
         (vec!["--blob-digests", broken.to_str().unwrap()], "cannot use the list of digests"),
         (vec!["--blob-digests", "/nowhere/list.json"], "cannot use the list of digests"),
     ] {
