@@ -22,8 +22,9 @@ pub struct EnforcementReport {
     pub layers: IndexMap<String, Layer>,
     /// Names of layers that were not there; the same as the layers that are not present.
     pub missing_layers: Vec<String>,
-    /// Whether the run was measured to have started outside any sandbox.
-    pub start_unsandboxed: bool,
+    /// Whether the run was measured to have started outside any sandbox; null where the measurement had no answer.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub start_unsandboxed: Option<bool>,
     /// Whether the plan was run in a world other than its own.
     pub world_rebound: bool,
     /// External programs that were replaced, by name.

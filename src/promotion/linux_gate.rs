@@ -75,7 +75,8 @@ fn enforcement(bundle: &VerifiedBundle, documents: &UnverifiedBundle, results: O
     }
     gate.add_if(report.platform != "linux", Reason::NotLinux);
     layers(&report, gate);
-    gate.add_if(!report.start_unsandboxed, Reason::LinuxStartSandboxed);
+    // What is not known is no clean start either.
+    gate.add_if(report.start_unsandboxed != Some(true), Reason::LinuxStartSandboxed);
     gate.add_if(report.world_rebound, Reason::WorldRebound);
     for tool in &report.stand_in_tools {
         gate.add_about(Reason::StandInTools, tool);

@@ -213,6 +213,7 @@ const LINUX_FACTS: &[(&str, Change, &[&str])] = &[
     ("a layer listed missing", |h| h.set(REPORT, "/missing_layers", json!(["yama"])), &["linux_layers_missing"]),
     ("layers is a list", |h| h.set(REPORT, "/layers", json!([])), &["facts_malformed"]),
     ("start sandboxed", |h| h.set(REPORT, "/start_unsandboxed", json!(false)), &["linux_start_sandboxed"]),
+    ("start not measured", |h| h.set(REPORT, "/start_unsandboxed", json!(null)), &["linux_start_sandboxed"]),
     ("start unknown", |h| h.unset(REPORT, "/start_unsandboxed"), &["facts_malformed"]),
     ("rebound", |h| h.set(REPORT, "/world_rebound", json!(true)), &["world_rebound"]),
     ("rebound in the manifest", |h| h.set("run_manifest.json", "/world_rebound", json!(true)), &["world_rebound"]),

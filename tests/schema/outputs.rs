@@ -96,6 +96,31 @@ const UNSEEN: &[(&str, &str, &str)] = &[
     ("mismatch-packet", "/properties/decision_event is never null", "every row has an event"),
 ];
 
+/// Parts of documents that only a run on a Mac writes; tests of `event` make such rows in memory.
+const OF_A_MAC: &[&str] = &[
+    "/$defs/callout/",
+    "/$defs/check_request/",
+    "/$defs/effect/properties/code",
+    "/$defs/effect/properties/inconclusive ",
+    "/runtime_result/properties/sandbox_check_request ",
+    "/runtime_result/properties/seatbelt_callouts ",
+    "/items/properties/seatbelt_callouts ",
+    "/items/properties/sandbox_check_prepass ",
+    "/properties/observed_path_errno ",
+    "/properties/observed_path_nofirmlink ",
+    "/properties/observed_path_nofirmlink_errno ",
+    "/properties/sandbox_check_self/properties/",
+    "/properties/results/items/properties/api ",
+    "/properties/results/items/properties/canonicalization ",
+    "/properties/results/items/properties/check_type ",
+    "/properties/results/items/properties/errno ",
+    "/properties/results/items/properties/numbering ",
+    "/properties/results/items/properties/rc ",
+    "/properties/oracle_check/properties/numbering ",
+    "/properties/already_sandboxed is never null",
+    "/properties/start_unsandboxed is never null",
+];
+
 /// The same, where it depends on the machine, its load and who runs the tests.
 const BY_HOST: &[(&str, &str, &str)] = &[
     ("*", "/$defs/apply_report/properties/errbuf is always null", APPLIES),
@@ -126,6 +151,9 @@ const BY_HOST: &[(&str, &str, &str)] = &[
 
 /// Places where any value is right.
 const FREE: &[&str] = &[
+    // Of the line about the capture, and of the others: tests/live_log holds both against the schema.
+    "/else/",
+    "/then/",
     "/properties/apply_preflight/properties/record",
     "/properties/promotability/properties/gating_inputs/properties/apply_ok",
     "/properties/promotability/properties/gating_inputs/properties/sandbox_check_self",
@@ -324,9 +352,14 @@ fn slack(root: &Value, documents: &[&Written]) -> BTreeSet<String> {
 #[test]
 fn schemas_say_no_more_than_what_is_written() {
     let mut missed: BTreeSet<(&str, &str)> = UNSEEN.iter().map(|(schema, what, _)| (*schema, *what)).collect();
+    let mut unmet: BTreeSet<&str> = OF_A_MAC.iter().copied().collect();
     let mut surprising = Vec::new();
     for (schema, documents) in outputs() {
         for what in slack(&schema.value(), &documents) {
+            if let Some(part) = OF_A_MAC.iter().find(|part| what.contains(**part)) {
+                unmet.remove(part);
+                continue;
+            }
             let known = |list: &'static [(&str, &str, &str)]| {
                 let same = |name: &str, end: &str| (name == "*" || name == schema.name) && what.ends_with(end);
                 list.iter().find(|(name, end, _)| same(name, end)).map(|(name, end, _)| (*name, *end))
@@ -341,7 +374,7 @@ fn schemas_say_no_more_than_what_is_written() {
         }
     }
     assert!(surprising.is_empty(), "{surprising:#?}");
-    assert!(missed.is_empty(), "seen after all: {missed:#?}");
+    assert!(missed.is_empty() && unmet.is_empty(), "seen after all: {missed:#?} {unmet:#?}");
 }
 
 /// The twin: a schema that asks for less is seen. `pattern`, `minimum` and the like only narrow what has a type already.
