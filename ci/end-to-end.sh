@@ -138,12 +138,6 @@ expect 0 "$runtime" plan-lint --plan "$work/hardened/plan.json" --deny warnings
 expect 0 "$runtime" run --plan "$work/hardened/plan.json" --channel direct --out "$work/hardened/out"
 expect 0 "$runtime" registry-lint
 
-# The benchmark of enforcement still runs; its figures mean nothing here.
-if [ "$(uname)" = Linux ]; then
-  expect 0 cargo bench --quiet --profile dev -p benchmarks --bench enforce -- --quick --runtime "$runtime" open stat start find git memory
-  says 'git status: trapped / native'
-fi
-
 echo
 if [ "$failures" -gt 0 ]; then
   echo "end to end: $failures expectations failed"

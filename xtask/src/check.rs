@@ -51,6 +51,14 @@ pub(crate) fn long_properties(cases: u32) -> Step {
     cargo("long properties", &["test"]).env("PROPTEST_CASES", &cases.to_string()).env("RUNTIME_TESTS_FULL", "1")
 }
 
+/// The benchmark of enforcement still runs; its figures mean nothing here. What it needs is compiled by clippy every time.
+pub(crate) fn quick_benchmark() -> Step {
+    let works = ["open", "stat", "start", "find", "git", "memory"];
+    let command =
+        ["bench", "--quiet", "--profile", "dev", "--package", "benchmarks", "--bench", "enforce", "--", "--quick"];
+    cargo("quick benchmark", &[&command[..], &works[..]].concat())
+}
+
 /// Changes of the sources that a test must notice, each.
 pub(crate) fn mutations() -> Step {
     Step::new("mutations", Action::Task(super::mutations::check))

@@ -67,6 +67,7 @@ fn run(task: &Task) -> anyhow::Result<bool> {
         Task::Nightly { cases } => {
             vec![
                 check::long_properties(*cases),
+                check::quick_benchmark(),
                 check::mutations(),
                 check::foreign_targets().env("RUNTIME_TESTS_FULL", "1"),
             ]
