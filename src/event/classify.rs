@@ -522,16 +522,8 @@ pub(super) mod tests {
 
     /// A row of a Mac: read with `errno`, and what `sandbox_check` answered about the path.
     fn on_a_mac(errno: i32, rc: Option<i32>) -> Observation {
-        use crate::event::callout::{CheckRequest, Numbering, SeatbeltAnswers};
-        let request = CheckRequest {
-            operation: "file-read-data".into(),
-            filter_type: 1,
-            filter_name: "path".into(),
-            numbering: Numbering::SandboxCheck,
-            argument: Some("/f/x".into()),
-            canonicalization: None,
-            operation_level_reason: None,
-        };
+        use crate::event::callout::SeatbeltAnswers;
+        let request = seatbelt::tests::request();
         let callouts = rc.map(|rc| seatbelt::tests::callout("file-read-data", Some("/f/x"), rc)).into_iter().collect();
         let mut effect = effect(errno);
         if errno == 0 {

@@ -132,22 +132,13 @@ pub fn system_rows(world_id: &str, run_id: &str, profile_id: &str, row: &ResultR
 mod tests {
     use super::*;
     use crate::event::classify::tests::{effect, probe, runner};
-    use crate::event::seatbelt::tests::callout;
+    use crate::event::seatbelt::tests::{callout, request};
     use crate::event::{Observation, SeatbeltAnswers, classify};
     use crate::vocab::Decision;
 
     fn row(rcs: &[i32]) -> ResultRow {
-        let request = CheckRequest {
-            operation: "file-read-data".into(),
-            filter_type: 1,
-            filter_name: "path".into(),
-            numbering: Numbering::SandboxCheck,
-            argument: Some("/f/x".into()),
-            canonicalization: None,
-            operation_level_reason: None,
-        };
         let callouts = rcs.iter().map(|rc| callout("file-read-data", Some("/f/x"), *rc)).collect();
-        let seatbelt = Some(SeatbeltAnswers { request, callouts, not_asked: Vec::new() });
+        let seatbelt = Some(SeatbeltAnswers { request: request(), callouts, not_asked: Vec::new() });
         let seen = Observation { effect: effect(1), seatbelt, ..Observation::default() };
         classify(&probe("file-read-data", Decision::Deny), seen, &runner())
     }

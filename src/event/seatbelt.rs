@@ -114,9 +114,22 @@ pub fn claim_of_stored(
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::callout::{CALLOUT_STAGE, Numbering};
+    use super::super::callout::{CALLOUT_STAGE, CheckRequest, Numbering};
     use super::*;
     use crate::vocab::ResultCode;
+
+    /// Asked about reading `/f/x`.
+    pub(crate) fn request() -> CheckRequest {
+        CheckRequest {
+            operation: "file-read-data".into(),
+            filter_type: 1,
+            filter_name: "path".into(),
+            numbering: Numbering::SandboxCheck,
+            argument: Some("/f/x".into()),
+            canonicalization: None,
+            operation_level_reason: None,
+        }
+    }
 
     pub(crate) fn callout(operation: &str, argument: Option<&str>, rc: i32) -> Callout {
         Callout {

@@ -168,6 +168,22 @@ pub struct Supervised {
     pub applied: Option<Applied>,
 }
 
+impl Supervised {
+    /// A tree that ended, of which nothing else is known.
+    pub(crate) fn ended(end: End) -> Self {
+        Self {
+            end,
+            exec_errno: None,
+            cancelled: false,
+            records: Vec::new(),
+            tallies: Vec::new(),
+            records_dropped: 0,
+            report: None,
+            applied: None,
+        }
+    }
+}
+
 /// Why a tree could not be confined. Nothing of it runs then.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {

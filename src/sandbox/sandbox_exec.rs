@@ -70,14 +70,9 @@ pub fn run(program: &Path, file: &Path, text: ProfileText<'_>, command: &Command
         })?;
     Ok(Applied {
         supervised: Supervised {
-            end: end.signal.map_or(End::Exited(end.exit_status.unwrap_or(0)), End::Signaled),
-            exec_errno: None,
             cancelled: end.cancelled,
-            records: Vec::new(),
-            tallies: Vec::new(),
-            records_dropped: 0,
             report: Some(report(program)),
-            applied: None,
+            ..Supervised::ended(end.signal.map_or(End::Exited(end.exit_status.unwrap_or(0)), End::Signaled))
         },
         pid: end.pid,
     })
@@ -122,19 +117,7 @@ mod tests {
 
     #[test]
     fn a_status_of_sandbox_exec_is_the_commands_only_where_the_profile_was_applied() {
-        let of = |end| {
-            let supervised = Supervised {
-                end,
-                exec_errno: None,
-                cancelled: false,
-                records: Vec::new(),
-                tallies: Vec::new(),
-                records_dropped: 0,
-                report: None,
-                applied: None,
-            };
-            Applied { supervised, pid: 4 }
-        };
+        let of = |end| Applied { supervised: Supervised::ended(end), pid: 4 };
         for status in [64, 65, 71] {
             assert!(of(End::Exited(status)).doubt(&[5]).is_some());
             assert_eq!(of(End::Exited(status)).doubt(&[5, 4]), None);

@@ -102,16 +102,8 @@ pub(in crate::sandbox) fn exec(job: &Job<'_>, command: &Command) -> Result<Super
 }
 
 fn not_executed(errno: Errno) -> Supervised {
-    Supervised {
-        end: End::Exited(if errno == Errno::NOENT { 127 } else { 126 }),
-        exec_errno: Some(errno.raw_os_error()),
-        cancelled: false,
-        records: Vec::new(),
-        tallies: Vec::new(),
-        records_dropped: 0,
-        report: None,
-        applied: None,
-    }
+    let end = End::Exited(if errno == Errno::NOENT { 127 } else { 126 });
+    Supervised { exec_errno: Some(errno.raw_os_error()), ..Supervised::ended(end) }
 }
 
 /// The program's path: as given if it holds a slash, else the first file of that name in the command's `PATH`.
@@ -427,8 +419,7 @@ fn wait_until_ended(tree: &mut Tree, cancel: &Cancel, mut tend: impl FnMut()) ->
         match next(tree)? {
             Message::NotExecuted { errno } => exec_errno = Some(errno),
             Message::Ended(end) => {
-                let empty = not_executed(Errno::NOENT);
-                return Ok(Supervised { end, exec_errno, cancelled, ..empty });
+                return Ok(Supervised { exec_errno, cancelled, ..Supervised::ended(end) });
             }
             Message::Failed { step, errno } => return Err(inside_failed(step, errno)),
             Message::Ready { .. } => {}
