@@ -57,6 +57,12 @@ impl JsonError {
         }
     }
 
+    pub(crate) fn from_utf8(error: &std::string::FromUtf8Error) -> Self {
+        let offset = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes()[..offset].iter().filter(|&&byte| byte == b'\n').count();
+        Self::Utf8 { offset, line }
+    }
+
     pub(super) fn from_serde(error: &serde_json::Error) -> Self {
         let text = error.to_string();
         let suffix = format!(" at line {} column {}", error.line(), error.column());

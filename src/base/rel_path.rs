@@ -54,11 +54,19 @@ impl TryFrom<String> for RelPath {
         if text.starts_with('/') {
             return Err(RelPathError::Absolute);
         }
-        if text.chars().any(char::is_control) {
+        // Names are ASCII nearly always, and a large index has tens of thousands.
+        let has_control = if text.is_ascii() {
+            text.bytes().any(|b| b.is_ascii_control())
+        } else {
+            text.chars().any(char::is_control)
+        };
+        if has_control {
             return Err(RelPathError::Control);
         }
-        if let Some(bad) = text.split('/').find(|c| c.is_empty() || *c == "." || *c == "..") {
-            return Err(RelPathError::Component(bad.to_owned()));
+        let is_bad = |c: &&[u8]| matches!(*c, b"" | b"." | b"..");
+        if let Some(bad) = text.as_bytes().split(|&b| b == b'/').find(is_bad) {
+            let bad = String::from_utf8_lossy(bad);
+            return Err(RelPathError::Component(bad.into_owned()));
         }
         Ok(Self(text))
     }

@@ -46,7 +46,13 @@ impl Answer {
     /// Checks the bundle at `path`, which the user called `given`.
     pub(super) fn find(path: &Path, given: &Path, jobs: usize) -> Result<Self, ResolveError> {
         match resolve(path) {
-            Ok(resolved) => Ok(Self::of(&UnverifiedBundle::read(resolved).verify(jobs))),
+            Ok(resolved) => {
+                let verification = UnverifiedBundle::read(resolved).verify(jobs);
+                let answer = Self::of(&verification);
+                // The process ends after this: freeing what a large index became would take a fiftieth of the command.
+                std::mem::forget(verification);
+                Ok(answer)
+            }
             Err(error) => Self::unresolved(given, error),
         }
     }

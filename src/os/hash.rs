@@ -8,11 +8,15 @@
 //! Invariant: whichever way is taken, the digest is that of the bytes read, and their number is the size the file had when it
 //! was opened; tests compare every way with [`sha2`].
 
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::fs::RegularFile;
+#[cfg(target_os = "linux")]
+use super::linux::descriptors::OwnTable;
+use super::thread;
 use crate::base::digest::Sha256Hex;
 
 #[cfg(target_arch = "x86_64")]
@@ -69,15 +73,48 @@ pub fn hash_files<E: Send + Sync>(
     let lanes = engine.lanes().min(count.div_ceil(jobs)).min(MAX_OPEN / jobs).max(1);
     let answers: Vec<OnceLock<Hashed<E>>> = (0..count).map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
-    let work = || Worker { engine, lanes, next: &next, open, answers: &answers }.run();
+    let worker = Worker { engine, lanes, next: &next, open, answers: &answers };
     std::thread::scope(|scope| {
+        let own = || worker.run(&mut Closing::of_this_thread());
+        // This thread waits, and the first of the others takes its processor.
+        let spread = jobs > 1 && std::thread::Builder::new().spawn_scoped(scope, own).is_ok();
         for _ in 1..jobs {
-            // Fewer threads than wanted are no reason to fail: this one does what is left.
-            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+            // Fewer threads than wanted are no reason to fail.
+            let _ = thread::start(scope, own);
         }
-        work();
+        if !spread {
+            worker.run(&mut Closing::Each);
+        }
     });
     answers.into_iter().map(|answer| answer.into_inner().expect("every number was handed out once"))
+}
+
+/// How a thread closes its files.
+enum Closing {
+    /// Many with one system call.
+    #[cfg(target_os = "linux")]
+    Together(OwnTable),
+    /// Each by itself.
+    Each,
+}
+
+impl Closing {
+    /// For a thread that ends with its work.
+    fn of_this_thread() -> Self {
+        #[cfg(target_os = "linux")]
+        if let Ok(table) = OwnTable::of_this_thread() {
+            return Self::Together(table);
+        }
+        Self::Each
+    }
+
+    fn close(&mut self, file: File) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Together(table) => table.close(file),
+            Self::Each => drop(file),
+        }
+    }
 }
 
 /// A way of hashing.
@@ -159,13 +196,19 @@ impl Engine {
     /// Takes all blocks of one file into its state.
     fn compress_one(self, state: &mut [u32; 8], blocks: &[[u8; BLOCK_BYTES]]) {
         #[cfg(target_arch = "x86_64")]
-        let blocks = if self == Self::One {
-            blocks
-        } else {
-            let (groups, rest) = blocks.as_chunks::<{ ahead_x86::AHEAD }>();
-            // SAFETY: both other ways are chosen only where the processor has AVX2, BMI1 and BMI2.
-            unsafe { ahead_x86::compress(state, groups) };
-            rest
+        let blocks = match self {
+            Self::One => blocks,
+            way => {
+                let (groups, rest) = blocks.as_chunks::<{ ahead_x86::AHEAD }>();
+                if way == Self::Avx512 {
+                    // SAFETY: this way was chosen because the processor has AVX-512F, AVX-512VL, AVX2, BMI1 and BMI2.
+                    unsafe { ahead_x86::avx512(state, groups) };
+                } else {
+                    // SAFETY: this way was chosen because the processor has AVX2, BMI1 and BMI2.
+                    unsafe { ahead_x86::avx2(state, groups) };
+                }
+                rest
+            }
         };
         sha2::block_api::compress256(state, blocks);
     }
@@ -195,7 +238,7 @@ struct Lane {
 }
 
 impl<E> Worker<'_, E> {
-    fn run(&self) {
+    fn run(&self, closing: &mut Closing) {
         let mut lanes: Vec<Lane> = Vec::with_capacity(self.lanes);
         let mut states: Vec<[u32; 8]> = Vec::with_capacity(self.lanes);
         let mut spare: Vec<Vec<u8>> = Vec::new();
@@ -217,8 +260,9 @@ impl<E> Worker<'_, E> {
                     Ok(false) => Ok((Sha256Hex::from_words(states[place]), lane.read_bytes)),
                     Err(error) => Err(error),
                 };
-                let Lane { number, piece, .. } = lanes.swap_remove(place);
+                let Lane { number, file, piece, .. } = lanes.swap_remove(place);
                 states.swap_remove(place);
+                closing.close(file.file);
                 spare.push(piece);
                 self.answer(number, answer);
             }
@@ -357,7 +401,7 @@ mod tests {
                 let answers: Vec<_> = texts.iter().map(|_| OnceLock::new()).collect();
                 let next = AtomicUsize::new(0);
                 let open = |at| dir.open_file(&name(at));
-                Worker { engine, lanes, next: &next, open: &open, answers: &answers }.run();
+                Worker { engine, lanes, next: &next, open: &open, answers: &answers }.run(&mut Closing::Each);
                 for (number, (answer, text)) in answers.iter().zip(&texts).enumerate() {
                     let (digest, size) = answer.get().unwrap().as_ref().unwrap();
                     assert_eq!(

@@ -17,5 +17,6 @@ pub mod mount;
 pub mod process;
 pub mod socket;
 pub mod sysv;
+pub mod thread;
 pub mod tree;
 pub mod workspace;

@@ -192,9 +192,11 @@ fn a_run_that_is_removed_meanwhile_is_named_and_the_others_are_checked() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let open = format!("/proc/{}/fd", child.id());
+    // Threads that hash have descriptors of their own.
+    let threads = format!("/proc/{}/task", child.id());
     let hashes = || {
-        let files = std::fs::read_dir(&open).unwrap().flatten();
+        let threads = std::fs::read_dir(&threads).unwrap().flatten();
+        let files = threads.filter_map(|thread| std::fs::read_dir(thread.path().join("fd")).ok()).flatten().flatten();
         files.filter_map(|file| std::fs::read_link(file.path()).ok()).any(|file| file == large)
     };
     let started = std::time::Instant::now();

@@ -1,6 +1,7 @@
 //! Strict reading: refuses what makes two readers disagree, see [`crate::base::json`].
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use foldhash::{HashSet, HashSetExt as _};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
@@ -9,25 +10,18 @@ use serde_json::{Number, Value};
 use super::{Slot, Tree};
 use crate::base::json::{JsonError, MAX_DOCUMENT_BYTES};
 
-pub(super) fn parse(bytes: Vec<u8>) -> Result<Tree, (JsonError, Vec<u8>)> {
-    let size_bytes = bytes.len() as u64;
+pub(super) fn parse(text: Arc<String>) -> Result<Tree, JsonError> {
+    let size_bytes = text.len() as u64;
     if size_bytes > MAX_DOCUMENT_BYTES {
-        return Err((JsonError::TooLarge { size_bytes, limit_bytes: MAX_DOCUMENT_BYTES }, bytes));
+        return Err(JsonError::TooLarge { size_bytes, limit_bytes: MAX_DOCUMENT_BYTES });
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let offset = error.utf8_error().valid_up_to();
-        let line = 1 + error.as_bytes()[..offset].iter().filter(|&&b| b == b'\n').count();
-        (JsonError::Utf8 { offset, line }, error.into_bytes())
-    })?;
     // Few documents have less than eight bytes of text to a value.
     let slots = Vec::with_capacity(text.len() / 8 + 1);
     let mut building = Building { text: &text, decoded: String::new(), numbers: Vec::new(), slots };
     let mut deserializer = serde_json::Deserializer::from_str(&text);
     let built = Strict(&mut building).deserialize(&mut deserializer).and_then(|()| deserializer.end());
     let Building { decoded, numbers, mut slots, .. } = building;
-    if let Err(error) = built {
-        return Err((JsonError::from_serde(&error), text.into_bytes()));
-    }
+    built.map_err(|error| JsonError::from_serde(&error))?;
     slots.shrink_to_fit();
     Ok(Tree { text, decoded, numbers, slots })
 }

@@ -7,6 +7,8 @@
 mod build;
 mod de;
 
+use std::sync::Arc;
+
 use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
 use serde_json::{Map, Number, Value};
 
@@ -15,7 +17,7 @@ use super::json::JsonError;
 /// A parsed document with its text.
 #[derive(Debug, Clone)]
 pub struct Tree {
-    text: String,
+    text: Arc<String>,
     /// The strings that are written with escapes, one after the other as they read.
     decoded: String,
     numbers: Vec<Number>,
@@ -58,15 +60,16 @@ impl Tree {
     /// # Errors
     /// See [`JsonError`].
     pub fn parse(bytes: Vec<u8>) -> Result<Self, JsonError> {
-        build::parse(bytes).map_err(|(error, _)| error)
+        let text = String::from_utf8(bytes).map_err(|error| JsonError::from_utf8(&error))?;
+        build::parse(Arc::new(text))
     }
 
-    /// As [`Tree::parse`]; bytes that are refused come back.
+    /// As [`Tree::parse`], of a text that others read as well.
     ///
     /// # Errors
     /// See [`JsonError`].
-    pub fn parse_or_return(bytes: Vec<u8>) -> Result<Self, (JsonError, Vec<u8>)> {
-        build::parse(bytes)
+    pub fn parse_shared(text: Arc<String>) -> Result<Self, JsonError> {
+        build::parse(text)
     }
 
     /// The text it was parsed from.
@@ -124,8 +127,8 @@ impl<'t> Node<'t> {
     #[must_use]
     pub fn as_str(self) -> Option<&'t str> {
         let (whole, start, len) = match self.slot() {
-            Slot::Plain { start, len } => (&self.tree.text, start, len),
-            Slot::Decoded { start, len } => (&self.tree.decoded, start, len),
+            Slot::Plain { start, len } => (self.tree.text.as_str(), start, len),
+            Slot::Decoded { start, len } => (self.tree.decoded.as_str(), start, len),
             _ => return None,
         };
         whole.get(start as usize..(start + len) as usize)

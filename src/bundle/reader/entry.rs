@@ -157,7 +157,7 @@ fn outside(path: &str) -> Fault {
 }
 
 fn has_parent_step(path: &str) -> bool {
-    path.split('/').any(|component| component == "..")
+    path.as_bytes().split(|&byte| byte == b'/').any(|component| component == b"..")
 }
 
 /// The part of `path` after the last component that is one of `run_ids`.

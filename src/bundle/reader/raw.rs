@@ -1,20 +1,25 @@
 //! The three documents that say what a bundle is, read once and bounded; nothing is believed yet.
 
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::super::layout::{ARTIFACT_INDEX, REPAIR_LOG, RUN_MANIFEST, RUN_STATUS, name};
 use super::problem::Generation;
 use super::resolve::ResolvedBundle;
+
 use crate::base::digest::Sha256Hex;
-use crate::base::json as text;
+use crate::base::json::{self as text, JsonError};
 use crate::base::rel_path::RelPath;
 use crate::base::tree::{Node, Tree};
 use crate::os::fs::{Dir, FsError};
 use crate::os::hash::HashStream;
+use crate::os::thread::beside;
 
 /// Largest `run_status.json` or `run_manifest.json` read, in bytes.
 const SMALL_DOCUMENT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// From this size on a document is hashed on a thread of its own while it is parsed.
+const LARGE_BYTES: usize = 256 * 1024;
 
 /// One document of a bundle as it was found.
 #[derive(Debug)]
@@ -40,7 +45,7 @@ pub enum Document {
 #[derive(Debug)]
 pub struct Object {
     tree: Tree,
-    /// Digest of the bytes, once somebody asked: that of a large index takes as long as parsing it.
+    /// Digest of the bytes; of a small document once somebody asked.
     sha256: OnceLock<Sha256Hex>,
 }
 
@@ -56,10 +61,22 @@ impl Document {
             sha256: Sha256Hex::of(bytes),
             size_bytes: bytes.len() as u64,
         };
-        match Tree::parse_or_return(bytes) {
-            Ok(tree) if tree.root().as_object().is_some() => Self::Object(Object { tree, sha256: OnceLock::new() }),
-            Ok(tree) => malformed("it is not a JSON object".to_owned(), tree.text().as_bytes()),
-            Err((error, bytes)) => malformed(error.to_string(), &bytes),
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => Arc::new(text),
+            Err(error) => return malformed(JsonError::from_utf8(&error).to_string(), error.as_bytes()),
+        };
+        let parse = || Tree::parse_shared(Arc::clone(&text));
+        // The digest of a large document takes as long as parsing it.
+        let (sha256, parsed) = if text.len() < LARGE_BYTES {
+            (OnceLock::new(), parse())
+        } else {
+            let (sha256, parsed) = beside(&|| digest(text.as_bytes()), parse);
+            (OnceLock::from(sha256), parsed)
+        };
+        match parsed {
+            Ok(tree) if tree.root().as_object().is_some() => Self::Object(Object { tree, sha256 }),
+            Ok(_) => malformed("it is not a JSON object".to_owned(), text.as_bytes()),
+            Err(error) => malformed(error.to_string(), text.as_bytes()),
         }
     }
 

@@ -1,8 +1,8 @@
 //! A bundle every indexed byte of which is the one its index names.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use indexmap::IndexMap;
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -41,9 +41,10 @@ pub enum ArtifactError {
     },
 }
 
-/// What was measured of one artifact.
+/// One artifact, and what was measured of it.
 #[derive(Debug, Clone)]
 pub(super) struct VerifiedArtifact {
+    pub(super) name: RelPath,
     pub(super) path: String,
     pub(super) size_bytes: u64,
     pub(super) sha256: Sha256Hex,
@@ -53,16 +54,27 @@ pub(super) struct VerifiedArtifact {
 #[derive(Debug)]
 pub struct VerifiedBundle {
     raw: UnverifiedBundle,
-    artifacts: Artifacts,
+    /// In index order, each name once.
+    artifacts: Vec<VerifiedArtifact>,
+    /// Places in `artifacts`, sorted by name; made when the first is looked up.
+    by_name: OnceLock<Vec<usize>>,
     index_sha256: Sha256Hex,
 }
 
-/// The artifacts by name, in index order.
-pub(super) type Artifacts = IndexMap<RelPath, VerifiedArtifact, foldhash::fast::RandomState>;
-
 impl VerifiedBundle {
-    pub(super) fn new(raw: UnverifiedBundle, artifacts: Artifacts, index_sha256: Sha256Hex) -> Self {
-        Self { raw, artifacts, index_sha256 }
+    pub(super) fn new(raw: UnverifiedBundle, artifacts: Vec<VerifiedArtifact>, index_sha256: Sha256Hex) -> Self {
+        Self { raw, artifacts, by_name: OnceLock::new(), index_sha256 }
+    }
+
+    fn artifact(&self, name: &RelPath) -> Option<&VerifiedArtifact> {
+        let name_at = |at: &usize| &self.artifacts[*at].name;
+        let by_name = self.by_name.get_or_init(|| {
+            let mut places: Vec<usize> = (0..self.artifacts.len()).collect();
+            places.sort_unstable_by_key(|at| name_at(at));
+            places
+        });
+        let found = by_name.binary_search_by_key(&name, name_at).ok()?;
+        Some(&self.artifacts[by_name[found]])
     }
 
     /// What was read before checking: the same documents, now proven (as far as the index lists them).
@@ -116,26 +128,26 @@ impl VerifiedBundle {
 
     /// The indexed names in index order.
     pub fn names(&self) -> impl Iterator<Item = &RelPath> {
-        self.artifacts.keys()
+        self.artifacts.iter().map(|artifact| &artifact.name)
     }
 
     /// The digest of an artifact.
     #[must_use]
     pub fn sha256(&self, name: &RelPath) -> Option<&Sha256Hex> {
-        self.artifacts.get(name).map(|artifact| &artifact.sha256)
+        self.artifact(name).map(|artifact| &artifact.sha256)
     }
 
     /// The path of an artifact as the index records it.
     #[must_use]
     pub fn recorded_path(&self, name: &RelPath) -> Option<&str> {
-        self.artifacts.get(name).map(|artifact| artifact.path.as_str())
+        self.artifact(name).map(|artifact| artifact.path.as_str())
     }
 
     /// The run's directory as its own index records it, when it stands there (relative to a root above it); else absolute.
     #[must_use]
     pub fn recorded_dir(&self) -> String {
-        let recorded = self.artifacts.iter().find_map(|(name, artifact)| {
-            let dir = artifact.path.strip_suffix(name.as_str())?.strip_suffix('/')?;
+        let recorded = self.artifacts.iter().find_map(|artifact| {
+            let dir = artifact.path.strip_suffix(artifact.name.as_str())?.strip_suffix('/')?;
             (!dir.is_empty() && self.run_dir().ends_with(dir)).then(|| dir.to_owned())
         });
         recorded.unwrap_or_else(|| self.run_dir().to_string_lossy().into_owned())
@@ -147,7 +159,7 @@ impl VerifiedBundle {
     /// # Errors
     /// See [`ArtifactError`].
     pub fn read(&self, name: &RelPath) -> Result<Option<Vec<u8>>, ArtifactError> {
-        let Some(artifact) = self.artifacts.get(name) else { return Ok(None) };
+        let Some(artifact) = self.artifact(name) else { return Ok(None) };
         let bytes = self
             .raw
             .resolved

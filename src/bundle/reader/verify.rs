@@ -9,12 +9,15 @@ use super::super::layout::{REPAIR_LOG, RUN_MANIFEST, RUN_STATUS};
 use super::entry::{self, Claim, Claims};
 use super::problem::{Class, Generation, Kind, Problem};
 use super::raw::{UnverifiedBundle, Writer};
-use super::verified::{Artifacts, VerifiedArtifact, VerifiedBundle};
+
+use super::verified::{VerifiedArtifact, VerifiedBundle};
 use super::{identity, unindexed};
 use crate::base::digest::Sha256Hex;
 use crate::base::rel_path::RelPath;
+use crate::base::tree::Node;
 use crate::os::fs::{Dir, FsError, RegularFile};
 use crate::os::hash::{HashError, Hashed, hash_files};
+use crate::os::thread::beside;
 use crate::vocab::{Finding, Severity};
 
 /// The answer of a reader: everything found, and the bundle in the state it earned.
@@ -94,20 +97,18 @@ impl UnverifiedBundle {
 
     fn verify_with(self, jobs: usize, reading: Option<Reading<'_>>) -> Verification {
         let generation = self.generation();
-        // Nobody waits for the digest of the index while the files are hashed.
-        let digest = || self.index.digest().map(|(digest, _)| digest.clone());
-        let (index_sha256, examined) = beside(jobs, &digest, || self.examine(jobs, reading));
-        let Examined { problems, claims, checked } = examined;
+        let index_sha256 = self.index.digest().map(|(digest, _)| digest.clone());
+        let Examined { problems, claims, checked } = self.examine(jobs, reading);
         let refused = problems.iter().any(|problem| problem.kind.class(generation) == Class::Refuse);
         let artifact_count = claims.len();
         let hashed_bytes = checked.iter().flatten().map(|(_, size_bytes)| size_bytes).sum();
         let findings = problems.into_iter().map(|problem| problem.finding(generation)).collect();
         let bundle = match index_sha256 {
             Some(index_sha256) if !refused => {
-                let mut artifacts = Artifacts::with_capacity_and_hasher(claims.len(), Default::default());
-                for (Claim { name, path, .. }, hashed) in claims.into_iter().zip(checked) {
-                    if let Some((sha256, size_bytes)) = hashed {
-                        artifacts.insert(name, VerifiedArtifact { path, size_bytes, sha256 });
+                let mut artifacts = Vec::with_capacity(claims.len());
+                for (Claim { name, path, repeats, .. }, hashed) in claims.into_iter().zip(checked) {
+                    if let (Some((sha256, size_bytes)), None) = (hashed, repeats) {
+                        artifacts.push(VerifiedArtifact { name, path, size_bytes, sha256 });
                     }
                 }
                 Checked::Verified(VerifiedBundle::new(self, artifacts, index_sha256))
@@ -152,12 +153,12 @@ impl UnverifiedBundle {
     pub(in crate::bundle) fn examine(&self, jobs: usize, reading: Option<Reading<'_>>) -> Examined {
         let mut problems = Vec::new();
         identity::check(self, &mut problems);
-        let claims = self.claims(&mut problems);
-        let stray = || match self.index.is_absent() {
-            true => Vec::new(),
-            false => unindexed::check(&self.resolved.dir, &claims.places),
-        };
-        let (stray, checked) = beside(jobs, &stray, || self.check_artifacts(&claims, jobs, reading, &mut problems));
+        // What stands there is listed while the claims are read, and compared with them while the files are hashed.
+        let count = self.index.get("artifacts").and_then(Node::as_array).map_or(0, |artifacts| artifacts.len());
+        let list = || (!self.index.is_absent()).then(|| unindexed::list(&self.resolved.dir, count));
+        let (listed, claims) = beside(&list, || self.claims(&mut problems));
+        let unindexed = || listed.as_ref().map(|listed| listed.unindexed(&claims.places)).unwrap_or_default();
+        let (unindexed, checked) = beside(&unindexed, || self.check_artifacts(&claims, jobs, reading, &mut problems));
         self.warn_about_pointer(&mut problems);
         if self.is_repaired() && !self.index.is_absent() {
             let message = match self.index.get("repairs").is_some() {
@@ -168,7 +169,7 @@ impl UnverifiedBundle {
             };
             problems.push(Problem::new(Kind::Repaired, REPAIR_LOG, message));
         }
-        problems.extend(stray);
+        problems.extend(unindexed);
         Examined { problems, claims: claims.list, checked }
     }
 
@@ -268,23 +269,6 @@ impl UnverifiedBundle {
             problems.push(Problem::new(Kind::LatestDryRun, RUN_MANIFEST, message).at("/dry_run"));
         }
     }
-}
-
-/// Does `side` on a thread of its own and `main` on this one; one after the other when there is but one job, or no further
-/// thread.
-fn beside<S: Send, M>(jobs: usize, side: &(dyn Fn() -> S + Sync), main: impl FnOnce() -> M) -> (S, M) {
-    if jobs == 1 {
-        return (side(), main());
-    }
-    std::thread::scope(|scope| {
-        let started = std::thread::Builder::new().spawn_scoped(scope, side);
-        let main = main();
-        let side = match started {
-            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(_) => side(),
-        };
-        (side, main)
-    })
 }
 
 /// Hashes one artifact by reading it as the caller does.

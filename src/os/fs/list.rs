@@ -32,24 +32,40 @@ impl Dir {
     /// # Errors
     /// The directory cannot be read.
     pub fn list(&self, limit: usize) -> Result<(Vec<Entry>, bool), FsError> {
-        let fail = |e: rustix::io::Errno| FsError::io("list", self.path(), e);
         let mut entries = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&self.handle).map_err(fail)? {
+        let all = self.visit(&mut |name, kind| {
+            let wanted = entries.len() < limit;
+            if wanted {
+                entries.push(Entry { name: name.to_owned(), kind });
+            }
+            wanted
+        })?;
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok((entries, !all))
+    }
+
+    /// Shows every entry without `.` and `..`, in the order of the file system, until `visit` answers `false`; whether it
+    /// never did. A name is shown as in [`Entry::name`].
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn visit(&self, visit: &mut dyn FnMut(&str, EntryKind) -> bool) -> Result<bool, FsError> {
+        let fail = |e: rustix::io::Errno| FsError::io("list", self.path(), e);
+        let mut entries = rustix::fs::Dir::read_from(&self.handle).map_err(fail)?;
+        while let Some(entry) = entries.read() {
             let entry = entry.map_err(fail)?;
             if matches!(entry.file_name().to_bytes(), b"." | b"..") {
                 continue;
-            }
-            if entries.len() == limit {
-                return Ok((sorted(entries), true));
             }
             let kind = match entry.file_type() {
                 FileType::Unknown => self.kind_of(entry.file_name()).map_err(fail)?,
                 known => known,
             };
-            let name = entry.file_name().to_string_lossy().into_owned();
-            entries.push(Entry { name, kind: entry_kind(kind) });
+            if !visit(&entry.file_name().to_string_lossy(), entry_kind(kind)) {
+                return Ok(false);
+            }
         }
-        Ok((sorted(entries), false))
+        Ok(true)
     }
 
     /// Some file systems leave the type out of the listing.
@@ -57,11 +73,6 @@ impl Dir {
         let stat = rustix::fs::statat(&self.handle, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(FileType::from_raw_mode(stat.st_mode))
     }
-}
-
-fn sorted(mut entries: Vec<Entry>) -> Vec<Entry> {
-    entries.sort_by(|a, b| a.name.cmp(&b.name));
-    entries
 }
 
 fn entry_kind(kind: FileType) -> EntryKind {

@@ -74,7 +74,7 @@ pub(super) const K: [u32; 64] = [
 ];
 
 /// Truth tables of three-way operations, for `vpternlogd`: `a ^ b ^ c`, `a ? b : c`, the majority of `a`, `b`, `c`.
-const XOR3: i32 = 0x96;
+pub(super) const XOR3: i32 = 0x96;
 const CHOOSE: i32 = 0xca;
 const MAJORITY: i32 = 0xe8;
 

@@ -3,6 +3,7 @@
 //!
 //! Invariant: everything exported here is safe to call; preconditions that the compiler cannot see are checked.
 
+pub mod descriptors;
 pub mod memory;
 pub mod object;
 pub mod privilege;

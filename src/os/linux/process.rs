@@ -125,8 +125,10 @@ pub fn close_all_but(keep: &[RawFd]) -> Result<(), Errno> {
     close_range(first, u32::MAX)
 }
 
-fn close_range(first: u32, last: u32) -> Result<(), Errno> {
-    // SAFETY: closes descriptors by number; callers do this right after a fork, before anything relies on them.
+/// Closes the descriptors from `first` to `last` (close_range(2)).
+pub(super) fn close_range(first: u32, last: u32) -> Result<(), Errno> {
+    // SAFETY: closes descriptors by number; callers do this right after a fork, before anything relies on them, or with numbers
+    // of files that they gave up.
     checked(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
 }
 
