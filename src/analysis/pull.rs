@@ -1,15 +1,14 @@
-//! JSON text that arrives in blocks: looked at value by value, whatever its size, while another thread reads and hashes it.
+//! JSON text that arrives in blocks: looked at value by value, whatever its size, while another thread hashes it.
 
 use std::io::{self, Read};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 use crate::base::digest::Sha256Hex;
 use crate::os::hash::HashStream;
 
 /// Bytes read at once.
 const BLOCK_BYTES: usize = 1024 * 1024;
-/// Blocks that may wait to be looked at.
+/// Blocks that may wait to be hashed.
 const WAITING_BLOCKS: usize = 4;
 /// The largest value that is kept in memory: an event, or a row.
 pub(super) const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
@@ -56,36 +55,36 @@ pub enum ReadError {
 /// Reads `document` with `look`; returns what that says, and digest and number of all bytes, which are read to the end whatever it
 /// says.
 pub(super) fn pulled<T>(
-    document: impl Read + Send,
+    mut document: impl Read,
     look: impl FnOnce(&mut Pull) -> T,
 ) -> (T, io::Result<(Sha256Hex, u64)>) {
     std::thread::scope(|scope| {
         let (send, blocks) = sync_channel(WAITING_BLOCKS);
-        let reading = scope.spawn(move || read_blocks(document, send));
-        let mut pull = Pull { blocks, bytes: Vec::new(), at: 0, dropped: 0 };
+        let (give_back, hashed) = channel();
+        let hashing = scope.spawn(move || hash(&blocks, &give_back));
+        let mut pull =
+            Pull { document: &mut document, send, hashed, failed: None, bytes: Vec::new(), at: 0, dropped: 0 };
         let seen = look(&mut pull);
-        // Whoever reads must not wait for somebody who has seen enough.
-        drop(pull);
-        (seen, reading.join().expect("the reading thread does not panic"))
+        // The digest is that of everything, also where nobody looks any more.
+        while pull.failed.is_none() && pull.more() {
+            pull.at = pull.bytes.len();
+        }
+        let Pull { send, failed, .. } = pull;
+        drop(send);
+        let hashed = hashing.join().expect("the hashing thread does not panic");
+        (seen, failed.map_or(Ok(hashed), Err))
     })
 }
 
-fn read_blocks(mut document: impl Read, send: SyncSender<Arc<Vec<u8>>>) -> io::Result<(Sha256Hex, u64)> {
+/// Hashes the blocks and gives them back, to be filled again.
+fn hash(blocks: &Receiver<Vec<u8>>, give_back: &Sender<Vec<u8>>) -> (Sha256Hex, u64) {
     let mut hash = HashStream::default();
-    let mut send = Some(send);
-    loop {
-        let mut block = Vec::with_capacity(BLOCK_BYTES);
-        document.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut block)?;
-        if block.is_empty() {
-            return Ok(hash.finish());
-        }
-        let block = Arc::new(block);
-        // Nobody looks any more: the digest is wanted all the same.
-        if send.as_ref().is_some_and(|send| send.send(Arc::clone(&block)).is_err()) {
-            send = None;
-        }
+    for block in blocks {
         hash.update(&block);
+        // Whoever reads may have come to the end.
+        let _ = give_back.send(block);
     }
+    hash.finish()
 }
 
 /// The text of one value.
@@ -98,8 +97,13 @@ pub(super) enum Raw<'a> {
 }
 
 /// A document of which the next bytes are asked for.
-pub(super) struct Pull {
-    blocks: Receiver<Arc<Vec<u8>>>,
+pub(super) struct Pull<'d> {
+    document: &'d mut dyn Read,
+    /// To the thread that hashes, and back from it.
+    send: SyncSender<Vec<u8>>,
+    hashed: Receiver<Vec<u8>>,
+    /// Why nothing more can be read.
+    failed: Option<io::Error>,
     bytes: Vec<u8>,
     /// Where the next unread byte stands in `bytes`.
     at: usize,
@@ -107,7 +111,7 @@ pub(super) struct Pull {
     dropped: u64,
 }
 
-impl Pull {
+impl Pull<'_> {
     /// Where the next byte stands in the document.
     pub(super) fn offset(&self) -> u64 {
         self.dropped + self.at as u64
@@ -140,11 +144,36 @@ impl Pull {
 
     /// Adds one block behind what is not read yet.
     pub(super) fn more(&mut self) -> bool {
-        let Ok(block) = self.blocks.recv() else { return false };
+        if self.failed.is_some() {
+            return false;
+        }
         self.bytes.drain(..self.at);
         self.dropped += self.at as u64;
         self.at = 0;
-        self.bytes.extend_from_slice(&block);
+        let before = self.bytes.len();
+        self.bytes.resize(before + BLOCK_BYTES, 0);
+        let mut end = before;
+        while end < self.bytes.len() {
+            match self.document.read(&mut self.bytes[end..]) {
+                Ok(0) => break,
+                Ok(read) => end += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.failed = Some(error);
+                    break;
+                }
+            }
+        }
+        self.bytes.truncate(end);
+        let new = &self.bytes[before..];
+        if new.is_empty() {
+            return false;
+        }
+        let mut block = self.hashed.try_recv().unwrap_or_default();
+        block.clear();
+        block.extend_from_slice(new);
+        // The other side waits until nothing more can come.
+        let _ = self.send.send(block);
         true
     }
 

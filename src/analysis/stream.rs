@@ -173,8 +173,8 @@ pub fn read_events<E: From<ReadError>>(
 }
 
 /// An array of events, one after the other.
-struct Array<'p> {
-    pull: &'p mut Pull,
+struct Array<'p, 'd> {
+    pull: &'p mut Pull<'d>,
     number: u64,
     wanted: Wanted,
 }
@@ -189,7 +189,7 @@ enum Wanted {
     End,
 }
 
-impl Array<'_> {
+impl Array<'_, '_> {
     fn read<E: From<ReadError>>(mut self, take: &mut impl FnMut(&EventRow<'_>) -> Result<(), E>) -> Result<(), E> {
         loop {
             let rest = self.pull.rest();
