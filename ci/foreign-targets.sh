@@ -3,7 +3,7 @@
 #
 #   ci/foreign-targets.sh [CACHE]
 #
-# Targets: aarch64-unknown-linux-gnu (clippy), aarch64-apple-darwin (clippy and link), x86_64-apple-darwin (link).
+# Targets: aarch64-unknown-linux-gnu (clippy), aarch64-apple-darwin and x86_64-apple-darwin (clippy and link).
 # rustup on a build machine often has the host's standard library only, so this script makes the others:
 #
 #   std    compiled from Debian's rust-src package of exactly this compiler's version; sources of another version do not
@@ -27,16 +27,18 @@ ZIGLANG_VERSION=0.15.2
 ZIGLANG_SHA256=806316453d1ede7174ed3fefb8e5348154629089c3bb5fe812dfd0e172fac130
 
 APPLE_TARGETS=(aarch64-apple-darwin x86_64-apple-darwin)
-TARGETS=(aarch64-unknown-linux-gnu "${APPLE_TARGETS[@]}")
-# No code differs between the two of macOS; both are linked.
-LINTED=(aarch64-unknown-linux-gnu aarch64-apple-darwin)
+LINUX_TARGET=aarch64-unknown-linux-gnu
+TARGETS=("$LINUX_TARGET" "${APPLE_TARGETS[@]}")
 # Seconds after which a download counts as not to be had.
 DOWNLOAD_LIMIT=180
 UNAVAILABLE=77
 
 cache=$(realpath -m "${1:-${RUNTIME_CI_CACHE:-target/foreign}}")
 target_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")
-key="$(rustc -V | tr -c 'A-Za-z0-9.\n' -)-$(sha256sum ci/foreign-targets.sh | cut -c1-16)"
+# With the tests, std is made with the crate they need.
+kind=programs
+[ -z "${RUNTIME_TESTS_FULL:-}" ] || kind=tests
+key="$(rustc -V | tr -c 'A-Za-z0-9.\n' -)-$kind-$(sha256sum ci/foreign-targets.sh | cut -c1-16)"
 sysroot=$cache/$key/sysroot
 sdk=$cache/$key/sdk
 
@@ -145,13 +147,14 @@ opt-level = 2
 T
   # std's own dependencies come from the package's vendor folder: no registry is asked.
   printf '[source.crates-io]\nreplace-with = "v"\n[source.v]\ndirectory = "%s/library/vendor"\n' "$work" >"$work/vendor.toml"
-  local flags=()
+  local flags=() crates=std,panic_unwind,panic_abort
   for target in "${TARGETS[@]}"; do flags+=(--target "$target"); done
+  [ -z "${RUNTIME_TESTS_FULL:-}" ] || crates+=,proc_macro,test
   # RUSTC_BOOTSTRAP reaches this build alone: with it, build scripts of ordinary crates switch nightly features on, so
   # the project itself is checked without it, against the finished sysroot.
   (cd "$build" && RUSTC_BOOTSTRAP=1 __CARGO_TESTS_ONLY_SRC_ROOT="$work/library" \
     cargo build --quiet --release --offline --config "$work/vendor.toml" --target-dir "$build/target" \
-    -Zbuild-std=std,panic_unwind,panic_abort,proc_macro,test "${flags[@]}")
+    "-Zbuild-std=$crates" "${flags[@]}")
   for target in "${TARGETS[@]}"; do
     mkdir -p "$into/lib/rustlib/$target/lib"
     cp "$build/target/$target"/release/deps/lib*.rlib "$into/lib/rustlib/$target/lib/"
@@ -256,10 +259,13 @@ for_each() { # FLAG WORD...
   for word in "$@"; do printf '%s\n%s\n' "$flag" "$word"; done
 }
 
+# Compiles with clippy in the compiler's place, which is how cargo-clippy does it: linted and linked in one go. The argument
+# is what cargo-clippy passes for `-- -D warnings`.
 link_check() {
   local target targets
   mapfile -t targets < <(for_each --target "${APPLE_TARGETS[@]}")
-  cargo build --quiet --locked "${targets[@]}" || return
+  RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ \
+    cargo build --quiet --locked "${targets[@]}" || return
   for target in "${APPLE_TARGETS[@]}"; do is_macho "$target_dir/$target/debug/runtime" || return; done
 }
 
@@ -279,20 +285,30 @@ export SDKROOT=$sdk
 # Nothing is debugged here.
 export CARGO_PROFILE_DEV_DEBUG=false
 
+lint() { # TARGETS KIND
+  local targets
+  # shellcheck disable=SC2086
+  mapfile -t targets < <(for_each --target $1)
+  check "clippy $1" cargo clippy --quiet --locked $2 "${targets[@]}" -- -D warnings
+}
+
 if [ "$std" = ready ]; then
   for target in "${TARGETS[@]}"; do forget_other_sysroot "$target"; done
   # The tests of Linux are linted for this machine already. Those of macOS compile other code, and take two minutes more.
-  kinds=(--lib --bins)
-  [ -z "${RUNTIME_TESTS_FULL:-}" ] || kinds=(--all-targets)
-  mapfile -t targets < <(for_each --target "${LINTED[@]}")
-  check "clippy ${LINTED[*]}" cargo clippy --quiet --locked "${kinds[@]}" "${targets[@]}" -- -D warnings
+  if [ -n "${RUNTIME_TESTS_FULL:-}" ]; then
+    lint "$LINUX_TARGET aarch64-apple-darwin" --all-targets
+  elif [ "$link" = ready ]; then
+    lint "$LINUX_TARGET" "--lib --bins"
+  else
+    lint "${TARGETS[*]}" "--lib --bins"
+  fi
 else
-  skip "clippy ${LINTED[*]}" "no standard library for them ($std)"
+  skip "clippy $LINUX_TARGET" "no standard library for it ($std)"
 fi
 if [ "$std" = ready ] && [ "$link" = ready ]; then
-  check "link ${APPLE_TARGETS[*]}" link_check
+  check "clippy and link ${APPLE_TARGETS[*]}" link_check
 else
-  skip "link ${APPLE_TARGETS[*]}" "standard library: $std, link stub: $link"
+  skip "clippy and link ${APPLE_TARGETS[*]}" "standard library: $std, link stub: $link"
 fi
 
 echo
