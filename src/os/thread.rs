@@ -58,10 +58,16 @@ mod processor {
 
 #[cfg(not(target_os = "linux"))]
 mod processor {
-    pub(super) fn current() {}
+    /// It has no name here.
+    #[derive(Clone, Copy)]
+    pub(super) struct Unknown;
+
+    pub(super) fn current() -> Unknown {
+        Unknown
+    }
 
     /// There is no such request on this system.
-    pub(super) fn leave((): ()) {}
+    pub(super) fn leave(_: Unknown) {}
 }
 
 #[cfg(test)]
