@@ -9,6 +9,7 @@ mod mapping;
 mod normalise;
 mod op_summary;
 mod pull;
+mod skim;
 mod source;
 mod stored;
 mod stream;

@@ -7,10 +7,11 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::pull::{MAX_VALUE_BYTES, Pull, ReadError, is_space, pulled, shown};
+use super::skim::{Order, Value, skim};
 use crate::base::digest::Sha256Hex;
 
 /// Text of an event, borrowed from the bytes where it holds no escapes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash, Deserialize)]
 pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 impl std::ops::Deref for Text<'_> {
@@ -22,7 +23,7 @@ impl std::ops::Deref for Text<'_> {
 
 /// The members of an event that summaries use; the others are known by name only. An unknown member is an error, so that
 /// nothing is overlooked that a newer writer says.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "members that are not used are read only to be known")]
 pub struct EventRow<'a> {
@@ -161,6 +162,113 @@ pub struct EventRow<'a> {
     observer: IgnoredAny,
 }
 
+/// Names of the members of an event: those that [`EventRow::set`] takes, in its order, then the others.
+const MEMBERS: [&str; 60] = [
+    "scenario_id",
+    "expectation_id",
+    "operation",
+    "target",
+    "expected",
+    "actual",
+    "failure_stage",
+    "failure_kind",
+    "outcome",
+    "error",
+    "match",
+    "intended_op_witnessed",
+    "world_id",
+    "profile_id",
+    "run_id",
+    "probe_name",
+    "requested_path",
+    "observed_path",
+    "observed_path_source",
+    "normalized_path",
+    "normalized_path_source",
+    "primary_intent",
+    "reached_primary_op",
+    "first_denial_op",
+    "first_denial_filters",
+    "decision_path",
+    "runtime_status",
+    "errno",
+    "errno_name",
+    "policy_layers",
+    "tcc_confounder",
+    "service_confounder",
+    "file_confounder",
+    "sandbox_check_prepass",
+    "resource_hygiene",
+    "apply_report",
+    "preflight",
+    "runner_info",
+    "seatbelt_callouts",
+    "entitlement_checks",
+    "probe_details",
+    "violation_summary",
+    "command",
+    "stdout",
+    "stderr",
+    "harness",
+    "notes",
+    "intended_op_proof",
+    "outcome_reason",
+    "errno_source",
+    "endpoint_confounder",
+    "network_confounder",
+    "error_kind",
+    "undecided",
+    "effect_seen",
+    "listener",
+    "links_met",
+    "enforcement",
+    "evidence",
+    "observer",
+];
+
+impl<'a> EventRow<'a> {
+    /// The event that `text` begins with and how many bytes it takes, where it is written plainly and has all it must have.
+    fn skimmed(text: &'a str, order: &mut Order) -> Option<(Self, usize)> {
+        let (mut row, mut fits) = (Self::default(), true);
+        // The three that must be there.
+        let mut missing = 3;
+        let number_of = |key: &str| MEMBERS.iter().position(|known| *known == key);
+        let length = skim(text, order, number_of, |number, value| {
+            missing -= i32::from(matches!(MEMBERS[number], "scenario_id" | "world_id" | "profile_id"));
+            fits &= row.set(number, value);
+        })?;
+        (fits && missing == 0).then_some((row, length))
+    }
+
+    /// Takes the value of a member; `false`: it is none of its kind.
+    fn set(&mut self, number: usize, value: Value<'a>) -> bool {
+        let text = match number {
+            0 => {
+                let Value::Text(text) = value else { return false };
+                self.scenario_id = Text(Cow::Borrowed(text));
+                return true;
+            }
+            1 => &mut self.expectation_id,
+            2 => &mut self.operation,
+            3 => &mut self.target,
+            4 => &mut self.expected,
+            5 => &mut self.actual,
+            6 => &mut self.failure_stage,
+            7 => &mut self.failure_kind,
+            8 => &mut self.outcome,
+            9 => &mut self.error,
+            10 | 11 => {
+                let flag = if number == 10 { &mut self.matches } else { &mut self.intended_op_witnessed };
+                *flag = if let Value::Bool(flag) = value { Some(flag) } else { None };
+                return matches!(value, Value::Bool(_) | Value::Null);
+            }
+            _ => return true,
+        };
+        *text = if let Value::Text(text) = value { Some(Text(Cow::Borrowed(text))) } else { None };
+        matches!(value, Value::Text(_) | Value::Null)
+    }
+}
+
 /// Reads the array in `document` and hands every event to `take`, in order; elements that are no objects are passed over.
 /// Returns what came of that, and digest and number of all bytes.
 ///
@@ -169,7 +277,9 @@ pub fn read_events<E: From<ReadError>>(
     document: impl Read + Send,
     mut take: impl FnMut(&EventRow<'_>) -> Result<(), E>,
 ) -> (Result<(), E>, io::Result<(Sha256Hex, u64)>) {
-    pulled(document, |pull| Array { pull, number: 0, wanted: Wanted::Open }.read(&mut take))
+    pulled(document, |pull| {
+        Array { pull, number: 0, wanted: Wanted::Open, order: Order::new(MEMBERS.len()) }.read(&mut take)
+    })
 }
 
 /// An array of events, one after the other.
@@ -177,6 +287,7 @@ struct Array<'p, 'd> {
     pull: &'p mut Pull<'d>,
     number: u64,
     wanted: Wanted,
+    order: Order,
 }
 
 /// What may come next.
@@ -202,7 +313,7 @@ impl Array<'_, '_> {
                 }
             };
             let (mut number, mut wanted) = (self.number, self.wanted);
-            let (used, stopped) = some_of(whole, &mut number, &mut wanted, take);
+            let (used, stopped) = some_of(whole, &mut number, &mut wanted, &mut self.order, take);
             let left = rest.len() - used;
             self.pull.pass(used);
             (self.number, self.wanted) = (number, wanted);
@@ -248,6 +359,7 @@ fn some_of<E>(
     text: &str,
     number: &mut u64,
     wanted: &mut Wanted,
+    order: &mut Order,
     take: &mut impl FnMut(&EventRow<'_>) -> Result<(), E>,
 ) -> (usize, Stopped<E>) {
     let mut at = 0;
@@ -262,7 +374,12 @@ fn some_of<E>(
             (Wanted::CommaOrClose, b',') => (at, *wanted) = (at + 1, Wanted::Element),
             (Wanted::FirstOrClose | Wanted::Element, _) => {
                 let rest = &text[at..];
-                let read = if next == b'{' {
+                let read = if let Some((event, length)) = EventRow::skimmed(rest, order) {
+                    match take(&event) {
+                        Ok(()) => Some(Ok(length)),
+                        Err(error) => return (at, Stopped::Refused(error)),
+                    }
+                } else if next == b'{' {
                     let mut events = serde_json::Deserializer::from_str(rest).into_iter::<EventRow<'_>>();
                     match events.next() {
                         Some(Ok(event)) => match take(&event) {
@@ -335,6 +452,47 @@ mod tests {
         ] {
             let error = read(text).unwrap_err();
             assert!(error.to_string().contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_members_are_those_that_the_parser_knows() {
+        let error = serde_json::from_str::<EventRow<'_>>(r#"{"?": 1}"#).unwrap_err().to_string();
+        let (_, expected) = error.split_once("expected one of ").unwrap();
+        let (expected, _) = expected.split_once(" at line").unwrap();
+        let mut parser: Vec<&str> = expected.split(", ").map(|name| name.trim_matches('`')).collect();
+        let mut members = MEMBERS.to_vec();
+        parser.sort_unstable();
+        members.sort_unstable();
+        assert_eq!(parser, members);
+    }
+
+    #[test]
+    fn plain_events_are_what_the_parser_makes_of_them() {
+        let texts = MEMBERS[..10].iter().map(|name| format!("{name:?}: \"of {name}\""));
+        let all = format!(
+            "{{{}, \"match\": true, \"intended_op_witnessed\": false, \"world_id\": 1, \"profile_id\": []}}",
+            texts.collect::<Vec<_>>().join(", ")
+        );
+        let null = all.replace("\"of error\"", "null").replace("true", "null");
+        let mut order = Order::new(MEMBERS.len());
+        for text in [&all, &null] {
+            let (row, length) = EventRow::skimmed(text, &mut order).unwrap();
+            let parsed: EventRow<'_> = serde_json::from_str(text).unwrap();
+            assert_eq!((format!("{row:?}"), length), (format!("{parsed:?}"), text.len()));
+        }
+        // Each of these the parser refuses, or reads itself.
+        for (from, to) in [
+            ("\"of target\"", "7"),
+            ("\"of scenario_id\"", "null"),
+            ("true", "\"true\""),
+            ("world_id", "notes"),
+            ("profile_id", "notes"),
+            ("of outcome", "of \\u0061"),
+            ("\"notes\"", "\"what\""),
+        ] {
+            let text = all.replace("world_id\"", "world_id\": 1, \"notes\"").replacen(from, to, 1);
+            assert!(EventRow::skimmed(&text, &mut order).is_none(), "{text}");
         }
     }
 
