@@ -13,6 +13,7 @@ mod suite;
 mod enumerations;
 mod hygiene;
 mod interop;
+mod members;
 mod observer;
 mod preflight;
 mod real;
