@@ -34,7 +34,8 @@ enum Base {
 }
 
 /// Claim, record, member. Words for "nothing is known" (see [`is_claim`]) claim nothing.
-const RESTS_ON: [(&str, Base, &str); 23] = [
+const RESTS_ON: [(&str, Base, &str); 24] = [
+    ("/expectation_id", Base::Row, "/expectation_id"),
     ("/actual", Base::Record, "/decision"),
     ("/outcome", Base::Record, "/decision"),
     ("/intended_op_proof/operation", Base::Record, "/operation"),
@@ -64,7 +65,9 @@ const RESTS_ON: [(&str, Base, &str); 23] = [
 /// `runtime_results.json#/profile/probes/0`, or nothing.
 pub fn claims(event: &Value, mut fetch: impl FnMut(&str) -> Option<Value>) -> Vec<Claim> {
     let mut claims = Vec::new();
-    for (claim, base, member) in RESTS_ON {
+    // Whoever has a control, has that of this very probe.
+    let of_control = base_of(event, Base::Control).map(|_| ("/expectation_id", Base::Control, "/expectation_id"));
+    for (claim, base, member) in RESTS_ON.into_iter().chain(of_control) {
         let Some(value) = event.pointer(claim).filter(|value| is_claim(value)) else { continue };
         let record = base_of(event, base).map(|base| format!("{base}{member}"));
         let found = record.as_deref().and_then(&mut fetch).unwrap_or(Value::Null);

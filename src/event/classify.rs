@@ -89,7 +89,7 @@ fn judge(probe: &ProbeFacts, seen: &Observation) -> Judged {
     }
     let Some(own) = own_record(probe, performed, seen) else {
         return silent(match seen.records.iter().rfind(|record| record.decision == Decision::Deny) {
-            Some(earlier) => format!("the call was refused earlier, by {} on {}", earlier.operation, earlier.target),
+            Some(earlier) => format!("the call was refused earlier, by {}", named(earlier)),
             None => "the enforcement layer recorded no decision about this call".to_owned(),
         });
     };
@@ -106,10 +106,7 @@ fn judge(probe: &ProbeFacts, seen: &Observation) -> Judged {
     }
     match refused_besides(seen, own) {
         Some(other) => not_observed(
-            format!(
-                "{} was allowed, but the same call was refused by {} on {}",
-                record.operation, other.operation, other.target
-            ),
+            format!("{} was allowed, but the same call was refused by {}", record.operation, named(other)),
             other.undecided.clone(),
         ),
         None => Judged {
@@ -119,6 +116,14 @@ fn judge(probe: &ProbeFacts, seen: &Observation) -> Judged {
             undecided: None,
             not_observed: None,
         },
+    }
+}
+
+/// What a record is about: an operation, on an object if it has one.
+fn named(record: &DecisionRecord) -> String {
+    match record.target.as_str() {
+        "" => record.operation.clone(),
+        target => format!("{} on {target}", record.operation),
     }
 }
 

@@ -21,4 +21,5 @@ mod section_words;
 mod shared;
 mod streaming;
 mod summary;
+mod told;
 mod trace_back;

@@ -41,7 +41,7 @@ fn stored(dir: &Path, rows: usize, text_bytes: usize) -> PathBuf {
 }
 
 /// Runs the program with at most so much address space, and stops with what it says.
-fn within(kibibytes: u64, arguments: &[&str]) -> Output {
+pub(crate) fn within(kibibytes: u64, arguments: &[&str]) -> Output {
     let script = format!("ulimit -v {kibibytes}; exec \"$@\"");
     Command::new("/bin/sh").args(["-c", &script, "sh", RUNTIME]).args(arguments).output().unwrap()
 }
