@@ -118,6 +118,12 @@ fn decided_by(event: &Value) -> String {
         }
         ("platform_policy", _) => "platform_policy: the system refuses the same without any policy".to_owned(),
         ("allow", _) => "nobody refused it: allowed with the policy and without".to_owned(),
+        (_, None) if text(event, "/undecided").is_some() => {
+            "nobody: what cannot be evaluated is refused, which is no decision of the profile".to_owned()
+        }
+        (_, None) if refusal(event).is_some() => {
+            "nobody: something else was refused, so that this was not decided or not done".to_owned()
+        }
         (_, None) => "nobody that is known: no decision was observed".to_owned(),
         (_, Some(decision)) => {
             let without = match (platform("source"), platform("errno_name")) {
@@ -187,6 +193,12 @@ fn oracle(row: &Value) -> String {
     }
 }
 
+/// The last refusal in the same execution.
+fn refusal(event: &Value) -> Option<&Value> {
+    let records = event.pointer("/enforcement/records").and_then(Value::as_array);
+    records.into_iter().flatten().rfind(|record| record["decision"] == "deny")
+}
+
 fn rule(told: &Explanation) -> String {
     let named = |rule: &Value| {
         Some(format!("{}:{} {}", text(rule, "/file")?, rule.get("line")?, text(rule, "/text").unwrap_or_default()))
@@ -199,11 +211,15 @@ fn rule(told: &Explanation) -> String {
         };
     }
     if decided {
-        return "none matched: the profile's implicit default".to_owned();
+        let recorded = told.event.pointer("/evidence/own_record").is_some_and(Value::is_u64);
+        return if recorded {
+            "none matched: the profile's implicit default"
+        } else {
+            "not recorded by whoever decided"
+        }
+        .to_owned();
     }
-    let records = told.event.pointer("/enforcement/records").and_then(Value::as_array);
-    let refusal = records.into_iter().flatten().rfind(|record| record["decision"] == "deny");
-    match refusal.and_then(|record| named(&record["rule"])) {
+    match refusal(&told.event).and_then(|record| named(&record["rule"])) {
         Some(rule) => format!("none about this call; what was refused earlier, was by {rule}"),
         None => "none".to_owned(),
     }

@@ -44,6 +44,10 @@ pub(super) fn confounders(event: &Value) -> Vec<String> {
     } else if let Some(errno) = anyway.filter(|_| !told_of_control) {
         found.push(format!("without any policy it fails too ({errno})"));
     }
+    if let (Some("error"), Some(error)) = (text(event, "/outcome"), text(event, "/policy_layers/platform_policy/error"))
+    {
+        found.push(format!("without any policy it gives no result either ({error})"));
+    }
     if event.get("service_confounder").is_some() {
         found.push("the service is missing, with and without the policy".to_owned());
     }
