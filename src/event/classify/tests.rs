@@ -374,5 +374,5 @@ fn both_names_of_an_open_file_stand_in_its_witnesses() {
         ]
     );
     assert_eq!(records[0].observed_path.as_deref(), Some("/private/f/x"));
-    assert_eq!(records[1].observed_path_nofirmlink.as_deref(), Some("/System/Volumes/Data/private/f/x"));
+    assert_eq!(records[2].observed_path_nofirmlink.as_deref(), Some("/System/Volumes/Data/private/f/x"));
 }
