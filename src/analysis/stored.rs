@@ -12,7 +12,7 @@ use crate::base::json;
 use crate::event::{Controls, MetadataRunner, Normaliser, RowPlace};
 
 /// What came of a document, and digest and number of its bytes.
-type Looked<T, E = ReadError> = (Result<T, E>, io::Result<(Sha256Hex, u64)>);
+pub(super) type Looked<T, E = ReadError> = (Result<T, E>, io::Result<(Sha256Hex, u64)>);
 
 /// What the expected matrix says of probes, for rows that leave something out.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ impl ExpectedProbes {
                 let probes = found.probes.entry(profile).or_default();
                 pull.members(|pull, key| match key.as_str() {
                     "probes" => pull.elements(|number, raw| {
-                        let probe = parsed(raw).map_err(|why| not_json("probes", number, why))?;
+                        let probe = parsed(&raw).map_err(|why| not_json("probes", number, why))?;
                         let name = probe["name"].as_str();
                         if let (Some(name), Some(members)) = (name, probe.as_object()) {
                             let kept: Map<String, Value> = OF_PROBE
@@ -64,7 +64,7 @@ pub(super) fn read_controls(baseline: impl Read + Send) -> Looked<Controls> {
     let mut controls = Controls::default();
     let (looked, read) = whole(baseline, |pull, key| match key {
         "results" => pull.elements(|number, raw| {
-            let row = parsed(raw).map_err(|why| not_json("results", number, why))?;
+            let row = parsed(&raw).map_err(|why| not_json("results", number, why))?;
             controls.add(position(number), &row);
             Ok(())
         }),
@@ -120,7 +120,7 @@ pub fn normalise_results<E: From<ReadError>>(
                 "probes" if pull.next_byte() == Some(b'[') => pull.elements(|number, raw| {
                     let place =
                         RowPlace { profile_id: &profile_id, preflight, position: position(number), matrix: None };
-                    take(match parsed(raw) {
+                    take(match parsed(&raw) {
                         Ok(row) => {
                             let matrix = row["name"].as_str().and_then(|name| expected?.get(name));
                             normaliser.event(RowPlace { matrix, ..place }, &row)
@@ -184,7 +184,7 @@ pub fn normalise_metadata<E: From<ReadError>>(
     let runner = MetadataRunner { normaliser: Normaliser { world_id, ..*normaliser }, runner_info: &head.runner_info };
     whole(document, |pull, key| match key {
         "results" => pull.elements(|number, raw| {
-            let row = parsed(raw);
+            let row = parsed(&raw);
             take(runner.event(position(number), row.as_ref().map_err(String::as_str)))
         }),
         _ => Ok(passed(pull)?),
@@ -209,7 +209,7 @@ fn whole<E: From<ReadError>>(
 }
 
 /// The value of a row, by the strict rules of all documents.
-fn parsed(raw: Raw<'_>) -> Result<Value, String> {
+pub(super) fn parsed(raw: &Raw<'_>) -> Result<Value, String> {
     match raw {
         Raw::Text(text) => json::read(text).map_err(|error| error.to_string()),
         Raw::TooLarge(size) => Err(format!("it has {size} bytes; at most {MAX_VALUE_BYTES} are read")),
@@ -217,17 +217,17 @@ fn parsed(raw: Raw<'_>) -> Result<Value, String> {
 }
 
 /// A member beside the rows, which must be JSON.
-fn strict(pull: &mut Pull) -> Result<Value, ReadError> {
+pub(super) fn strict(pull: &mut Pull) -> Result<Value, ReadError> {
     pull.next_byte();
     let offset = pull.offset();
-    parsed(pull.value()?).map_err(|why| ReadError::Shape { offset, why })
+    parsed(&pull.value()?).map_err(|why| ReadError::Shape { offset, why })
 }
 
-fn passed(pull: &mut Pull) -> Result<(), ReadError> {
+pub(super) fn passed(pull: &mut Pull) -> Result<(), ReadError> {
     pull.value().map(|_| ())
 }
 
-fn not_json(list: &'static str, number: u64, why: String) -> ReadError {
+pub(super) fn not_json(list: &'static str, number: u64, why: String) -> ReadError {
     ReadError::Row { list, number, why }
 }
 

@@ -144,6 +144,12 @@ pub fn escape(key: &str) -> String {
     if needs_escape(key) { key.replace('~', "~0").replace('/', "~1") } else { key.to_owned() }
 }
 
+/// The key that a word of a JSON pointer stands for.
+#[must_use]
+pub fn unescape(word: &str) -> String {
+    word.replace("~1", "/").replace("~0", "~")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -52,12 +52,15 @@ fn text<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
 fn lines(told: &Explanation) -> Vec<String> {
     let event = &told.event;
     let of = |pointer: &str| text(event, pointer).unwrap_or("?").to_owned();
+    let expected =
+        text(event, "/expected").map_or_else(|| "nothing expected".to_owned(), |word| format!("expected {word}"));
     let mut lines = vec![
         format!("event      {} under {}", of("/scenario_id"), of("/profile_id")),
-        format!("asked      {} on {}, expected {}", of("/operation"), of("/target"), of("/expected")),
+        format!("asked      {} on {}, {expected}", of("/operation"), of("/target")),
     ];
-    if let Some(path) = text(event, "/observed_path").or(text(event, "/intended_op_proof/target")) {
-        lines.push(format!("           which was {path} in this run"));
+    let reached = text(event, "/observed_path").or(text(event, "/intended_op_proof/target"));
+    if let Some(object) = reached.filter(|object| !object.is_empty()) {
+        lines.push(format!("           which was {object} in this run"));
     }
     lines.push(format!("verdict    {}", verdict(event)));
     lines.push(format!("scenario   {}", scenario(event)));
@@ -69,20 +72,15 @@ fn lines(told: &Explanation) -> Vec<String> {
     lines.push(format!("oracle     {}", oracle(&told.oracle)));
     lines.push(format!("rule       {}", rule(told)));
     lines.push(format!("decided by {}", decided_by(event)));
-    let mut label = "could be  ";
+    let mut label = "confounder";
     for confounder in &told.confounders {
         lines.push(format!("{label} {confounder}"));
         label = "          ";
     }
     if told.confounders.is_empty() {
-        lines.push("could be   nothing else that was recorded".to_owned());
+        lines.push("confounder none that was recorded".to_owned());
     }
-    let supported = told.claims.iter().filter(|claim| claim.supported).count();
-    lines.push(format!(
-        "sure       {}; {supported} of {} claims rest on a record of this bundle",
-        certainty(&told.certainty),
-        told.claims.len()
-    ));
+    lines.push(format!("sure       {}; {}", certainty(&told.certainty), support(told)));
     // Why there is no decision stands above already.
     let doubts = told.doubts.iter().filter(|doubt| Some(doubt.as_str()) != text(event, "/outcome_reason"));
     lines.extend(doubts.map(|doubt| format!("           but {doubt}")));
@@ -90,11 +88,20 @@ fn lines(told: &Explanation) -> Vec<String> {
     lines
 }
 
+fn support(told: &Explanation) -> String {
+    let supported = told.claims.iter().filter(|claim| claim.supported).count();
+    match told.claims.len() {
+        0 => "the event names no record".to_owned(),
+        all => format!("{supported} of {all} claims rest on a record of this bundle"),
+    }
+}
+
 fn verdict(event: &Value) -> &'static str {
     match (text(event, "/actual"), text(event, "/expected")) {
-        (Some(actual), Some(expected)) if actual == expected => "as expected",
-        (Some("allow"), Some("deny")) => "not as expected: allowed, and should not be",
-        (Some("deny"), Some("allow")) => "not as expected: denied, and should not be",
+        (Some("allow"), Some("allow")) => "as expected: the policy allowed it",
+        (Some("deny"), Some("deny")) => "as expected: the policy denied it",
+        (Some("allow"), Some("deny")) => "not as expected: the policy allowed what it should deny",
+        (Some("deny"), Some("allow")) => "not as expected: the policy denied what it should allow",
         (None, _) => "none: no decision was observed",
         (Some(_), _) => "none: nothing was expected",
     }
@@ -102,55 +109,119 @@ fn verdict(event: &Value) -> &'static str {
 
 /// Who decided, in the words of the event and in a person's.
 fn decided_by(event: &Value) -> String {
-    let effective = text(event, "/policy_layers/effective_decision").unwrap_or("unknown");
+    let platform = |key: &str| text(event, &format!("/policy_layers/platform_policy/{key}"));
     let who = text(event, "/policy_layers/attribution").unwrap_or("unknown");
-    let platform_known = text(event, "/policy_layers/platform_policy/decision").is_some_and(|said| said != "unknown");
     match (who, text(event, "/actual")) {
         ("process_policy", _) => "process_policy: the policy alone, the same is allowed without it".to_owned(),
+        ("platform_policy", Some("deny")) => {
+            "platform_policy: the policy refused it, and the system refuses the same without any policy".to_owned()
+        }
         ("platform_policy", _) => "platform_policy: the system refuses the same without any policy".to_owned(),
         ("allow", _) => "nobody refused it: allowed with the policy and without".to_owned(),
-        (_, Some(decision)) if !platform_known => {
-            format!("unknown: the policy says {decision}, and what the system alone does was not seen")
+        (_, None) if text(event, "/undecided").is_some() => {
+            "nobody: what cannot be evaluated is refused, which is no decision of the profile".to_owned()
         }
-        _ => format!("{who} (effective decision: {effective})"),
+        (_, None) if refusal(event).is_some() => {
+            "nobody: something else was refused, so that this was not decided or not done".to_owned()
+        }
+        (_, None) => "nobody that is known: no decision was observed".to_owned(),
+        (_, Some(decision)) => {
+            let without = match (platform("source"), platform("errno_name")) {
+                (Some("baseline_missing"), _) => "nothing was run without it".to_owned(),
+                (_, Some(errno)) => format!("without it the call fails for another reason ({errno})"),
+                _ => "what the system does without it was not seen".to_owned(),
+            };
+            format!("{who}: the policy says {decision}; {without}")
+        }
+    }
+}
+
+/// What the call of a row or event returned; nothing where it was not made.
+fn returned(told: &Value) -> Option<String> {
+    let call = text(told, "/probe_details/call").unwrap_or("the call");
+    let code = told.pointer("/probe_details/code");
+    let code = code.and_then(|code| text(code, "/name").map(str::to_owned).or(Some(code.get("number")?.to_string())));
+    match text(told, "/errno_name").map(str::to_owned).or(code) {
+        Some(error) => Some(format!("{call} returned {error}")),
+        None if text(told, "/runtime_status") == Some("success") || text(told, "/status") == Some("allow") => {
+            Some(format!("{call} succeeded"))
+        }
+        None => None,
     }
 }
 
 fn scenario(event: &Value) -> String {
-    let result = match (text(event, "/errno_name"), text(event, "/runtime_status")) {
-        (Some(errno), _) => format!("the call returned {errno}"),
-        (None, Some("success")) => "the call succeeded".to_owned(),
-        (None, status) => format!("status {}", status.unwrap_or("unknown")),
-    };
-    match (text(event, "/outcome"), text(event, "/actual")) {
-        (Some("error"), _) => format!("no result: {}", text(event, "/outcome_reason").unwrap_or("unknown")),
-        (_, Some(actual)) => format!("under the policy: {actual}; {result}"),
-        _ => format!("nothing observed: {}", text(event, "/outcome_reason").unwrap_or("unknown")),
-    }
+    let reason = || text(event, "/outcome_reason").unwrap_or("the reason is not known");
+    let mut parts = vec![match (text(event, "/outcome"), text(event, "/actual")) {
+        (Some("error"), _) => format!("no result: {}", reason()),
+        (Some("not_observed"), _) | (_, None) => format!("nothing observed: {}", reason()),
+        (_, Some(actual)) => format!("under the policy: {actual}"),
+    }];
+    parts.extend(returned(event));
+    parts.extend(event["effect_seen"].as_bool().map(|seen| {
+        let what = if seen { "it" } else { "nothing" };
+        format!("whom it was for saw {what}")
+    }));
+    parts.join("; ")
 }
 
 fn baseline(row: &Value) -> String {
-    match (text(row, "/status"), text(row, "/errno_name"), text(row, "/error")) {
-        _ if row.is_null() => "not run".to_owned(),
-        (_, _, Some(error)) => format!("no result: {error}"),
-        (Some(status), Some(errno), _) => format!("without a policy: {status}; the call returned {errno}"),
-        (Some(status), None, _) => format!("without a policy: {status}; the call succeeded"),
-        (None, Some(errno), _) => format!("without a policy: no decision; the call returned {errno}"),
-        (None, None, _) => "without a policy: nothing observed".to_owned(),
+    if row.is_null() {
+        return "not run".to_owned();
     }
+    if let Some(error) = text(row, "/error") {
+        return format!("no result: {error}");
+    }
+    let returned = returned(row);
+    match (text(row, "/status"), &returned) {
+        (None, None) if row["performed_operation"].is_null() => {
+            return "not performed: no driver does it here".to_owned();
+        }
+        (None, None) => return "without a policy: nothing observed".to_owned(),
+        _ => {}
+    }
+    let decision = text(row, "/status").unwrap_or("no decision");
+    [Some(format!("without a policy: {decision}")), returned].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn oracle(row: &Value) -> String {
     let Some(decision) = text(row, "/decision") else { return "not asked".to_owned() };
-    let why = text(row, "/reason").map(|why| format!(" ({why})")).unwrap_or_default();
-    format!("asked, nothing ran: {decision}{why}")
+    let why = text(row, "/reason").map(|why| format!(", {why}")).unwrap_or_default();
+    match text(row, "/source") {
+        Some("sbpl_evaluator") => format!("the profile's text, evaluated while nothing ran: {decision}{why}"),
+        source => format!("{} was asked before the call: {decision}{why}", source.unwrap_or("the system")),
+    }
+}
+
+/// The last refusal in the same execution.
+fn refusal(event: &Value) -> Option<&Value> {
+    let records = event.pointer("/enforcement/records").and_then(Value::as_array);
+    records.into_iter().flatten().rfind(|record| record["decision"] == "deny")
 }
 
 fn rule(told: &Explanation) -> String {
-    match (text(&told.rule, "/file"), told.rule.pointer("/line"), text(&told.rule, "/text")) {
-        (Some(file), Some(line), rule) => format!("{file}:{line} {}", rule.unwrap_or_default()),
-        _ if text(&told.event, "/actual").is_some() => "none matched: the profile's implicit default".to_owned(),
-        _ => "none".to_owned(),
+    let named = |rule: &Value| {
+        Some(format!("{}:{} {}", text(rule, "/file")?, rule.get("line")?, text(rule, "/text").unwrap_or_default()))
+    };
+    let decided = text(&told.event, "/actual").is_some();
+    if let Some(rule) = named(&told.rule) {
+        return match text(&told.event, "/undecided") {
+            Some(why) if !decided => format!("{rule}, which could not be evaluated: {why}"),
+            _ => rule,
+        };
+    }
+    if decided {
+        let recorded = told.event.pointer("/evidence/own_record").is_some_and(Value::is_u64);
+        return if recorded {
+            "none matched: the profile's implicit default"
+        } else {
+            "not recorded by whoever decided"
+        }
+        .to_owned();
+    }
+    match refusal(&told.event).and_then(|record| named(&record["rule"])) {
+        Some(rule) => format!("none about this call; what was refused earlier, was by {rule}"),
+        None => "none".to_owned(),
     }
 }
 

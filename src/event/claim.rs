@@ -7,6 +7,9 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::observation::OPENED_PATH;
+use super::seatbelt;
+
 /// One claim of an event and what was found behind it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Claim {
@@ -34,7 +37,8 @@ enum Base {
 }
 
 /// Claim, record, member. Words for "nothing is known" (see [`is_claim`]) claim nothing.
-const RESTS_ON: [(&str, Base, &str); 23] = [
+const RESTS_ON: [(&str, Base, &str); 24] = [
+    ("/expectation_id", Base::Row, "/expectation_id"),
     ("/actual", Base::Record, "/decision"),
     ("/outcome", Base::Record, "/decision"),
     ("/intended_op_proof/operation", Base::Record, "/operation"),
@@ -64,20 +68,32 @@ const RESTS_ON: [(&str, Base, &str); 23] = [
 /// `runtime_results.json#/profile/probes/0`, or nothing.
 pub fn claims(event: &Value, mut fetch: impl FnMut(&str) -> Option<Value>) -> Vec<Claim> {
     let mut claims = Vec::new();
-    for (claim, base, member) in RESTS_ON {
+    // Whoever has a control, has that of this very probe.
+    let of_control = base_of(event, Base::Control).map(|_| ("/expectation_id", Base::Control, "/expectation_id"));
+    let decided = decision(event, &mut fetch);
+    for (claim, base, member) in RESTS_ON.into_iter().chain(of_control) {
         let Some(value) = event.pointer(claim).filter(|value| is_claim(value)) else { continue };
-        let record = base_of(event, base).map(|base| format!("{base}{member}"));
-        let found = record.as_deref().and_then(&mut fetch).unwrap_or(Value::Null);
+        let (record, found) = match (base, member) {
+            (Base::Record, "/decision") => decided.clone(),
+            _ => {
+                let by_descriptor = claim == "/observed_path" && event["observed_path_source"] == "fd_path";
+                let record = match by_descriptor {
+                    true => base_of(event, Base::Row).map(|row| format!("{row}/probe_details/details/{OPENED_PATH}")),
+                    false => base_of(event, base).map(|base| format!("{base}{member}")),
+                };
+                let found = record.as_deref().and_then(&mut fetch).unwrap_or(Value::Null);
+                (record, found)
+            }
+        };
         let supported = found == *value;
         claims.push(Claim { claim, value: value.clone(), record, found, supported });
     }
     if event.get("intended_op_witnessed") == Some(&Value::Bool(true)) {
-        let record = base_of(event, Base::Record);
-        let found = record.as_deref().and_then(&mut fetch).unwrap_or(Value::Null);
-        let decides = found.get("decision").is_some_and(Value::is_string);
-        claims.push(Claim { claim: "/intended_op_witnessed", value: json!(true), record, supported: decides, found });
+        let (record, found) = decided.clone();
+        let supported = found.is_string();
+        claims.push(Claim { claim: "/intended_op_witnessed", value: json!(true), record, supported, found });
     }
-    claims.extend(layer_claims(event, &mut fetch));
+    claims.extend(layer_claims(event, &decided, &mut fetch));
     if let Some(seen) = event.get("effect_seen").filter(|seen| seen.is_boolean()) {
         let record = base_of(event, Base::Row);
         let row = record.as_deref().and_then(&mut fetch).unwrap_or(Value::Null);
@@ -91,28 +107,47 @@ pub fn claims(event: &Value, mut fetch: impl FnMut(&str) -> Option<Value>) -> Ve
 }
 
 /// What follows from both layers: found again from the two records, whatever the event says of the layers themselves.
-fn layer_claims(event: &Value, fetch: &mut impl FnMut(&str) -> Option<Value>) -> Vec<Claim> {
-    let mut decision = |base: Base, member: &str| {
-        let place = base_of(event, base).map(|place| format!("{place}{member}"));
-        let found = place.as_deref().and_then(&mut *fetch).unwrap_or(Value::Null);
-        (place, found.as_str().filter(|word| matches!(*word, "allow" | "deny")).map(str::to_owned))
-    };
-    let (control, platform) = decision(Base::Control, "/status");
-    let (record, process) = decision(Base::Record, "/decision");
-    let (attribution, effective) = match (platform.as_deref(), process.as_deref()) {
+fn layer_claims(
+    event: &Value,
+    (record, process): &(Option<String>, Value),
+    fetch: &mut impl FnMut(&str) -> Option<Value>,
+) -> Vec<Claim> {
+    let control = base_of(event, Base::Control).map(|place| format!("{place}/status"));
+    let platform = control.as_deref().and_then(fetch).unwrap_or(Value::Null);
+    let word = |said: &Value| said.as_str().filter(|word| matches!(*word, "allow" | "deny")).map(str::to_owned);
+    let (attribution, effective) = match (word(&platform).as_deref(), word(process).as_deref()) {
         (Some("deny"), _) => (json!("platform_policy"), json!("deny")),
         (Some(_), Some("deny")) => (json!("process_policy"), json!("deny")),
         (Some(_), Some(_)) => (json!("allow"), json!("allow")),
         (None, Some(decided)) => (Value::Null, json!(decided)),
         (_, None) => (Value::Null, Value::Null),
     };
-    let rests_on = if attribution == "platform_policy" { control } else { record };
+    let rests_on = if attribution == "platform_policy" { &control } else { record };
     let follows = [("/policy_layers/attribution", attribution), ("/policy_layers/effective_decision", effective)];
     let claims = follows.into_iter().filter_map(|(claim, found)| {
         let value = event.pointer(claim).filter(|value| is_claim(value))?.clone();
         Some(Claim { claim, supported: value == found, value, record: rests_on.clone(), found })
     });
     claims.collect()
+}
+
+/// Where the decision stands and what it is: in a record of the enforcement layer, or, where the system leaves none, what the row
+/// and its control bear.
+fn decision(event: &Value, fetch: &mut impl FnMut(&str) -> Option<Value>) -> (Option<String>, Value) {
+    let proof = event.pointer("/intended_op_proof/source").and_then(Value::as_str);
+    if !proof.is_some_and(|source| source.starts_with("seatbelt_")) {
+        let place = base_of(event, Base::Record).map(|record| format!("{record}/decision"));
+        let found = place.as_deref().and_then(fetch).unwrap_or(Value::Null);
+        return (place, found);
+    }
+    let place = base_of(event, Base::Row);
+    let row = place.as_deref().and_then(&mut *fetch).unwrap_or(Value::Null);
+    let control = base_of(event, Base::Control).as_deref().and_then(fetch).unwrap_or(Value::Null);
+    let performed = row["performed_operation"].as_str();
+    let callouts = row.pointer("/runtime_result/seatbelt_callouts");
+    let done = seatbelt::done_without_policy(control.as_object());
+    let claimed = seatbelt::claim_of_stored(performed, row.get("probe_details"), callouts, done);
+    (place, claimed.and_then(Result::ok).map_or(Value::Null, |(decision, _)| json!(decision)))
 }
 
 fn base_of(event: &Value, base: Base) -> Option<String> {

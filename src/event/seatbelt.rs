@@ -99,6 +99,15 @@ pub fn claim(operation: &str, effect: &Effect, callouts: &[Callout], control_don
     }
 }
 
+/// Whether the call of a stored control did what it was asked for; `None`: nobody knows.
+pub(super) fn done_without_policy(control: Option<&serde_json::Map<String, Value>>) -> Option<bool> {
+    let control = control?;
+    match control.get("status").and_then(Value::as_str) {
+        Some("allow") => Some(true),
+        _ => (control.get("reached_primary_op").and_then(Value::as_bool) == Some(true)).then_some(false),
+    }
+}
+
 /// [`claim`] from a row as it is stored. `None` for a row that no call-outs were wanted of.
 #[must_use]
 pub fn claim_of_stored(

@@ -236,6 +236,12 @@ mod tests {
     }
 
     #[test]
+    fn a_path_is_asked_about_as_written_and_as_canonical() {
+        let of = |name: &str| request("file-read-data", "/f/x", CompiledFilter::from_name(name)).canonicalization;
+        assert_eq!((of("path").as_deref(), of("global-name")), (Some("both"), None));
+    }
+
+    #[test]
     fn a_flag_that_the_system_lacks_is_left_out_and_named() {
         let question = about(AskedFilter::Check(CheckFilter::PATH), true);
         let encode = |no_report, canonical| question.encode(Flags { no_report, canonical });

@@ -39,12 +39,10 @@ const LISTS: &[(&str, &[&str])] = &[
             "errbuf_regex",
             "errno_only",
             "errbuf_present",
-            "legacy_stderr_regex:already_sandboxed",
-            "legacy_stderr_regex:errno_eperm",
-            "legacy_stderr_regex:unknown",
-            "legacy_stderr_regex:errno_eacces",
-            "legacy_stderr_regex:errno_other",
-            "legacy_stderr_regex:ok",
+            "legacy_stderr_regex:none",
+            "legacy_stderr_regex:errbuf_regex",
+            "legacy_stderr_regex:errno_only",
+            "legacy_stderr_regex:errbuf_present",
         ],
     ),
     ("/apply_report/api", &["sandbox_init", "sandbox_apply"]),
@@ -104,15 +102,11 @@ const LISTS: &[(&str, &[&str])] = &[
 ];
 
 /// What no row makes the normaliser say, and why.
-const UNREACHABLE: &[(&str, &str, &str)] = &[
-    ("/apply_report/err_class_source", "legacy_stderr_regex:errno_eacces", "the two phrases name EPERM only"),
-    ("/apply_report/err_class_source", "legacy_stderr_regex:errno_other", "the two phrases name EPERM only"),
-    ("/apply_report/err_class_source", "legacy_stderr_regex:ok", "the two phrases are printed on failure only"),
-    ("/service_confounder/baseline_state", "present", "a confounder is given only when both lanes miss the service"),
-];
+const UNREACHABLE: &[(&str, &str, &str)] =
+    &[("/service_confounder/baseline_state", "present", "a confounder is given only when both lanes miss the service")];
 
 /// A row of the earlier tool; `change` adds to it.
-fn row(change: Value) -> Value {
+pub(crate) fn row(change: Value) -> Value {
     let mut row = json!({
         "name": "r", "expectation_id": "p:r", "operation": "file-read-data", "path": "/tmp/a", "expected": "allow",
         "actual": "allow", "match": true, "exit_code": 0, "stdout": "", "stderr": "", "command": ["x"],
@@ -148,7 +142,7 @@ fn refused(errno: i64, actual: &str) -> Value {
         "runtime_result": {"status": "errno", "errno": errno, "failure_stage": "probe", "failure_kind": "probe_errno"}}))
 }
 
-fn control(status: Value, more: Value) -> Option<Value> {
+pub(crate) fn control(status: Value, more: Value) -> Option<Value> {
     let mut control = json!({"name": "baseline:p:r", "profile_id": "p", "probe_name": "r", "operation": "file-read-data",
         "target": "/tmp/a", "status": status, "exit_code": 0});
     control.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -214,11 +208,21 @@ fn rows() -> Vec<(Value, Option<Value>)> {
             "stderr": "sandbox_init failed: already has a sandbox\n"})),
             None,
         ),
+        (
+            row(json!({"actual": null, "exit_code": 1, "runtime_result": {"status": "errno"},
+            "stderr": "sandbox_init failed:\n"})),
+            None,
+        ),
         (row(json!({"exit_code": 127, "stderr": exec(1), "runtime_result": {"status": "errno"}})), None),
         (row(json!({"exit_code": 127, "stderr": exec(2), "runtime_result": {"status": "errno"}})), None),
         (
             row(json!({"exit_code": null, "error": "timeout", "error_kind": "timeout", "actual": "deny",
-            "runtime_result": {"status": "errno"}})),
+            "runtime_result": {"status": "errno", "failure_stage": "probe", "failure_kind": "probe_timeout"}})),
+            None,
+        ),
+        (
+            row(json!({"exit_code": 3, "runtime_result": {"status": "errno", "errno": 3, "failure_stage": "probe",
+            "failure_kind": "probe_nonzero_exit"}})),
             None,
         ),
         (row(json!({"exit_code": 3, "runtime_result": {"status": "errno"}})), None),
@@ -244,7 +248,7 @@ fn rows() -> Vec<(Value, Option<Value>)> {
         (private(json!({"actual": "deny"})), control(json!("deny"), none.clone())),
         (
             private(json!({"actual": null, "error": "timeout", "exit_code": null, "error_kind": "timeout",
-            "runtime_result": {"status": "errno"}})),
+            "runtime_result": {"status": "errno", "failure_stage": "probe", "failure_kind": "probe_timeout"}})),
             control(json!(null), json!({"error": "timeout"})),
         ),
         (private(json!({"actual": null})), None),
@@ -275,7 +279,7 @@ fn rows() -> Vec<(Value, Option<Value>)> {
     rows
 }
 
-fn event(row: &Value, control: Option<&Value>, preflight: &Value) -> Value {
+pub(crate) fn event(row: &Value, control: Option<&Value>, preflight: &Value) -> Value {
     let controls: Vec<Value> = control.cloned().into_iter().collect();
     let controls = Controls::of(&controls);
     let normaliser = Normaliser { world_id: MAC, run_id: Some("r"), controls: &controls };
@@ -341,7 +345,9 @@ fn metadata_document() -> Value {
         result("/tmp/a", json!({})),
         result("/tmp/b", failed),
         result("/tmp/c", json!({"status": "apply_failed", "apply_rc": -1, "apply_errno": 1, "apply_mode": "blob"})),
-        result("/tmp/d", json!({"failure_stage": "preflight", "failure_kind": "preflight_apply_gate_signature"})),
+        result("/tmp/d", json!({"failure_stage": "preflight"})),
+        result("/tmp/e", json!({"status": "apply_failed", "apply_rc": -1, "apply_errbuf": "already in a sandbox"})),
+        result("/tmp/f", json!({"status": "invalid_op", "errno": 1, "syscall": null})),
         7,
     ]})
 }
@@ -364,14 +370,32 @@ fn metadata(document: &Value) -> Vec<Value> {
 fn the_metadata_runners_rows_are_read_by_the_same_rules() {
     let events = metadata(&metadata_document());
     let of = |key: &str| events.iter().map(|event| event[key].clone()).collect::<Vec<_>>();
-    assert_eq!(of("actual"), [json!("allow"), json!("deny"), json!(null), json!(null)]);
-    assert_eq!(of("outcome"), ["allow", "deny", "error", "error"].map(Value::from));
-    assert_eq!(of("runtime_status"), ["success", "errno", "errno", "blocked"].map(Value::from));
-    let kinds = [json!(null), json!("probe_syscall_errno"), json!("sandbox_apply_failed")];
-    assert_eq!(of("failure_kind")[..3], kinds);
-    assert_eq!(of("failure_stage"), [json!(null), json!("probe"), json!("apply"), json!("preflight")]);
+    // `actual` is by the earlier rule: whatever was not done was refused. What it is worth stands beside it.
+    let deny = || json!("deny");
+    assert_eq!(of("actual"), [json!("allow"), deny(), deny(), json!(null), deny(), deny()]);
+    assert_eq!(of("outcome"), ["allow", "deny", "error", "error", "error", "not_observed"].map(Value::from));
+    assert_eq!(of("runtime_status"), ["success", "errno", "errno", "blocked", "errno", "errno"].map(Value::from));
+    let kinds = [
+        json!(null),
+        json!("probe_syscall_errno"),
+        json!("sandbox_apply_failed"),
+        json!("preflight_apply_gate_signature"),
+        json!("apply_already_sandboxed"),
+        json!("probe_syscall_errno"),
+    ];
+    assert_eq!(of("failure_kind"), kinds);
+    let stages = [json!(null), json!("probe"), json!("apply"), json!("preflight"), json!("apply"), json!("probe")];
+    assert_eq!(of("failure_stage"), stages);
+    let eperm = || json!("EPERM");
+    assert_eq!(of("violation_summary"), [json!(null), eperm(), eperm(), json!(null), json!(null), eperm()]);
+    assert_eq!(events[0]["expectation_id"], "meta|file-read-metadata|/tmp/a|lstat|payload");
     assert_eq!(events[1]["expectation_id"], "meta|file-read-metadata|/tmp/b|lstat|cmn");
-    assert_eq!((&events[1]["probe_name"], &events[1]["notes"]), (&json!("lstat:cmn"), &json!("lstat:cmn: no")));
+    assert_eq!(events[5]["expectation_id"], "meta|file-read-metadata|/tmp/f");
+    assert_eq!(events[1]["probe_name"], "lstat:cmn");
+    assert_eq!(
+        (&events[0]["notes"], &events[1]["notes"]),
+        (&json!("probe=lstat"), &json!("probe=lstat:cmn; message=no"))
+    );
     assert_eq!((&events[1]["errno"], &events[1]["errno_name"]), (&json!(1), &json!("EPERM")));
     assert_eq!(events[0]["apply_report"]["api"], "sandbox_init");
     assert!(events.iter().all(|event| event["harness"] == "metadata-runner" && event["world_id"] == MAC));
@@ -386,9 +410,9 @@ fn a_metadata_document_is_normalised_by_the_command_and_another_is_refused() {
     std::fs::write(&document, metadata_document().to_string()).unwrap();
     let done = runtime(&arguments);
     expect(&done, 0);
-    assert!(text(&done).contains("5 events, 1 of rows that cannot be read"), "{}", text(&done));
+    assert!(text(&done).contains("7 events, 1 of rows that cannot be read"), "{}", text(&done));
     let written: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
-    assert_eq!(written.as_array().unwrap().len(), 5);
+    assert_eq!(written.as_array().unwrap().len(), 7);
     std::fs::remove_file(&out).unwrap();
     std::fs::write(&document, "{}").unwrap();
     let refused = runtime(&arguments);

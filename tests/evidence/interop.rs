@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 const WORLD: &str = "sonoma-14.4.1-23E224-arm64-dyld-2c0602c5";
 
-fn normalise(results: Value, baseline: Value) -> Vec<Value> {
+pub(crate) fn normalise(results: Value, baseline: Value) -> Vec<Value> {
     normalise_text(&results.to_string(), baseline).unwrap()
 }
 
@@ -39,7 +39,8 @@ fn stored(version: u64) -> Value {
         callout["marker_schema_version"] = json!(version);
     }
     let stderr = format!("{apply}\n{applied}\n{callout}\nF_GETPATH_ERROR:1\nopen: Operation not permitted\n");
-    let mut result = json!({"status": "errno", "errno": 2, "intended_op_witnessed": true});
+    let mut result = json!({"status": "errno", "errno": 2, "intended_op_witnessed": true, "failure_stage": "probe",
+        "failure_kind": "probe_nonzero_exit"});
     if version > 0 {
         result["runtime_result_schema_version"] = json!(1);
         result["tool_marker_schema_version"] = json!(version);
@@ -86,6 +87,7 @@ fn a_timeout_that_was_stored_as_deny_keeps_its_words_and_is_an_error() {
     row["exit_code"] = json!(null);
     row["error"] = json!("timeout");
     row["error_kind"] = json!("timeout");
+    row["runtime_result"]["failure_kind"] = json!("probe_timeout");
     row["stderr"] = json!("");
     let event = normalise(results, json!([])).remove(0);
     assert_eq!((&event["actual"], &event["outcome"]), (&json!("deny"), &json!("error")));

@@ -180,7 +180,7 @@ fn an_event_is_told_with_its_lanes_its_rule_and_how_sure_it_is() {
         "file-read-data on ${FIXTURES}/private/secret.txt, expected deny",
         "returned EPERM",
         "without a policy: allow",
-        "nothing ran: deny",
+        "while nothing ran: deny",
         "wrong_expectations.sb:5 (deny default)",
         "process_policy",
         "sure       observed;",

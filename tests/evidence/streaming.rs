@@ -41,7 +41,7 @@ fn stored(dir: &Path, rows: usize, text_bytes: usize) -> PathBuf {
 }
 
 /// Runs the program with at most so much address space, and stops with what it says.
-fn within(kibibytes: u64, arguments: &[&str]) -> Output {
+pub(crate) fn within(kibibytes: u64, arguments: &[&str]) -> Output {
     let script = format!("ulimit -v {kibibytes}; exec \"$@\"");
     Command::new("/bin/sh").args(["-c", &script, "sh", RUNTIME]).args(arguments).output().unwrap()
 }
@@ -50,7 +50,7 @@ fn within(kibibytes: u64, arguments: &[&str]) -> Output {
 fn rows_are_normalised_in_less_memory_than_they_take() {
     // Address space, of which every thread's stack and arena takes some: far more than what is used.
     let (rows, text_bytes, limit) = match std::env::var_os("RUNTIME_TESTS_FULL") {
-        Some(_) => (2_000, 60_000, 600_000),
+        Some(_) => (1_200, 60_000, 600_000),
         None => (200, 10_000, 600_000),
     };
     let dir = tempfile::tempdir().unwrap();

@@ -158,6 +158,7 @@ const NO_CLAIM: &[&str] = &[
     "violation_summary",
     "preflight",
     "links_met",
+    "stdout",
     "stderr",
 ];
 /// Members that [`Records::unsupported`] looks at.

@@ -300,6 +300,15 @@ pub(crate) fn everything() -> Everything {
         let arguments = ["explain-event", "--json", "--bundle", &text_of(&out), "--scenario", scenario];
         all.add_answer("explained-event", &arguments, 0);
     }
+    // The scenario lane alone: nothing to compare with, and nobody asked.
+    let lanes = json!({"scenario": true, "baseline": false, "oracle": false});
+    let probe = Probe::new("fork", "process-fork", "self", "deny");
+    let alone = Suite::new().lanes(lanes).profile("alone:a", "(version 1)(allow default)", vec![probe]);
+    let (plan, out) = (alone.write(), alone.path().join("out"));
+    run(&plan, &out, &[], 0);
+    all.add_bundle("alone", &latest(&out));
+    let arguments = ["explain-event", "--json", "--bundle", &text_of(&out), "--scenario", "alone:a:fork"];
+    all.add_answer("explained-event", &arguments, 0);
     // What was changed after the run is not vouched for.
     let out = suite.path().join("out edge");
     std::fs::write(latest(&out).join("summary.md"), "something else").unwrap();
@@ -333,7 +342,7 @@ pub(crate) fn everything() -> Everything {
     sandbox(&mut all);
     shrinking(&mut all);
     answers(&mut all);
-    all.suites.extend([suite, met]);
+    all.suites.extend([suite, met, alone]);
     all
 }
 

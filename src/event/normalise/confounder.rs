@@ -121,7 +121,10 @@ pub(super) fn tcc(case: Case<'_>) -> Option<Value> {
     if !(device || in_protected_folder(case.target)) {
         return None;
     }
-    let timed_out = case.control.is_some_and(|control| text(control, "error") == Some("timeout"));
+    // The earlier tool had the word for the error, rows of ours have a member of its own.
+    let timed_out = case.control.is_some_and(|control| {
+        text(control, "error") == Some("timeout") || control.get("timeout") == Some(&Value::Bool(true))
+    });
     let baseline = match case.control_status() {
         _ if timed_out => "prompt_or_timeout",
         Some(status @ ("allow" | "deny")) => status,

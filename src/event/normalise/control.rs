@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::text;
 
 /// The members of a control that any rule reads; of the others nothing is kept.
-const MEMBERS: [&str; 5] = ["status", "error", "exit_code", "errno", "errno_name"];
-/// The same of its `probe_details`.
+const MEMBERS: [&str; 7] = ["status", "error", "exit_code", "errno", "errno_name", "timeout", "reached_primary_op"];
+/// The same of its `probe_details`; rows of ours hold what the driver saw one level further in.
 const DETAILS: [&str; 2] = ["service_present", "xpc_error"];
 
 /// Of each profile, what names a row and where that stands among those kept.
@@ -53,7 +53,11 @@ impl Controls {
         }
         let mut kept = picked(row, &MEMBERS);
         if let Some(details) = row.get("probe_details").and_then(Value::as_object) {
-            kept.insert("probe_details".to_owned(), Value::Object(picked(details, &DETAILS)));
+            let mut told = picked(details, &DETAILS);
+            if let Some(inner) = details.get("details").and_then(Value::as_object) {
+                told.insert("details".to_owned(), Value::Object(picked(inner, &DETAILS)));
+            }
+            kept.insert("probe_details".to_owned(), Value::Object(told));
         }
         self.rows.push((position, kept));
     }
@@ -64,12 +68,12 @@ impl Controls {
         profile: &str,
         row: &Map<String, Value>,
         operation: &str,
-        target: &str,
+        target: Option<&str>,
     ) -> Option<(usize, &Map<String, Value>)> {
         let of = |names: &Names, name: &str| names.get(profile)?.get(name).copied();
         let at = if self.by_expectation.is_empty() {
             let by_name = text(row, "name").and_then(|name| of(&self.by_name, name));
-            by_name.or_else(|| of(&self.by_target, &aim(operation, target)))?
+            by_name.or_else(|| of(&self.by_target, &aim(operation, target?)))?
         } else {
             of(&self.by_expectation, text(row, "expectation_id")?)?
         };

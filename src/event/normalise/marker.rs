@@ -25,8 +25,6 @@ pub(super) struct Markers {
     pub(super) apply: Vec<Map<String, Value>>,
     pub(super) callouts: Vec<Value>,
     pub(super) entitlements: Vec<Value>,
-    /// Whether there was any marker.
-    pub(super) any: bool,
     /// The text without markers.
     pub(super) rest: String,
 }
@@ -65,7 +63,6 @@ pub(super) fn read(stderr: &str) -> Result<Markers, String> {
         if !(stages.is_empty() || stages.contains(&stage)) {
             return Err(format!("a {name} marker has the unknown stage {stage:?}"));
         }
-        markers.any = true;
         match name {
             "sbpl-apply" => markers.apply.push(marker),
             "seatbelt-callout" => markers.callouts.push(callout(&Value::Object(marker))?),

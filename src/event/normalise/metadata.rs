@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Normaliser, RowPlace, marker, text};
+use super::{Normaliser, RowPlace, derived_expectation, marker, text, upgrade};
 
 /// What `harness` of its events is.
 const HARNESS: &str = "metadata-runner";
@@ -40,59 +40,70 @@ impl MetadataRunner<'_> {
 /// The row of the first document that says the same.
 fn row(profile_id: &str, result: &Map<String, Value>, runner: &Value) -> Value {
     let of = |key: &str| result.get(key).cloned().unwrap_or(Value::Null);
-    let either = |one: &str, other: &str| text(result, one).or_else(|| text(result, other)).unwrap_or_default();
-    let (operation, path) = (either("operation", "op"), either("requested_path", "path"));
-    let syscall = text(result, "syscall").unwrap_or_default();
-    let payload = text(result, "attr_payload").unwrap_or_default();
-    let name = if payload.is_empty() { syscall.to_owned() } else { format!("{syscall}:{payload}") };
-    let notes: Vec<&str> = [Some(name.as_str()), text(result, "message")].into_iter().flatten().collect();
-    let stderr = text(result, "stderr").unwrap_or_default();
-    // Markers say how applying went before the runner's own report does.
-    let marked = marker::read(stderr).is_ok_and(|markers| markers.stage("apply").is_some());
-    let applied = apply_report(result);
-    let stopped = matches!(text(result, "failure_stage"), Some("preflight" | "bootstrap"));
-    let apply_failed = applied.as_ref().is_some_and(|report| report["rc"].as_i64().is_some_and(|rc| rc != 0));
-    let done = text(result, "status") == Some("ok");
-    let errno = of("errno").as_i64().filter(|&errno| errno != 0);
-    // What else than the call failed, or did not happen, was not observed.
-    let call_failed = text(result, "status") == Some("op_failed");
-    let (status, actual, stage, kind) = match (stopped, apply_failed, done) {
-        (true, ..) => ("blocked", Value::Null, of("failure_stage"), of("failure_kind")),
-        (_, true, _) => ("errno", Value::Null, json!("apply"), Value::Null),
-        (.., true) => ("success", json!("allow"), Value::Null, Value::Null),
-        (.., false) if call_failed => ("errno", json!("deny"), json!("probe"), json!("probe_syscall_errno")),
-        (.., false) => ("errno", Value::Null, of("failure_stage"), of("failure_kind")),
-    };
-    let mut structured = json!({
-        "status": status, "errno": if apply_failed { of("apply_errno") } else { json!(errno) }, "runner_info": runner,
-        "apply_report": if stopped || marked { Value::Null } else { json!(applied) },
-    });
-    if !apply_failed {
-        structured["failure_stage"] = stage;
-        structured["failure_kind"] = kind;
-    } else if let Some(report) = &applied {
-        let kind = report["api"].as_str().map_or_else(|| "apply_failed".to_owned(), |api| format!("{api}_failed"));
-        structured["failure_stage"] = stage;
-        structured["failure_kind"] = json!(text(result, "failure_kind").map_or(kind, str::to_owned));
+    let said = |key: &str| text(result, key).filter(|text| !text.is_empty());
+    let (operation, path) = (said("operation").or(said("op")), said("requested_path").or(said("path")));
+    let (syscall, payload) = (said("syscall"), said("attr_payload"));
+    let name = syscall.map(|syscall| payload.map_or_else(|| syscall.to_owned(), |of| format!("{syscall}:{of}")));
+    let mut expectation = derived_expectation(profile_id, operation.unwrap_or_default(), path);
+    if syscall.or(payload).is_some() {
+        expectation += &format!("|{}|{}", syscall.unwrap_or("syscall"), payload.unwrap_or("payload"));
     }
+    let notes: Vec<String> =
+        [name.as_ref().map(|name| format!("probe={name}")), said("message").map(|m| format!("message={m}"))]
+            .into_iter()
+            .flatten()
+            .collect();
+    let stderr = text(result, "stderr").unwrap_or_default();
+    let blocked = said("failure_stage") == Some("preflight") || said("status") == Some("blocked");
+    let applied = if blocked { None } else { apply_report(result, stderr) };
+    let apply_failed = applied.as_ref().filter(|report| report["rc"].as_i64().is_some_and(|rc| rc != 0));
+    let done = said("status") == Some("ok");
+    let of_call = of("errno").as_i64().filter(|_| !done);
+    let errno = match apply_failed.and_then(|report| report["errno"].as_i64()) {
+        Some(errno) => Some(errno),
+        None => of_call.filter(|_| !blocked),
+    };
+    let (status, actual, stage, kind) = match (blocked, apply_failed, done) {
+        (true, ..) => {
+            let kind = said("failure_kind").unwrap_or("preflight_apply_gate_signature");
+            ("blocked", None, Some("preflight"), Some(kind.to_owned()))
+        }
+        (_, Some(report), _) => {
+            let actual = if done { "allow" } else { "deny" };
+            (if done { "success" } else { "errno" }, Some(actual), Some("apply"), Some(upgrade::failed_kind(report)))
+        }
+        (.., true) => ("success", Some("allow"), None, None),
+        (.., false) => ("errno", Some("deny"), Some("probe"), Some("probe_syscall_errno".to_owned())),
+    };
+    // Only of a call that was made is this the call's.
+    let returned = of_call.filter(|_| said("status") == Some("op_failed"));
     json!({
-        "name": name, "expectation_id": format!("{profile_id}|{operation}|{path}|{syscall}|{payload}"),
-        "operation": operation, "path": path, "actual": actual, "runtime_result": structured,
+        "name": name, "expectation_id": expectation, "operation": operation, "path": path, "actual": actual,
+        "runtime_result": {
+            "status": status, "errno": errno, "failure_stage": stage, "failure_kind": kind, "apply_report": applied,
+            "runner_info": runner,
+        },
+        "errno_name": of("errno_name"), "violation_summary": (!done && errno == Some(1)).then_some("EPERM"),
         // The runner itself ends with 0 once it has printed: what the call returned stands in its report.
         "exit_code": if done { 0 } else { 1 }, "stderr": stderr,
-        "probe_details": {"syscall": syscall, "attr_payload": of("attr_payload"), "errno": errno},
-        "notes": notes.join(": "),
+        "probe_details": {"syscall": syscall, "attr_payload": payload, "errno": returned},
+        "notes": Some(notes.join("; ")).filter(|notes| !notes.is_empty()),
     })
 }
 
-/// How applying went, from what the runner says itself; markers in its stderr are read later and say the same.
-fn apply_report(result: &Map<String, Value>) -> Option<Value> {
+/// How applying went: by the first marker in its stderr, else by the runner's own report.
+fn apply_report(result: &Map<String, Value>, stderr: &str) -> Option<Value> {
+    let markers = marker::read(stderr).ok();
+    if let Some(marker) = markers.as_ref().and_then(|markers| markers.stage("apply")) {
+        return Some(upgrade::classed(upgrade::from_marker(marker)));
+    }
     let api = match text(result, "apply_mode")? {
-        "sbpl" => json!("sandbox_init"),
-        "blob" => json!("sandbox_apply"),
-        _ => Value::Null,
+        "sbpl" => "sandbox_init",
+        "blob" => "sandbox_apply",
+        _ => return None,
     };
-    let rc = result.get("apply_rc").filter(|rc| !rc.is_null())?;
-    let of = |key: &str| result.get(key).cloned().unwrap_or(Value::Null);
-    Some(json!({"api": api, "rc": rc, "errno": of("apply_errno"), "errbuf": of("apply_errbuf")}))
+    let rc = result.get("apply_rc")?.as_i64()?;
+    let errno = result.get("apply_errno").and_then(Value::as_i64).or((rc == 0).then_some(0));
+    let errbuf = text(result, "apply_errbuf");
+    Some(upgrade::classed(json!({"api": api, "rc": rc, "errno": errno, "errbuf": errbuf})))
 }

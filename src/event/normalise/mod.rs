@@ -6,6 +6,7 @@
 
 mod confounder;
 mod control;
+mod kind;
 mod layers;
 mod marker;
 mod metadata;
@@ -69,9 +70,10 @@ impl Normaliser<'_> {
     }
 
     fn of_row(&self, place: RowPlace<'_>, row: &Map<String, Value>) -> Result<Value, String> {
+        kind::check_row(row)?;
         let named = Named::of(place, row);
-        let Named { operation, target, .. } = named;
-        let stderr = optional_text(row, "stderr")?.unwrap_or_default();
+        let operation = named.operation;
+        let stderr = text(row, "stderr").unwrap_or_default();
         let own = row.contains_key("decision_records");
         // A program under test writes to the same stream: in our rows nothing there says anything.
         let markers = if own { marker::Markers::none(stderr) } else { marker::read(stderr)? };
@@ -79,27 +81,26 @@ impl Normaliser<'_> {
         if let Some(broken) = upgrade::violation(&result, &markers) {
             return Err(broken);
         }
-        let control = self.controls.find(place.profile_id, row, operation, target);
-        let case =
-            Case { world_id: self.world_id, operation, target, row, result: &result, control: control.map(|(_, c)| c) };
+        let control = self.controls.find(place.profile_id, row, operation, named.target);
+        let case = Case {
+            world_id: self.world_id,
+            operation,
+            target: named.target.unwrap_or_default(),
+            row,
+            result: &result,
+            control: control.map(|(_, control)| control),
+        };
         let of = |key: &str| row.get(key).cloned().unwrap_or(Value::Null);
         let result_of = |key: &str| result.get(key).cloned().unwrap_or(Value::Null);
-        let errno = result.get("errno").and_then(Value::as_i64).and_then(|errno| i32::try_from(errno).ok());
-        let errno_name = text(row, "errno_name").or_else(|| errno.filter(|_| !own).and_then(darwin_errno_name));
+        let by_darwin = || i32::try_from(result.get("errno")?.as_i64()?).ok().and_then(darwin_errno_name);
+        let errno_name = text(row, "errno_name").or_else(|| if own { None } else { by_darwin() });
         let (outcome, outcome_reason) = outcome::outcome(row, &result, case.control);
-        let stage = match result.get("failure_stage") {
-            None | Some(Value::Null)
-                if text(&result, "status") != Some("success") && !blocked_without_stage(row, &result) =>
-            {
-                json!("probe")
-            }
-            _ => result_of("failure_stage"),
-        };
         let callouts = result.get("seatbelt_callouts").and_then(Value::as_array);
         // Rows of ours say what was really performed, and on what.
         let performed = text(row, "performed_operation").filter(|_| own).unwrap_or(operation);
-        let asked_about = text(row, "resolved_target").filter(|_| own).unwrap_or(target);
-        let requested = operation.starts_with("file-").then(|| text(row, "resolved_target").unwrap_or(target));
+        let resolved = text(row, "resolved_target").or(named.target);
+        let asked_about = if own { resolved } else { named.target };
+        let requested = resolved.filter(|_| operation.starts_with("file-"));
         let mut members = self.identity(place, &named);
         let told = json!({
             "requested_path": requested,
@@ -117,7 +118,7 @@ impl Normaliser<'_> {
         });
         let judged = json!({
             "runtime_status": result_of("status"),
-            "errno": errno,
+            "errno": result_of("errno"),
             "errno_name": errno_name,
             "errno_source": outcome::errno_source(row, &result),
             "policy_layers": layers::policy_layers(row, &result, case.control),
@@ -128,11 +129,11 @@ impl Normaliser<'_> {
             "network_confounder": confounder::network(case),
             "sandbox_check_prepass": callouts.map(|all| prepass::prepass(all, performed, asked_about)),
             "resource_hygiene": resource_hygiene(&result),
-            "failure_stage": stage,
+            "failure_stage": result_of("failure_stage"),
             "failure_kind": result_of("failure_kind"),
             "apply_report": result_of("apply_report"),
             "runner_info": result_of("runner_info"),
-            "preflight": place.preflight,
+            "preflight": place.preflight.as_object(),
             "seatbelt_callouts": callouts,
             "entitlement_checks": result_of("entitlement_checks"),
             "probe_details": of("probe_details"),
@@ -142,15 +143,15 @@ impl Normaliser<'_> {
         for part in [told, judged] {
             members.extend(part.as_object().expect("written as an object above").clone());
         }
-        members
-            .extend(path::paths(self.world_id, row, operation, target, &markers.rest).map(|(k, v)| (k.to_owned(), v)));
-        for key in ["stdout", "error", "error_kind", "undecided", "effect_seen", "listener", "links_met"] {
+        members.extend(
+            path::paths(self.world_id, row, requested, &markers.rest).map(|(key, value)| (key.to_owned(), value)),
+        );
+        for key in ["stdout", "error", "error_kind", "undecided", "effect_seen", "listener"] {
             members.insert(key.to_owned(), of(key));
         }
-        members.retain(|key, value| !(matches!(key.as_str(), "stdout" | "links_met") && is_empty(value)));
-        if !markers.rest.is_empty() {
-            members.insert("stderr".to_owned(), json!(markers.rest));
-        }
+        let links = of("links_met");
+        members.insert("links_met".to_owned(), if links == json!([]) { Value::Null } else { links });
+        members.insert("stderr".to_owned(), json!(text(row, "stderr").map(|_| markers.rest)));
         let notes = [text(row, "notes"), text(row, "not_observed")].into_iter().flatten().next();
         members.insert("notes".to_owned(), json!(notes));
         if own {
@@ -208,7 +209,7 @@ impl Normaliser<'_> {
 /// What a row calls itself, or the expected matrix where the row says nothing.
 struct Named<'r> {
     operation: &'r str,
-    target: &'r str,
+    target: Option<&'r str>,
     name: Option<&'r str>,
     expected: Option<&'r str>,
     expectation_id: String,
@@ -219,7 +220,6 @@ impl<'r> Named<'r> {
         let from_matrix = |key: &str| place.matrix.and_then(|probe| probe.get(key)).and_then(Value::as_str);
         let operation = text(row, "operation").or_else(|| from_matrix("operation")).unwrap_or_default();
         let target = text(row, "path").or_else(|| text(row, "target")).or_else(|| from_matrix("target"));
-        let target = target.unwrap_or_default();
         Self {
             operation,
             target,
@@ -230,21 +230,20 @@ impl<'r> Named<'r> {
     }
 }
 
-/// A row that was not executed here because nothing can perform it: no stage failed.
-fn blocked_without_stage(row: &Map<String, Value>, result: &Map<String, Value>) -> bool {
-    row.contains_key("decision_records") && text(result, "status") == Some("blocked")
-}
-
-fn is_empty(value: &Value) -> bool {
-    value.as_str().is_some_and(str::is_empty) || value.as_array().is_some_and(Vec::is_empty)
-}
-
 /// The expectation of a row, made up from what the row says where it names none.
-fn expectation_id(place: RowPlace<'_>, row: &Map<String, Value>, operation: &str, target: &str) -> String {
+fn expectation_id(place: RowPlace<'_>, row: &Map<String, Value>, operation: &str, target: Option<&str>) -> String {
     let named = text(row, "expectation_id").or_else(|| place.matrix?.get("expectation_id")?.as_str());
-    let or = |text: &str, word: &str| if text.is_empty() { word.to_owned() } else { text.to_owned() };
-    named
-        .map_or_else(|| format!("{}|{}|{}", place.profile_id, or(operation, "op"), or(target, "target")), str::to_owned)
+    named.map_or_else(|| derived_expectation(place.profile_id, operation, target), str::to_owned)
+}
+
+/// The expectation of a row that has none: what names its aim.
+fn derived_expectation(profile_id: &str, operation: &str, target: Option<&str>) -> String {
+    format!("{profile_id}|{}|{}", or(operation, "op"), or(target.unwrap_or_default(), "target"))
+}
+
+/// A word for a text that is not there.
+fn or<'t>(text: &'t str, word: &'t str) -> &'t str {
+    if text.is_empty() { word } else { text }
 }
 
 fn first_denial(row: &Map<String, Value>) -> Value {
@@ -261,11 +260,12 @@ fn resource_hygiene(result: &Map<String, Value>) -> Value {
     match (result.get("resource_hygiene"), result.get("runner_info")) {
         (Some(said @ Value::Object(_)), _) => said.clone(),
         (_, Some(Value::Object(runner))) => {
-            let of = |key: &str| runner.get(key).cloned().unwrap_or(Value::Null);
-            json!({
-                "apply_model": of("apply_model"), "apply_timing": of("apply_timing"),
-                "preexisting_sandbox_suspected": of("preexisting_sandbox_suspected"),
-            })
+            let told = ["apply_model", "apply_timing", "preexisting_sandbox_suspected"]
+                .map(|key| (key.to_owned(), runner.get(key).cloned().unwrap_or(Value::Null)));
+            match told.iter().all(|(_, value)| value.is_null()) {
+                true => Value::Null,
+                false => Value::Object(told.into_iter().collect()),
+            }
         }
         _ => Value::Null,
     }
@@ -290,14 +290,6 @@ fn without_nulls(event: Value) -> Value {
 /// A member that is text.
 fn text<'m>(map: &'m Map<String, Value>, key: &str) -> Option<&'m str> {
     map.get(key).and_then(Value::as_str)
-}
-
-fn optional_text<'m>(map: &'m Map<String, Value>, key: &str) -> Result<Option<&'m str>, String> {
-    match map.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(format!("{key} is not text")),
-    }
 }
 
 /// Writes events as the document they are stored in, one at a time.

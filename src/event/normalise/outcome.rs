@@ -62,11 +62,7 @@ fn claimed(
     control: Option<&Map<String, Value>>,
 ) -> Option<seatbelt::Claimed> {
     row.get("decision_records")?;
-    let done = control.and_then(|control| match text(control, "status") {
-        Some("allow") => Some(true),
-        _ if control.get("reached_primary_op").and_then(Value::as_bool) == Some(true) => Some(false),
-        _ => None,
-    });
+    let done = seatbelt::done_without_policy(control);
     let callouts = result.get("seatbelt_callouts").filter(|callouts| !callouts.is_null());
     seatbelt::claim_of_stored(text(row, "performed_operation"), row.get("probe_details"), callouts, done)
 }

@@ -7,23 +7,19 @@ use super::super::baseline::Fgetpath;
 use super::super::observation::OPENED_PATH;
 use super::text;
 
-/// The four path members of an event, absent for operations that are not on files.
+/// The four path members of an event, absent for operations that are not on files, for which no path is requested.
 pub(super) fn paths(
     world_id: &str,
     row: &Map<String, Value>,
-    operation: &str,
-    target: &str,
+    requested: Option<&str>,
     rest: &str,
 ) -> [(&'static str, Value); 4] {
     const NAMES: [&str; 4] = ["observed_path", "observed_path_source", "normalized_path", "normalized_path_source"];
-    if !operation.starts_with("file-") {
-        return NAMES.map(|name| (name, Value::Null));
-    }
+    let Some(requested) = requested else { return NAMES.map(|name| (name, Value::Null)) };
     let (observed, source) = match row.get("decision_records") {
         Some(_) => own(row),
         None => earlier(row, rest),
     };
-    let requested = text(row, "resolved_target").unwrap_or(target);
     let (normalised, how) = match &observed {
         Some(path) => (path.clone(), "observed_path"),
         None => match alias::canonical(world_id, requested) {
@@ -57,7 +53,7 @@ pub(super) fn own_record(row: &Map<String, Value>) -> Option<&Value> {
 fn earlier(row: &Map<String, Value>, rest: &str) -> (Option<String>, String) {
     let said = rest.lines().find_map(|line| {
         if let Some(path) = line.strip_prefix("F_GETPATH:") {
-            Some((Some(path.to_owned()), "fd_path"))
+            Some((Some(path.trim().to_owned()).filter(|path| !path.is_empty()), "fd_path"))
         } else if line.starts_with("F_GETPATH_ERROR:") {
             Some((None, "error"))
         } else if line.starts_with("F_GETPATH_UNAVAILABLE") {

@@ -24,13 +24,13 @@ const PACKED: [&str; 16] = [
 ];
 
 /// The call-outs about this operation and target; null when there is none.
-pub(super) fn prepass(callouts: &[Value], operation: &str, target: &str) -> Value {
+pub(super) fn prepass(callouts: &[Value], operation: &str, target: Option<&str>) -> Value {
     let concrete = operation.strip_suffix('*').map(|stem| format!("{stem}-data"));
     let about = |callout: &&Map<String, Value>| {
         let asked = text(callout, "operation").unwrap_or_default();
         matches!(text(callout, "stage"), Some("pre_syscall" | "preflight" | "bootstrap_exec"))
             && (asked == operation || concrete.as_deref() == Some(asked))
-            && text(callout, "argument").is_none_or(|argument| argument == target)
+            && text(callout, "argument").is_none_or(|argument| target.is_none_or(|target| argument == target))
     };
     let found: Vec<&Map<String, Value>> = callouts.iter().filter_map(Value::as_object).filter(about).collect();
     match found.as_slice() {

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::row::apply_class;
+use super::kind;
 use super::marker::{MARKER_SET_VERSION, Markers, callout};
 
 /// The newest version of a structured result; 0 and this are read.
@@ -18,17 +19,20 @@ pub(super) fn upgrade(row: &Map<String, Value>, markers: &Markers) -> Result<Map
         Some(Value::Object(result)) => result.clone(),
         Some(_) => return Err("runtime_result is not an object".to_owned()),
     };
+    kind::check_result(&result)?;
     version(&mut result, "runtime_result_schema_version", RESULT_VERSION)?;
     version(&mut result, "tool_marker_schema_version", MARKER_SET_VERSION)?;
-    fill_apply_report(&mut result, row, markers)?;
-    fill_stage(&mut result, row, markers);
-    if is_null(&result, "status") {
-        result.insert("status".to_owned(), status_of(row));
-    }
+    fill_apply_report(&mut result, row, markers);
+    fill_stage(&mut result, markers);
+    default_stage(&mut result, row);
     let callouts = match result.get("seatbelt_callouts") {
-        None | Some(Value::Null) if markers.callouts.is_empty() => Value::Null,
-        None | Some(Value::Null) => json!(markers.callouts),
-        Some(Value::Array(stored)) => json!(stored.iter().map(callout).collect::<Result<Vec<_>, _>>()?),
+        // In rows of ours an empty list says that the system was to be asked, and was not.
+        Some(Value::Array(none)) if none.is_empty() && row.contains_key("decision_records") => json!([]),
+        Some(Value::Array(stored)) if !stored.is_empty() => {
+            json!(stored.iter().map(callout).collect::<Result<Vec<_>, _>>()?)
+        }
+        None | Some(Value::Null | Value::Array(_)) if markers.callouts.is_empty() => Value::Null,
+        None | Some(Value::Null | Value::Array(_)) => json!(markers.callouts),
         Some(_) => return Err("seatbelt_callouts is not an array".to_owned()),
     };
     result.insert("seatbelt_callouts".to_owned(), callouts);
@@ -54,46 +58,41 @@ fn version(result: &mut Map<String, Value>, key: &str, newest: i64) -> Result<()
     Ok(())
 }
 
-/// A row from before structured results: by its exit status.
-fn status_of(row: &Map<String, Value>) -> Value {
-    match row.get("exit_code").and_then(Value::as_i64) {
-        Some(0) => json!("success"),
-        _ => json!("errno"),
-    }
-}
-
-fn fill_apply_report(
-    result: &mut Map<String, Value>,
-    row: &Map<String, Value>,
-    markers: &Markers,
-) -> Result<(), String> {
+/// How applying went where the row does not say it: by the first marker, or by what programs printed before there were any.
+fn fill_apply_report(result: &mut Map<String, Value>, row: &Map<String, Value>, markers: &Markers) {
     if is_null(result, "apply_report") {
-        let stderr = row.get("stderr").and_then(Value::as_str).unwrap_or_default();
         let report = match markers.stage("apply") {
-            Some(marker) => Some(from_marker(marker)),
-            None if markers.any || row.contains_key("decision_records") => None,
-            None => from_legacy_text(stderr),
+            Some(marker) => from_marker(marker),
+            None if !markers.apply.is_empty() || row.contains_key("decision_records") => return,
+            None => {
+                let stderr = row.get("stderr").and_then(Value::as_str).unwrap_or_default();
+                let Some(report) = from_legacy_text(stderr) else { return };
+                if is_null(result, "failure_stage") {
+                    result.insert("failure_stage".to_owned(), json!("apply"));
+                    result.insert("failure_kind".to_owned(), json!(failed_kind(&report)));
+                }
+                report
+            }
         };
-        let Some(report) = report else { return Ok(()) };
-        if !markers.any && is_null(result, "failure_stage") {
-            let kind = failed_kind(&report);
-            result.insert("failure_stage".to_owned(), json!("apply"));
-            result.insert("failure_kind".to_owned(), json!(kind));
-        }
         result.insert("apply_report".to_owned(), report);
     }
-    let Some(report) = result.get_mut("apply_report").and_then(Value::as_object_mut) else {
-        return Err("apply_report is not an object".to_owned());
-    };
-    if is_null(report, "err_class") || is_null(report, "err_class_source") {
-        let (class, source) = err_class(report);
-        report.insert("err_class".to_owned(), json!(class));
-        report.insert("err_class_source".to_owned(), json!(source));
+    if let Some(report) = result.get_mut("apply_report") {
+        *report = classed(report.take());
     }
-    Ok(())
 }
 
-fn from_marker(marker: &Map<String, Value>) -> Value {
+/// A report with the class of its outcome, where it does not say it.
+pub(super) fn classed(mut report: Value) -> Value {
+    let text = |key: &str| report[key].as_str().unwrap_or_default();
+    let (class, source) = apply_class(text("api"), report["rc"].as_i64(), report["errno"].as_i64(), text("errbuf"));
+    if report["err_class"].is_null() || report["err_class_source"].is_null() {
+        report["err_class"] = json!(class);
+        report["err_class_source"] = json!(source);
+    }
+    report
+}
+
+pub(super) fn from_marker(marker: &Map<String, Value>) -> Value {
     let of = |key: &str| marker.get(key).cloned().unwrap_or(Value::Null);
     json!({
         "api": of("api"), "rc": of("rc"), "errno": of("errno"), "errbuf": of("errbuf"),
@@ -101,32 +100,28 @@ fn from_marker(marker: &Map<String, Value>) -> Value {
     })
 }
 
-/// Two phrases that programs printed before there were markers.
+/// Two phrases that programs printed before there were markers; the first line that has one counts.
 fn from_legacy_text(stderr: &str) -> Option<Value> {
-    let (phrase, api) = [("sandbox_init failed:", "sandbox_init"), ("sandbox_apply:", "sandbox_apply")]
-        .into_iter()
-        .find(|(phrase, _)| stderr.contains(phrase))?;
-    let text = stderr.lines().find(|line| line.contains(phrase)).unwrap_or_default();
-    let lower = stderr.to_lowercase();
-    let errno = lower.contains("operation not permitted").then_some(1);
-    let class = match errno {
-        _ if api == "sandbox_init" && lower.contains("already") && lower.contains("sandbox") => "already_sandboxed",
-        Some(_) => "errno_eperm",
-        None => "unknown",
+    let said = |line: &'_ str| {
+        let (phrase, api) = if line.contains("sandbox_init failed:") {
+            ("sandbox_init failed:", "sandbox_init")
+        } else if line.starts_with("sandbox_apply:") || line.contains("sandbox_apply: ") {
+            ("sandbox_apply:", "sandbox_apply")
+        } else {
+            return None;
+        };
+        Some((api, line.split_once(phrase)?.1.trim().to_owned(), line.contains("Operation not permitted")))
     };
+    let (api, errbuf, refused) = stderr.lines().find_map(said)?;
+    let errno = refused.then_some(1);
+    let (class, source) = apply_class(api, None, errno, &errbuf);
     Some(json!({
-        "api": api, "rc": null, "errno": errno, "errbuf": text,
-        "err_class": class, "err_class_source": format!("legacy_stderr_regex:{class}"),
+        "api": api, "rc": null, "errno": errno, "errbuf": Some(errbuf).filter(|text| !text.is_empty()),
+        "err_class": class, "err_class_source": format!("legacy_stderr_regex:{source}"),
     }))
 }
 
-fn err_class(report: &Map<String, Value>) -> (&'static str, &'static str) {
-    let text = |key: &str| report.get(key).and_then(Value::as_str).unwrap_or_default();
-    let number = |key: &str| report.get(key).and_then(Value::as_i64);
-    apply_class(text("api"), number("rc"), number("errno"), text("errbuf"))
-}
-
-fn failed_kind(report: &Value) -> String {
+pub(super) fn failed_kind(report: &Value) -> String {
     match (report["err_class"].as_str(), report["api"].as_str()) {
         (Some("already_sandboxed"), _) => "apply_already_sandboxed".to_owned(),
         (_, Some(api @ ("sandbox_init" | "sandbox_apply"))) => format!("{api}_failed"),
@@ -134,11 +129,8 @@ fn failed_kind(report: &Value) -> String {
     }
 }
 
-/// Stage and kind from what the row shows, only where the row does not have the key.
-fn fill_stage(result: &mut Map<String, Value>, row: &Map<String, Value>, markers: &Markers) {
-    if result.contains_key("failure_stage") {
-        return;
-    }
+/// Stage and kind from the markers, only where the row does not have the key.
+fn fill_stage(result: &mut Map<String, Value>, markers: &Markers) {
     let rc = |stage: &str| markers.stage(stage).and_then(|marker| marker.get("rc")).and_then(Value::as_i64);
     let (stage, kind) = if rc("apply").is_some_and(|rc| rc != 0) {
         (json!("apply"), json!(result.get("apply_report").map(failed_kind)))
@@ -146,15 +138,22 @@ fn fill_stage(result: &mut Map<String, Value>, row: &Map<String, Value>, markers
         let errno = markers.stage("exec").and_then(|marker| marker.get("errno")).and_then(Value::as_i64);
         let denied = markers.stage("applied").is_some() && errno == Some(1);
         (json!("bootstrap"), json!(if denied { "bootstrap_deny_process_exec" } else { "bootstrap_exec_failed" }))
-    } else if row.get("error_kind").and_then(Value::as_str) == Some("timeout") {
-        (json!("probe"), json!("probe_timeout"))
-    } else if row.get("exit_code").and_then(Value::as_i64).is_some_and(|status| status != 0) {
-        (json!("probe"), json!("probe_nonzero_exit"))
     } else {
-        (Value::Null, Value::Null)
+        return;
     };
-    result.insert("failure_stage".to_owned(), stage);
+    result.entry("failure_stage").or_insert(stage);
     result.entry("failure_kind").or_insert(kind);
+}
+
+/// Whatever failed and names no stage failed in the probe; how is said where the row has no key for it. A row of ours that was not
+/// executed, because nothing here performs it, failed at no stage.
+fn default_stage(result: &mut Map<String, Value>, row: &Map<String, Value>) {
+    let status = result.get("status").and_then(Value::as_str);
+    let not_executed = row.contains_key("decision_records") && status == Some("blocked");
+    if is_null(result, "failure_stage") && status != Some("success") && !not_executed {
+        result.insert("failure_stage".to_owned(), json!("probe"));
+        result.entry("failure_kind").or_insert_with(|| json!("probe_errno"));
+    }
 }
 
 /// What must hold of an upgraded result; the first thing that does not.
@@ -173,7 +172,7 @@ pub(super) fn violation(result: &Map<String, Value>, markers: &Markers) -> Optio
         "failure_stage is apply, and the profile was applied"
     } else if stage == Some("bootstrap") && !matches!(rc, None | Some(0)) {
         "failure_stage is bootstrap, and the profile was not applied"
-    } else if stage == Some("bootstrap") && markers.any && (applied.is_none() || exec.is_none()) {
+    } else if stage == Some("bootstrap") && !markers.apply.is_empty() && (applied.is_none() || exec.is_none()) {
         "failure_stage is bootstrap, and no marker says so"
     } else if stage == Some("preflight") && result.get("status").and_then(Value::as_str) != Some("blocked") {
         "failure_stage is preflight, and status is not blocked"
