@@ -7,6 +7,7 @@
     reason = "tests write files, start the binary directly, and fail by panicking"
 )]
 
+mod bound;
 mod concurrent;
 mod crash;
 mod earlier;

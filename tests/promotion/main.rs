@@ -6,6 +6,9 @@
 )]
 
 mod attest;
+#[expect(dead_code, reason = "what only tests of bundles use")]
+#[path = "../bundle/bound.rs"]
+mod bound;
 mod case;
 mod independent;
 mod matrix;
