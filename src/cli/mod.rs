@@ -26,6 +26,7 @@ mod normalise_events;
 mod plan_build;
 mod plan_lint;
 mod promotion;
+mod promotion_paths;
 mod promotion_set;
 mod registry_lint;
 mod registry_upgrade;

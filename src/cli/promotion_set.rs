@@ -145,7 +145,7 @@ impl Input {
 }
 
 /// Nothing that is read is written over, and no two files go to one place.
-fn refuse_overwriting<'a>(
+pub(super) fn refuse_overwriting<'a>(
     out: Option<&Path>,
     receipt: Option<&Path>,
     inputs: impl Iterator<Item = &'a Path>,
@@ -158,7 +158,7 @@ fn refuse_overwriting<'a>(
             return Err(Failure::usage(format!("{} is read or written already", path.display())));
         }
         if belongs_to_a_bundle(&path) {
-            return Err(Failure::usage(format!("{} belongs to a bundle; a set stands outside", path.display())));
+            return Err(Failure::usage(format!("{} belongs to a bundle; derived files stand outside", path.display())));
         }
         taken.push(path);
     }
