@@ -22,14 +22,18 @@ pub(crate) fn nightly() -> bool {
     std::env::var_os("RUNTIME_TESTS_FULL").is_some()
 }
 
-/// Runs a command to its end. After a minute it is killed with all that it started, and the test fails: a hang is no wait.
+/// How long a command may take on a machine that has much else to do, in seconds.
+const PATIENCE: u64 = 300;
+
+/// Runs a command to its end. When it takes too long it is killed with all that it started, and the test fails: a hang is no
+/// wait.
 pub(crate) fn output_in_time(command: &Command) -> Output {
     let mut limited = Command::new("timeout");
-    limited.args(["--signal=KILL", "60"]).arg(command.get_program()).args(command.get_args());
+    limited.args(["--signal=KILL", &PATIENCE.to_string()]).arg(command.get_program()).args(command.get_args());
     limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
     let begun = Instant::now();
     let output = limited.output().unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(60), "killed after a minute: {command:?}: {output:?}");
+    assert!(begun.elapsed() < Duration::from_secs(PATIENCE), "killed after {PATIENCE} s: {command:?}: {output:?}");
     output
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::bound::{Bound, nightly, output_in_time};
 use crate::hostile::skipped;
+use crate::run_faults::MISSED;
 use crate::support::{Hand, LINUX, Laid, validate};
 
 /// Calls that change the file system or read what is judged.
@@ -44,8 +45,8 @@ fn repair(laid: &Laid, trace: &Path, options: &[String]) -> Output {
 /// A call of the program: its name, its number among those of that name, and what happens to it.
 type Point = (&'static str, usize, &'static str);
 
-/// Lets a repair fail at one point; returns what came of it.
-fn inject((call, number, failure): Point, trace: &Path) -> String {
+/// Lets a repair fail at one point; returns what came of it, or nothing when the call was not reached.
+fn inject((call, number, failure): Point, trace: &Path) -> Option<String> {
     let options = [format!("-etrace={call}"), format!("-einject={call}:{failure}:when={number}")];
     let killed = failure == "signal=SIGKILL";
     let mark = if killed { "killed by SIGKILL" } else { "(INJECTED)" };
@@ -56,8 +57,7 @@ fn inject((call, number, failure): Point, trace: &Path) -> String {
             let output = repair(&laid, trace, &options);
             (laid, output)
         })
-        .find(|_| std::fs::read_to_string(trace).unwrap().contains(mark))
-        .unwrap_or_else(|| panic!("{call} {number}: {failure}: nothing was injected"));
+        .find(|_| std::fs::read_to_string(trace).unwrap().contains(mark))?;
     let at = format!("{call} {number}: {failure}: {output:?}");
     let (exit, document) = validate(&laid.root);
     let valid = exit == 0;
@@ -76,7 +76,7 @@ fn inject((call, number, failure): Point, trace: &Path) -> String {
     }
     let latest = std::fs::read_to_string(laid.root.join("LATEST")).unwrap();
     assert_eq!(latest, "run-demo-1\n", "{at}");
-    format!("{failure:14} said {said:?}, {}", if valid { "valid" } else { "refused" })
+    Some(format!("{failure:14} said {said:?}, {}", if valid { "valid" } else { "refused" }))
 }
 
 #[test]
@@ -110,10 +110,13 @@ fn no_failing_call_of_a_repair_is_swallowed() {
     bound.each(2, |at| {
         let (call, number, failure) = points[at];
         let trace = traces.path().join(format!("{call}-{number}-{failure}"));
-        let outcome = inject(points[at], &trace);
+        let outcome = inject(points[at], &trace).unwrap_or_else(|| MISSED.to_owned());
         *table.lock().unwrap().entry(outcome).or_default() += 1;
     });
-    let table = table.into_inner().unwrap();
-    println!("of {all} points\n{table:#?}");
-    assert!(points.len() >= FEW, "{} points", points.len());
+    let mut table = table.into_inner().unwrap();
+    // As in `run_faults`: what the traced thread did not get to is no point at all.
+    let missed = table.remove(MISSED).unwrap_or(0);
+    let reached = table.values().sum::<usize>();
+    println!("of {all} points; {reached} reached, {missed} not\n{table:#?}");
+    assert!(points.len() >= FEW && missed * 10 <= reached, "{} points, {missed} not reached", points.len());
 }

@@ -36,7 +36,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// The outcome of a point where nothing happened.
-const MISSED: &str = "not reached";
+pub(crate) const MISSED: &str = "not reached";
 
 /// What is the same for all points.
 struct Given<'a> {
