@@ -8,7 +8,7 @@ use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
 use super::gates::listed;
 use super::promotion_set::refuse_overwriting;
-use super::{note_line, print_line, printable};
+use super::{nothing_written, print_line, printable};
 use crate::base::json as document;
 use crate::os::fs;
 use crate::promotion::{Acceptance, PathSelection, select_path_observations};
@@ -78,7 +78,6 @@ fn answer(selection: &PathSelection, args: &Args, older: bool) -> Value {
 }
 
 fn print(selection: &PathSelection, args: &Args, older: bool) -> Result<(), Failure> {
-    let out = args.out.display();
     match selection {
         PathSelection::Used(used) => {
             let paths = used.observations.len();
@@ -89,14 +88,12 @@ fn print(selection: &PathSelection, args: &Args, older: bool) -> Result<(), Fail
                     print_line(&format!("    {paths} observations"))?;
                 }
             }
-            print_line(&format!("[+] wrote {out}"))
+            print_line(&format!("[+] wrote {}", args.out.display()))
         }
         PathSelection::Rejected { reasons, error } => {
             print_line(&printable(&format!("[!] rejected: {} ({error})", listed(reasons))))?;
-            note_line(&format!("  nothing was written to {out}"));
-            if older {
-                note_line(&format!("  an older file stands at {out}; it does not come from this packet"));
-            }
+            let out = args.out.as_path();
+            nothing_written(out, older.then_some(out), "this packet");
             Ok(())
         }
     }

@@ -199,11 +199,8 @@ fn print(promotion: &Promotion, args: &Args, ok: bool) -> Result<(), Failure> {
     match &args.out {
         Some(out) if ok => print_line(&format!("[+] wrote {}", out.display())),
         Some(out) => {
-            let out = out.display();
-            super::note_line(&format!("  nothing was written to {out}"));
-            if args.out.as_deref().is_some_and(fs::exists) {
-                super::note_line(&format!("  an older file stands at {out}; it does not come from these packets"));
-            }
+            let older = args.out.as_deref().filter(|out| fs::exists(out));
+            super::nothing_written(out, older, "these packets");
             Ok(())
         }
         None => Ok(()),

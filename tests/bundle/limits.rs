@@ -141,7 +141,8 @@ fn what_cannot_be_written_to_is_named_and_left_as_it_is() {
     }
     // A root of somebody else, one that stands there and one that would have to be made.
     let binary = small.path().join("runtime");
-    std::fs::copy(RUNTIME, &binary).unwrap();
+    // By another process: what one of our own threads starts meanwhile would hold the file open for writing.
+    assert!(Command::new("cp").arg(RUNTIME).arg(&binary).status().unwrap().success());
     for path in [small.path(), small.plan().parent().unwrap()] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -153,6 +154,16 @@ fn what_cannot_be_written_to_is_named_and_left_as_it_is() {
         assert!(text(&output.stderr).contains("Permission denied"), "{output:?}");
         assert_eq!(state(&base, &before), Ok("absent"));
     }
+    // A directory of somebody else is named with what refused it, and the others are judged.
+    let closed = base.join("closed");
+    std::fs::create_dir(&closed).unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let words = ["--json", "bundle", "verify-all", base.to_str().unwrap()];
+    let output = Command::new(&binary).args(words).uid(NOBODY).gid(NOBODY).output().unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let named = answer["skipped"][0].to_string();
+    assert!(named.contains("closed") && named.contains("Permission denied"), "{answer}");
+    std::fs::remove_dir(&closed).unwrap();
     // A file system that is read-only.
     std::fs::create_dir(small.path().join("disk")).unwrap();
     let script = "set -eu; work=$1; shift; mount --bind \"$work/base\" \"$work/disk\"

@@ -4,6 +4,7 @@ use foldhash::HashMap;
 
 use super::super::layout::{ARTIFACT_INDEX, REPAIR_LOG};
 use super::problem::{Kind, Problem};
+use crate::base::error_chain;
 use crate::base::rel_path::RelPath;
 use crate::os::fs::{Dir, EntryKind};
 
@@ -48,7 +49,7 @@ impl Walk<'_> {
             }
             Err(error) => {
                 let about = if prefix.is_empty() { "." } else { prefix.trim_end_matches('/') };
-                self.found.push(Problem::new(Kind::UnindexedFile, about, error.to_string()));
+                self.found.push(Problem::new(Kind::UnindexedFile, about, error_chain(&error)));
                 return;
             }
         };
