@@ -32,6 +32,26 @@ pub enum IndexStatus {
     Failed,
 }
 
+impl IndexStatus {
+    /// What an index says of a run that failed or not, and of which every expected file is there or not.
+    pub(super) fn of(failed: bool, is_complete: bool) -> Self {
+        match (failed, is_complete) {
+            (true, _) => Self::Failed,
+            (false, true) => Self::Ok,
+            (false, false) => Self::Partial,
+        }
+    }
+
+    /// The word of documents.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// `artifact_index.json`. Tag v0.1: as the earlier tool writes it; `tool`, `repairs` and `artifacts[].name` added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ArtifactIndex {

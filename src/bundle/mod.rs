@@ -19,6 +19,7 @@
 #[cfg(test)]
 mod crash_tests;
 mod document;
+mod history;
 mod index;
 pub mod layout;
 mod lock;

@@ -13,7 +13,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::document::Tool;
-use super::index::{ArtifactEntry, check_size, schema_version_of};
+use super::history::history;
+use super::index::{ArtifactEntry, IndexStatus, check_size, schema_version_of};
 use super::layout::{self, ARTIFACT_INDEX, REPAIR_LOG, REPAIR_LOG_TAG};
 use super::lock::RunLock;
 use super::reader::entry::Claim;
@@ -28,9 +29,6 @@ use crate::base::tree::Node;
 use crate::os::fs::{Dir, FsError};
 use crate::os::lock::LockMode;
 use crate::vocab::Finding;
-
-/// Largest `repair_log.json` of the earlier tool that is carried over, in bytes.
-const LOG_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What to repair and how.
 #[derive(Debug, Clone, Copy)]
@@ -164,52 +162,12 @@ pub fn reindex_bundle(request: ReindexRequest<'_>, cancelled: &dyn Fn() -> bool)
     Ok(Reindexed { run_dir, run_id, changes, verification })
 }
 
-/// The repairs so far: as the index holds them, else those that a log tells of.
-fn history(bundle: &UnverifiedBundle) -> Result<Vec<Value>, String> {
-    if let Some(repairs) = bundle.index.get("repairs") {
-        let repairs = repairs.as_array().ok_or("the index's history of repairs is not an array")?;
-        return Ok(repairs.map(Node::to_value).collect());
-    }
-    let bytes = match bundle.resolved.dir.read_sole(&layout::name(REPAIR_LOG), LOG_BYTES) {
-        Ok(bytes) => bytes,
-        Err(error) if error.is_not_found() => return Ok(Vec::new()),
-        Err(error) => return Err(format!("the history of repairs cannot be carried over: {error}")),
-    };
-    let mut log = match text::read(&bytes) {
-        Ok(Value::Object(log)) => log,
-        Ok(_) => {
-            return Err(format!("the history of repairs cannot be carried over: {REPAIR_LOG} is not a JSON object"));
-        }
-        Err(error) => return Err(format!("the history of repairs cannot be carried over: {REPAIR_LOG}: {error}")),
-    };
-    match log.remove("repairs") {
-        Some(Value::Array(mut repairs)) => {
-            let index = bundle.index.digest().map(|(sha256, _)| sha256.as_str());
-            repairs.pop_if(|last| !was_committed(last, index));
-            Ok(repairs)
-        }
-        Some(_) => Err(format!("the history of repairs cannot be carried over: {REPAIR_LOG}: repairs is no array")),
-        // One of the earlier tool, which wrote it after its index.
-        None => {
-            let kept = ["repaired_at_unix", "before", "after"];
-            let kept = kept.map(|key| (key.to_owned(), log.get(key).cloned().unwrap_or(Value::Null)));
-            Ok(vec![Value::Object(kept.into_iter().collect())])
-        }
-    }
-}
-
-/// Whether the repair that wrote this entry of a log replaced the index it was about. A repair that was killed between its log
-/// and its index leaves an entry about the very index that still stands there, `index` by its digest.
-fn was_committed(entry: &Value, index: Option<&str>) -> bool {
-    entry.get("artifact_index_sha256").and_then(Value::as_str) != index
-}
-
 /// What the new index will say.
 struct Plan {
     artifacts: Vec<Value>,
     names: Vec<RelPath>,
     missing: Vec<Value>,
-    status: &'static str,
+    status: IndexStatus,
     changes: Vec<Change>,
     recorded_dir: String,
     own: bool,
@@ -224,7 +182,7 @@ impl Plan {
             artifacts: Vec::new(),
             names: Vec::new(),
             missing: list("missing").into_iter().map(Node::to_value).collect(),
-            status: "ok",
+            status: IndexStatus::Ok,
             changes: Vec::new(),
             recorded_dir: recorded_dir(bundle, claims),
             own: bundle.is_own(),
@@ -257,13 +215,8 @@ impl Plan {
             let after = plan.add(&bundle.resolved.dir, &name)?;
             plan.changes.push(Change { name, before: None, after: Some(after) });
         }
-        let failed = index.text("status") == Some("failed")
-            || bundle.status.text("state").is_some_and(|state| state.trim() == "failed");
-        plan.status = match (failed, plan.missing.is_empty()) {
-            (true, _) => "failed",
-            (false, true) => "ok",
-            (false, false) => "partial",
-        };
+        let failed = index.text("status") == Some(IndexStatus::Failed.word()) || bundle.has_failed();
+        plan.status = IndexStatus::of(failed, plan.missing.is_empty());
         Ok(plan)
     }
 
@@ -372,7 +325,7 @@ impl Plan {
         }
         index.insert("artifacts".to_owned(), artifacts.into());
         index.insert("missing".to_owned(), self.missing.clone().into());
-        index.insert("status".to_owned(), self.status.into());
+        index.insert("status".to_owned(), self.status.word().into());
         // Further keys stay; `tool` decides how strictly the bundle is read, so it is neither added nor lost.
         for (key, value) in old.object().and_then(Node::as_object).into_iter().flatten() {
             if !index.contains_key(key) {

@@ -12,6 +12,7 @@ use super::lock::RunLock;
 use super::pointer::{self, Pointer};
 use super::reader::{ResolvedBundle, UnverifiedBundle, Writer};
 use super::writer::BundleError;
+use crate::base::error_chain;
 use crate::base::rel_path::RelPath;
 use crate::base::tree::Node;
 use crate::os::fs::{Dir, Entry, EntryKind, FsError};
@@ -232,7 +233,7 @@ fn visit(dir: &Dir, depth: usize, found: &mut Found) {
     let entries = match dir.list(ENTRIES) {
         Ok((entries, false)) => entries,
         Ok((_, true)) => return found.skipped.push((path.to_owned(), format!("more than {ENTRIES} entries"))),
-        Err(error) => return found.skipped.push((path.to_owned(), error.to_string())),
+        Err(error) => return found.skipped.push((path.to_owned(), error_chain(&error))),
     };
     let kinds: HashMap<&str, EntryKind> = entries.iter().map(|entry| (entry.name.as_str(), entry.kind)).collect();
     if kinds.contains_key(LATEST) {
@@ -242,8 +243,8 @@ fn visit(dir: &Dir, depth: usize, found: &mut Found) {
         return found.runs.push(path.to_owned());
     }
     for entry in entries.iter().filter(|entry| is_visible_directory(entry)) {
-        let inner = RelPath::try_from(entry.name.as_str()).map_err(|error| error.to_string());
-        match inner.and_then(|name| dir.open_dir(&name).map_err(|error| error.to_string())) {
+        let inner = RelPath::try_from(entry.name.as_str()).map_err(|error| error_chain(&error));
+        match inner.and_then(|name| dir.open_dir(&name).map_err(|error| error_chain(&error))) {
             Ok(inner) if depth < DEPTH => visit(&inner, depth + 1, found),
             Ok(_) => found.skipped.push((path.join(&entry.name), format!("deeper than {DEPTH} directories"))),
             Err(why) => found.skipped.push((path.join(&entry.name), why)),

@@ -261,11 +261,7 @@ impl OpenBundle {
         });
         let missing: Vec<String> =
             expected.iter().filter(|name| !self.written.contains_key(*name)).map(|n| self.recorded_path(n)).collect();
-        let status = match (failed, missing.is_empty()) {
-            (true, _) => IndexStatus::Failed,
-            (false, true) => IndexStatus::Ok,
-            (false, false) => IndexStatus::Partial,
-        };
+        let status = IndexStatus::of(failed, missing.is_empty());
         ArtifactIndex {
             schema_version: ARTIFACT_INDEX_TAG.to_owned(),
             run_id: self.identity.run_id.as_str().to_owned(),

@@ -145,13 +145,9 @@ fn print(emission: &Emission, args: &Args) -> Result<(), Failure> {
                 super::note_line(&format!("error: {name}: not promotable: {}", listed(&gate.reasons())));
                 print_details(&gate.details());
             }
-            super::note_line(&format!("  nothing was written to {out}"));
-            let older = older_file_stands.then_some(&args.out).into_iter();
-            for path in older.chain(args.attest.as_ref().filter(|_| *older_attestation_stands)) {
-                let path = path.display();
-                let note = format!("  an older file stands at {path}; it does not come from this bundle's verdict");
-                super::note_line(&note);
-            }
+            let older = older_file_stands.then_some(args.out.as_path()).into_iter();
+            let older = older.chain(args.attest.as_deref().filter(|_| *older_attestation_stands));
+            super::nothing_written(&args.out, older, "this bundle's verdict");
             Ok(())
         }
     }

@@ -26,6 +26,7 @@ mod normalise_events;
 mod plan_build;
 mod plan_lint;
 mod promotion;
+mod promotion_paths;
 mod promotion_set;
 mod registry_lint;
 mod registry_upgrade;
@@ -42,6 +43,7 @@ mod summarize_ops;
 mod validate_bundle;
 mod worker;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use context::Context;
@@ -134,6 +136,14 @@ fn print_line(text: &str) -> Result<(), Failure> {
 fn note_line(text: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Says that `out` was not written; and, where `older` stands there, that this is not it.
+fn nothing_written<'a>(out: &Path, older: impl IntoIterator<Item = &'a Path>, of: &str) {
+    note_line(&format!("  nothing was written to {}", out.display()));
+    for path in older {
+        note_line(&format!("  an older file stands at {}; it does not come from {of}", path.display()));
+    }
 }
 
 /// A text of a document for a terminal: control characters are shown, not obeyed.

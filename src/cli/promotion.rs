@@ -18,6 +18,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Verify and judge packets together; write them down as a set, and what became of each as a receipt
     Set(super::promotion_set::Args),
+    /// Write the map of canonical paths that a packet's path witnesses give
+    Paths(super::promotion_paths::Args),
 }
 
 // Arguments of `promotion verify`.
@@ -59,6 +61,7 @@ pub(crate) fn run(command: &Command, json: bool, context: &Context) -> CliResult
     match command {
         Command::Verify(args) => verify(args, json, context),
         Command::Set(args) => super::promotion_set::run(args, json, context),
+        Command::Paths(args) => super::promotion_paths::run(args, json, context),
     }
 }
 

@@ -145,7 +145,7 @@ impl Input {
 }
 
 /// Nothing that is read is written over, and no two files go to one place.
-fn refuse_overwriting<'a>(
+pub(super) fn refuse_overwriting<'a>(
     out: Option<&Path>,
     receipt: Option<&Path>,
     inputs: impl Iterator<Item = &'a Path>,
@@ -158,7 +158,7 @@ fn refuse_overwriting<'a>(
             return Err(Failure::usage(format!("{} is read or written already", path.display())));
         }
         if belongs_to_a_bundle(&path) {
-            return Err(Failure::usage(format!("{} belongs to a bundle; a set stands outside", path.display())));
+            return Err(Failure::usage(format!("{} belongs to a bundle; derived files stand outside", path.display())));
         }
         taken.push(path);
     }
@@ -199,11 +199,8 @@ fn print(promotion: &Promotion, args: &Args, ok: bool) -> Result<(), Failure> {
     match &args.out {
         Some(out) if ok => print_line(&format!("[+] wrote {}", out.display())),
         Some(out) => {
-            let out = out.display();
-            super::note_line(&format!("  nothing was written to {out}"));
-            if args.out.as_deref().is_some_and(fs::exists) {
-                super::note_line(&format!("  an older file stands at {out}; it does not come from these packets"));
-            }
+            let older = args.out.as_deref().filter(|out| fs::exists(out));
+            super::nothing_written(out, older, "these packets");
             Ok(())
         }
         None => Ok(()),

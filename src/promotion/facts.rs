@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::gate::{Gate, Reason};
+use crate::base::error_chain;
 use crate::base::rel_path::RelPath;
 use crate::base::tree::Items;
 use crate::bundle::layout::{self, EXPECTED_MATRIX, RUN_MANIFEST, RUNTIME_EVENTS, RUNTIME_RESULTS};
@@ -118,13 +119,13 @@ pub(super) fn artifact(bundle: &VerifiedBundle, constant: &'static str, gate: &m
         Ok(Some(value)) => return Some(value),
         Ok(None) => gate.add_about(Reason::FactsMissing, constant),
         Err(ArtifactError::Json { source, .. }) => {
-            gate.add_about(Reason::FactsMalformed, format!("{constant}: {source}"));
+            gate.add_about(Reason::FactsMalformed, format!("{constant}: {}", error_chain(&source)));
         }
         Err(ArtifactError::Read { source: source @ FsError::TooLarge { .. }, .. }) => {
             gate.add_about(Reason::FactsMalformed, source.to_string());
         }
         Err(error @ (ArtifactError::Read { .. } | ArtifactError::Changed { .. })) => {
-            gate.add_about(Reason::BundleIntegrityUnverified, error.to_string());
+            gate.add_about(Reason::BundleIntegrityUnverified, error_chain(&error));
         }
     }
     None

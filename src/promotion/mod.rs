@@ -7,7 +7,8 @@
 //!
 //! Parts: gates ([`assess`]), packets ([`emit_promotion_packet`]), attestations of them ([`AttestRequest`]: in-toto
 //! statements, in signed envelopes), and readers that derive everything again: [`verify_packet`] of one packet,
-//! [`promote_from_packets`] of a set, [`resolve_packet_context`] for consumers that get a packet and nothing else.
+//! [`promote_from_packets`] of a set, [`resolve_packet_context`] for consumers that get a packet and nothing else,
+//! [`select_path_observations`] for the map of canonical paths.
 
 mod attest;
 mod compare;
@@ -24,6 +25,7 @@ mod linux_gate;
 mod packet;
 mod packet_file;
 mod packet_set;
+mod path_map;
 mod promote;
 mod rows;
 mod signing;
@@ -41,6 +43,7 @@ pub use packet::{PACKET_TAG, promotion_packet};
 pub(crate) use packet_file::object;
 pub use packet_file::{PacketError, PacketFile};
 pub use packet_set::{PACKET_SET_TAG, PacketRef, PacketSet, load_packet_set, packet_set_document};
+pub use path_map::{Acceptance, PATH_MAP_TAG, PathMapError, PathObservations, PathSelection, select_path_observations};
 pub use promote::{
     Considered, PROMOTION_RECEIPT_TAG, PacketStatus, PromoteError, PromoteRequest, Promotion, merge_expected_matrices,
     promote_from_packets,

@@ -74,6 +74,7 @@ const ALL: &[Schema] = &[
     schema!("envelope", ""),
     schema!("packet-set", "packet_set.json"),
     schema!("promotion-receipt", "promotion_receipt.json"),
+    schema!("path-map", "path_canonicalization_map.json"),
     schema!("runtime-links", "runtime_links.json"),
     schema!("inventory", "other_runtime_inventory.json"),
     schema!("shrink-run", "run.json"),

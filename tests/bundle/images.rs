@@ -1,13 +1,15 @@
 //! Power loss on a real file system: a run into ext4 on a loop device is stopped at a call, the device's bytes are copied, and
 //! what the journal gives back of the copy is judged. What was not synced is in the memory of the running system only.
 //!
-//! The full form (`RUNTIME_TESTS_FULL`) stops at every call that changes the root; the bounded one at a few.
+//! The nightly form stops at every call that changes the root; the other one at a few.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::bound::{Bound, nightly, output_in_time};
 use crate::hostile::skipped;
 use crate::small_run::{SmallRun, calls};
 use crate::suite::RUNTIME;
@@ -52,14 +54,10 @@ struct Lab<'a> {
 
 /// Runs a shell script where mounts are seen by nobody else and end with it.
 fn private(script: &str, arguments: &[&str], small: &SmallRun) -> Output {
-    Command::new("unshare")
-        .args(["-m", "sh", "-c", script, "sh"])
-        .args(arguments)
-        .env("RUNTIME", RUNTIME)
-        .env("PLAN", small.plan())
-        .env("TMPDIR", small.path())
-        .output()
-        .unwrap()
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", script, "sh"]).args(arguments);
+    command.env("RUNTIME", RUNTIME).env("PLAN", small.plan()).env("TMPDIR", small.path());
+    output_in_time(&command)
 }
 
 impl Lab<'_> {
@@ -120,6 +118,12 @@ impl Lab<'_> {
     }
 }
 
+/// How long power is lost for.
+const LIMIT: Duration = Duration::from_secs(480);
+
+/// Calls at which it must have been lost in the nightly form.
+const LEAST: usize = 40;
+
 /// A call that no process makes so often: the command comes to its end, and the power is lost after it.
 const NEVER: usize = 60_000;
 
@@ -151,7 +155,7 @@ fn no_loss_of_power_on_ext4_leaves_a_bundle_that_is_neither_valid_nor_refused() 
     stops.retain(|call| call.name != "fsync" || call.number <= fsyncs.min(9));
     let all = stops.len();
     assert!(all > 60, "{all}");
-    if std::env::var_os("RUNTIME_TESTS_FULL").is_none() {
+    if !nightly() {
         // The commit is where it counts: three stops around the index and the pointer.
         let is_commit = |name: &str| stops.iter().position(|call| call.name == "renameat" && call.line.contains(name));
         let few = [is_commit("\"artifact_index.json\""), is_commit("\"LATEST\"")].map(Option::unwrap);
@@ -160,15 +164,17 @@ fn no_loss_of_power_on_ext4_leaves_a_bundle_that_is_neither_valid_nor_refused() 
     let command = small.command_line(&root, false);
     let mut table: BTreeMap<String, usize> = BTreeMap::new();
     let mut bad = Vec::new();
-    let mut moments: Vec<(String, usize)> = stops.into_iter().map(|call| (call.name, call.number)).collect();
-    moments.push(("renameat".to_owned(), NEVER));
-    for (call, number) in &moments {
-        match lab.lose(call, *number, &command, Some(&before)) {
-            Ok(outcome) => *table.entry(outcome).or_default() += 1,
-            Err(why) => bad.push(format!("{call} {number}: {why}")),
-        }
+    let mut lose = |call: &str, number| match lab.lose(call, number, &command, Some(&before)) {
+        Ok(outcome) => *table.entry(outcome).or_default() += 1,
+        Err(why) => bad.push(format!("{call} {number}: {why}")),
+    };
+    lose("renameat", NEVER);
+    let bound = Bound::new("power lost on ext4", stops.len(), stops.len().min(LEAST), LIMIT);
+    while let Some(at) = bound.next() {
+        lose(&stops[at].name, stops[at].number);
     }
-    println!("power lost at {} of {all} calls: {} bad states\n{table:#?}", moments.len(), bad.len());
+    bound.close();
+    println!("of {all} calls that change the root; {} bad states\n{table:#?}", bad.len());
     assert!(bad.is_empty(), "{bad:#?}");
     assert_eq!(table.keys().filter(|outcome| outcome.ends_with("reported")).count(), 1, "{table:?}");
 

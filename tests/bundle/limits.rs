@@ -4,11 +4,17 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use crate::bound::{Bound, nightly, output_in_time};
 use crate::hostile::skipped;
 use crate::small_run::{SmallRun, latest, scratch, state};
 use crate::suite::RUNTIME;
 use crate::support::text;
+
+/// How long disks are filled for, and how many must have been in the nightly form.
+const LIMIT: Duration = Duration::from_secs(120);
+const LEAST: usize = 20;
 
 /// A number that owns nothing.
 const NOBODY: u32 = 65534;
@@ -31,7 +37,7 @@ exit $status
 fn private(script: &str, small: &SmallRun, arguments: &[&str], command: &[String]) -> Output {
     let mut unshare = Command::new("unshare");
     unshare.args(["-m", "sh", "-c", script, "sh"]).arg(small.path()).args(arguments).args(command);
-    unshare.env("TMPDIR", small.path()).output().unwrap()
+    output_in_time(unshare.env("TMPDIR", small.path()))
 }
 
 /// Files that a writer makes before it names them.
@@ -54,9 +60,11 @@ fn a_full_disk_is_named_and_leaves_nothing_half_visible() {
         return skipped(&format!("a full disk: no file system can be mounted here: {}", text(&probe.stderr).trim()));
     }
     let command = small.command_line(&small.path().join("disk/out"), false);
-    let full = std::env::var_os("RUNTIME_TESTS_FULL").is_some();
+    let sizes: Vec<u64> = (48..=240).step_by(if nightly() { 4 } else { 96 }).collect();
     let (mut refused, mut committed) = (0, 0);
-    for size in (48..=240).step_by(if full { 4 } else { 96 }) {
+    let bound = Bound::new("sizes of disk", sizes.len(), sizes.len().min(LEAST), LIMIT);
+    while let Some(at) = bound.next() {
+        let size = sizes[at];
         let output = private(SMALL_DISK, &small, &[&size.to_string()], &command);
         let told = std::fs::read_to_string(small.path().join("told")).unwrap();
         let left = small.path().join("left");
@@ -77,6 +85,7 @@ fn a_full_disk_is_named_and_leaves_nothing_half_visible() {
         }
         assert_eq!(temporary(&left), Vec::<String>::new(), "{at}");
     }
+    bound.close();
     println!("sizes of disk: {refused} too small, {committed} large enough");
     assert!(refused >= 2 && committed >= 1, "{refused} {committed}");
 }
@@ -132,7 +141,8 @@ fn what_cannot_be_written_to_is_named_and_left_as_it_is() {
     }
     // A root of somebody else, one that stands there and one that would have to be made.
     let binary = small.path().join("runtime");
-    std::fs::copy(RUNTIME, &binary).unwrap();
+    // By another process: what one of our own threads starts meanwhile would hold the file open for writing.
+    assert!(Command::new("cp").arg(RUNTIME).arg(&binary).status().unwrap().success());
     for path in [small.path(), small.plan().parent().unwrap()] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -144,6 +154,16 @@ fn what_cannot_be_written_to_is_named_and_left_as_it_is() {
         assert!(text(&output.stderr).contains("Permission denied"), "{output:?}");
         assert_eq!(state(&base, &before), Ok("absent"));
     }
+    // A directory of somebody else is named with what refused it, and the others are judged.
+    let closed = base.join("closed");
+    std::fs::create_dir(&closed).unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let words = ["--json", "bundle", "verify-all", base.to_str().unwrap()];
+    let output = Command::new(&binary).args(words).uid(NOBODY).gid(NOBODY).output().unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let named = answer["skipped"][0].to_string();
+    assert!(named.contains("closed") && named.contains("Permission denied"), "{answer}");
+    std::fs::remove_dir(&closed).unwrap();
     // A file system that is read-only.
     std::fs::create_dir(small.path().join("disk")).unwrap();
     let script = "set -eu; work=$1; shift; mount --bind \"$work/base\" \"$work/disk\"

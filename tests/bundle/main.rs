@@ -7,6 +7,8 @@
     reason = "tests write files, start the binary directly, and fail by panicking"
 )]
 
+#[cfg(target_os = "linux")]
+mod bound;
 mod concurrent;
 mod crash;
 mod earlier;
@@ -15,6 +17,7 @@ mod gates;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod images;
+#[cfg(target_os = "linux")]
 mod injected;
 #[cfg(target_os = "linux")]
 mod limits;

@@ -2,15 +2,15 @@
 //! supervisors and probes that it starts are not followed. Every injection is shown to have happened; the program says so or
 //! has done all its work; readers find a valid bundle or one that is refused by name; the next run works.
 //!
-//! The full form (`RUNTIME_TESTS_FULL`) takes every call that changes the root and every seventh other one; the bounded one a
-//! few of all.
+//! The nightly form takes every call that changes the root and every seventh other one; the other one a few of all.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use crate::bound::{Bound, nightly, output_in_time};
 use crate::hostile::skipped;
 use crate::small_run::{Call, SmallRun, calls, latest, others, scratch, state};
 
@@ -21,19 +21,22 @@ const TRACED: &str = "trace=openat,openat2,mkdir,mkdirat,write,ftruncate,flock,f
 const FAILURES: [&str; 6] =
     ["signal=SIGKILL", "error=ENOSPC", "error=EIO", "error=EACCES", "error=EINTR", "error=EDQUOT"];
 
-/// Points of the bounded form.
+/// Points that are wanted when it is not night.
 const FEW: usize = 7;
+
+/// How long calls fail for, and how many must have failed in the nightly form.
+const LIMIT: Duration = Duration::from_secs(600);
+const LEAST: usize = 150;
 
 /// Files are synced by several threads, of which one is followed: how many of them it takes differs by run.
 const ATTEMPTS: usize = 6;
 
-fn full() -> bool {
-    std::env::var_os("RUNTIME_TESTS_FULL").is_some()
-}
-
 fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
 }
+
+/// The outcome of a point where nothing happened.
+pub(crate) const MISSED: &str = "not reached";
 
 /// What is the same for all points.
 struct Given<'a> {
@@ -53,7 +56,7 @@ impl Given<'_> {
         copy(self.base, &root);
         let inject = format!("inject={}:{failure}:when={}", call.name, call.number);
         let strace = [STRACE, "-y", "-e", TRACED, "-e", &inject, "-o", trace.to_str().unwrap()].map(str::to_owned);
-        let output = self.small.command(&strace, &root, false).output().unwrap();
+        let output = output_in_time(&self.small.command(&strace, &root, false));
         let traced = std::fs::read_to_string(&trace).unwrap();
         let hit = traced.lines().find(|line| line.contains(mark))?.to_owned();
         let at = format!("{failure} at {}: {hit}: {output:?}", call.line);
@@ -69,8 +72,8 @@ impl Given<'_> {
         if changes && failure == "error=EINTR" {
             assert_eq!(said, Some(0), "{at}: a signal that arrives first is no failure");
         }
-        // Starting the unoptimised program is most of the time of the bounded form.
-        if full() || killed {
+        // Starting the unoptimised program is most of the time of the short form.
+        if nightly() || killed {
             let next = self.small.command(&[], &root, true).output().unwrap();
             assert_eq!(next.status.code(), Some(0), "{at}: the next run: {next:?}");
             assert!(latest(&root) != self.before, "{at}");
@@ -100,31 +103,23 @@ fn no_failing_call_of_a_run_is_swallowed() {
         let changes = call.changes(&root);
         points.extend(FAILURES.iter().map(|failure| (call, changes, *failure)).filter(|_| changes || at % 7 == 0));
     }
-    let step = if full() { 1 } else { points.len() / FEW };
-    // Prime to the number of failures, so that all are among the few.
-    let step = (step..).find(|step| step % 2 != 0 && step % 3 != 0).unwrap();
+    if !nightly() {
+        // Prime to the number of failures, so that all are among the few.
+        let step = (points.len() / FEW..).find(|step| step % 2 != 0 && step % 3 != 0).unwrap();
+        points = points.into_iter().step_by(step).collect();
+    }
     let given = Given { small: &small, base: &base, before: &before };
-    let (table, missed, next) = (Mutex::new(BTreeMap::new()), AtomicUsize::new(0), AtomicUsize::new(0));
-    let work = || {
-        loop {
-            let Some(&(call, changes, failure)) = points.get(next.fetch_add(step, Ordering::Relaxed)) else { return };
-            match (0..ATTEMPTS).find_map(|_| given.inject(call, changes, failure)) {
-                Some(outcome) => *table.lock().unwrap().entry(outcome).or_insert(0) += 1,
-                None => drop(missed.fetch_add(1, Ordering::Relaxed)),
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(work);
-        }
+    let table: Mutex<BTreeMap<String, usize>> = Mutex::default();
+    let bound = Bound::new("failing calls of a run", points.len(), points.len().min(LEAST), LIMIT);
+    bound.each(3, |at| {
+        let (call, changes, failure) = points[at];
+        let outcome = (0..ATTEMPTS).find_map(|_| given.inject(call, changes, failure));
+        *table.lock().unwrap().entry(outcome.unwrap_or_else(|| MISSED.to_owned())).or_default() += 1;
     });
-    let table = table.into_inner().unwrap();
-    let (reached, missed) = (table.values().sum::<usize>(), missed.into_inner());
-    println!(
-        "{} calls, {changing} of them change the root; {reached} points, {missed} not reached\n{table:#?}",
-        all.len()
-    );
+    let mut table = table.into_inner().unwrap();
     // A number of a call that the followed thread did not get to in any attempt is no point at all.
+    let missed = table.remove(MISSED).unwrap_or(0);
+    let reached = table.values().sum::<usize>();
+    println!("{} calls, {changing} change the root; {reached} reached, {missed} not\n{table:#?}", all.len());
     assert!(reached >= FEW - 1 && missed * 10 <= reached, "{reached} {missed}");
 }

@@ -6,10 +6,18 @@
 )]
 
 mod attest;
+#[expect(dead_code, reason = "what only tests of bundles use")]
+#[path = "../bundle/bound.rs"]
+mod bound;
 mod case;
 mod independent;
 mod matrix;
+mod paths;
 mod sets;
+#[cfg(target_os = "linux")]
+#[expect(dead_code, reason = "what only tests of runs use")]
+#[path = "../run/suite.rs"]
+mod suite;
 #[expect(dead_code, reason = "what only tests of bundles use")]
 #[path = "../bundle/support.rs"]
 mod support;

@@ -6,11 +6,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use runtime::bundle::{UnverifiedBundle, resolve};
 use runtime::promotion::assess;
 use serde_json::{Value, json};
 
+use crate::bound::{Bound, nightly};
 use crate::support::{Hand, LINUX, MACOS, RUN};
 
 /// One combination: for every fact, which of its values.
@@ -353,25 +355,27 @@ fn combination(facts: &[Fact], mut at: usize) -> Values {
 /// How many threads judge.
 const THREADS: usize = 2;
 
-/// About so many combinations are judged, evenly spread, and beside these all facts alone and in pairs are. Where
-/// RUNTIME_TESTS_FULL is set, every combination is.
+/// About so many combinations are judged, evenly spread, and beside these all facts alone and in pairs are. In the nightly form
+/// every combination is.
 const JUDGED: usize = 840;
 
+/// How long they are judged for, and how many must have been in the nightly form.
+const LIMIT: Duration = Duration::from_secs(600);
+const LEAST: usize = 20_000;
+
 /// Judges combinations and returns how many, and how many of them are promotable.
-fn judge(facts: &'static [Fact], rules: &'static [Rule], gate: Answer) -> (usize, usize) {
+fn judge(what: &'static str, facts: &'static [Fact], rules: &'static [Rule], gate: Answer) -> (usize, usize) {
     let all: usize = facts.iter().map(|fact| fact.values.len()).product();
     // Prime to the numbers of values (2, 3 and 5), so that no value is left out.
     let spread = (1..=all / JUDGED).rev().find(|step| [2, 3, 5].iter().all(|factor| step % factor != 0));
-    let step = if std::env::var_os("RUNTIME_TESTS_FULL").is_some() { 1 } else { spread.unwrap_or(1) };
-    let (next, open, count) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let step = if nightly() { 1 } else { spread.unwrap_or(1) };
+    let points = all.div_ceil(step);
+    let bound = Bound::new(what, points, points.min(LEAST), LIMIT);
+    let (open, count) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let work = || {
         let mut bench = Bench::new();
-        loop {
-            let at = next.fetch_add(step, Ordering::Relaxed);
-            if at >= all {
-                return;
-            }
-            check(facts, rules, gate, &combination(facts, at), &mut bench, &open);
+        while let Some(at) = bound.next() {
+            check(facts, rules, gate, &combination(facts, at * step), &mut bench, &open);
             count.fetch_add(1, Ordering::Relaxed);
         }
     };
@@ -380,6 +384,7 @@ fn judge(facts: &'static [Fact], rules: &'static [Rule], gate: Answer) -> (usize
             scope.spawn(work);
         }
     });
+    bound.close();
     (count.into_inner(), open.into_inner())
 }
 
@@ -415,14 +420,14 @@ fn linux(document: &Value) -> (&Value, &Value) {
 
 #[test]
 fn the_decision_stage_over_all_combinations() {
-    let (count, open) = judge(DECISION, DECISION_RULES, decision);
+    let (count, open) = judge("combinations for the decision stage", DECISION, DECISION_RULES, decision);
     println!("decision stage: {count} combinations judged, {open} promotable");
     assert!(count > 800 && open < count / 50, "{count} {open}");
 }
 
 #[test]
 fn linux_enforcement_over_all_combinations() {
-    let (count, open) = judge(LINUX_FACTS, LINUX_RULES, linux);
+    let (count, open) = judge("combinations for Linux enforcement", LINUX_FACTS, LINUX_RULES, linux);
     println!("linux enforcement: {count} combinations judged, {open} promotable");
     assert!(count > 800 && open < count / 50, "{count} {open}");
 }

@@ -85,6 +85,7 @@ const UNSEEN: &[(&str, &str, &str)] = &[
     ),
     ("packet-statement", "/properties/impact_map is never present", "nobody put one into a bundle"),
     ("repair-log", "/properties/repairs is never absent", EARLIER),
+    ("path-map", "/properties/observed_path is never null", MACOS),
     ("packet-set-verdict", "/properties/details is never absent", EARLIER),
     ("packet-set-verdict", "/properties/linux_enforcement is never absent", EARLIER),
     ("promotion-receipt", "/properties/details is never absent", EARLIER),

@@ -296,6 +296,9 @@ pub(crate) fn everything() -> Everything {
         expect(&runtime(&arguments), 0);
         all.add("op-summary", source[0], read(&summary));
     }
+    let map = suite.path().join("map.json");
+    expect(&runtime(&["promotion", "paths", "--packet", &packet_text, "--out", &text_of(&map)]), 0);
+    all.add("path-map", "map.json", read(&map));
     for scenario in ["edge:a:met_deny", "edge:a:no_driver", "edge:a:hangs"] {
         let arguments = ["explain-event", "--json", "--bundle", &text_of(&out), "--scenario", scenario];
         all.add_answer("explained-event", &arguments, 0);

@@ -2,12 +2,14 @@
 
 use serde_json::Number;
 
+use super::super::index::IndexStatus;
 use super::super::layout::{
     ARTIFACT_INDEX, ARTIFACT_INDEX_TAG, RUN_MANIFEST, RUN_MANIFEST_LEGACY_TAG, RUN_MANIFEST_TAG, RUN_STATUS,
     RUN_STATUS_TAG,
 };
 use super::problem::{Kind, Problem};
 use super::raw::{Document, UnverifiedBundle, Writer};
+use crate::base::error_chain;
 use crate::base::tree::Node;
 
 /// Checks the three documents themselves and against each other.
@@ -49,13 +51,7 @@ fn readable(
             };
             problems.push(Problem::new(missing, name, message));
         }
-        Document::Unreadable(error) => {
-            let message = match std::error::Error::source(error) {
-                Some(cause) => format!("{error}: {cause}"),
-                None => error.to_string(),
-            };
-            problems.push(Problem::new(malformed, name, message));
-        }
+        Document::Unreadable(error) => problems.push(Problem::new(malformed, name, error_chain(error))),
         Document::Malformed { why, .. } => problems.push(Problem::new(malformed, name, format!("{name}: {why}"))),
         Document::Object(_) => {}
     }
@@ -163,14 +159,9 @@ fn index_says(bundle: &UnverifiedBundle, problems: &mut Vec<Problem>) {
     if index.get("repairs").is_some_and(|repairs| repairs.as_array().is_none()) {
         found(Kind::IndexMalformed, "/repairs", "repairs is not an array".to_owned());
     }
-    let failed = bundle.status.text("state").is_some_and(|state| state.trim() == "failed");
     match index.get("status").and_then(Node::as_str) {
         Some(status @ ("ok" | "partial" | "failed")) => {
-            let expected = match (failed, missing.is_empty()) {
-                (true, _) => "failed",
-                (false, true) => "ok",
-                (false, false) => "partial",
-            };
+            let expected = IndexStatus::of(bundle.has_failed(), missing.is_empty()).word();
             if status != expected && !bundle.in_progress() {
                 let message =
                     format!("the index says {status:?}, but its run and its missing files make it {expected:?}");

@@ -262,4 +262,8 @@ impl UnverifiedBundle {
     pub(in crate::bundle) fn in_progress(&self) -> bool {
         self.status.text("state").is_some_and(|state| state.trim() == "in_progress")
     }
+
+    pub(in crate::bundle) fn has_failed(&self) -> bool {
+        self.status.text("state").is_some_and(|state| state.trim() == "failed")
+    }
 }

@@ -4,6 +4,7 @@ use foldhash::HashMap;
 
 use super::super::layout::{ARTIFACT_INDEX, REPAIR_LOG};
 use super::problem::{Kind, Problem};
+use crate::base::error_chain;
 use crate::base::rel_path::RelPath;
 use crate::os::fs::{Dir, EntryKind};
 
@@ -60,7 +61,7 @@ impl Listed {
             Ok(all) => self.cut |= !all,
             Err(error) => {
                 let about = if prefix.is_empty() { "." } else { prefix.trim_end_matches('/') };
-                self.unread.push((about.to_owned(), error.to_string()));
+                self.unread.push((about.to_owned(), error_chain(&error)));
             }
         }
         for name in directories {
