@@ -3,6 +3,7 @@
 //! Layer 5. Reads committed bundles and packets and derives; it observes nothing. Events are read one at a time, so memory is
 //! bounded by the groups that they fall into. Contract: `SPEC.md` section "Summaries".
 
+mod event_row;
 mod explain;
 mod invalid;
 mod mapping;
@@ -14,6 +15,7 @@ mod source;
 mod stored;
 mod stream;
 
+pub use event_row::{EventRow, Text};
 pub use explain::{Certainty, ExplainError, Explanation, explain_event};
 pub use invalid::InvalidBundle;
 pub use mapping::{MappingDocument, runtime_mappings};
@@ -22,4 +24,4 @@ pub use op_summary::{OpRuntimeSummary, build_op_runtime_summary, write_op_runtim
 pub use pull::ReadError;
 pub use source::{SummaryError, SummaryOptions, summarize_ops_from_bundle, summarize_ops_from_packet};
 pub use stored::{ExpectedProbes, MetadataHead, Preflights, normalise_metadata, normalise_results};
-pub use stream::{EventRow, Text, read_events};
+pub use stream::read_events;

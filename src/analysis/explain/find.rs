@@ -7,9 +7,9 @@ use std::io::Read;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::super::event_row::Text;
 use super::super::pull::{Pull, Raw, ReadError, pulled};
 use super::super::stored::{Looked, not_json, parsed, passed, strict};
-use super::super::stream::Text;
 use crate::base::spelling::nearest;
 
 /// What names a row or an event.

@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 use serde_json::{Map, Value, json};
 
 use self::spool::Spool;
-use super::stream::EventRow;
+use super::event_row::EventRow;
 use crate::vocab::Operation;
 
 /// Examples listed of an operation.
