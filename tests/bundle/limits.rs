@@ -6,11 +6,14 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use runtime::bundle::Outcome;
+
 use crate::bound::{Bound, nightly, output_in_time};
 use crate::hostile::skipped;
 use crate::small_run::{SmallRun, latest, scratch, state};
 use crate::suite::RUNTIME;
 use crate::support::text;
+use crate::writer::{fill, name, open, seal};
 
 /// How long disks are filled for, and how many must have been in the nightly form.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -119,6 +122,26 @@ fn a_limit_of_file_size_is_an_error_and_not_a_death() {
         .output()
         .unwrap();
     assert_eq!(text(&output.stdout), "ended 153\n", "{output:?}");
+}
+
+#[test]
+fn few_descriptors_are_enough_for_many_files() {
+    let temp = scratch();
+    let root = temp.path().join("out");
+    let mut bundle = open(&root, temp.path(), "run-1");
+    fill(&mut bundle);
+    for number in 0..300 {
+        bundle.write(&name(&format!("files/f{number}")), b"text").unwrap();
+    }
+    seal(bundle, Outcome::Complete, &[]);
+    for limit in [32, 64, 200, 1024] {
+        let output = Command::new("prlimit")
+            .args([&format!("--nofile={limit}"), RUNTIME, "validate-bundle", "--bundle"])
+            .arg(&root)
+            .output()
+            .unwrap();
+        assert!(text(&output.stdout).starts_with("[+] bundle ok\n"), "{limit}: {output:?}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use super::checked;
 use super::process::close_range;
 
-/// Files closed at once. A process may have 1,024 open, and this many of one thread leave room for others.
+/// Files closed at once, where the process may have 1,024 open as usual.
 const AT_ONCE: usize = 128;
 
 /// A table of descriptors that only the thread that made it uses, so that nobody else's descriptor stands between its own: files
@@ -18,6 +18,8 @@ const AT_ONCE: usize = 128;
 pub struct OwnTable {
     /// Numbers in this table that nobody else knows.
     done: Vec<RawFd>,
+    /// How many are kept; an eighth of what the process may have open at most, so that there is room for those in use.
+    at_once: usize,
     /// It belongs to one thread.
     thread: PhantomData<*const ()>,
 }
@@ -31,13 +33,15 @@ impl OwnTable {
     pub fn of_this_thread() -> Result<Self, Errno> {
         // SAFETY: changes which table the calling thread uses; every descriptor keeps its number and its file.
         checked(unsafe { libc::unshare(libc::CLONE_FILES) }.into())?;
-        Ok(Self { done: Vec::with_capacity(AT_ONCE), thread: PhantomData })
+        let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let at_once = allowed.map_or(AT_ONCE, |allowed| usize::try_from(allowed / 8).unwrap_or(AT_ONCE).min(AT_ONCE));
+        Ok(Self { done: Vec::with_capacity(at_once), at_once, thread: PhantomData })
     }
 
     /// Closes `file`, which this thread opened after it had its table; at the latest when the table is dropped.
     pub fn close(&mut self, file: File) {
         self.done.push(file.into_raw_fd());
-        if self.done.len() == AT_ONCE {
+        if self.done.len() >= self.at_once {
             self.close_all();
         }
     }
