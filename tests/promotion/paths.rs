@@ -1,6 +1,6 @@
 //! The map of canonical paths: which witnesses of a packet get into it, and which packets are rejected.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -214,7 +214,7 @@ fn a_packet_without_witnesses_is_rejected_with_the_reason() {
 
 /// Runs the real thing with these lanes; the directory, and its packet.
 #[cfg(target_os = "linux")]
-fn real(lanes: &[(&str, bool)]) -> (crate::suite::Suite, PathBuf) {
+fn real(lanes: &[(&str, bool)]) -> (crate::suite::Suite, std::path::PathBuf) {
     use crate::suite::{Probe, Suite, expect};
     let fixtures = json!([
         {"path": "real/file", "kind": "file", "content": "x"}, {"path": "link", "kind": "symlink", "target": "real"},
