@@ -26,7 +26,7 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// Nothing is known yet about objects of `keys` keys.
+    /// Nothing is known yet about objects of `keys` keys, at most 128: those seen are bits of a number.
     pub(super) fn new(keys: usize) -> Self {
         Self { next: vec![(String::new(), 0); keys + 1] }
     }
@@ -91,42 +91,30 @@ fn value(text: &str, at: usize, depth: usize) -> Option<(usize, Value<'_>)> {
         b't' if bytes[at..].starts_with(b"true") => (at + 4, Value::Bool(true)),
         b'f' if bytes[at..].starts_with(b"false") => (at + 5, Value::Bool(false)),
         b'n' if bytes[at..].starts_with(b"null") => (at + 4, Value::Null),
-        b'{' => (members(text, at, depth.checked_sub(1)?)?, Value::Other),
-        b'[' => (elements(text, at, depth.checked_sub(1)?)?, Value::Other),
+        b'{' | b'[' => (list(text, at, depth.checked_sub(1)?)?, Value::Other),
         b'0'..=b'9' | b'-' => (number(bytes, at)?, Value::Other),
         _ => return None,
     })
 }
 
-fn members(text: &str, at: usize, depth: usize) -> Option<usize> {
+/// Where the array or object ends that begins at `at`.
+fn list(text: &str, at: usize, depth: usize) -> Option<usize> {
     let bytes = text.as_bytes();
+    let is_object = *bytes.get(at)? == b'{';
+    let close = if is_object { b'}' } else { b']' };
     let mut at = space(bytes, at + 1);
-    if *bytes.get(at)? == b'}' {
+    if *bytes.get(at)? == close {
         return Some(at + 1);
     }
     loop {
-        let end = plain(bytes, passed(bytes, at, b'"')?)?;
-        at = space(bytes, passed(bytes, space(bytes, end + 1), b':')?);
-        at = space(bytes, value(text, at, depth)?.0);
-        match *bytes.get(at)? {
-            b',' => at = space(bytes, at + 1),
-            b'}' => return Some(at + 1),
-            _ => return None,
+        if is_object {
+            let end = plain(bytes, passed(bytes, at, b'"')?)?;
+            at = space(bytes, passed(bytes, space(bytes, end + 1), b':')?);
         }
-    }
-}
-
-fn elements(text: &str, at: usize, depth: usize) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let mut at = space(bytes, at + 1);
-    if *bytes.get(at)? == b']' {
-        return Some(at + 1);
-    }
-    loop {
         at = space(bytes, value(text, at, depth)?.0);
         match *bytes.get(at)? {
             b',' => at = space(bytes, at + 1),
-            b']' => return Some(at + 1),
+            end if end == close => return Some(at + 1),
             _ => return None,
         }
     }

@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use super::super::layout::{ARTIFACT_INDEX, REPAIR_LOG, RUN_MANIFEST, RUN_STATUS, name};
 use super::problem::Generation;
 use super::resolve::ResolvedBundle;
-
 use crate::base::digest::Sha256Hex;
 use crate::base::json::{self as text, JsonError};
 use crate::base::rel_path::RelPath;

@@ -9,7 +9,6 @@ use super::super::layout::{REPAIR_LOG, RUN_MANIFEST, RUN_STATUS};
 use super::entry::{self, Claim, Claims};
 use super::problem::{Class, Generation, Kind, Problem};
 use super::raw::{UnverifiedBundle, Writer};
-
 use super::verified::{VerifiedArtifact, VerifiedBundle};
 use super::{identity, unindexed};
 use crate::base::digest::Sha256Hex;
