@@ -8,8 +8,8 @@ use crate::os::hash::HashStream;
 
 /// Bytes read at once.
 const BLOCK_BYTES: usize = 1024 * 1024;
-/// Blocks that may wait to be hashed.
-const WAITING_BLOCKS: usize = 4;
+/// Blocks that may wait to be hashed: what is made of the document when all of it was seen is done while they still are.
+const WAITING_BLOCKS: usize = 48;
 /// The largest value that is kept in memory: an event, or a row.
 pub(super) const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
 

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::event_row::EventRow;
 use super::invalid::{InvalidBundle, documents};
-use super::op_summary::{Generation, OpRuntimeSummary};
+use super::op_summary::{Counting, Generation, OpRuntimeSummary};
 use super::pull::ReadError;
-use super::stream::read_events;
+use super::stream::fold_events;
 use crate::base::digest::Sha256Hex;
 use crate::bundle::layout::{RUN_MANIFEST, RUNTIME_EVENTS, name};
 use crate::bundle::{ResolveError, UnverifiedBundle, resolve};
@@ -165,11 +166,10 @@ pub fn summarize_ops_from_bundle(bundle: &Path, options: SummaryOptions) -> Resu
     let world = unverified.manifest().text("world_id").or(unverified.index().text("world_id"));
     let world = world.unwrap_or("unknown").to_owned();
     let (events_name, path) = (name(RUNTIME_EVENTS), dir.join(RUNTIME_EVENTS));
-    let mut summary = OpRuntimeSummary::new(&world, generation);
     // The bytes that are counted are the bytes that are hashed.
     let mut taken = None;
     let verification = unverified.verify_while_reading(options.jobs, &events_name, |file| {
-        let (counted, read) = take_all(file.file, &path, &mut summary);
+        let (counted, read) = take_all(file.file, &path, Counting::new(&world, generation));
         taken = read.as_ref().ok().map(|(digest, _)| (counted, digest.clone()));
         read
     });
@@ -186,16 +186,15 @@ pub fn summarize_ops_from_bundle(bundle: &Path, options: SummaryOptions) -> Resu
         Some(taken) => taken,
         // Not an artifact of this bundle as the index says it; what there is was asked for all the same.
         None => {
-            summary = OpRuntimeSummary::new(&world, generation);
             let open = || Dir::open(&dir).and_then(|dir| dir.open_file(&events_name));
             let file = open().map_err(|source| SummaryError::Open { path: path.clone(), source })?;
-            let (counted, read) = take_all(file.file, &path, &mut summary);
+            let (counted, read) = take_all(file.file, &path, Counting::new(&world, generation));
             let (digest, _) =
                 read.map_err(|error| SummaryError::Events { path: path.clone(), source: error.into() })?;
             (counted, digest)
         }
     };
-    counted?;
+    let mut summary = counted?;
     let recorded = |constant: &'static str| {
         let recorded = verified.and_then(|bundle| bundle.recorded_path(&name(constant)));
         recorded.map_or_else(|| dir.join(constant).to_string_lossy().into_owned(), str::to_owned)
@@ -213,12 +212,12 @@ pub fn summarize_ops_from_bundle(bundle: &Path, options: SummaryOptions) -> Resu
     Ok(summary)
 }
 
-/// Counts every event of a document; what came of that, and digest and size of what was read.
+/// Summarises every event of a document, without saying yet where they come from; and digest and size of what was read.
 fn take_all(
     file: std::fs::File,
     path: &Path,
-    summary: &mut OpRuntimeSummary,
-) -> (Result<(), SummaryError>, io::Result<(Sha256Hex, u64)>) {
+    counting: Counting,
+) -> (Result<OpRuntimeSummary, SummaryError>, io::Result<(Sha256Hex, u64)>) {
     enum Stop {
         Read(ReadError),
         Spool(io::Error),
@@ -228,7 +227,8 @@ fn take_all(
             Self::Read(error)
         }
     }
-    let (counted, read) = read_events(file, |event| summary.add(event).map_err(Stop::Spool));
+    let take = |counting: &mut Counting, event: &EventRow<'_>| counting.add(event).map_err(Stop::Spool);
+    let (counted, read) = fold_events(file, counting, take, |counting| counting.finish().map_err(Stop::Spool));
     let counted = counted.map_err(|stop| match stop {
         Stop::Read(source) => SummaryError::Events { path: path.to_owned(), source },
         Stop::Spool(error) => SummaryError::Spool(error),
@@ -276,9 +276,9 @@ pub fn summarize_ops_from_packet(
         }
     }
     let world = manifest["world_id"].as_str().unwrap_or("unknown");
-    let mut summary = OpRuntimeSummary::new(world, if own { Generation::Own } else { Generation::Earlier });
+    let counting = Counting::new(world, if own { Generation::Own } else { Generation::Earlier });
     let file = open_regular(&events_path).map_err(|source| SummaryError::Open { path: events_path.clone(), source })?;
-    let (counted, read) = take_all(file.file, &events_path, &mut summary);
+    let (counted, read) = take_all(file.file, &events_path, counting);
     let (digest, _) = read.map_err(|error| SummaryError::Events { path: events_path.clone(), source: error.into() })?;
     let vouched = document["export_digests"]["runtime_events"].as_str();
     if let Some(expected) = vouched.filter(|expected| *expected != digest.as_str()) {
@@ -288,7 +288,7 @@ pub fn summarize_ops_from_packet(
     if vouched.is_none() && own && !options.allow_unverified {
         return Err(wrong("gives no digest for its events; --allow-unverified takes them all the same".to_owned()));
     }
-    counted?;
+    let mut summary = counted?;
     let packet_stored = packet.to_string_lossy().into_owned();
     let notes = "Events that a promotion packet points to, summarised by operation.";
     let inputs = [(packet_stored, packet_digest), (events_stored, digest)];

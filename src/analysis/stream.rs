@@ -17,8 +17,21 @@ pub fn read_events<E: From<ReadError>>(
     document: impl Read + Send,
     mut take: impl FnMut(&EventRow<'_>) -> Result<(), E>,
 ) -> (Result<(), E>, io::Result<(Sha256Hex, u64)>) {
+    fold_events(document, (), |(), event| take(event), |()| Ok(()))
+}
+
+/// As [`read_events`], gathering in `state`; `finish`, called after the last event, makes the result of it. That still goes on
+/// beside the hashing.
+pub(super) fn fold_events<S, T, E: From<ReadError>>(
+    document: impl Read + Send,
+    mut state: S,
+    mut take: impl FnMut(&mut S, &EventRow<'_>) -> Result<(), E>,
+    finish: impl FnOnce(S) -> Result<T, E>,
+) -> (Result<T, E>, io::Result<(Sha256Hex, u64)>) {
     pulled(document, |pull| {
-        Array { pull, number: 0, wanted: Wanted::Open, order: Order::new(MEMBERS.len()) }.read(&mut take)
+        let array = Array { pull, number: 0, wanted: Wanted::Open, order: Order::new(MEMBERS.len()) };
+        array.read(&mut |event| take(&mut state, event))?;
+        finish(state)
     })
 }
 

@@ -48,16 +48,32 @@ pub(super) enum Generation {
 #[derive(Debug)]
 pub struct OpRuntimeSummary {
     pub(super) meta: Value,
-    pub(super) world_id: String,
-    pub(super) generation: Generation,
+    entries: Vec<Entry>,
+}
+
+/// What the document says of one operation, written already.
+#[derive(Debug)]
+struct Entry {
+    /// Up to the list of mismatches.
+    before: Vec<u8>,
+    /// The list, which may be long.
+    details: Spool,
+    /// Behind the list.
+    after: Vec<u8>,
+}
+
+/// The events counted so far.
+pub(super) struct Counting {
+    world_id: String,
+    generation: Generation,
     operations: Vec<(String, Counts)>,
     by_name: HashMap<String, usize, RandomState>,
 }
 
-impl OpRuntimeSummary {
+impl Counting {
     pub(super) fn new(world_id: &str, generation: Generation) -> Self {
         let world_id = world_id.to_owned();
-        Self { meta: Value::Null, world_id, generation, operations: Vec::new(), by_name: HashMap::default() }
+        Self { world_id, generation, operations: Vec::new(), by_name: HashMap::default() }
     }
 
     /// Counts one event.
@@ -78,6 +94,16 @@ impl OpRuntimeSummary {
         self.operations[at].1.add(event)
     }
 
+    /// Everything the summary says but where it comes from.
+    pub(super) fn finish(self) -> std::io::Result<OpRuntimeSummary> {
+        let (world, generation) = (&self.world_id, self.generation);
+        let operations = self.operations.into_iter();
+        let entries = operations.map(|(name, counts)| write::entry(&name, world, generation, counts));
+        Ok(OpRuntimeSummary { meta: Value::Null, entries: entries.collect::<std::io::Result<_>>()? })
+    }
+}
+
+impl OpRuntimeSummary {
     /// Where it comes from: the envelope of the document.
     #[must_use]
     pub fn meta(&self) -> &Value {
@@ -87,7 +113,7 @@ impl OpRuntimeSummary {
     /// Number of operations.
     #[must_use]
     pub fn operation_count(&self) -> usize {
-        self.operations.len()
+        self.entries.len()
     }
 }
 
@@ -186,9 +212,7 @@ fn op_id(name: &str) -> Option<usize> {
 /// # Errors
 /// An event is not what the format says, or the list of mismatches cannot be kept.
 pub fn build_op_runtime_summary(events: &[Value], world_id: &str) -> Result<OpRuntimeSummary, super::SummaryError> {
-    let mut summary = OpRuntimeSummary::new(world_id, Generation::Own);
-    summary.meta = super::source::meta(world_id, "runtime_events", "Events at hand, summarised by operation.");
-    summary.meta["run_id"] = Value::Null;
+    let mut counting = Counting::new(world_id, Generation::Own);
     for (number, event) in events.iter().enumerate().filter(|(_, event)| event.is_object()) {
         let text = event.to_string();
         let row = serde_json::from_str::<EventRow<'_>>(&text).map_err(|error| super::ReadError::Event {
@@ -196,8 +220,11 @@ pub fn build_op_runtime_summary(events: &[Value], world_id: &str) -> Result<OpRu
             offset: 0,
             why: error.to_string(),
         })?;
-        summary.add(&row).map_err(super::SummaryError::Spool)?;
+        counting.add(&row).map_err(super::SummaryError::Spool)?;
     }
+    let mut summary = counting.finish().map_err(super::SummaryError::Spool)?;
+    summary.meta = super::source::meta(world_id, "runtime_events", "Events at hand, summarised by operation.");
+    summary.meta["run_id"] = Value::Null;
     Ok(summary)
 }
 

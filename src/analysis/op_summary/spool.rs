@@ -29,7 +29,9 @@ impl Spool {
         self.text.push(b'{');
         let mut between = "";
         for (key, value) in members {
-            write!(self.text, "{between}\n{INDENT}  \"{key}\": ")?;
+            for part in [between, "\n", INDENT, "  \"", key, "\": "] {
+                self.text.extend_from_slice(part.as_bytes());
+            }
             between = ",";
             match value {
                 // Most texts are written as they are.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use super::{Counts, Generation, OpRuntimeSummary, op_id};
+use super::{Counts, Entry, Generation, OpRuntimeSummary, op_id};
 use crate::base::json as form;
 
 impl OpRuntimeSummary {
@@ -14,15 +14,17 @@ impl OpRuntimeSummary {
     /// What the writer says, and reading back the list of mismatches.
     pub fn write(&mut self, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "{{\n  \"meta\": {},\n  \"ops\": {{", moved(&form::to_pretty(&self.meta), "  "))?;
-        let (world_id, generation) = (self.world_id.clone(), self.generation);
-        let mut between = "\n";
-        for (name, counts) in &mut self.operations {
-            writeln!(out, "{between}    {}: {{", form::to_line(&name))?;
-            write_entry(out, name, &world_id, generation, counts)?;
-            out.write_all(b"\n    }")?;
-            between = ",\n";
+        for (number, entry) in self.entries.iter_mut().enumerate() {
+            out.write_all(if number == 0 { b"\n" } else { b",\n" })?;
+            out.write_all(&entry.before)?;
+            if !entry.details.is_empty() {
+                out.write_all(b",\n      \"mismatch_details\": [\n")?;
+                entry.details.write(out)?;
+                out.write_all(b"\n      ]")?;
+            }
+            out.write_all(&entry.after)?;
         }
-        out.write_all(if self.operations.is_empty() { b"}\n}" } else { b"\n  }\n}" })
+        out.write_all(if self.entries.is_empty() { b"}\n}" } else { b"\n  }\n}" })
     }
 
     /// The document as a value.
@@ -36,13 +38,9 @@ impl OpRuntimeSummary {
     }
 }
 
-fn write_entry(
-    out: &mut dyn Write,
-    name: &str,
-    world_id: &str,
-    generation: Generation,
-    counts: &mut Counts,
-) -> io::Result<()> {
+/// Writes what the document says of one operation.
+pub(super) fn entry(name: &str, world_id: &str, generation: Generation, counts: Counts) -> io::Result<Entry> {
+    let (mut before, mut after) = (Vec::new(), Vec::new());
     let object = |pairs: &[(String, u64)]| {
         Value::Object(pairs.iter().map(|(word, number)| (word.clone(), json!(number))).collect::<Map<_, _>>())
     };
@@ -63,12 +61,8 @@ fn write_entry(
         "examples": counts.examples,
         "scenarios": scenarios,
     });
-    write_members(out, &head, "")?;
-    if !counts.details.is_empty() {
-        out.write_all(b",\n      \"mismatch_details\": [\n")?;
-        counts.details.write(out)?;
-        out.write_all(b"\n      ]")?;
-    }
+    writeln!(before, "    {}: {{", form::to_line(&name))?;
+    write_members(&mut before, &head, "")?;
     let strict = counts.strict_status();
     let tail = json!({
         "coverage_status": match generation {
@@ -79,10 +73,12 @@ fn write_entry(
         "errors": counts.errors,
         "not_observed": counts.not_observed,
     });
-    write_members(out, &tail, ",\n")
+    write_members(&mut after, &tail, ",\n")?;
+    after.extend_from_slice(b"\n    }");
+    Ok(Entry { before, details: counts.details, after })
 }
 
-fn write_members(out: &mut dyn Write, object: &Value, before: &str) -> io::Result<()> {
+fn write_members(out: &mut Vec<u8>, object: &Value, before: &str) -> io::Result<()> {
     let mut between = before;
     for (key, value) in object.as_object().into_iter().flatten() {
         write!(out, "{between}      {}: {}", form::to_line(key), moved(&form::to_pretty(value), "      "))?;
