@@ -73,7 +73,8 @@ fn run(task: &Task) -> anyhow::Result<bool> {
             ]
         }
     };
-    let results = step::run_all(&plan, root);
-    println!("\n{}", step::table(&results));
+    let from = std::time::Instant::now();
+    let results = step::run_all(&plan, root)?;
+    println!("\n{}", step::table(&results, from.elapsed()));
     Ok(step::all_good(&results))
 }
