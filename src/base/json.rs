@@ -229,6 +229,32 @@ fn python_float(value: f64) -> String {
     }
 }
 
+/// The JSON pointers of leaves that differ, or that only one of the two has.
+#[must_use]
+pub fn differences(found: &Value, expected: &Value) -> Vec<String> {
+    let mut different = Vec::new();
+    compare("", Some(found), Some(expected), &mut different);
+    different
+}
+
+fn compare(at: &str, found: Option<&Value>, expected: Option<&Value>, different: &mut Vec<String>) {
+    match (found, expected) {
+        (Some(Value::Object(a)), Some(Value::Object(b))) => {
+            let more = b.keys().filter(|key| !a.contains_key(*key));
+            for key in a.keys().chain(more) {
+                compare(&format!("{at}/{key}"), a.get(key), b.get(key), different);
+            }
+        }
+        (Some(Value::Array(a)), Some(Value::Array(b))) => {
+            for index in 0..a.len().max(b.len()) {
+                compare(&format!("{at}/{index}"), a.get(index), b.get(index), different);
+            }
+        }
+        (a, b) if a == b => {}
+        _ => different.push(at.to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

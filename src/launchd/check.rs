@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::job::{Argument, JobPlan, OWN_VARIABLES, Request};
+use crate::base::json::differences;
 
 /// The places, as JSON pointers, where a plan says something else than its givens lead to; none: it may be executed.
 #[must_use]
@@ -49,27 +50,7 @@ pub fn contradictions(plan: &Value) -> Vec<String> {
         limit_s: seconds("/wait/limit_s"),
     });
     let again = serde_json::to_value(&again).expect("a plan is made of text and numbers");
-    let mut different = Vec::new();
-    compare("", Some(plan), Some(&again), &mut different);
-    different
-}
-
-fn compare(at: &str, found: Option<&Value>, expected: Option<&Value>, different: &mut Vec<String>) {
-    match (found, expected) {
-        (Some(Value::Object(a)), Some(Value::Object(b))) => {
-            let more = b.keys().filter(|key| !a.contains_key(*key));
-            for key in a.keys().chain(more) {
-                compare(&format!("{at}/{key}"), a.get(key), b.get(key), different);
-            }
-        }
-        (Some(Value::Array(a)), Some(Value::Array(b))) => {
-            for index in 0..a.len().max(b.len()) {
-                compare(&format!("{at}/{index}"), a.get(index), b.get(index), different);
-            }
-        }
-        (a, b) if a == b => {}
-        _ => different.push(at.to_owned()),
-    }
+    differences(plan, &again)
 }
 
 #[cfg(test)]

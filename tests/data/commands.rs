@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::shipped_operations::OPERATIONS;
 use crate::suite::{INDEX, Outcome, PLAN, PROBES, PROFILES, Suite, run_in};
 
 fn parsed(outcome: &Outcome) -> Value {
@@ -27,25 +28,7 @@ fn the_shipped_suite_is_clean_and_covers_every_operation_both_ways() {
     let probes = parsed(&run_in(project(), &["list-probes", "--registry", "linux-baseline"]));
     let profiles = parsed(&run_in(project(), &["list-profiles", "--registry", "linux-baseline"]));
     assert!(probes.as_array().unwrap().len() >= 20 && profiles.as_array().unwrap().len() >= 5);
-    for operation in [
-        "file-read-data",
-        "file-read-metadata",
-        "file-write-create",
-        "file-write-data",
-        "file-write-unlink",
-        "process-exec",
-        "process-fork",
-        "sysctl-read",
-        "file-test-existence",
-        "file-read-xattr",
-        "file-write-mode",
-        "file-write-times",
-        "file-link",
-        "signal",
-        "ipc-sysv-shm",
-        "network-outbound",
-        "network-bind",
-    ] {
+    for operation in OPERATIONS {
         for expected in ["allow", "deny"] {
             let covered = probes.as_array().unwrap().iter().any(|probe| {
                 let own = probe["operation"].as_str().unwrap().trim_end_matches('*');

@@ -18,5 +18,7 @@ mod read_once;
 mod ready_made;
 mod reports;
 mod resolution;
+#[path = "../run/shipped_operations.rs"]
+mod shipped_operations;
 mod suite;
 mod upgrade;

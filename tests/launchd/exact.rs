@@ -1,31 +1,7 @@
-//! Comparing two documents leaf by leaf, and proof that no change of any leaf goes unseen.
+//! Comparing documents leaf by leaf, and proof that no change of any leaf goes unseen.
 
+use runtime::base::json::differences;
 use serde_json::Value;
-
-/// The JSON pointers of leaves that differ, or that only one of the two has.
-pub(crate) fn differences(found: &Value, expected: &Value) -> Vec<String> {
-    let mut different = Vec::new();
-    compare("", Some(found), Some(expected), &mut different);
-    different
-}
-
-fn compare(at: &str, found: Option<&Value>, expected: Option<&Value>, different: &mut Vec<String>) {
-    match (found, expected) {
-        (Some(Value::Object(a)), Some(Value::Object(b))) => {
-            let more = b.keys().filter(|key| !a.contains_key(*key));
-            for key in a.keys().chain(more) {
-                compare(&format!("{at}/{key}"), a.get(key), b.get(key), different);
-            }
-        }
-        (Some(Value::Array(a)), Some(Value::Array(b))) => {
-            for index in 0..a.len().max(b.len()) {
-                compare(&format!("{at}/{index}"), a.get(index), b.get(index), different);
-            }
-        }
-        (a, b) if a == b => {}
-        _ => different.push(at.to_owned()),
-    }
-}
 
 /// The pointers of all leaves; an empty array or object is one.
 pub(crate) fn leaves(value: &Value) -> Vec<String> {

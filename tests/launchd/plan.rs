@@ -5,10 +5,11 @@
 //! `every_field_of_the_diagnostics_is_exactly_this` the diagnostics; the unit tests of `src/launchd/wait.rs` the rule of waiting
 //! and of `src/launchd/clean.rs` that of cleanliness; `tests/launchd/scenarios.rs` what each outcome leaves.
 
+use runtime::base::json::differences;
 use serde_json::{Value, json};
 
 use crate::bench::Bench;
-use crate::exact::{assert_every_mutation_is_seen, differences};
+use crate::exact::assert_every_mutation_is_seen;
 use crate::suite::{RUNTIME, expect, text};
 
 const RUN: &str = "11111111-2222-4333-8444-555555555555";

@@ -17,6 +17,7 @@ mod network;
 mod ordinary_user;
 mod own_record;
 mod random_plan;
+mod shipped_operations;
 mod shipped_plan;
 mod suite;
 mod wrong_policy;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::shipped_operations::OPERATIONS;
 use crate::suite::{expect, runtime, text};
 
 const PLAN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/plans/linux-baseline/plan.json");
@@ -54,25 +55,7 @@ fn every_expectation_is_met_and_the_gates_say_what_follows() {
 fn every_operation_has_both_twins(results: &Value) {
     let rows: Vec<&Value> =
         results.as_object().unwrap().values().flat_map(|profile| profile["probes"].as_array().unwrap()).collect();
-    for operation in [
-        "file-read-data",
-        "file-read-metadata",
-        "file-write-create",
-        "file-write-data",
-        "file-write-unlink",
-        "process-exec",
-        "process-fork",
-        "sysctl-read",
-        "file-test-existence",
-        "file-read-xattr",
-        "file-write-mode",
-        "file-write-times",
-        "file-link",
-        "signal",
-        "ipc-sysv-shm",
-        "network-outbound",
-        "network-bind",
-    ] {
+    for operation in OPERATIONS {
         for expected in ["allow", "deny"] {
             let found = rows.iter().any(|row| {
                 row["performed_operation"].as_str().unwrap().trim_end_matches('*') == operation
