@@ -14,9 +14,10 @@ pub(crate) fn build(root: &Path) -> anyhow::Result<bool> {
         // Without libraries to find and bind it starts in less time, and runs on systems with an older C library. The target is
         // named so that the flag is not used for programs that run during the build, which cannot be linked like that.
         // Its 17,000 relocations are packed: they are worked off at every start.
-        let flag = format!(
-            "target.{triple}.rustflags=[\"-C\", \"target-feature=+crt-static\", \"-C\", \"link-arg=-Wl,-z,pack-relative-relocs\"]"
-        );
+        let mut flags =
+            vec!["-Ctarget-feature=+crt-static".to_owned(), "-Clink-arg=-Wl,-z,pack-relative-relocs".to_owned()];
+        flags.extend(nameless(root)?);
+        let flag = format!("target.{triple}.rustflags={flags:?}");
         cargo.args(["--target", triple, "--config", &flag]);
         target.push(triple);
     }
@@ -25,6 +26,19 @@ pub(crate) fn build(root: &Path) -> anyhow::Result<bool> {
         println!("{}", target.join("dist/runtime").display());
     }
     Ok(built.success())
+}
+
+/// Options by which the program does not say where it was built: the same program, whoever builds it.
+fn nameless(root: &Path) -> anyhow::Result<Vec<String>> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let registries = home.context("neither CARGO_HOME nor HOME is set")?.join("registry/src");
+    let mut options = vec![format!("--remap-path-prefix={}=.", root.display())];
+    // Absent where everything is vendored.
+    for registry in std::fs::read_dir(registries).into_iter().flatten() {
+        options.push(format!("--remap-path-prefix={}=deps", registry?.path().display()));
+    }
+    Ok(options)
 }
 
 /// The host where it is one of those with the GNU C library that are supported.
