@@ -288,6 +288,8 @@ fn processes() -> Vec<Row> {
         trapped("outsider-scheduling", &["getpriority", "sched_getaffinity"]).outside(outsider),
         held("outlive-first-process").off(&["end_of_tree"]).outside(Outside::Watched),
         held("outlive-supervisor").off(&["end_of_tree"]).outside(Outside::KilledAndWatched),
+        held("hop-past-first-process").off(&["end_of_tree"]).outside(Outside::Watched),
+        held("hop-past-supervisor").off(&["end_of_tree"]).outside(Outside::KilledAndWatched),
         held("work-on-without-supervisor")
             .off(&["end_of_tree"])
             .without(&["seccomp_notify", "landlock"])

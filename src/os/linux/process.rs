@@ -249,6 +249,13 @@ pub fn raise_pipe_signal(tid: i32) {
     unsafe { libc::syscall(libc::SYS_tkill, tid, libc::SIGPIPE) };
 }
 
+/// Kills every process that the calling one may signal, but itself and process 1 (kill(2)): for callers that a Landlock scope of
+/// signals keeps from reaching more than they are to end.
+pub fn kill_all_within_reach() {
+    // SAFETY: takes its arguments by value.
+    unsafe { libc::kill(-1, libc::SIGKILL) };
+}
+
 /// Version of the kernel's Landlock interface, 0 when there is none (landlock_create_ruleset(2)).
 #[must_use]
 pub fn landlock_abi() -> u32 {

@@ -163,7 +163,8 @@ fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cance
     {
         outer.enter().map_err(|e| set_up("enter the outer Landlock domain")(std::io::Error::other(e)))?;
     }
-    let mut tree = Tree::grow(only, start.becomes(), |inside| first_process(job, plan.as_ref(), start, inside))
+    let scoped = plan.as_ref().is_some_and(|plan| plan.signals_are_scoped) && !off(Protection::InnerDomain);
+    let mut tree = Tree::grow(only, start.becomes(), scoped, |inside| first_process(job, plan.as_ref(), start, inside))
         .map_err(fork_failed)?;
     // While the first process confines itself.
     let report = plan.as_ref().map(|plan| report(job, plan, offered, dropped));

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetError, Scope,
+    RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
 };
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
@@ -71,6 +71,13 @@ fn kernel_rights(rights: Rights, abi: ABI, directory: bool, beneath: bool) -> Bi
     }
     let fitting = if directory { BitFlags::<AccessFs>::all() } else { AccessFs::from_file(abi) };
     all & fitting & handled(abi)
+}
+
+/// Enters a domain that keeps signals inside and bounds nothing else. The thread must have `no_new_privs`.
+pub(super) fn scope_signals() -> Result<(), DomainError> {
+    let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).scope(Scope::Signal);
+    let entered = ruleset.and_then(Ruleset::create).and_then(RulesetCreated::restrict_self);
+    entered.map(drop).map_err(DomainError::Rules)
 }
 
 impl Domain {

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The reaper adopts every orphan of the tree. It ends all of them when the first process has ended, and when the supervisor
-//! is gone, which it learns from the end of a pipe. The tree cannot signal it: it stands outside the inner domain. The
+//! is gone, which it learns from the end of a pipe. Where Landlock has scopes, it and the tree are a scope of signals: one call
+//! of kill(2) reaches the whole tree and nobody else, and no process of the tree can fork meanwhile. The tree cannot signal it: it stands outside the inner domain. The
 //! supervisor is an ancestor of the tree, so it may read its memory, and adopts the tree should the reaper die.
 
 use std::fs::File;
@@ -17,15 +18,18 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, kill_process, pidfd_open,
-    set_child_subreaper, set_parent_process_death_signal, wait, waitid,
+    set_child_subreaper, set_parent_process_death_signal, test_kill_process, wait, waitid,
 };
 
+use super::landlock;
 use crate::os::linux::process::{self, Fork, SingleThreaded};
 use crate::sandbox::End;
 use crate::sandbox::weaken::{Protection, off};
 
 /// How often the reaper collects processes that ended.
 const TICK: Duration = Duration::from_millis(200);
+/// Most processes collected before the next look for some that are alive.
+const COLLECTED_AT_ONCE: usize = 1024;
 
 /// What the tree's processes tell the supervisor, in one pipe; each message is written at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,10 +123,12 @@ pub(super) enum Becomes {
 }
 
 impl Tree {
-    /// Forks reaper and first process; `first` runs in the latter and returns its exit status.
+    /// Forks reaper and first process; `first` runs in the latter and returns its exit status. `scoped`: signals of the tree stay
+    /// inside by Landlock.
     pub(super) fn grow(
         only: SingleThreaded,
         becomes: Becomes,
+        scoped: bool,
         first: impl FnOnce(Inside<'_>) -> u8,
     ) -> Result<Self, process::ForkError> {
         let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(process::ForkError::System);
@@ -140,7 +146,7 @@ impl Tree {
             }),
             Fork::Child(only) => {
                 drop((messages, release, alive));
-                reap((only, becomes), &messages_end, &release_end, &alive_end, first)
+                reap((only, becomes, scoped), &messages_end, &release_end, &alive_end, first)
             }
         }
     }
@@ -163,13 +169,32 @@ impl Tree {
     pub(super) fn bury(&mut self) {
         self.end();
         while matches!(rustix::process::waitpid(Some(self.reaper), WaitOptions::empty()), Err(Errno::INTR)) {}
-        end_children();
+        end_children(Reach::Children);
     }
+}
+
+/// Whom the ending process can reach at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// Its children, one by one.
+    Children,
+    /// The whole tree: see [`enter_scope`].
+    Tree,
+}
+
+/// Makes the calling process and all that it will start a scope of signals. [`Reach::Tree`] only when that is seen to hold: the
+/// parent, which has the same user, cannot be signalled any more.
+fn enter_scope() -> Reach {
+    let Some(parent) = rustix::process::getppid() else { return Reach::Children };
+    if test_kill_process(parent).is_err() || landlock::scope_signals().is_err() {
+        return Reach::Children;
+    }
+    if test_kill_process(parent) == Err(Errno::PERM) { Reach::Tree } else { Reach::Children }
 }
 
 /// The reaper's life.
 fn reap(
-    (only, becomes): (SingleThreaded, Becomes),
+    (only, becomes, scoped): (SingleThreaded, Becomes, bool),
     messages: &OwnedFd,
     release: &OwnedFd,
     alive: &OwnedFd,
@@ -183,6 +208,7 @@ fn reap(
     if let Err(errno) = set_child_subreaper(Some(own)) {
         fail(errno);
     }
+    let reach = if scoped { enter_scope() } else { Reach::Children };
     // It closes what else it was handed once it is confined.
     let first = || {
         let _ = set_parent_process_death_signal(Some(Signal::KILL));
@@ -212,7 +238,7 @@ fn reap(
     let _ = rustix::process::setpgid(None, None);
     let _ = process::close_all_but(&[messages.as_raw_fd(), alive.as_raw_fd()]);
     let end = watch(target, alive.as_fd());
-    end_children();
+    end_children(reach);
     Message::Ended(end).send(messages.as_fd());
     process::exit_now(0)
 }
@@ -238,15 +264,17 @@ fn watch(target: Pid, alive: BorrowedFd<'_>) -> End {
     }
 }
 
-/// Collects every process that has ended; the end of `target` if that is among them.
+/// Collects processes that have ended; the end of `target` if that is among them.
 fn collect(target: Pid) -> Option<End> {
-    let mut found = None;
-    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-        if pid == target {
-            found = Some(end_of(status));
+    // Not until there are none: a tree can bring them forth as fast as they are collected.
+    for _ in 0..COLLECTED_AT_ONCE {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == target => return Some(end_of(status)),
+            Ok(Some(_)) => {}
+            _ => break,
         }
     }
-    found
+    None
 }
 
 fn wait_for(target: Pid) -> End {
@@ -267,23 +295,27 @@ fn end_of(status: rustix::process::WaitStatus) -> End {
     }
 }
 
-/// Ends every descendant: children are killed and collected until there are none; the children of each come here when it
-/// dies, because the calling process adopts orphans.
-fn end_children() {
+/// Ends every descendant. The children of one that dies come here, because the calling process adopts orphans; so it goes on until
+/// there are none. With [`Reach::Children`] a program whose processes fork and end faster than they can be listed can draw that out.
+fn end_children(reach: Reach) {
     if off(Protection::EndOfTree) {
         return;
     }
-    loop {
-        match waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
-            Err(Errno::CHILD) => return,
-            Ok(Some(_)) => continue,
-            _ => {}
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let nobody = |waited: Result<Option<WaitIdStatus>, Errno>| matches!(waited, Err(Errno::CHILD));
+    while !nobody(waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)) {
+        match reach {
+            Reach::Tree => process::kill_all_within_reach(),
+            Reach::Children => process::children_of(own).unwrap_or_default().into_iter().for_each(|child| {
+                let _ = kill_process(child, Signal::KILL);
+            }),
         }
-        let own = rustix::process::getpid().as_raw_nonzero().get();
-        for child in process::children_of(own).unwrap_or_default() {
-            let _ = kill_process(child, Signal::KILL);
+        // One that was killed, then those that have ended by now: not for ever, others may still be alive.
+        let mut ended = waitid(WaitId::All, WaitIdOptions::EXITED);
+        for _ in 0..COLLECTED_AT_ONCE {
+            let Ok(Some(_)) = ended else { break };
+            ended = waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
         }
-        let _: Result<Option<WaitIdStatus>, Errno> = waitid(WaitId::All, WaitIdOptions::EXITED);
     }
 }
 

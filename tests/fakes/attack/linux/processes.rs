@@ -1,6 +1,7 @@
 //! Processes outside the sandbox: their memory, descriptors, files in `/proc`, signals. The words are an outsider's pid and
 //! what is known of it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::help::{
@@ -142,6 +143,12 @@ pub(crate) const ATTACKS: &[Attack] = &[
         let _ = supervisor();
         count_into("opened/alive");
     }),
+    ("hop-past-first-process", |_| hop()),
+    ("hop-past-supervisor", |_| {
+        let _ = supervisor();
+        hop();
+        std::thread::sleep(HOPPING);
+    }),
     ("work-on-without-supervisor", |_| {
         let supervisor = supervisor();
         write_file("opened/ready", "");
@@ -174,6 +181,52 @@ fn told_of_supervisor(word: usize) -> i64 {
         std::thread::sleep(Duration::from_millis(5));
     }
     panic!("nobody told the supervisor's pid");
+}
+
+/// How long lineages go on.
+const HOPPING: Duration = Duration::from_secs(3);
+
+/// Lineages whose processes fork and end at once: whoever looks for one finds it gone. Each begins another one anew that has
+/// not been heard of. They count into a file.
+fn hop() {
+    const LINEAGES: usize = 8;
+    const SILENCE_MICROS: u64 = 50_000;
+    let fd = open_at(super::help::CWD, "opened/alive", libc::O_CREAT | libc::O_WRONLY | libc::O_APPEND).unwrap_or(-1);
+    let size = LINEAGES * size_of::<AtomicU64>();
+    let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    // SAFETY: a fresh mapping, large and aligned enough for the counters, zero, and never unmapped; it is shared with the
+    // processes forked from here, which use it as atomics too.
+    let heard: &[AtomicU64] = unsafe {
+        let at = libc::mmap(std::ptr::null_mut(), size, access, flags, -1, 0);
+        assert_ne!(at, libc::MAP_FAILED);
+        std::slice::from_raw_parts(at.cast(), LINEAGES)
+    };
+    let begin = Instant::now();
+    let now = || begin.elapsed().as_micros() as u64 + 1;
+    for own in 0..LINEAGES {
+        fork(|| {
+            let (mut own, mut other) = (own, own);
+            while begin.elapsed() < HOPPING {
+                heard[own].store(now(), Ordering::SeqCst);
+                let _ = sys!(SYS_write, fd, c"x", 1);
+                other = (other + 1) % LINEAGES;
+                let silent = now().saturating_sub(heard[other].load(Ordering::SeqCst)) > SILENCE_MICROS;
+                if silent {
+                    heard[other].store(now(), Ordering::SeqCst);
+                }
+                // SAFETY: a process without threads.
+                match unsafe { libc::fork() } {
+                    0 if silent => own = other,
+                    0 => {}
+                    _ if silent => {}
+                    // SAFETY: ends the process without running anything else; so does a fork that fails.
+                    _ => unsafe { libc::_exit(0) },
+                }
+            }
+            won("a lineage was there to the end");
+            0
+        });
+    }
 }
 
 fn count_into(path: &str) {
