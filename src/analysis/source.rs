@@ -118,8 +118,8 @@ pub enum SummaryError {
     /// The list of mismatches cannot be kept.
     #[error("cannot keep the list of mismatches in a temporary file")]
     Spool(#[source] io::Error),
-    /// The summary cannot be written.
-    #[error("cannot write the summary")]
+    /// What was made of them cannot be written.
+    #[error("the output cannot be written")]
     Write(#[source] FsError),
 }
 

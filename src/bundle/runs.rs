@@ -73,6 +73,8 @@ pub struct Runs {
     pub root: PathBuf,
     /// The run that `LATEST` names, there or not; null when it names none.
     pub latest: Option<String>,
+    /// Why `LATEST`, which is there, names none; null when it names one or is not there.
+    pub latest_unusable: Option<String>,
     /// The runs, the oldest first; those without a time first.
     pub runs: Vec<Run>,
 }
@@ -86,9 +88,11 @@ pub fn list_runs(root: &Path) -> Result<Runs, FsError> {
 }
 
 fn runs_of(root: &Dir) -> Result<Runs, FsError> {
-    let latest = match pointer::read(root)? {
-        Pointer::Run(run_id) => Some(run_id.to_string()),
-        _ => None,
+    let (latest, latest_unusable) = match pointer::read(root)? {
+        Pointer::Run(run_id) => (Some(run_id.to_string()), None),
+        Pointer::Absent => (None, None),
+        Pointer::Invalid { text, why } => (None, Some(format!("says {text:?}, which is no run id: it {why}"))),
+        Pointer::NotText => (None, Some("is not UTF-8 text".to_owned())),
     };
     let mut runs = Vec::new();
     for entry in root.list(ENTRIES)?.0.into_iter().filter(is_visible_directory) {
@@ -104,7 +108,7 @@ fn runs_of(root: &Dir) -> Result<Runs, FsError> {
         let at = |run: &Run| run.updated_at_unix.unwrap_or(f64::NEG_INFINITY);
         at(a).total_cmp(&at(b)).then_with(|| a.run_id.cmp(&b.run_id))
     });
-    Ok(Runs { root: root.path().to_owned(), latest, runs })
+    Ok(Runs { root: root.path().to_owned(), latest, latest_unusable, runs })
 }
 
 /// No run's name begins with a dot; what killed removals and builds leave does.
@@ -181,7 +185,11 @@ pub fn prune_runs(request: PruneRequest<'_>, cancelled: &dyn Fn() -> bool) -> Re
     // A root that is not there is not made.
     drop(Dir::open(request.root)?);
     let lock = RunLock::acquire(request.root, request.lock_mode, cancelled)?;
-    let Runs { runs, .. } = runs_of(&lock.root)?;
+    let Runs { runs, latest_unusable, .. } = runs_of(&lock.root)?;
+    // The run that stays in any case cannot be told.
+    if let Some(why) = latest_unusable {
+        return Err(BundleError::PointerUnusable { root: request.root.to_owned(), why });
+    }
     let committed = runs.iter().filter(|run| run.life == RunLife::Committed).count();
     let mut too_many = committed.saturating_sub(request.keep);
     let mut pruned = Pruned { removed: Vec::new(), kept: Vec::new(), swept: 0 };

@@ -51,8 +51,16 @@ pub enum BundleError {
         /// What refused the pointer.
         source: FsError,
     },
+    /// Which run must stay in any case cannot be told.
+    #[error("{}/LATEST {why}; nothing is removed", root.display())]
+    PointerUnusable {
+        /// The bundle root.
+        root: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A step on the file system failed.
-    #[error("cannot write the bundle")]
+    #[error("the bundle cannot be read or written")]
     Fs(#[from] FsError),
 }
 

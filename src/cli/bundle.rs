@@ -40,7 +40,7 @@ pub(crate) enum Command {
   runtime bundle list --bundle out
   runtime bundle list --bundle out --json
 
-Nothing is hashed and no lock is taken: a run is `committed` when it has an index, `in-progress` while its writer holds its lock,
+Nothing is hashed and no lock is taken; FILES is what the run's index says about its files. A run is `committed` when it has an index, `in-progress` while its writer holds its lock,
 `abandoned` when that writer is gone, and `uncommitted` when nobody can tell.
 
 Exit status: 0 done, 2 usage, 3 there is no such directory.")]
@@ -76,7 +76,7 @@ pub(crate) struct ShowArgs {
   runtime bundle prune --bundle out --keep 10 --abandoned
 
 The newest N committed runs stay, and in any case the one that LATEST names. Runs that were never committed stay, unless
---abandoned is given and their writer is known to be gone.
+--abandoned is given and their writer is known to be gone. Nothing goes while LATEST is there and names no run id.
 
 Exit status: 0 done, 1 the root is locked, 2 usage, 3 something could not be read or removed.")]
 pub(crate) struct PruneArgs {
@@ -134,6 +134,9 @@ fn list(args: &ListArgs, json: bool, context: &Context) -> CliResult {
     } else {
         print_line(table(&runs.runs).trim_end())?;
     }
+    if let Some(why) = &runs.latest_unusable {
+        note_line(&format!("warning: LATEST {}", printable(why)));
+    }
     if let Some(latest) = runs.latest.filter(|latest| runs.runs.iter().all(|run| run.run_id != *latest)) {
         note_line(&format!("warning: LATEST names run {}, which is not there", printable(&latest)));
     }
@@ -176,6 +179,10 @@ fn show(args: &ShowArgs, context: &Context) -> CliResult {
         Err(error) => return Err(error.into()),
     };
     let bundle = UnverifiedBundle::read(resolved);
+    if bundle.is_nothing() {
+        let path = printable(&args.bundle.to_string_lossy());
+        return Err(Failure::no(anyhow::anyhow!("{path} is no bundle: it holds none of a run's documents")));
+    }
     print_line(&document::to_pretty(&bundle.report(args.jobs)))?;
     Ok(Exit::Yes)
 }
@@ -220,6 +227,8 @@ struct Totals {
     valid: usize,
     invalid: usize,
     at_work: usize,
+    /// Roots whose LATEST leads to no run.
+    lost_roots: usize,
 }
 
 fn verify_all(args: &VerifyAllArgs, json: bool, context: &Context) -> CliResult {
@@ -262,7 +271,11 @@ fn verify_all(args: &VerifyAllArgs, json: bool, context: &Context) -> CliResult 
                 "[+]"
             }
             (false, false) => {
-                totals.invalid += 1;
+                if is_root {
+                    totals.lost_roots += 1
+                } else {
+                    totals.invalid += 1
+                }
                 "[!]"
             }
         };
@@ -282,23 +295,32 @@ fn verify_all(args: &VerifyAllArgs, json: bool, context: &Context) -> CliResult 
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
-    let Totals { valid, invalid, at_work } = totals;
+    let Totals { valid, invalid, at_work, lost_roots } = totals;
     let complete = skipped.is_empty() && !(runs.is_empty() && roots.is_empty());
-    let ok = complete && invalid == 0;
+    let ok = complete && invalid == 0 && lost_roots == 0;
     if json {
         let skipped: Vec<Value> =
             skipped.iter().map(|(path, why)| json!({"path": shown(path), "reason": why})).collect();
         let object = json!({"ok": ok, "complete": complete, "valid": valid, "invalid": invalid, "in_progress": at_work,
-                            "bundles": answers, "skipped": skipped});
+                            "lost_roots": lost_roots, "bundles": answers, "skipped": skipped});
         print_line(&document::to_pretty(&object))?;
     } else {
         for (path, why) in &skipped {
             note_line(&format!("warning: {} was not looked into: {}", printable(&shown(path)), printable(why)));
         }
         let mark = if ok { "[+]" } else { "[!]" };
-        print_line(&format!("{mark} {} bundles: {valid} valid, {invalid} not, {at_work} in progress", runs.len()))?;
+        let bundles = if runs.len() == 1 { "bundle" } else { "bundles" };
+        let lost = if lost_roots == 0 {
+            String::new()
+        } else {
+            format!("; LATEST of {lost_roots} of the roots leads to no run")
+        };
+        print_line(&format!(
+            "{mark} {} {bundles}: {valid} valid, {invalid} not, {at_work} in progress{lost}",
+            runs.len()
+        ))?;
     }
-    Ok(match (complete, invalid) {
+    Ok(match (complete, invalid + lost_roots) {
         (_, 1..) => Exit::No,
         (false, 0) => Exit::CannotAnswer,
         (true, 0) => Exit::Yes,

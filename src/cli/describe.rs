@@ -36,7 +36,7 @@ pub(crate) struct PlanArgs {
 // Arguments of `describe-probe`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  runtime describe-probe --registry linux-baseline --probe linux-baseline:reader:read_public")]
+  runtime describe-probe --registry linux-baseline --probe linux-baseline:deny_default_reader:read_public")]
 pub(crate) struct ProbeArgs {
     /// The registry: an id of the index, a directory, or one of its two files
     #[arg(long, value_name = "ID|DIR|FILE")]
@@ -54,7 +54,7 @@ pub(crate) struct ProbeArgs {
 // Arguments of `describe-profile`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  runtime describe-profile --registry linux-baseline --profile linux-baseline:reader")]
+  runtime describe-profile --registry linux-baseline --profile linux-baseline:deny_default_reader")]
 pub(crate) struct ProfileArgs {
     /// The registry: an id of the index, a directory, or one of its two files
     #[arg(long, value_name = "ID|DIR|FILE")]

@@ -13,7 +13,7 @@ use crate::base::json as document;
 // Arguments of `explain-event`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  runtime explain-event --bundle out --scenario linux-baseline:attribution:read_by_mode
+  runtime explain-event --bundle out --scenario linux-baseline:deny_default_reader:read_private
   runtime explain-event --bundle out --scenario ID --profile PROFILE --json
 
 Exit status: 0 told, 1 the bundle is not valid, 2 usage, 3 there is no such event or no bundle to read.")]

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
 use super::lookup::LookupArgs;
-use super::print_line;
+use super::{print_line, printable};
 use crate::base::json;
 use crate::os::input;
 use crate::plan::{PlanEntry, list_plans, list_shipped_plans};
@@ -77,7 +77,15 @@ pub(crate) struct EntriesArgs {
 pub(crate) fn plans(args: &PlansArgs, json: bool, context: &Context) -> CliResult {
     let root = args.root.as_ref().map(|path| context.absolute(path));
     let searched = match &args.plans_dir {
-        Some(path) => Some(context.absolute(path)),
+        Some(path) => Some(context.absolute(path)).filter(|path| input::is_directory(path)).map_or_else(
+            || {
+                Err(Failure::from(anyhow::anyhow!(
+                    "--plans-dir {} is no directory",
+                    printable(&path.to_string_lossy())
+                )))
+            },
+            |path| Ok(Some(path)),
+        )?,
         None => Some(root.clone().unwrap_or_else(|| root_of(&context.cwd)).join("plans"))
             .filter(|path| input::is_directory(path)),
     };

@@ -20,12 +20,13 @@ use crate::base::json as document;
 A row that cannot be read becomes an event in error, with the reason.
 
 Exit status: 0 the events are written, 1 the bundle is not valid, 2 usage, 3 its results cannot be read.")]
+#[command(group(clap::ArgGroup::new("source").required(true).args(["bundle", "metadata"])))]
 pub(crate) struct Args {
     /// A bundle root (its LATEST is followed) or one run's directory, of this tool or the earlier one
-    #[arg(long, value_name = "DIR", required_unless_present = "metadata")]
+    #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
     /// Instead of a bundle: results of the earlier tool's metadata runner
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["bundle", "allow_unverified"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "allow_unverified")]
     metadata: Option<PathBuf>,
     /// Where the events go
     #[arg(long, value_name = "FILE")]

@@ -18,7 +18,7 @@ use crate::vocab::Finding;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime registry-upgrade --registry ./suite --overwrite
-  runtime registry-upgrade --registry old-suite --out-dir upgraded
+  runtime registry-upgrade --registry ./old-suite --out-dir upgraded
   runtime registry-upgrade --registry ./suite --check
 
 Both files are written or neither. What is in the current form already is not written again.

@@ -26,8 +26,8 @@ there now: what is gone becomes missing, a failed or partial run stays one, the 
 bundle is never promotable again. A run that was never committed, and anything but changed, missing or unindexed files, is
 refused.
 
-Exit status: 0 the bundle is (now) what its index says, 1 it is not or cannot be repaired, 2 usage, 3 there is no bundle to
-read, or writing failed.")]
+Exit status: 0 the bundle is (now) what its index says, 1 it is not or cannot be repaired, 2 usage, 3 the path
+cannot be read, or writing failed.")]
 #[command(group = clap::ArgGroup::new("mode").required(true))]
 pub(crate) struct Args {
     /// A bundle root (its LATEST is followed) or one run's directory

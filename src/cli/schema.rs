@@ -211,7 +211,7 @@ impl Checked {
     fn find(&self, value: &Value) -> Result<&'static Schema, (&'static str, String, String)> {
         let list = "runtime schema list shows the names for --as";
         match schema::tag_of(value) {
-            Some(tag) => schema::by_tag(tag)
+            Some(tag) => schema::by_tag(tag, value)
                 .ok_or_else(|| ("schema-unknown", format!("no schema is known for {tag:?}"), list.to_owned())),
             None => {
                 let name = Path::new(&self.file).file_name().and_then(|name| name.to_str()).unwrap_or_default();

@@ -32,7 +32,7 @@ use crate::vocab::{CheckFilter, CompiledFilter};
   runtime selftest --out selftest-out --json
   runtime selftest --channel launchd_clean
 
-Exit status: 0 every check passed, 1 one failed or could not be tried.")]
+Exit status: 0 every check passed, 1 one failed or could not be tried, 2 usage, 3 the bundle cannot be written.")]
 pub(crate) struct Args {
     /// Bundle root
     #[arg(long, value_name = "DIR", default_value = "selftest-out")]

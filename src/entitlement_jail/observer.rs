@@ -14,7 +14,7 @@ use super::session::{Done, Records, Work, name, record};
 use super::{JailError, Problem};
 use crate::base::cancel::Cancel;
 use crate::base::rel_path::RelPath;
-use crate::os::input::is_file;
+use crate::os::input::{is_directory, is_file};
 
 /// Tag of the record of [`observe`].
 const TAG: &str = "runtime-tools.entitlement_jail_observation.v0.1";
@@ -237,6 +237,9 @@ fn window(client: &Client, range_unix_s: Option<(f64, f64)>) -> Option<(Span, Ma
 /// # Errors
 /// [`JailError`]; an observer that fails, hangs or is not there is a record.
 pub fn observe(client: &Client, subject: &Subject, records: &Records, cancel: &Cancel) -> Result<Done, JailError> {
+    if !is_directory(&client.app) {
+        return Err(JailError::NoApp { path: client.app.clone() });
+    }
     let request = json!({
         "command": "observe", "pid": subject.pid, "process_name": subject.process_name,
         "start_unix_s": subject.range_unix_s.map(|(start, _)| start), "end_unix_s": subject.range_unix_s.map(|(_, end)| end),

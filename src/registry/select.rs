@@ -11,7 +11,7 @@ use crate::os::input;
 pub type Selected = (Option<String>, Files);
 
 /// Finds the registry that `text` names: a path when it looks like one (`/`, leading dot, `.json`), else an id of the
-/// index. Relative paths start at `lookup.start`.
+/// index, else a directory. Relative paths start at `lookup.start`.
 ///
 /// # Errors
 /// See [`RegistryError`]; [`RegistryError::NotThere`] when a path holds no registry.
@@ -20,7 +20,13 @@ pub fn select(text: &str, lookup: &Lookup) -> Result<Selected, RegistryError> {
         return at_path(text, &lookup.start.join(text)).map(|files| (None, files));
     }
     let index = Index::read(lookup).map_err(RegistryError::Index)?;
-    Ok((Some(text.to_owned()), indexed(&index, text)?))
+    match indexed(&index, text) {
+        // No id, and a directory without the `./` that would tell it from one.
+        Err(RegistryError::Unknown { .. }) if input::is_directory(&lookup.start.join(text)) => {
+            at_path(text, &lookup.start.join(text)).map(|files| (None, files))
+        }
+        files => Ok((Some(text.to_owned()), files?)),
+    }
 }
 
 fn at_path(text: &str, path: &Path) -> Result<Files, RegistryError> {

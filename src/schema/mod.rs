@@ -68,6 +68,10 @@ const ALL: &[Schema] = &[
     schema!("artifact-index", "artifact_index.json"),
     schema!("repair-log", "repair_log.json"),
     schema!("op-summary", "ops.json"),
+    schema!("event-traces", "events_index.json"),
+    schema!("scenario-mapping", "scenarios.json"),
+    schema!("mapping-indexes", "runtime_indexes.json"),
+    schema!("mapping-manifest", "runtime_manifest.json"),
     schema!("promotion-packet", "promotion_packet.json"),
     schema!("packet-statement", ""),
     schema!("summary-statement", ""),
@@ -115,12 +119,17 @@ pub fn by_name(name: &str) -> Option<&'static Schema> {
     ALL.iter().find(|schema| schema.name == name)
 }
 
-/// The schema of documents that carry `tag`.
+/// The schema of `document`, which carries `tag`. Where several have that tag: the one with most required members of those whose
+/// required members are all there, else the first.
 #[must_use]
-pub fn by_tag(tag: &str) -> Option<&'static Schema> {
+pub fn by_tag(tag: &str, document: &Value) -> Option<&'static Schema> {
     // Only a text that holds the tag can be its schema; the others are not worth parsing.
     let may_be = |schema: &&Schema| schema.text.contains(tag);
-    ALL.iter().filter(may_be).find(|schema| schema.tags().iter().any(|known| known == tag))
+    let tagged: Vec<_> =
+        ALL.iter().filter(may_be).filter(|schema| schema.tags().iter().any(|known| known == tag)).collect();
+    let fits = |schema: &&&Schema| schema.required().iter().all(|key| document.get(key).is_some());
+    let best = tagged.iter().filter(fits).max_by_key(|schema| schema.required().len());
+    best.or(tagged.first()).copied()
 }
 
 /// The places where documents carry their tag, as JSON pointers.
@@ -147,6 +156,13 @@ impl Schema {
         let Some(tag) = places.iter().find_map(|place| value.pointer(place)) else { return Vec::new() };
         let words = tag.get("enum").and_then(Value::as_array).into_iter().flatten();
         words.chain(tag.get("const")).filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// Members that every document has.
+    fn required(&self) -> Vec<String> {
+        let value = self.value();
+        let words = value.get("required").and_then(Value::as_array).into_iter().flatten();
+        words.filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
     /// What the documents are, in one sentence.

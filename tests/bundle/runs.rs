@@ -98,6 +98,36 @@ fn pruning_keeps_the_newest_latest_and_whatever_was_not_committed() {
     assert!(!temp.path().join("x").exists());
 }
 
+/// Which run must stay in any case cannot be told then.
+#[test]
+fn nothing_is_pruned_while_latest_names_no_run_id() {
+    for (bytes, why) in [(&b"../x\n"[..], "\"../x\", which is no run id"), (&b"\xff\n"[..], "is not UTF-8 text")] {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("out");
+        commit(&root, "run-1", 1);
+        std::fs::write(root.join("LATEST"), bytes).unwrap();
+        let path = root.to_str().unwrap();
+        let listed = runtime(&["bundle", "list", "--bundle", path]);
+        assert_eq!(code(&listed), 0);
+        assert!(text(&listed.stderr).contains("warning: LATEST ") && text(&listed.stderr).contains(why));
+        let (_, document) = bundle(&["list", "--bundle", path]);
+        assert!(document["latest_unusable"].as_str().unwrap().contains(why), "{document}");
+        let pruned = runtime(&["bundle", "prune", "--bundle", path, "--keep", "0"]);
+        assert_eq!(code(&pruned), 3, "{pruned:?}");
+        assert!(text(&pruned.stderr).contains(why), "{pruned:?}");
+        assert_eq!(validate(&root.join("run-1")).0, 0);
+    }
+}
+
+#[test]
+fn a_directory_that_holds_no_run_is_not_shown() {
+    let temp = tempfile::tempdir().unwrap();
+    std::fs::write(temp.path().join("notes.txt"), "mine").unwrap();
+    let output = runtime(&["bundle", "show", "--bundle", temp.path().to_str().unwrap()]);
+    assert_eq!((code(&output), text(&output.stdout).as_str()), (1, ""), "{output:?}");
+    assert!(text(&output.stderr).contains("is no bundle"), "{output:?}");
+}
+
 #[test]
 fn a_run_at_work_is_never_pruned() {
     let temp = tempfile::tempdir().unwrap();
@@ -148,15 +178,16 @@ fn a_whole_tree_is_checked_and_every_bad_bundle_named() {
     std::fs::write(tree.join("a/out/run-0/summary.json"), "{}").unwrap();
     std::fs::write(tree.join("a/out/LATEST"), "run-9\n").unwrap();
     let (exit, document) = bundle(&["verify-all", path]);
-    assert_eq!((exit, &document["valid"], &document["invalid"]), (1, &json!(2), &json!(3)), "{document}");
-    assert_eq!(document["in_progress"], 1);
+    assert_eq!((exit, &document["valid"], &document["invalid"]), (1, &json!(2), &json!(2)), "{document}");
+    assert_eq!((&document["in_progress"], &document["lost_roots"]), (&json!(1), &json!(1)));
     let of = |path: &str| document["bundles"].as_array().unwrap().iter().find(|b| b["path"] == path).unwrap();
     assert_eq!(ids(of("a/out"), "error"), ["latest-dangling"]);
     assert_eq!(ids(of("a/out/run-0"), "error"), ["artifact-size-mismatch"]);
     assert_eq!(ids(of("b/deep/out/run-dead"), "error"), ["index-missing", "run-abandoned"]);
     assert_eq!(of("a/out/run-live")["in_progress"], true);
     let output = runtime(&["bundle", "verify-all", path]);
-    assert!(text(&output.stdout).ends_with("[!] 5 bundles: 2 valid, 3 not, 1 in progress\n"), "{output:?}");
+    let end = "[!] 5 bundles: 2 valid, 2 not, 1 in progress; LATEST of 1 of the roots leads to no run\n";
+    assert!(text(&output.stdout).ends_with(end), "{output:?}");
     drop(live);
     // Nothing to judge is no yes.
     let empty = temp.path().join("empty");

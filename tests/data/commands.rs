@@ -58,6 +58,15 @@ fn listings_have_their_stable_shapes() {
     assert!(plans[0]["error"].as_str().unwrap().contains("schema_version is absent"), "{plans}");
     assert_eq!(plans[1], json!({"plan_id": "demo.v1", "registry_id": "demo", "profiles": 1, "path": "plan.json"}));
     assert_eq!(parsed(&suite.run(&["list-plans", "--plans-dir", "sb"])), json!([]));
+    for no_directory in ["nowhere", PLAN] {
+        let refused = suite.run(&["list-plans", "--plans-dir", no_directory]);
+        assert_eq!(refused.status, Some(3), "{}", refused.stdout);
+        assert!(
+            refused.stderr.contains(no_directory) && refused.stderr.contains("is no directory"),
+            "{}",
+            refused.stderr
+        );
+    }
     for (command, file, key) in [("list-probes", PROBES, "probes"), ("list-profiles", PROFILES, "profiles")] {
         let listed = parsed(&suite.run(&[command, "--registry", "demo", "--registry-index", INDEX]));
         let whole: Vec<Value> = suite.read_json(file)[key].as_object().unwrap().values().cloned().collect();
@@ -96,6 +105,9 @@ fn describe_plan_has_the_digest_also_without_a_registry() {
         json!({"kind": "sibling", "path": "registry", "probes": PROBES, "profiles": PROFILES})
     );
     suite.move_registry("other");
+    // A directory is found as it is written; an id of the index wins.
+    let [plain, dotted] = ["other", "./other"].map(|name| parsed(&suite.run(&["list-probes", "--registry", name])));
+    assert_eq!(plain, dotted);
     let indexed = parsed(&suite.run(&["describe-plan", "--plan", PLAN, "--registry-index", INDEX]));
     assert_eq!(
         indexed["registry"],

@@ -164,4 +164,11 @@ fn an_observer_that_fails_is_no_evidence_that_nothing_was_refused() {
         assert_eq!(place.run(&[&["entitlement-jail", "observe"], bad].concat(), &[]).status, 2, "{bad:?}");
     }
     let _: Value = record;
+    let earlier = std::fs::read(place.path("out/LATEST")).unwrap();
+    std::fs::remove_dir_all(place.path("book")).unwrap();
+    let words: Vec<&str> = ["entitlement-jail"].into_iter().chain(observe.iter().copied()).collect();
+    let ran = place.run(&words, &[]);
+    assert_eq!(ran.status, 3, "{ran:?}");
+    assert!(ran.stderr.contains("there is no app at"), "{ran:?}");
+    assert_eq!(std::fs::read(place.path("out/LATEST")).unwrap(), earlier);
 }

@@ -67,7 +67,7 @@ fn a_record_with_a_key_too_few_or_too_many_or_of_another_type_is_refused() {
     let mut count = 0;
     for record in records() {
         let tag = schema::tag_of(&record).unwrap();
-        let validator = Validator::of(schema::by_tag(tag).unwrap());
+        let validator = Validator::of(schema::by_tag(tag, &record).unwrap());
         let mut pointers = Vec::new();
         objects(&record, "", &mut pointers);
         for pointer in pointers {

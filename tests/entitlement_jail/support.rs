@@ -134,7 +134,7 @@ fn is_alive(pid: &str) -> bool {
 /// Holds a record to the schema that its tag names.
 pub(crate) fn meets_schema(record: &Value) {
     let tag = schema::tag_of(record).unwrap_or_else(|| panic!("no tag: {record:#}"));
-    let schema = schema::by_tag(tag).unwrap_or_else(|| panic!("no schema for {tag}"));
+    let schema = schema::by_tag(tag, record).unwrap_or_else(|| panic!("no schema for {tag}"));
     let violations = Validator::of(schema).violations(record);
     assert!(violations.is_empty(), "{violations:#?}\n{record:#}");
 }

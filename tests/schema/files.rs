@@ -122,12 +122,15 @@ fn every_file_is_embedded_usable_and_in_one_form() {
         assert!(value["title"].is_string() && !schema.description().is_empty(), "{}", schema.name);
         let _ = Validator::of(schema);
         for tag in schema.tags() {
-            assert_eq!(schema::by_tag(&tag), Some(schema), "{tag}");
+            let members =
+                value["required"].as_array().unwrap().iter().map(|key| (key.as_str().unwrap().to_owned(), json!(0)));
+            assert_eq!(schema::by_tag(&tag, &Value::Object(members.collect())), Some(schema), "{tag}");
+            assert!(schema::by_tag(&tag, &json!({})).is_some(), "{tag}");
         }
     }
-    assert_eq!(schema::by_tag("runtime-tools.plan.v9"), None);
-    assert_eq!(schema::by_tag("runtime-tools"), None);
-    assert_eq!(schema::by_tag(""), None);
+    for unknown in ["runtime-tools.plan.v9", "runtime-tools", ""] {
+        assert_eq!(schema::by_tag(unknown, &json!({})), None, "{unknown}");
+    }
 }
 
 #[test]

@@ -286,7 +286,19 @@ pub(crate) fn everything() -> Everything {
     }
     // What is derived from a run, and one event told.
     let out = suite.path().join("out edge");
-    all.add("op-summary", "mapping", read(&latest(&out).join("runtime_mappings/ops.json")));
+    for (schema, document) in [
+        ("op-summary", "ops"),
+        ("event-traces", "events_index"),
+        ("scenario-mapping", "scenarios"),
+        ("mapping-indexes", "runtime_indexes"),
+        ("mapping-manifest", "runtime_manifest"),
+    ] {
+        let path = latest(&out).join(format!("runtime_mappings/{document}.json"));
+        all.add(schema, document, read(&path));
+        let checked = runtime(&["schema", "check", &path.display().to_string()]);
+        expect(&checked, 0);
+        assert!(text(&checked).contains(&format!(": {schema}: ")), "{}", text(&checked));
+    }
     let (summary, packet) = (suite.path().join("ops.json"), suite.path().join("packet.json"));
     let text_of = |path: &Path| path.display().to_string();
     expect(&runtime(&["emit-promotion", "--bundle", &text_of(&out), "--out", &text_of(&packet)]), 0);
