@@ -1,7 +1,6 @@
 //! The entries of an index as claims: which name, which size, which digest.
 
 use foldhash::{HashMap, HashMapExt as _};
-use serde_json::Number;
 
 use super::super::layout::ARTIFACT_INDEX;
 use super::problem::{Kind, Problem};
@@ -140,7 +139,7 @@ fn claim<'t>(at: usize, entry: Node<'t>, run_ids: &[&str]) -> Result<(Claim, &'t
     if sha256.is_none() {
         notes.push((Kind::EntryDigestMissing, format!("{name} has no digest")));
     }
-    let size_bytes = members.file_size.and_then(Node::as_number).and_then(Number::as_u64);
+    let size_bytes = members.file_size.and_then(Node::as_number).and_then(|number| number.as_u64());
     if size_bytes.is_none() {
         notes.push((Kind::EntrySizeMissing, format!("{name} has no size in bytes")));
     }
