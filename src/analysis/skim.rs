@@ -5,6 +5,8 @@
 //! text is understood: no escapes, no unknown or repeated key. Whatever else stands there is left to a parser that says what
 //! is wrong with it: [`skim`] then answers `None`, also when the text ends early.
 
+use crate::base::scan::{passed, plain, space};
+
 /// What stands where a member's value should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Value<'t> {
@@ -127,45 +129,6 @@ fn number(bytes: &[u8], at: usize) -> Option<usize> {
     let end = first + digits;
     let is_whole = (1..=15).contains(&digits) && (digits == 1 || bytes[first] != b'0');
     (is_whole && !matches!(bytes.get(end)?, b'.' | b'e' | b'E')).then_some(end)
-}
-
-/// The place behind `byte`, which must stand at `at`.
-fn passed(bytes: &[u8], at: usize, byte: u8) -> Option<usize> {
-    (*bytes.get(at)? == byte).then_some(at + 1)
-}
-
-/// The place behind white space.
-fn space(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(at) {
-        at += 1;
-    }
-    at
-}
-
-/// Where the quote stands that ends a string without escapes, from its first character on.
-fn plain(bytes: &[u8], mut at: usize) -> Option<usize> {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES * 128;
-    // Bit 7 of each byte that is zero, and maybe of some behind the first (so only the lowest counts).
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    while let Some(word) = bytes.get(at..at + 8) {
-        let word = u64::from_le_bytes(word.try_into().ok()?);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let found = zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\'))) | control;
-        if found != 0 {
-            at += found.trailing_zeros() as usize / 8;
-            return (bytes[at] == b'"').then_some(at);
-        }
-        at += 8;
-    }
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => return Some(at),
-            b'\\' | ..0x20 => return None,
-            _ => at += 1,
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -281,7 +281,7 @@ pub fn summarize_ops_from_packet(
     let (counted, read) = take_all(file.file, &events_path, counting);
     let (digest, _) = read.map_err(|error| SummaryError::Events { path: events_path.clone(), source: error.into() })?;
     let vouched = document["export_digests"]["runtime_events"].as_str();
-    if let Some(expected) = vouched.filter(|expected| *expected != digest.as_str()) {
+    if let Some(expected) = vouched.filter(|expected| **expected != digest.to_string()) {
         let (expected, found) = (expected.to_owned(), digest.to_string());
         return Err(SummaryError::Changed { path: events_path, by: "the packet", expected, found });
     }

@@ -97,7 +97,7 @@ pub fn file_stem(id: &str) -> String {
         let digest = super::digest::Sha256Hex::of(id.as_bytes());
         stem.truncate(80);
         stem.push('~');
-        stem.push_str(&digest.as_str()[..32]);
+        stem.push_str(&digest.to_string()[..32]);
     }
     stem
 }

@@ -8,6 +8,7 @@ pub mod ids;
 pub mod json;
 pub mod position;
 pub mod rel_path;
+pub(crate) mod scan;
 pub mod spelling;
 pub mod time;
 pub mod tree;

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct RelPath(String);
 
+/// A [`RelPath`] in a text that somebody else holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelPathRef<'t>(&'t str);
+
 /// Why a text is not a path beneath a root.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RelPathError {
@@ -45,9 +49,35 @@ impl RelPath {
     }
 }
 
-impl TryFrom<String> for RelPath {
+impl<'t> RelPathRef<'t> {
+    /// The path as text.
+    #[must_use]
+    pub fn as_str(self) -> &'t str {
+        self.0
+    }
+
+    /// The same path with a text of its own.
+    #[must_use]
+    pub fn to_owned(self) -> RelPath {
+        RelPath(self.0.to_owned())
+    }
+}
+
+impl<'t> From<&'t RelPath> for RelPathRef<'t> {
+    fn from(path: &'t RelPath) -> Self {
+        Self(&path.0)
+    }
+}
+
+impl fmt::Display for RelPathRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl<'t> TryFrom<&'t str> for RelPathRef<'t> {
     type Error = RelPathError;
-    fn try_from(text: String) -> Result<Self, RelPathError> {
+    fn try_from(text: &'t str) -> Result<Self, RelPathError> {
         if text.is_empty() {
             return Err(RelPathError::Empty);
         }
@@ -56,7 +86,8 @@ impl TryFrom<String> for RelPath {
         }
         // Names are ASCII nearly always, and a large index has tens of thousands.
         let has_control = if text.is_ascii() {
-            text.bytes().any(|b| b.is_ascii_control())
+            // No early end: so the compiler looks at many at once.
+            text.bytes().fold(false, |found, b| found | b.is_ascii_control())
         } else {
             text.chars().any(char::is_control)
         };
@@ -72,10 +103,18 @@ impl TryFrom<String> for RelPath {
     }
 }
 
+impl TryFrom<String> for RelPath {
+    type Error = RelPathError;
+    fn try_from(text: String) -> Result<Self, RelPathError> {
+        RelPathRef::try_from(text.as_str())?;
+        Ok(Self(text))
+    }
+}
+
 impl TryFrom<&str> for RelPath {
     type Error = RelPathError;
     fn try_from(text: &str) -> Result<Self, RelPathError> {
-        Self::try_from(text.to_owned())
+        RelPathRef::try_from(text).map(RelPathRef::to_owned)
     }
 }
 

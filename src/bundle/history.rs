@@ -30,8 +30,8 @@ pub(super) fn history(bundle: &UnverifiedBundle) -> Result<Vec<Value>, String> {
     };
     match log.remove("repairs") {
         Some(Value::Array(mut repairs)) => {
-            let index = bundle.index.digest().map(|(sha256, _)| sha256.as_str());
-            repairs.pop_if(|last| !was_committed(last, index));
+            let index = bundle.index.digest().map(|(sha256, _)| sha256.to_string());
+            repairs.pop_if(|last| !was_committed(last, index.as_deref()));
             Ok(repairs)
         }
         Some(_) => Err(lost(format!("{REPAIR_LOG}#/repairs is not an array"))),

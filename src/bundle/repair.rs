@@ -19,7 +19,7 @@ use super::layout::{self, ARTIFACT_INDEX, REPAIR_LOG, REPAIR_LOG_TAG};
 use super::lock::RunLock;
 use super::reader::entry::Claim;
 use super::reader::problem::{Class, Generation, Kind, Problem};
-use super::reader::{Document, Examined, ResolveError, ResolvedBundle, UnverifiedBundle, Verification, resolve};
+use super::reader::{Document, Examined, Found, ResolveError, ResolvedBundle, UnverifiedBundle, Verification, resolve};
 use super::writer::BundleError;
 use crate::base::digest::Sha256Hex;
 use crate::base::json as text;
@@ -136,7 +136,7 @@ pub fn reindex_bundle(request: ReindexRequest<'_>, cancelled: &dyn Fn() -> bool)
     }
     let bundle = UnverifiedBundle::read(resolved);
     let generation = bundle.generation();
-    let Examined { mut problems, claims, checked } = bundle.examine(request.jobs, None);
+    let Examined { mut problems, claims, found } = bundle.examine(request.jobs, None);
     problems.retain(|problem| !repairable(problem.kind, generation));
     if bundle.is_nothing() {
         let message = "there is none of a bundle's documents";
@@ -150,7 +150,7 @@ pub fn reindex_bundle(request: ReindexRequest<'_>, cancelled: &dyn Fn() -> bool)
         let findings = problems.into_iter().map(|problem| problem.finding(generation)).collect();
         return Err(ReindexError::NotRepairable { run_dir: run_dir.clone(), findings });
     };
-    let plan = Plan::of(&bundle, &claims, &checked).map_err(|source| failed(source.into()))?;
+    let plan = Plan::of(&bundle, &claims, &found).map_err(|source| failed(source.into()))?;
     if !plan.changes.is_empty() {
         plan.write(&bundle, &lock.root, history, request.now).map_err(|source| failed(source.into()))?;
     }
@@ -174,7 +174,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(bundle: &UnverifiedBundle, claims: &[Claim], checked: &[Option<(Sha256Hex, u64)>]) -> Result<Self, FsError> {
+    fn of(bundle: &UnverifiedBundle, claims: &[Claim], found: &[Found]) -> Result<Self, FsError> {
         let index = &bundle.index;
         let list =
             |key: &str| -> Vec<Node<'_>> { index.get(key).and_then(Node::as_array).into_iter().flatten().collect() };
@@ -188,24 +188,23 @@ impl Plan {
             own: bundle.is_own(),
         };
         let mut seen = HashSet::new();
-        let old = list("artifacts");
-        for (claim, checked) in claims.iter().zip(checked) {
-            if !seen.insert(claim.name.clone()) {
+        for (claim, found) in claims.iter().zip(found) {
+            let name = bundle.rel_path_of(claim).to_owned();
+            if !seen.insert(name.clone()) {
                 continue;
             }
-            if claim.name.as_str() == REPAIR_LOG {
+            let checked = found.of(claim);
+            if name.as_str() == REPAIR_LOG {
                 // It is written anew from the index's history.
                 let before = Measured { file_size: claim.size_bytes, sha256: claim.sha256.clone() };
-                let now = checked
-                    .as_ref()
-                    .map(|(sha256, size)| Measured { file_size: Some(*size), sha256: Some(sha256.clone()) });
+                let now =
+                    checked.map(|(sha256, size)| Measured { file_size: Some(size), sha256: Some(sha256.clone()) });
                 if now.as_ref() != Some(&before) {
-                    plan.changes.push(Change { name: claim.name.clone(), before: Some(before), after: now });
+                    plan.changes.push(Change { name, before: Some(before), after: now });
                 }
                 continue;
             }
-            let entry = old.get(claim.at).copied();
-            plan.keep(&bundle.resolved.dir, claim, checked.as_ref(), entry)?;
+            plan.keep(bundle, claim, checked, name)?;
         }
         for name in layout::REPAIR_ORDER.map(layout::name) {
             let recorded = Value::from(plan.recorded_path(&name));
@@ -227,28 +226,28 @@ impl Plan {
     /// An artifact that the old index names: its entry as it was when it still holds, a new one, or missing.
     fn keep(
         &mut self,
-        dir: &Dir,
+        bundle: &UnverifiedBundle,
         claim: &Claim,
-        checked: Option<&(Sha256Hex, u64)>,
-        entry: Option<Node<'_>>,
+        checked: Option<(&Sha256Hex, u64)>,
+        name: RelPath,
     ) -> Result<(), FsError> {
         let before = Measured { file_size: claim.size_bytes, sha256: claim.sha256.clone() };
         let holds = checked
-            .is_some_and(|(sha256, size)| before.sha256.as_ref() == Some(sha256) && before.file_size == Some(*size));
-        if let (true, Some(entry)) = (holds, entry) {
+            .is_some_and(|(sha256, size)| before.sha256.as_ref() == Some(sha256) && before.file_size == Some(size));
+        if let (true, Some(entry)) = (holds, bundle.entry_of(claim)) {
             self.artifacts.push(entry.to_value());
-            self.names.push(claim.name.clone());
+            self.names.push(name);
             return Ok(());
         }
-        let after = match self.add(dir, &claim.name) {
+        let after = match self.add(&bundle.resolved.dir, &name) {
             Ok(after) => Some(after),
             Err(error) if error.is_not_found() => {
-                self.missing.push(claim.path.clone().into());
+                self.missing.push(bundle.path_of(claim).into());
                 None
             }
             Err(error) => return Err(error),
         };
-        self.changes.push(Change { name: claim.name.clone(), before: Some(before), after });
+        self.changes.push(Change { name, before: Some(before), after });
         Ok(())
     }
 
@@ -346,7 +345,7 @@ impl Plan {
 /// The run's directory as its documents record it.
 fn recorded_dir(bundle: &UnverifiedBundle, claims: &[Claim]) -> String {
     let of_claim = |claim: &Claim| {
-        let head = claim.path.strip_suffix(claim.name.as_str())?.strip_suffix('/')?;
+        let head = bundle.path_of(claim).strip_suffix(bundle.name_of(claim))?.strip_suffix('/')?;
         (!head.is_empty()).then(|| head.to_owned())
     };
     claims

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize as _, Serialize};
-use serde_json::Number;
 
 use super::index::IndexStatus;
 use super::layout::{ARTIFACT_INDEX, LATEST, RUN_STATUS, name};
@@ -142,7 +141,11 @@ fn run(bundle: &UnverifiedBundle, latest: Option<&str>) -> Run {
         channel: text("channel"),
         dry_run: bundle.manifest.flag("dry_run") == Some(true),
         repaired: bundle.is_repaired(),
-        updated_at_unix: bundle.status.get("updated_at_unix").and_then(Node::as_number).and_then(Number::as_f64),
+        updated_at_unix: bundle
+            .status
+            .get("updated_at_unix")
+            .and_then(Node::as_number)
+            .and_then(|number| number.as_f64()),
         artifact_count: artifacts.as_ref().map_or(0, ExactSizeIterator::len),
         size_bytes: artifacts.into_iter().flatten().filter_map(size).fold(0, u64::saturating_add),
         latest: latest == Some(run_id.as_str()),

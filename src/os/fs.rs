@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags};
 
-use crate::base::rel_path::RelPath;
+use crate::base::rel_path::{RelPath, RelPathRef};
 use fault::Change;
 
 pub use list::{Entry, EntryKind};
@@ -169,6 +169,7 @@ impl Dir {
     /// [`FsError::Link`] when a component is a link; otherwise the system's answer.
     pub fn open_dir(&self, name: &RelPath) -> Result<Self, FsError> {
         let path = self.path.join(name.as_str());
+        let name = RelPathRef::from(name);
         let handle = beneath::open(&self.handle, name, DIRECTORY).map_err(|e| self.refused(name, e))?;
         Ok(Self { handle: handle.into(), path })
     }
@@ -189,7 +190,8 @@ impl Dir {
     ///
     /// # Errors
     /// [`FsError::Link`], [`FsError::NotRegular`], or the system's answer.
-    pub fn open_file(&self, name: &RelPath) -> Result<RegularFile, FsError> {
+    pub fn open_file<'n>(&self, name: impl Into<RelPathRef<'n>>) -> Result<RegularFile, FsError> {
+        let name = name.into();
         let handle = beneath::open(&self.handle, name, UNTRUSTED).map_err(|e| self.refused(name, e))?;
         regular(handle.into(), || self.path.join(name.as_str()))
     }
@@ -251,7 +253,7 @@ impl Dir {
     }
 
     /// Turns the errno of a refused open into the error that names the cause.
-    fn refused(&self, name: &RelPath, errno: rustix::io::Errno) -> FsError {
+    fn refused(&self, name: RelPathRef<'_>, errno: rustix::io::Errno) -> FsError {
         let path = self.path.join(name.as_str());
         let is_link = || {
             rustix::fs::statat(&self.handle, name.as_str(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW)

@@ -60,20 +60,22 @@ pub enum HashError<E> {
 pub type Hashed<E> = Result<(Sha256Hex, u64), HashError<E>>;
 
 /// Hashes `count` files on `jobs` threads (0: one per processor; at most 256). `open` opens the file of a number below `count`,
-/// on any thread; it is asked once for each. The answers stand in the order of the numbers.
-pub fn hash_files<E: Send + Sync>(
+/// on any thread; it is asked once for each. `judge` makes of each digest what is kept of it, on any thread. The answers stand in
+/// the order of the numbers.
+pub fn hash_files<E, T: Send + Sync>(
     count: usize,
     jobs: usize,
     open: &(dyn Fn(usize) -> Result<RegularFile, E> + Sync),
-) -> impl Iterator<Item = Hashed<E>> + use<E> {
+    judge: &(dyn Fn(usize, Hashed<E>) -> T + Sync),
+) -> impl Iterator<Item = T> + use<E, T> {
     let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = if jobs == 0 { processors() } else { jobs }.min(MAX_JOBS).min(count.max(1));
     let engine = Engine::of_this_processor();
     // Few files are spread over the threads rather than over the lanes of one.
     let lanes = engine.lanes().min(count.div_ceil(jobs)).min(MAX_OPEN / jobs).max(1);
-    let answers: Vec<OnceLock<Hashed<E>>> = (0..count).map(|_| OnceLock::new()).collect();
+    let answers: Vec<OnceLock<T>> = (0..count).map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
-    let worker = Worker { engine, lanes, next: &next, open, answers: &answers };
+    let worker = Worker { engine, lanes, next: &next, open, judge, answers: &answers };
     std::thread::scope(|scope| {
         let own = || worker.run(&mut Closing::of_this_thread());
         // This thread waits, and the first of the others takes its processor.
@@ -215,13 +217,14 @@ impl Engine {
 }
 
 /// One thread's work.
-struct Worker<'a, E> {
+struct Worker<'a, E, T> {
     engine: Engine,
     lanes: usize,
     next: &'a AtomicUsize,
     open: &'a (dyn Fn(usize) -> Result<RegularFile, E> + Sync),
+    judge: &'a (dyn Fn(usize, Hashed<E>) -> T + Sync),
     /// One place for each file.
-    answers: &'a [OnceLock<Hashed<E>>],
+    answers: &'a [OnceLock<T>],
 }
 
 /// A file that is being hashed.
@@ -237,7 +240,7 @@ struct Lane {
     ended: bool,
 }
 
-impl<E> Worker<'_, E> {
+impl<E, T> Worker<'_, E, T> {
     fn run(&self, closing: &mut Closing) {
         let mut lanes: Vec<Lane> = Vec::with_capacity(self.lanes);
         let mut states: Vec<[u32; 8]> = Vec::with_capacity(self.lanes);
@@ -305,7 +308,7 @@ impl<E> Worker<'_, E> {
     }
 
     fn answer(&self, number: usize, answer: Hashed<E>) {
-        let first = self.answers[number].set(answer).is_ok();
+        let first = self.answers[number].set((self.judge)(number, answer)).is_ok();
         assert!(first, "every number is handed out once");
     }
 }
@@ -401,7 +404,9 @@ mod tests {
                 let answers: Vec<_> = texts.iter().map(|_| OnceLock::new()).collect();
                 let next = AtomicUsize::new(0);
                 let open = |at| dir.open_file(&name(at));
-                Worker { engine, lanes, next: &next, open: &open, answers: &answers }.run(&mut Closing::Each);
+                let judge = |_, answer| answer;
+                let worker = Worker { engine, lanes, next: &next, open: &open, judge: &judge, answers: &answers };
+                worker.run(&mut Closing::Each);
                 for (number, (answer, text)) in answers.iter().zip(&texts).enumerate() {
                     let (digest, size) = answer.get().unwrap().as_ref().unwrap();
                     assert_eq!(
@@ -430,7 +435,7 @@ mod tests {
             dir.write(&name(at), &bytes(at * 50, at)).unwrap();
         }
         for jobs in [0, 1, 3, 1000] {
-            let answers = hash_files(100, jobs, &|at| dir.open_file(&name(at)));
+            let answers = hash_files(100, jobs, &|at| dir.open_file(&name(at)), &|_, answer| answer);
             for (at, answer) in answers.enumerate() {
                 match answer {
                     Ok((digest, _)) => assert_eq!(digest, Sha256Hex::of(&bytes(at * 50, at))),
@@ -439,7 +444,7 @@ mod tests {
                 }
             }
         }
-        assert!(hash_files::<()>(0, 0, &|_| Err(())).next().is_none());
+        assert!(hash_files(0, 0, &|_| Err(()), &|_, answer| answer).next().is_none());
     }
 
     #[test]
@@ -449,12 +454,13 @@ mod tests {
         let name = crate::base::rel_path::RelPath::try_from("f").unwrap();
         for (before, after) in [(100, 101), (100, 99), (PIECE_BYTES, PIECE_BYTES + 1), (PIECE_BYTES, 10), (0, 1)] {
             dir.write(&name, &bytes(before, 0)).unwrap();
-            let mut answers = hash_files(1, 1, &|_| {
+            let open = |_| {
                 let opened = dir.open_file(&name);
                 let file = std::fs::File::options().write(true).open(temp.path().join("f")).unwrap();
                 file.set_len(after as u64).unwrap();
                 opened
-            });
+            };
+            let mut answers = hash_files(1, 1, &open, &|_, answer| answer);
             let answer = answers.next();
             assert!(matches!(answer, Some(Err(HashError::Changed))), "{before} {after}: {answer:?}");
         }

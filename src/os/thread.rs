@@ -30,7 +30,10 @@ pub(in crate::os) fn start<'scope, 'env, T: Send + 'scope>(
         processor::leave(here);
         work()
     };
-    Builder::new().spawn_scoped(scope, work).ok()
+    let started = Builder::new().spawn_scoped(scope, work).ok();
+    // It can step aside once it runs, and it may have to wait for this processor until then.
+    std::thread::yield_now();
+    started
 }
 
 #[cfg(target_os = "linux")]

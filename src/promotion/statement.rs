@@ -96,6 +96,6 @@ fn statement(bundle: &VerifiedBundle, predicate_type: &str, predicate: Value) ->
 /// The index, then every artifact it lists, as `<run_id>/<name>` with its digest.
 fn subjects(bundle: &VerifiedBundle) -> Vec<Value> {
     let subject = |name: &str, sha256: &Sha256Hex| json!({"name": format!("{}/{name}", bundle.run_id()), "digest": {"sha256": sha256}});
-    let artifacts = bundle.names().filter_map(|name| Some(subject(name.as_str(), bundle.sha256(name)?)));
+    let artifacts = bundle.names().filter_map(|name| Some(subject(name.as_str(), bundle.sha256(&name)?)));
     std::iter::once(subject(ARTIFACT_INDEX, bundle.index_sha256())).chain(artifacts).collect()
 }

@@ -12,7 +12,7 @@ pub enum View<'v> {
     /// true or false
     Bool(bool),
     /// A number.
-    Number(&'v Number),
+    Number(Number),
     /// A string.
     String(&'v str),
     /// An array, as its values.
@@ -41,7 +41,7 @@ impl<'v> From<&'v Value> for View<'v> {
         match value {
             Value::Null => Self::Null,
             Value::Bool(flag) => Self::Bool(*flag),
-            Value::Number(number) => Self::Number(number),
+            Value::Number(number) => Self::Number(number.clone()),
             Value::String(text) => Self::String(text),
             Value::Array(items) => Self::Array(Items::Value(items.iter())),
             Value::Object(map) => Self::Object(Members::Value(map.iter())),

@@ -191,11 +191,11 @@ fn collect(
 ) -> Result<(Outcome, Vec<RelPath>), BundleError> {
     let mut expected = vec![name(layout::RUN_STATUS), name(DIAGNOSTICS_FILE)];
     for artifact in staged.names().filter(|artifact| artifact.as_str() != layout::RUN_STATUS) {
-        expected.push(artifact.clone());
         // Verified a moment ago: what cannot be read now stays expected, and the index lists it as missing.
-        if let Ok(Some(bytes)) = staged.read(artifact) {
-            bundle.write(artifact, &bytes)?;
+        if let Ok(Some(bytes)) = staged.read(&artifact) {
+            bundle.write(&artifact, &bytes)?;
         }
+        expected.push(artifact);
     }
     let prefix = format!("{}/", job.job.recorded_dir);
     let missing = staged.index().get("missing").and_then(Node::as_array).into_iter().flatten();

@@ -71,7 +71,7 @@ fn a_sealed_bundle_has_the_formats_names_order_and_bytes() {
     assert_eq!(status, expected);
 
     let index_bytes = std::fs::read(run.join("artifact_index.json")).unwrap();
-    assert_eq!(sealed.index_sha256.as_str(), sha256(&index_bytes));
+    assert_eq!(sealed.index_sha256.to_string(), sha256(&index_bytes));
     assert_eq!(sealed.run_dir.canonicalize().unwrap(), run.canonicalize().unwrap());
     let index = read_json(&run.join("artifact_index.json"));
     let keys: Vec<&str> = index.as_object().unwrap().keys().map(String::as_str).collect();

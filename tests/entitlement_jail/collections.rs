@@ -65,7 +65,7 @@ fn static_evidence_is_kept() {
     assert_eq!(names, expected);
     for file in files {
         let bytes = place.bytes(&file["path"]);
-        assert_eq!(file["sha256"], runtime::base::digest::Sha256Hex::of(&bytes).as_str());
+        assert_eq!(file["sha256"], runtime::base::digest::Sha256Hex::of(&bytes).to_string());
         assert_eq!(file["size_bytes"], bytes.len());
     }
     let (ran, record) =

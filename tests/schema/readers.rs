@@ -166,7 +166,7 @@ fn what_a_bundles_reader_refuses_a_schema_refuses() {
                 let entries = index["artifacts"].as_array_mut().unwrap();
                 let entry = entries.iter_mut().find(|entry| entry["name"] == name).unwrap();
                 entry["file_size"] = json!(bytes.len());
-                entry["sha256"] = json!(Sha256Hex::of(bytes.as_bytes()).as_str());
+                entry["sha256"] = json!(Sha256Hex::of(bytes.as_bytes()));
                 entry["schema_version"] = mutant.document.get("schema_version").cloned().unwrap_or(Value::Null);
                 errors(&[(name, &mutant.document), ("artifact_index.json", &index)])
             };

@@ -7,7 +7,8 @@ use foldhash::{HashSet, HashSetExt as _};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 
-use super::{Slot, Tree};
+use super::slot::{Packed, Slot};
+use super::{Tree, quick};
 use crate::base::json::{JsonError, MAX_DOCUMENT_BYTES};
 
 pub(super) fn parse(text: Arc<String>) -> Result<Tree, JsonError> {
@@ -15,64 +16,100 @@ pub(super) fn parse(text: Arc<String>) -> Result<Tree, JsonError> {
     if size_bytes > MAX_DOCUMENT_BYTES {
         return Err(JsonError::TooLarge { size_bytes, limit_bytes: MAX_DOCUMENT_BYTES });
     }
-    // Few documents have less than eight bytes of text to a value.
-    let slots = Vec::with_capacity(text.len() / 8 + 1);
-    let mut building = Building { text: &text, decoded: String::new(), numbers: Vec::new(), slots };
-    let mut deserializer = serde_json::Deserializer::from_str(&text);
-    let built = Strict(&mut building).deserialize(&mut deserializer).and_then(|()| deserializer.end());
-    let Building { decoded, numbers, mut slots, .. } = building;
-    built.map_err(|error| JsonError::from_serde(&error))?;
-    slots.shrink_to_fit();
+    let mut building = Building::of(&text);
+    if quick::read(&mut building).is_none() {
+        building = Building::of(&text);
+        read(&mut building)?;
+    }
+    let (decoded, numbers, slots) = building.finish();
     Ok(Tree { text, decoded, numbers, slots })
 }
 
-struct Building<'t> {
-    text: &'t str,
+/// Reads any document, or says what is wrong with it.
+fn read(building: &mut Building<'_>) -> Result<(), JsonError> {
+    let mut deserializer = serde_json::Deserializer::from_str(building.text);
+    let read = Strict(building).deserialize(&mut deserializer).and_then(|()| deserializer.end());
+    read.map_err(|error| JsonError::from_serde(&error))
+}
+
+/// A tree that grows.
+pub(super) struct Building<'t> {
+    pub(super) text: &'t str,
     decoded: String,
     numbers: Vec<Number>,
-    slots: Vec<Slot>,
+    pub(super) slots: Vec<Packed>,
 }
 
 /// From this many members on, keys are remembered instead of compared with all before.
-const MANY: usize = 24;
+pub(super) const MANY: usize = 24;
 
 /// A count or a place, all of which are bounded by the length of the text.
-fn small(number: usize) -> u32 {
+#[inline]
+pub(super) fn small(number: usize) -> u32 {
     u32::try_from(number).expect("a document has at most 64 MiB")
 }
 
 impl<'t> Building<'t> {
+    fn of(text: &'t str) -> Self {
+        // Few documents have less than eight bytes of text to a value.
+        let slots = Vec::with_capacity(text.len() / 8 + 1);
+        Self { text, decoded: String::new(), numbers: Vec::new(), slots }
+    }
+
+    fn finish(self) -> (String, Vec<Number>, Vec<Packed>) {
+        let Self { decoded, mut numbers, mut slots, .. } = self;
+        numbers.shrink_to_fit();
+        slots.shrink_to_fit();
+        (decoded, numbers, slots)
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, slot: Slot) {
+        self.slots.push(slot.into());
+    }
+
+    #[inline]
+    fn slot(&self, at: usize) -> Slot {
+        self.slots[at].slot()
+    }
+
     fn push_borrowed(&mut self, text: &'t str) {
         // Where it stands in the text that it was borrowed from.
         let start = small(text.as_ptr() as usize - self.text.as_ptr() as usize);
-        self.slots.push(Slot::Plain { start, len: small(text.len()) });
+        self.push(Slot::Plain { start, len: small(text.len()) });
     }
 
     fn push_decoded(&mut self, text: &str) {
         let start = small(self.decoded.len());
         self.decoded.push_str(text);
-        self.slots.push(Slot::Decoded { start, len: small(text.len()) });
+        self.push(Slot::Decoded { start, len: small(text.len()) });
+    }
+
+    pub(super) fn push_whole(&mut self, number: u64) {
+        if number < Slot::WHOLE { self.push(Slot::Whole(number)) } else { self.push_number(number.into()) }
     }
 
     fn push_number(&mut self, number: Number) {
-        self.slots.push(Slot::Number(small(self.numbers.len())));
+        self.push(Slot::Number(small(self.numbers.len())));
         self.numbers.push(number);
     }
 
     /// The key in slot `at`, for longer than this list grows.
     fn key_at(&self, at: usize) -> Cow<'t, str> {
-        match self.slots[at] {
+        match self.slot(at) {
             Slot::Plain { start, len } => Cow::Borrowed(&self.text[start as usize..(start + len) as usize]),
             _ => Cow::Owned(self.text_at(at).to_owned()),
         }
     }
 
+    #[inline]
     fn length_at(&self, at: usize) -> u32 {
-        if let Slot::Plain { len, .. } | Slot::Decoded { len, .. } = self.slots[at] { len } else { 0 }
+        if let Slot::Plain { len, .. } | Slot::Decoded { len, .. } = self.slot(at) { len } else { 0 }
     }
 
+    #[inline]
     fn text_at(&self, at: usize) -> &str {
-        let (whole, start, len) = match self.slots[at] {
+        let (whole, start, len) = match self.slot(at) {
             Slot::Plain { start, len } => (self.text, start, len),
             Slot::Decoded { start, len } => (self.decoded.as_str(), start, len),
             _ => return "",
@@ -81,12 +118,13 @@ impl<'t> Building<'t> {
     }
 
     /// The slots of the keys of the object that begins at `object`, but for the last slot of all.
+    #[inline]
     fn keys_before_last(&self, object: usize) -> impl Iterator<Item = usize> {
         let mut at = object + 1;
         std::iter::from_fn(move || {
             let key = at;
-            at = match self.slots.get(key + 1)? {
-                Slot::Array { end, .. } | Slot::Object { end, .. } => *end as usize,
+            at = match self.slots.get(key + 1)?.slot() {
+                Slot::Array { end, .. } | Slot::Object { end, .. } => end as usize,
                 _ => key + 2,
             };
             Some(key)
@@ -94,7 +132,8 @@ impl<'t> Building<'t> {
     }
 
     /// Whether the key pushed last is one of those before it in the object that begins at `object`.
-    fn is_repeated(&self, object: usize) -> bool {
+    #[inline]
+    pub(super) fn is_repeated(&self, object: usize) -> bool {
         let last = self.slots.len() - 1;
         let (length, key) = (self.length_at(last), self.text_at(last));
         self.keys_before_last(object).any(|before| self.length_at(before) == length && self.text_at(before) == key)
@@ -118,7 +157,7 @@ impl<'t> Visitor<'t> for Strict<'_, 't> {
         f.write_str("a JSON value")
     }
     fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.0.slots.push(Slot::Bool(value));
+        self.0.push(Slot::Bool(value));
         Ok(())
     }
     fn visit_i64<E>(self, value: i64) -> Result<(), E> {
@@ -126,7 +165,7 @@ impl<'t> Visitor<'t> for Strict<'_, 't> {
         Ok(())
     }
     fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.0.push_number(value.into());
+        self.0.push_whole(value);
         Ok(())
     }
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
@@ -146,22 +185,22 @@ impl<'t> Visitor<'t> for Strict<'_, 't> {
         Ok(())
     }
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.0.slots.push(Slot::Null);
+        self.0.push(Slot::Null);
         Ok(())
     }
     fn visit_seq<A: SeqAccess<'t>>(self, mut access: A) -> Result<(), A::Error> {
         let array = self.0.slots.len();
-        self.0.slots.push(Slot::Null);
+        self.0.push(Slot::Null);
         let mut count = 0;
         while access.next_element_seed(Strict(self.0))?.is_some() {
             count += 1;
         }
-        self.0.slots[array] = Slot::Array { count, end: small(self.0.slots.len()) };
+        self.0.slots[array] = Slot::Array { count, end: small(self.0.slots.len()) }.into();
         Ok(())
     }
     fn visit_map<A: MapAccess<'t>>(self, mut access: A) -> Result<(), A::Error> {
         let object = self.0.slots.len();
-        self.0.slots.push(Slot::Null);
+        self.0.push(Slot::Null);
         let mut count = 0;
         let mut seen: HashSet<Cow<'t, str>> = HashSet::new();
         while access.next_key_seed(Strict(self.0))?.is_some() {
@@ -181,7 +220,30 @@ impl<'t> Visitor<'t> for Strict<'_, 't> {
             access.next_value_seed(Strict(self.0))?;
             count += 1;
         }
-        self.0.slots[object] = Slot::Object { count: small(count), end: small(self.0.slots.len()) };
+        self.0.slots[object] = Slot::Object { count: small(count), end: small(self.0.slots.len()) }.into();
         Ok(())
     }
+}
+
+/// The value that [`quick`] reads.
+#[cfg(test)]
+pub(super) fn read_quickly(text: &str) -> Option<Value> {
+    let mut building = Building::of(text);
+    quick::read(&mut building)?;
+    Some(value_of(building))
+}
+
+/// The value that is read without [`quick`].
+#[cfg(test)]
+pub(super) fn read_any(text: &str) -> Option<Value> {
+    let mut building = Building::of(text);
+    read(&mut building).ok()?;
+    Some(value_of(building))
+}
+
+#[cfg(test)]
+fn value_of(building: Building<'_>) -> Value {
+    let text = Arc::new(building.text.to_owned());
+    let (decoded, numbers, slots) = building.finish();
+    Tree { text, decoded, numbers, slots }.root().to_value()
 }

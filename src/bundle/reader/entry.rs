@@ -1,26 +1,29 @@
 //! The entries of an index as claims: which name, which size, which digest.
 
+use std::collections::hash_map::Entry;
+
 use foldhash::{HashMap, HashMapExt as _};
-use serde_json::Number;
 
 use super::super::layout::ARTIFACT_INDEX;
 use super::problem::{Kind, Problem};
 use crate::base::digest::Sha256Hex;
-use crate::base::rel_path::RelPath;
-use crate::base::tree::Node;
+use crate::base::rel_path::RelPathRef;
+use crate::base::tree::{Node, Place};
 
-/// What an index claims about one artifact.
-#[derive(Debug, Clone)]
+/// What an index claims about one artifact. Texts stay in the index: [`super::raw::UnverifiedBundle::name_of`].
+#[derive(Debug)]
 pub(in crate::bundle) struct Claim {
-    /// Its place in the index's list.
-    pub(in crate::bundle) at: usize,
-    pub(in crate::bundle) name: RelPath,
-    pub(in crate::bundle) path: String,
+    /// Where the entry stands in the index.
+    pub(in crate::bundle) entry: Place,
+    /// Where its path stands; the name is the end of it.
+    pub(super) path: Place,
+    /// Length of the name.
+    pub(super) name_bytes: u32,
+    /// The place among the claims of the first one about the same file.
+    pub(in crate::bundle) repeats: Option<u32>,
     pub(in crate::bundle) size_bytes: Option<u64>,
     /// `None`: the entry carries no digest (the earlier tool's reader accepts that).
     pub(in crate::bundle) sha256: Option<Sha256Hex>,
-    /// The place among the claims of the first one about the same file.
-    pub(in crate::bundle) repeats: Option<usize>,
 }
 
 /// The claims of an index.
@@ -28,8 +31,10 @@ pub(in crate::bundle) struct Claim {
 pub(super) struct Claims<'t> {
     /// In index order.
     pub(super) list: Vec<Claim>,
+    /// The name of each.
+    pub(super) names: Vec<RelPathRef<'t>>,
     /// Where in the list a name stands first.
-    pub(super) places: HashMap<&'t str, usize>,
+    pub(super) places: HashMap<&'t str, u32>,
 }
 
 /// Reads `artifacts` of an index into claims; everything wrong goes to `problems`.
@@ -50,28 +55,34 @@ pub(super) fn claims<'t>(index: Node<'t>, run_ids: &[&str], problems: &mut Vec<P
         return Claims::default();
     };
     let mut list: Vec<Claim> = Vec::with_capacity(entries.len());
+    let mut names = Vec::with_capacity(entries.len());
     let mut places = HashMap::with_capacity(entries.len());
     for (at, entry) in entries.enumerate() {
         let pointer = || format!("/artifacts/{at}");
-        match claim(at, entry, run_ids) {
-            Ok((mut claim, name, notes)) => {
+        match claim(entry, run_ids) {
+            Ok((mut claim, path, notes)) => {
+                let name = path.as_str();
                 for (kind, message) in notes {
                     problems.push(Problem::new(kind, name, message).at(pointer()));
                 }
-                claim.repeats = places.get(name).copied();
-                if claim.repeats.is_some() {
-                    let message = format!("{name} is listed twice");
-                    problems.push(Problem::new(Kind::EntryDuplicate, name, message).at(pointer()));
-                } else {
-                    places.insert(name, list.len());
+                match places.entry(name) {
+                    Entry::Occupied(first) => {
+                        claim.repeats = Some(*first.get());
+                        let message = format!("{name} is listed twice");
+                        problems.push(Problem::new(Kind::EntryDuplicate, name, message).at(pointer()));
+                    }
+                    Entry::Vacant(place) => {
+                        place.insert(u32::try_from(list.len()).expect("an index has at most 64 MiB"));
+                    }
                 }
                 // A duplicate is checked as well: two entries that disagree cannot both hold.
                 list.push(claim);
+                names.push(path);
             }
             Err((kind, message)) => problems.push(Problem::new(kind, ARTIFACT_INDEX, message).at(pointer())),
         }
     }
-    Claims { list, places }
+    Claims { list, names, places }
 }
 
 type Fault = (Kind, String);
@@ -105,18 +116,18 @@ impl<'t> Members<'t> {
 }
 
 /// The claim, its name as the entry writes it, and what is wrong without making the entry useless.
-fn claim<'t>(at: usize, entry: Node<'t>, run_ids: &[&str]) -> Result<(Claim, &'t str, Vec<Fault>), Fault> {
+fn claim<'t>(entry: Node<'t>, run_ids: &[&str]) -> Result<(Claim, RelPathRef<'t>, Vec<Fault>), Fault> {
     let malformed = |message: &str| (Kind::EntryMalformed, message.to_owned());
     let members = Members::of(entry).ok_or_else(|| malformed("the entry is not an object"))?;
-    let path = members.path.ok_or_else(|| malformed("the entry has no path"))?;
-    let path = path.as_str().ok_or_else(|| malformed("path is not text"))?;
+    let path_node = members.path.ok_or_else(|| malformed("the entry has no path"))?;
+    let path = path_node.as_str().ok_or_else(|| malformed("path is not text"))?;
     let name = match members.name {
         None => name_in(path, run_ids).ok_or_else(|| outside(path))?,
         Some(name) => {
             let text = name.as_str().ok_or_else(|| malformed("name is not text"))?;
-            let name = RelPath::try_from(text)
+            let name = RelPathRef::try_from(text)
                 .map_err(|why| (Kind::EntryOutsideBundle, format!("the name {text:?} {why}")))?;
-            if !run_ids.iter().any(|id| ends_in(path, id, &name)) {
+            if !run_ids.iter().any(|id| ends_in(path, id, name)) {
                 let message = format!("the path {path:?} does not end in <run_id>/{name}");
                 return Err((Kind::EntryNameMismatch, message));
             }
@@ -140,7 +151,7 @@ fn claim<'t>(at: usize, entry: Node<'t>, run_ids: &[&str]) -> Result<(Claim, &'t
     if sha256.is_none() {
         notes.push((Kind::EntryDigestMissing, format!("{name} has no digest")));
     }
-    let size_bytes = members.file_size.and_then(Node::as_number).and_then(Number::as_u64);
+    let size_bytes = members.file_size.and_then(Node::as_number).and_then(|number| number.as_u64());
     if size_bytes.is_none() {
         notes.push((Kind::EntrySizeMissing, format!("{name} has no size in bytes")));
     }
@@ -148,8 +159,9 @@ fn claim<'t>(at: usize, entry: Node<'t>, run_ids: &[&str]) -> Result<(Claim, &'t
         return Err((Kind::EntryMalformed, format!("schema_version of {name} is neither text nor null")));
     }
     // Every name is the end of its path.
-    let text = &path[path.len() - name.as_str().len()..];
-    Ok((Claim { at, name, path: path.to_owned(), size_bytes, sha256, repeats: None }, text, notes))
+    let name_bytes = u32::try_from(name.as_str().len()).expect("an index has at most 64 MiB");
+    let (entry, path) = (entry.place(), path_node.place());
+    Ok((Claim { entry, path, name_bytes, repeats: None, size_bytes, sha256 }, name, notes))
 }
 
 fn outside(path: &str) -> Fault {
@@ -161,18 +173,18 @@ fn has_parent_step(path: &str) -> bool {
 }
 
 /// The part of `path` after the last component that is one of `run_ids`.
-fn name_in(path: &str, run_ids: &[&str]) -> Option<RelPath> {
+fn name_in<'t>(path: &'t str, run_ids: &[&str]) -> Option<RelPathRef<'t>> {
     run_ids.iter().find_map(|id| {
         let inner = match path.rfind(&format!("/{id}/")) {
             Some(at) => &path[at + id.len() + 2..],
             None => path.strip_prefix(id)?.strip_prefix('/')?,
         };
-        RelPath::try_from(inner).ok()
+        RelPathRef::try_from(inner).ok()
     })
 }
 
 /// Whether `path` is `<id>/<name>` or ends in `/<id>/<name>`.
-fn ends_in(path: &str, id: &str, name: &RelPath) -> bool {
+fn ends_in(path: &str, id: &str, name: RelPathRef<'_>) -> bool {
     let Some(head) = path.strip_suffix(name.as_str()).and_then(|head| head.strip_suffix('/')) else { return false };
     head == id || head.strip_suffix(id).is_some_and(|head| head.ends_with('/'))
 }
@@ -196,13 +208,13 @@ mod tests {
             ("/etc/passwd", None),
             ("", None),
         ] {
-            assert_eq!(name_in(path, &["r1"]).as_ref().map(RelPath::as_str), expected, "{path}");
+            assert_eq!(name_in(path, &["r1"]).map(RelPathRef::as_str), expected, "{path}");
         }
     }
 
     #[test]
     fn a_name_must_be_the_end_of_its_path() {
-        let name = RelPath::try_from("sub/a.sb").unwrap();
+        let name = RelPathRef::try_from("sub/a.sb").unwrap();
         for (path, expected) in [
             ("lab/r1/sub/a.sb", true),
             ("r1/sub/a.sb", true),
@@ -211,7 +223,7 @@ mod tests {
             ("lab/r1/a.sb", false),
             ("lab/r1/sub/a.sb ", false),
         ] {
-            assert_eq!(ends_in(path, "r1", &name), expected, "{path}");
+            assert_eq!(ends_in(path, "r1", name), expected, "{path}");
         }
     }
 }

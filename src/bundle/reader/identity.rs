@@ -1,7 +1,5 @@
 //! Do directory, index, status and manifest speak of the same run, in words we know?
 
-use serde_json::Number;
-
 use super::super::index::IndexStatus;
 use super::super::layout::{
     ARTIFACT_INDEX, ARTIFACT_INDEX_TAG, RUN_MANIFEST, RUN_MANIFEST_LEGACY_TAG, RUN_MANIFEST_TAG, RUN_STATUS,
@@ -64,7 +62,7 @@ fn life(bundle: &UnverifiedBundle, problems: &mut Vec<Problem>) {
     }
     let run_id = bundle.run_id();
     if bundle.in_progress() {
-        let writer = match status.get("writer_pid").and_then(Node::as_number).and_then(Number::as_u64) {
+        let writer = match status.get("writer_pid").and_then(Node::as_number).and_then(|number| number.as_u64()) {
             Some(pid) => format!(" (writer: process {pid})"),
             None => String::new(),
         };

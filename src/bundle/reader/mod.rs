@@ -16,5 +16,5 @@ mod verify;
 pub use raw::{Document, UnverifiedBundle, Writer};
 pub use resolve::{ResolveError, ResolvedBundle, resolve};
 pub use verified::{ArtifactError, VerifiedBundle};
-pub(in crate::bundle) use verify::Examined;
 pub use verify::{Checked, Verification};
+pub(in crate::bundle) use verify::{Examined, Found};

@@ -4,21 +4,18 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::super::layout::{ARTIFACT_INDEX, REPAIR_LOG, RUN_MANIFEST, RUN_STATUS, name};
+use super::entry::Claim;
 use super::problem::Generation;
 use super::resolve::ResolvedBundle;
 use crate::base::digest::Sha256Hex;
 use crate::base::json::{self as text, JsonError};
-use crate::base::rel_path::RelPath;
-use crate::base::tree::{Node, Tree};
+use crate::base::rel_path::{RelPath, RelPathRef};
+use crate::base::tree::{Node, Place, Tree};
 use crate::os::fs::{Dir, FsError};
 use crate::os::hash::HashStream;
-use crate::os::thread::beside;
 
 /// Largest `run_status.json` or `run_manifest.json` read, in bytes.
 const SMALL_DOCUMENT_BYTES: u64 = 4 * 1024 * 1024;
-
-/// From this size on a document is hashed on a thread of its own while it is parsed.
-const LARGE_BYTES: usize = 256 * 1024;
 
 /// One document of a bundle as it was found.
 #[derive(Debug)]
@@ -44,7 +41,7 @@ pub enum Document {
 #[derive(Debug)]
 pub struct Object {
     tree: Tree,
-    /// Digest of the bytes; of a small document once somebody asked.
+    /// Digest of the bytes, once somebody asked.
     sha256: OnceLock<Sha256Hex>,
 }
 
@@ -64,16 +61,8 @@ impl Document {
             Ok(text) => Arc::new(text),
             Err(error) => return malformed(JsonError::from_utf8(&error).to_string(), error.as_bytes()),
         };
-        let parse = || Tree::parse_shared(Arc::clone(&text));
-        // The digest of a large document takes as long as parsing it.
-        let (sha256, parsed) = if text.len() < LARGE_BYTES {
-            (OnceLock::new(), parse())
-        } else {
-            let (sha256, parsed) = beside(&|| digest(text.as_bytes()), parse);
-            (OnceLock::from(sha256), parsed)
-        };
-        match parsed {
-            Ok(tree) if tree.root().as_object().is_some() => Self::Object(Object { tree, sha256 }),
+        match Tree::parse_shared(Arc::clone(&text)) {
+            Ok(tree) if tree.root().as_object().is_some() => Self::Object(Object { tree, sha256: OnceLock::new() }),
             Ok(_) => malformed("it is not a JSON object".to_owned(), text.as_bytes()),
             Err(error) => malformed(error.to_string(), text.as_bytes()),
         }
@@ -92,6 +81,14 @@ impl Document {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Node<'_>> {
         self.object()?.get(key)
+    }
+
+    /// The value that stands at `place` of the object.
+    fn at(&self, place: Place) -> Option<Node<'_>> {
+        match self {
+            Self::Object(object) => Some(object.tree.at(place)),
+            _ => None,
+        }
     }
 
     /// A member that is text.
@@ -251,6 +248,27 @@ impl UnverifiedBundle {
     #[must_use]
     pub fn is_own(&self) -> bool {
         self.generation() == Generation::Own
+    }
+
+    /// The path of an artifact as the index records it. `claim` is one of this index.
+    pub(in crate::bundle) fn path_of(&self, claim: &Claim) -> &str {
+        self.index.at(claim.path).and_then(Node::as_str).expect("a claim is made of text in its index")
+    }
+
+    /// The name of an artifact as text.
+    pub(in crate::bundle) fn name_of(&self, claim: &Claim) -> &str {
+        let path = self.path_of(claim);
+        &path[path.len() - claim.name_bytes as usize..]
+    }
+
+    /// The name of an artifact as a path.
+    pub(in crate::bundle) fn rel_path_of(&self, claim: &Claim) -> RelPathRef<'_> {
+        RelPathRef::try_from(self.name_of(claim)).expect("a claim is made for such names only")
+    }
+
+    /// The entry of the index that makes the claim.
+    pub(in crate::bundle) fn entry_of(&self, claim: &Claim) -> Option<Node<'_>> {
+        self.index.at(claim.entry)
     }
 
     pub(in crate::bundle) fn generation(&self) -> Generation {

@@ -79,7 +79,7 @@ impl Listed {
     }
 
     /// Reports every file, link and special file whose path is not a key of `indexed`, sorted by path.
-    pub(super) fn unindexed(&self, indexed: &HashMap<&str, usize>) -> Vec<Problem> {
+    pub(super) fn unindexed(&self, indexed: &HashMap<&str, u32>) -> Vec<Problem> {
         let mut start = 0;
         let mut found: Vec<(&str, What)> = Vec::new();
         for &(end, what) in &self.entries {

@@ -7,7 +7,9 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::super::index::IndexStatus;
+use super::entry::Claim;
 use super::raw::UnverifiedBundle;
+use super::verify::Found;
 use crate::base::digest::Sha256Hex;
 use crate::base::json::{self, JsonError};
 use crate::base::rel_path::RelPath;
@@ -41,40 +43,44 @@ pub enum ArtifactError {
     },
 }
 
-/// One artifact, and what was measured of it.
-#[derive(Debug, Clone)]
-pub(super) struct VerifiedArtifact {
-    pub(super) name: RelPath,
-    pub(super) path: String,
-    pub(super) size_bytes: u64,
-    pub(super) sha256: Sha256Hex,
-}
-
 /// A bundle whose bytes are proven to be the ones its index names. Only [`UnverifiedBundle::verify`] makes one.
 #[derive(Debug)]
 pub struct VerifiedBundle {
     raw: UnverifiedBundle,
-    /// In index order, each name once.
-    artifacts: Vec<VerifiedArtifact>,
-    /// Places in `artifacts`, sorted by name; made when the first is looked up.
+    /// In index order.
+    claims: Vec<Claim>,
+    /// What was read, by claim.
+    found: Vec<Found>,
+    /// Places of the artifacts among the claims, sorted by name; made when the first is looked up.
     by_name: OnceLock<Vec<usize>>,
     index_sha256: Sha256Hex,
 }
 
 impl VerifiedBundle {
-    pub(super) fn new(raw: UnverifiedBundle, artifacts: Vec<VerifiedArtifact>, index_sha256: Sha256Hex) -> Self {
-        Self { raw, artifacts, by_name: OnceLock::new(), index_sha256 }
+    pub(super) fn new(raw: UnverifiedBundle, claims: Vec<Claim>, found: Vec<Found>, index_sha256: Sha256Hex) -> Self {
+        Self { raw, claims, found, by_name: OnceLock::new(), index_sha256 }
     }
 
-    fn artifact(&self, name: &RelPath) -> Option<&VerifiedArtifact> {
-        let name_at = |at: &usize| &self.artifacts[*at].name;
+    /// The places of the artifacts among the claims, in index order, each name once.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        (0..self.claims.len()).filter(|&at| self.claims[at].repeats.is_none() && self.measured(at).is_some())
+    }
+
+    /// Digest and size of the artifact that the claim at a place is about.
+    fn measured(&self, at: usize) -> Option<(&Sha256Hex, u64)> {
+        self.found[at].of(&self.claims[at])
+    }
+
+    /// The place among the claims of the artifact `name`.
+    fn place(&self, name: &RelPath) -> Option<usize> {
+        let name_at = |at: &usize| self.raw.name_of(&self.claims[*at]);
         let by_name = self.by_name.get_or_init(|| {
-            let mut places: Vec<usize> = (0..self.artifacts.len()).collect();
+            let mut places: Vec<usize> = self.places().collect();
             places.sort_unstable_by_key(|at| name_at(at));
             places
         });
-        let found = by_name.binary_search_by_key(&name, name_at).ok()?;
-        Some(&self.artifacts[by_name[found]])
+        let found = by_name.binary_search_by_key(&name.as_str(), name_at).ok()?;
+        Some(by_name[found])
     }
 
     /// What was read before checking: the same documents, now proven (as far as the index lists them).
@@ -127,27 +133,28 @@ impl VerifiedBundle {
     }
 
     /// The indexed names in index order.
-    pub fn names(&self) -> impl Iterator<Item = &RelPath> {
-        self.artifacts.iter().map(|artifact| &artifact.name)
+    pub fn names(&self) -> impl Iterator<Item = RelPath> {
+        self.places().map(|at| self.raw.rel_path_of(&self.claims[at]).to_owned())
     }
 
     /// The digest of an artifact.
     #[must_use]
     pub fn sha256(&self, name: &RelPath) -> Option<&Sha256Hex> {
-        self.artifact(name).map(|artifact| &artifact.sha256)
+        self.measured(self.place(name)?).map(|(sha256, _)| sha256)
     }
 
     /// The path of an artifact as the index records it.
     #[must_use]
     pub fn recorded_path(&self, name: &RelPath) -> Option<&str> {
-        self.artifact(name).map(|artifact| artifact.path.as_str())
+        self.place(name).map(|at| self.raw.path_of(&self.claims[at]))
     }
 
     /// The run's directory as its own index records it, when it stands there (relative to a root above it); else absolute.
     #[must_use]
     pub fn recorded_dir(&self) -> String {
-        let recorded = self.artifacts.iter().find_map(|artifact| {
-            let dir = artifact.path.strip_suffix(artifact.name.as_str())?.strip_suffix('/')?;
+        let recorded = self.places().find_map(|at| {
+            let claim = &self.claims[at];
+            let dir = self.raw.path_of(claim).strip_suffix(self.raw.name_of(claim))?.strip_suffix('/')?;
             (!dir.is_empty() && self.run_dir().ends_with(dir)).then(|| dir.to_owned())
         });
         recorded.unwrap_or_else(|| self.run_dir().to_string_lossy().into_owned())
@@ -159,14 +166,14 @@ impl VerifiedBundle {
     /// # Errors
     /// See [`ArtifactError`].
     pub fn read(&self, name: &RelPath) -> Result<Option<Vec<u8>>, ArtifactError> {
-        let Some(artifact) = self.artifact(name) else { return Ok(None) };
+        let Some((sha256, size_bytes)) = self.place(name).and_then(|at| self.measured(at)) else { return Ok(None) };
         let bytes = self
             .raw
             .resolved
             .dir
             .read_sole(name, json::MAX_DOCUMENT_BYTES)
             .map_err(|source| ArtifactError::Read { name: name.clone(), source })?;
-        if bytes.len() as u64 != artifact.size_bytes || Sha256Hex::of(&bytes) != artifact.sha256 {
+        if bytes.len() as u64 != size_bytes || Sha256Hex::of(&bytes) != *sha256 {
             return Err(ArtifactError::Changed { path: self.run_dir().join(name.as_str()) });
         }
         Ok(Some(bytes))

@@ -2,19 +2,21 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::sync::{Mutex, OnceLock, mpsc};
 
 use serde_json::Value;
 
 use super::super::layout::{REPAIR_LOG, RUN_MANIFEST, RUN_STATUS};
 use super::entry::{self, Claim, Claims};
+use super::identity;
 use super::problem::{Class, Generation, Kind, Problem};
 use super::raw::{UnverifiedBundle, Writer};
-use super::verified::{VerifiedArtifact, VerifiedBundle};
-use super::{identity, unindexed};
+use super::unindexed::{self, Listed};
+use super::verified::VerifiedBundle;
 use crate::base::digest::Sha256Hex;
-use crate::base::rel_path::RelPath;
+use crate::base::rel_path::{RelPath, RelPathRef};
 use crate::base::tree::Node;
-use crate::os::fs::{Dir, FsError, RegularFile};
+use crate::os::fs::{FsError, RegularFile};
 use crate::os::hash::{HashError, Hashed, hash_files};
 use crate::os::thread::beside;
 use crate::vocab::{Finding, Severity};
@@ -50,8 +52,38 @@ pub(in crate::bundle) type Reading<'r> = (&'r RelPath, &'r mut Read<'r>);
 pub(in crate::bundle) struct Examined {
     pub(in crate::bundle) problems: Vec<Problem>,
     pub(in crate::bundle) claims: Vec<Claim>,
-    /// Digest and size of what was read, by claim; `None` where nothing was.
-    pub(in crate::bundle) checked: Vec<Option<(Sha256Hex, u64)>>,
+    /// What was read, by claim.
+    pub(in crate::bundle) found: Vec<Found>,
+}
+
+/// What was read of the file that a claim is about.
+#[derive(Debug)]
+pub(in crate::bundle) enum Found {
+    /// Nothing; a problem says why.
+    Nothing,
+    /// Digest and size are the claimed ones.
+    AsClaimed,
+    /// This digest and size, one of which is not claimed.
+    Otherwise(Box<(Sha256Hex, u64)>),
+}
+
+impl Found {
+    fn new(claim: &Claim, sha256: Sha256Hex, size_bytes: u64) -> Self {
+        if claim.sha256.as_ref() == Some(&sha256) && claim.size_bytes == Some(size_bytes) {
+            Self::AsClaimed
+        } else {
+            Self::Otherwise(Box::new((sha256, size_bytes)))
+        }
+    }
+
+    /// Digest and size of what was read for `claim`.
+    pub(in crate::bundle) fn of<'c>(&'c self, claim: &'c Claim) -> Option<(&'c Sha256Hex, u64)> {
+        match self {
+            Self::Nothing => None,
+            Self::AsClaimed => claim.sha256.as_ref().zip(claim.size_bytes),
+            Self::Otherwise(read) => Some((&read.0, read.1)),
+        }
+    }
 }
 
 impl Verification {
@@ -96,22 +128,15 @@ impl UnverifiedBundle {
 
     fn verify_with(self, jobs: usize, reading: Option<Reading<'_>>) -> Verification {
         let generation = self.generation();
+        let Examined { problems, claims, found } = self.examine(jobs, reading);
         let index_sha256 = self.index.digest().map(|(digest, _)| digest.clone());
-        let Examined { problems, claims, checked } = self.examine(jobs, reading);
         let refused = problems.iter().any(|problem| problem.kind.class(generation) == Class::Refuse);
         let artifact_count = claims.len();
-        let hashed_bytes = checked.iter().flatten().map(|(_, size_bytes)| size_bytes).sum();
+        let read = claims.iter().zip(&found).filter_map(|(claim, found)| found.of(claim));
+        let hashed_bytes = read.map(|(_, size_bytes)| size_bytes).sum();
         let findings = problems.into_iter().map(|problem| problem.finding(generation)).collect();
         let bundle = match index_sha256 {
-            Some(index_sha256) if !refused => {
-                let mut artifacts = Vec::with_capacity(claims.len());
-                for (Claim { name, path, repeats, .. }, hashed) in claims.into_iter().zip(checked) {
-                    if let (Some((sha256, size_bytes)), None) = (hashed, repeats) {
-                        artifacts.push(VerifiedArtifact { name, path, size_bytes, sha256 });
-                    }
-                }
-                Checked::Verified(VerifiedBundle::new(self, artifacts, index_sha256))
-            }
+            Some(index_sha256) if !refused => Checked::Verified(VerifiedBundle::new(self, claims, found, index_sha256)),
             _ => Checked::Refused(self),
         };
         Verification { findings, bundle, artifact_count, hashed_bytes }
@@ -125,7 +150,7 @@ impl UnverifiedBundle {
         let paths = |kinds: &[Kind]| -> Vec<&str> {
             let named: HashSet<&str> =
                 problems.iter().filter(|p| kinds.contains(&p.kind)).map(|p| p.about.as_str()).collect();
-            claims.iter().filter(|claim| named.contains(claim.name.as_str())).map(|claim| claim.path.as_str()).collect()
+            claims.iter().filter(|claim| named.contains(self.name_of(claim))).map(|claim| self.path_of(claim)).collect()
         };
         let mut report = serde_json::json!({
             "bundle_dir": self.run_dir().to_string_lossy(),
@@ -152,12 +177,24 @@ impl UnverifiedBundle {
     pub(in crate::bundle) fn examine(&self, jobs: usize, reading: Option<Reading<'_>>) -> Examined {
         let mut problems = Vec::new();
         identity::check(self, &mut problems);
-        // What stands there is listed while the claims are read, and compared with them while the files are hashed.
-        let count = self.index.get("artifacts").and_then(Node::as_array).map_or(0, |artifacts| artifacts.len());
-        let list = || (!self.index.is_absent()).then(|| unindexed::list(&self.resolved.dir, count));
-        let (listed, claims) = beside(&list, || self.claims(&mut problems));
-        let unindexed = || listed.as_ref().map(|listed| listed.unindexed(&claims.places)).unwrap_or_default();
-        let (unindexed, checked) = beside(&unindexed, || self.check_artifacts(&claims, jobs, reading, &mut problems));
+        // While the claims are read and the files are hashed, the index is hashed, and what stands there is listed and, as soon as
+        // they are known, compared with the claims.
+        let known = OnceLock::new();
+        let (known_now, wait) = mpsc::channel::<()>();
+        let wait = Mutex::new(wait);
+        let aside = || {
+            let _ = self.index.digest();
+            let listed = self.list()?;
+            // Nothing is sent: this ends when the other end is gone, after a panic as well.
+            let _ = wait.lock().ok()?.recv();
+            let claims: &Claims<'_> = known.get()?;
+            Some(listed.unindexed(&claims.places))
+        };
+        let (unindexed, found) = beside(&aside, || {
+            let claims = known.get_or_init(|| self.claims(&mut problems));
+            drop(known_now);
+            self.check_artifacts(claims, jobs, reading, &mut problems)
+        });
         self.warn_about_pointer(&mut problems);
         if self.is_repaired() && !self.index.is_absent() {
             let message = match self.index.get("repairs").is_some() {
@@ -168,8 +205,15 @@ impl UnverifiedBundle {
             };
             problems.push(Problem::new(Kind::Repaired, REPAIR_LOG, message));
         }
-        problems.extend(unindexed);
-        Examined { problems, claims: claims.list, checked }
+        problems.extend(unindexed.unwrap_or_default());
+        let claims = known.into_inner().unwrap_or_default().list;
+        Examined { problems, claims, found }
+    }
+
+    /// What stands in the run's directory, when there is an index that could speak for it.
+    fn list(&self) -> Option<Listed> {
+        let count = self.index.get("artifacts").and_then(Node::as_array).map_or(0, |artifacts| artifacts.len());
+        (!self.index.is_absent()).then(|| unindexed::list(&self.resolved.dir, count))
     }
 
     fn claims(&self, problems: &mut Vec<Problem>) -> Claims<'_> {
@@ -185,63 +229,82 @@ impl UnverifiedBundle {
         entry::claims(index, &run_ids, problems)
     }
 
-    /// Digest and size of what was read, by claim; `None` where nothing was.
+    /// What was read, by claim.
     fn check_artifacts(
         &self,
         claims: &Claims<'_>,
         jobs: usize,
         reading: Option<Reading<'_>>,
         problems: &mut Vec<Problem>,
-    ) -> Vec<Option<(Sha256Hex, u64)>> {
+    ) -> Vec<Found> {
         let generation = self.generation();
-        let parsed = |claim: &Claim| match claim.name.as_str() {
-            RUN_STATUS => self.status.digest(),
-            RUN_MANIFEST => self.manifest.digest(),
+        let place_of = |name: &str| claims.places.get(name).copied();
+        let (status, manifest) = (place_of(RUN_STATUS), place_of(RUN_MANIFEST));
+        let parsed = |at: u32| match Some(at) {
+            place if place == status => self.status.digest(),
+            place if place == manifest => self.manifest.digest(),
             _ => None,
         };
         // A file that is listed often is read once.
-        let callers = reading.as_ref().map(|(name, _)| *name);
-        let read_by_caller = |claim: &Claim| callers == Some(&claim.name);
-        let is_unread = |claim: &&Claim| claim.repeats.is_none() && parsed(claim).is_none() && !read_by_caller(claim);
-        let unread: Vec<&Claim> = claims.list.iter().filter(is_unread).collect();
-        let mut hashed = hash_files(unread.len(), jobs, &|at| open(&self.resolved.dir, unread[at], generation));
-        let mut read = claims
-            .list
-            .iter()
-            .find(|claim| read_by_caller(claim))
-            .zip(reading)
-            .map(|(claim, (_, read))| hash_by(&self.resolved.dir, claim, generation, read));
-        let mut checked: Vec<Option<(Sha256Hex, u64)>> = Vec::with_capacity(claims.list.len());
-        for claim in &claims.list {
-            let answer = match (parsed(claim), claim.repeats) {
+        let callers = reading.as_ref().and_then(|(name, _)| place_of(name.as_str()));
+        let is_unread =
+            |&(at, claim): &(u32, &Claim)| claim.repeats.is_none() && parsed(at).is_none() && callers != Some(at);
+        let unread: Vec<u32> = (0..).zip(&claims.list).filter(is_unread).map(|(at, _)| at).collect();
+        let open = |at: u32| self.open(&claims.list[at as usize], claims.names[at as usize], generation);
+        let judge = |at: u32, hashed: Hashed<Box<Problem>>| match hashed {
+            Ok((sha256, size_bytes)) => Ok(Found::new(&claims.list[at as usize], sha256, size_bytes)),
+            Err(error) => Err(self.unhashed(claims.names[at as usize].as_str(), error)),
+        };
+        let mut hashed =
+            hash_files(unread.len(), jobs, &|at| open(unread[at]), &|at, hashed| judge(unread[at], hashed));
+        let mut read = callers.zip(reading).map(|(at, (_, read))| {
+            judge(at, open(at).map_err(HashError::Open).and_then(|opened| hash_by(opened, read)))
+        });
+        let mut all: Vec<Found> = Vec::with_capacity(claims.list.len());
+        for (at, claim) in (0..).zip(&claims.list) {
+            let found = match (parsed(claim.repeats.unwrap_or(at)), claim.repeats) {
                 // Documents that were parsed are judged by the bytes they were parsed from.
-                (Some((sha256, size_bytes)), _) => Some((sha256.clone(), size_bytes)),
+                (Some((sha256, size_bytes)), _) => Found::new(claim, sha256.clone(), size_bytes),
                 // What is wrong with it was said for the first entry.
-                (None, Some(first)) => checked[first].clone(),
+                (None, Some(first)) => {
+                    let first = first as usize;
+                    let read = all[first].of(&claims.list[first]);
+                    read.map_or(Found::Nothing, |(sha256, size_bytes)| Found::new(claim, sha256.clone(), size_bytes))
+                }
                 (None, None) => {
-                    let answer = if read_by_caller(claim) { read.take() } else { hashed.next() };
-                    match answer.expect("one answer for every file") {
-                        Ok(answer) => Some(answer),
-                        Err(error) => {
-                            problems.push(*self.unhashed(claim, error));
-                            None
-                        }
-                    }
+                    let answer = if callers == Some(at) { read.take() } else { hashed.next() };
+                    answer.expect("one answer for every file").unwrap_or_else(|problem| {
+                        problems.push(*problem);
+                        Found::Nothing
+                    })
                 }
             };
-            if let Some(answer) = &answer {
-                compare(claim, answer, problems);
+            if let Found::Otherwise(read) = &found {
+                compare(claims.names[at as usize].as_str(), claim, read, problems);
             }
-            checked.push(answer);
+            all.push(found);
         }
         if !claims.list.is_empty() {
             self.status_is_indexed(claims, problems);
         }
-        checked
+        all
     }
 
-    fn unhashed(&self, claim: &Claim, error: HashError<Box<Problem>>) -> Box<Problem> {
-        let name = claim.name.as_str();
+    /// Opens one artifact beneath the bundle. A wrong size already decides about our own: hashing would let a sparse giant cost
+    /// minutes.
+    fn open(&self, claim: &Claim, name: RelPathRef<'_>, generation: Generation) -> Result<RegularFile, Box<Problem>> {
+        let dir = &self.resolved.dir;
+        let opened = dir.open_file(name).and_then(|opened| opened.sole(|| dir.path().join(name.as_str())));
+        let opened = opened.map_err(|error| Box::new(unreadable(name.as_str(), &error)))?;
+        match claim.size_bytes {
+            Some(expected) if generation == Generation::Own && expected != opened.size_bytes => {
+                Err(Box::new(wrong_size(name.as_str(), opened.size_bytes, expected)))
+            }
+            _ => Ok(opened),
+        }
+    }
+
+    fn unhashed(&self, name: &str, error: HashError<Box<Problem>>) -> Box<Problem> {
         let path = || self.resolved.dir.path().join(name);
         match error {
             HashError::Open(problem) => problem,
@@ -270,9 +333,8 @@ impl UnverifiedBundle {
     }
 }
 
-/// Hashes one artifact by reading it as the caller does.
-fn hash_by(dir: &Dir, claim: &Claim, generation: Generation, read: &mut Read<'_>) -> Hashed<Box<Problem>> {
-    let opened = open(dir, claim, generation).map_err(HashError::Open)?;
+/// Hashes an artifact by reading it as the caller does.
+fn hash_by(opened: RegularFile, read: &mut Read<'_>) -> Hashed<Box<Problem>> {
     let size_bytes = opened.size_bytes;
     match read(opened) {
         Ok((_, bytes)) if bytes != size_bytes => Err(HashError::Changed),
@@ -280,22 +342,7 @@ fn hash_by(dir: &Dir, claim: &Claim, generation: Generation, read: &mut Read<'_>
     }
 }
 
-/// Opens one artifact beneath the bundle. A wrong size already decides about our own: hashing would let a sparse giant cost
-/// minutes.
-fn open(dir: &Dir, claim: &Claim, generation: Generation) -> Result<RegularFile, Box<Problem>> {
-    let name = claim.name.as_str();
-    let opened = dir.open_file(&claim.name).and_then(|opened| opened.sole(|| dir.path().join(name)));
-    let opened = opened.map_err(|error| Box::new(unreadable(name, &error)))?;
-    match claim.size_bytes {
-        Some(expected) if generation == Generation::Own && expected != opened.size_bytes => {
-            Err(Box::new(wrong_size(name, opened.size_bytes, expected)))
-        }
-        _ => Ok(opened),
-    }
-}
-
-fn compare(claim: &Claim, (sha256, size_bytes): &(Sha256Hex, u64), problems: &mut Vec<Problem>) {
-    let name = claim.name.as_str();
+fn compare(name: &str, claim: &Claim, (sha256, size_bytes): &(Sha256Hex, u64), problems: &mut Vec<Problem>) {
     if let Some(expected) = claim.size_bytes.filter(|expected| expected != size_bytes) {
         problems.push(wrong_size(name, *size_bytes, expected));
     }

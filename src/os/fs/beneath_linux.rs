@@ -6,13 +6,13 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use crate::base::rel_path::RelPath;
+use crate::base::rel_path::RelPathRef;
 
 /// `openat2(2)` may answer EAGAIN when a rename races with the look-up; the manual page asks for a retry.
 const ATTEMPTS: usize = 16;
 
 /// Opens `name` beneath `directory` without following links.
-pub(super) fn open(directory: &File, name: &RelPath, flags: OFlags) -> Result<OwnedFd, Errno> {
+pub(super) fn open(directory: &File, name: RelPathRef<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let mut last = Errno::AGAIN;
     for _ in 0..ATTEMPTS {

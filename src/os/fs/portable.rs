@@ -6,10 +6,10 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::base::rel_path::RelPath;
+use crate::base::rel_path::RelPathRef;
 
 /// Opens `name` beneath `directory`: every directory on the way and the last component without following links.
-pub(super) fn open(directory: &File, name: &RelPath, flags: OFlags) -> Result<OwnedFd, Errno> {
+pub(super) fn open(directory: &File, name: RelPathRef<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
     let step = super::DIRECTORY | OFlags::NOFOLLOW;
     let (parents, last) = match name.as_str().rsplit_once('/') {
         Some((parents, last)) => (Some(parents), last),
@@ -34,6 +34,7 @@ pub(super) fn open(directory: &File, name: &RelPath, flags: OFlags) -> Result<Ow
 mod tests {
     use super::super::{DIRECTORY, Dir, FsError, UNTRUSTED, beneath};
     use super::*;
+    use crate::base::rel_path::RelPath;
 
     /// Both ways of opening must give the same answer for everything a hostile directory can hold.
     #[test]
@@ -63,11 +64,11 @@ mod tests {
             ("absent/file", false),
             ("file/inner", false),
         ] {
-            let name = RelPath::try_from(name).unwrap();
-            let own = beneath::open(&dir.handle, &name, UNTRUSTED);
-            let portable = open(&dir.handle, &name, UNTRUSTED);
+            let name = RelPathRef::try_from(name).unwrap();
+            let own = beneath::open(&dir.handle, name, UNTRUSTED);
+            let portable = open(&dir.handle, name, UNTRUSTED);
             assert_eq!((own.is_ok(), portable.is_ok()), (opens, opens), "{name}: {own:?} {portable:?}");
-            let as_directory = open(&dir.handle, &name, DIRECTORY);
+            let as_directory = open(&dir.handle, name, DIRECTORY);
             assert_eq!(as_directory.is_ok(), name.as_str() == "dir", "{name}");
         }
     }

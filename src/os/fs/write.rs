@@ -152,7 +152,7 @@ fn make_and_open(parent: &File, name: &RelPath, path: &Path) -> Result<File, FsE
             answer => answer,
         }
     })?;
-    let handle = beneath::open(parent, name, super::DIRECTORY).map_err(|e| match e {
+    let handle = beneath::open(parent, name.into(), super::DIRECTORY).map_err(|e| match e {
         Errno::LOOP | Errno::NOTDIR => FsError::Link { path: path.to_owned() },
         errno => FsError::io("open", path, errno),
     })?;

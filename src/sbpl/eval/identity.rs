@@ -51,7 +51,7 @@ impl Evaluator<'_, '_> {
             let texts: Vec<Vec<String>> =
                 texts.iter().map(|forms| forms.iter().map(ToString::to_string).collect()).collect();
             let absent = absent == AbsentParams::Unknown;
-            Sha256Hex::of(format!("{texts:?} {params:?} {absent}").as_bytes()).as_str().to_owned()
+            Sha256Hex::of(format!("{texts:?} {params:?} {absent}").as_bytes()).to_string()
         })
     }
 }
