@@ -271,13 +271,15 @@ pub fn landlock_abi() -> u32 {
 /// # Errors
 /// `/proc` cannot be listed.
 pub fn children_of(parent: i32) -> std::io::Result<Vec<Pid>> {
-    Ok(all()?.into_iter().filter(|pid| parent_of(*pid) == Some(parent)).filter_map(Pid::from_raw).collect())
+    Ok(all()?.into_iter().filter(|pid| parent_of(*pid) == Ok(Some(parent))).filter_map(Pid::from_raw).collect())
 }
 
 /// Parent of a process; `None` when it is gone.
-#[must_use]
-pub fn parent_of(pid: i32) -> Option<i32> {
-    ids_of(pid).map(|ids| ids.parent)
+///
+/// # Errors
+/// As [`ids_of`].
+pub fn parent_of(pid: i32) -> Result<Option<i32>, Errno> {
+    Ok(ids_of(pid)?.map(|ids| ids.parent))
 }
 
 /// What a process belongs to.
@@ -292,9 +294,17 @@ pub struct Ids {
 }
 
 /// Parent, group and terminal of a process; `None` when it is gone.
-#[must_use]
-pub fn ids_of(pid: i32) -> Option<Ids> {
-    parse_ids(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+///
+/// # Errors
+/// Whatever else keeps its entry from being read, such as EMFILE: then nothing is known of it.
+pub fn ids_of(pid: i32) -> Result<Option<Ids>, Errno> {
+    match std::fs::read(format!("/proc/{pid}/stat")) {
+        Ok(stat) => parse_ids(&stat).map(Some).ok_or(Errno::IO),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::NOENT | Errno::SRCH) => Ok(None),
+            errno => Err(errno.unwrap_or(Errno::IO)),
+        },
+    }
 }
 
 /// Fields 4, 5 and 7 of proc_pid_stat(5). The name in field 2 may hold anything, so the count starts after its last

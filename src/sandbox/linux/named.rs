@@ -99,12 +99,13 @@ impl Call<'_> {
         if !tells {
             return true;
         }
-        let (Some(thread), Ok(own)) = (path::proc_pid(path), self.own_process()) else { return true };
+        let Some(thread) = path::proc_pid(path) else { return true };
+        let Ok(own) = self.own_process() else { return false };
         let Ok(process) = Processes::process_of(thread) else { return true };
         if process == own {
             return true;
         }
-        let relation = self.relation(own, process);
+        let Ok(relation) = self.relation(own, process) else { return false };
         // One outside is refused by the look-up, with a record of its own.
         !relation.inside || self.allowed_on_process(PID_INFO, &relation, format!("process {process}"))
     }

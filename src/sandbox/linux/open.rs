@@ -325,7 +325,7 @@ impl Call<'_> {
         if process::session_of(Some(self.tid()))? == process::session_of(None)? {
             return Ok(None);
         }
-        let device = process::ids_of(self.tid()).ok_or(Errno::SRCH)?.terminal;
+        let device = process::ids_of(self.tid())?.ok_or(Errno::SRCH)?.terminal;
         let number = pseudo_terminal(device).ok_or(Errno::NXIO)?;
         let terminal = open_path(format!("/dev/pts/{number}").as_bytes(), false).map_err(|_| Errno::NXIO)?;
         let found = fstat(&terminal)?.st_rdev;

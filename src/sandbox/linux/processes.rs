@@ -31,17 +31,17 @@ impl Processes {
         Self { reaper, remembered: Mutex::default() }
     }
 
-    /// Whether a process (or thread) belongs to the tree.
-    pub(super) fn is_inside(&self, pid: i32) -> bool {
+    /// Whether a process (or thread) belongs to the tree. An error says that it cannot be told: not that it does not.
+    pub(super) fn is_inside(&self, pid: i32) -> Result<bool, Errno> {
         let mut at = pid;
         for _ in 0..DEEPEST {
-            match parent_of(at) {
-                Some(parent) if parent == self.reaper => return true,
+            match parent_of(at)? {
+                Some(parent) if parent == self.reaper => return Ok(true),
                 Some(parent) if parent > 1 => at = parent,
-                _ => return false,
+                _ => return Ok(false),
             }
         }
-        false
+        Ok(false)
     }
 
     /// Process of a thread, read now.

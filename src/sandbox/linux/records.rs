@@ -1,7 +1,8 @@
 //! Decision records of one tree, with bounded memory: equal accesses are one record with a count, and only so many
-//! different ones are kept.
+//! different ones, of so many bytes, are kept.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -13,25 +14,32 @@ use crate::vocab::Decision;
 /// Most different records kept per decision. Refusals have a bound of their own, so that no number of permitted accesses
 /// can push one out.
 const MOST_OF_A_KIND: usize = 32_768;
+/// Most bytes of their targets. A name of 4,095 bytes that are not text is 16 KiB of a record.
+const MOST_BYTES_OF_A_KIND: usize = 32 * 1024 * 1024;
 
 /// What makes two accesses one record: everything but the time.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    operation: String,
-    target: String,
-    deny: bool,
-    rule: Option<(String, u32)>,
-    errno: Option<i32>,
-    pid: i32,
-    syscall: String,
+fn key(record: &DecisionRecord) -> impl PartialEq + std::hash::Hash + '_ {
+    let rule = record.rule.as_ref().map(|rule| (&rule.file, rule.line));
+    let deny = record.decision == Decision::Deny;
+    (&record.operation, &record.target, deny, rule, record.errno, record.pid, &record.syscall)
+}
+
+/// How many records of one decision there are, and how large their targets.
+#[derive(Debug, Default)]
+struct Extent {
+    number: usize,
+    bytes: usize,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
-    index: HashMap<Key, usize>,
+    /// Places of records by the hash of their key. A second one of the same hash is not found again: it becomes a new record.
+    index: HashMap<u64, usize>,
+    hasher: RandomState,
     records: Vec<DecisionRecord>,
     tallies: Vec<Tally>,
-    denials: usize,
+    denials: Extent,
+    permitted: Extent,
     dropped: u64,
 }
 
@@ -42,31 +50,26 @@ pub(super) struct Records(Mutex<Kept>);
 impl Records {
     /// Adds one decision.
     pub(super) fn add(&self, record: DecisionRecord) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let deny = record.decision == Decision::Deny;
-        let key = Key {
-            operation: record.operation.clone(),
-            target: record.target.clone(),
-            deny,
-            rule: record.rule.as_ref().map(|rule| (rule.file.clone(), rule.line)),
-            errno: record.errno,
-            pid: record.pid,
-            syscall: record.syscall.clone(),
-        };
-        if let Some(&at) = kept.index.get(&key) {
+        let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = &mut *guard;
+        let hash = kept.hasher.hash_one(key(&record));
+        if let Some(&at) = kept.index.get(&hash)
+            && key(&kept.records[at]) == key(&record)
+        {
             let tally = &mut kept.tallies[at];
             tally.count += 1;
             tally.last_at_unix_s = record.at_unix_s;
             return;
         }
-        let of_this_kind = if deny { kept.denials } else { kept.records.len() - kept.denials };
-        if of_this_kind >= MOST_OF_A_KIND {
+        let extent = if record.decision == Decision::Deny { &mut kept.denials } else { &mut kept.permitted };
+        if extent.number >= MOST_OF_A_KIND || extent.bytes + record.target.len() > MOST_BYTES_OF_A_KIND {
             kept.dropped += 1;
             return;
         }
-        kept.denials += usize::from(deny);
+        extent.number += 1;
+        extent.bytes += record.target.len();
         let at = kept.records.len();
-        kept.index.insert(key, at);
+        kept.index.insert(hash, at);
         kept.tallies.push(Tally { count: 1, last_at_unix_s: record.at_unix_s });
         kept.records.push(record);
     }
@@ -114,5 +117,18 @@ mod tests {
         assert_eq!((kept.len(), dropped), (MOST_OF_A_KIND + 1, 3));
         assert_eq!(kept.last().unwrap().target, "/denied");
         assert_eq!(*tallies.last().unwrap(), Tally { count: 2, last_at_unix_s: 2.0 });
+    }
+
+    #[test]
+    fn long_targets_are_bounded_by_their_bytes() {
+        let records = Records::default();
+        let long = "x".repeat(16 * 1024);
+        for number in 0..4_000 {
+            records.add(record(format!("{number}{long}"), Decision::Deny));
+        }
+        let (kept, _, dropped) = records.take();
+        let bytes: usize = kept.iter().map(|record| record.target.len()).sum();
+        assert!(bytes <= MOST_BYTES_OF_A_KIND && bytes + 2 * long.len() > MOST_BYTES_OF_A_KIND, "{bytes}");
+        assert_eq!(kept.len() as u64 + dropped, 4_000);
     }
 }

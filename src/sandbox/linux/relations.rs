@@ -58,12 +58,13 @@ impl Call<'_> {
     }
 
     /// How process `own`, the caller's, stands to another.
-    pub(super) fn relation(&self, own: i32, other: i32) -> Relation {
-        let ids = ids_of(other);
+    pub(super) fn relation(&self, own: i32, other: i32) -> Result<Relation, Errno> {
+        let ids = ids_of(other)?;
         let child = ids.is_some_and(|ids| ids.parent == own);
-        let same_group = ids.is_some_and(|ids| ids_of(own).is_some_and(|mine| mine.group == ids.group));
-        let inside = other == own || self.shared.processes.is_inside(other);
-        Relation::new(other == own, child, same_group || other == own, inside)
+        let mine = if ids.is_some() { ids_of(own)? } else { None };
+        let same_group = ids.zip(mine).is_some_and(|(ids, mine)| mine.group == ids.group);
+        let inside = other == own || self.shared.processes.is_inside(other)?;
+        Ok(Relation::new(other == own, child, same_group || other == own, inside))
     }
 
     /// Decides an operation on another process.
@@ -75,7 +76,7 @@ impl Call<'_> {
     /// Steering another process or asking about it: only inside the tree, whatever the profile says.
     pub(super) fn steer(&mut self, pid: i32) -> Answered {
         let changes = self.name != "prlimit64" || self.word(2) != 0;
-        if pid <= 0 || !self.shared.processes.is_inside(pid) {
+        if pid <= 0 || !self.shared.processes.is_inside(pid)? {
             return Err(Errno::PERM);
         }
         // Group, session, priority and scheduling: getpgid(2), ioprio_get(2), sched_getparam(2) and the like.
@@ -87,7 +88,7 @@ impl Call<'_> {
         if process == own {
             return Ok(Answer::Run);
         }
-        let relation = self.relation(own, process);
+        let relation = self.relation(own, process)?;
         let operation = if changes { "process-info-setcontrol" } else { "process-info-pidinfo" };
         if self.allowed_on_process(operation, &relation, format!("process {process}")) {
             Ok(Answer::Run)
@@ -99,7 +100,7 @@ impl Call<'_> {
     /// pidfd_open(2): what is done with the descriptor is judged when it is done.
     pub(super) fn open_pidfd(&mut self) -> Answered {
         let pid = self.int(0);
-        if pid > 0 && self.shared.processes.is_inside(pid) { Ok(Answer::Run) } else { Err(Errno::PERM) }
+        if pid > 0 && self.shared.processes.is_inside(pid)? { Ok(Answer::Run) } else { Err(Errno::PERM) }
     }
 
     /// setpriority(2), ioprio_set(2) and the calls that read what these set: groups and users are refused, single

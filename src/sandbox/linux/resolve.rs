@@ -259,7 +259,7 @@ impl Call<'_> {
             return Ok(());
         }
         if let Some(pid) = path::proc_pid(at)
-            && !self.shared.processes.is_inside(pid)
+            && !self.shared.processes.is_inside(pid)?
             && std::path::Path::new(&format!("/proc/{pid}")).exists()
         {
             return Err(self.turn_down("file-read-metadata", at, OUTSIDER));

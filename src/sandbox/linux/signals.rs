@@ -34,7 +34,7 @@ impl Call<'_> {
                 self.signal_all(|pid, _| pid != own)
             }
             0 => {
-                let own = process::ids_of(self.own_process()?).ok_or(Errno::SRCH)?.group;
+                let own = process::ids_of(self.own_process()?)?.ok_or(Errno::SRCH)?.group;
                 self.signal_all(|_, group| group == own)
             }
             group => {
@@ -64,12 +64,12 @@ impl Call<'_> {
             return Err(Errno::INVAL);
         }
         let own = self.own_process()?;
-        if self.may_signal(own, pid) { Ok(Answer::Run) } else { Err(REFUSED) }
+        if self.may_signal(own, pid)? { Ok(Answer::Run) } else { Err(REFUSED) }
     }
 
-    fn may_signal(&mut self, own: i32, pid: i32) -> bool {
-        let relation = self.relation(own, pid);
-        self.allowed_on_process(SIGNAL, &relation, format!("process {pid}"))
+    fn may_signal(&mut self, own: i32, pid: i32) -> Result<bool, Errno> {
+        let relation = self.relation(own, pid)?;
+        Ok(self.allowed_on_process(SIGNAL, &relation, format!("process {pid}")))
     }
 
     /// Judges every process (number and group) that is meant. Those outside are passed over where the kernel keeps
@@ -78,12 +78,13 @@ impl Call<'_> {
         let own = self.own_process()?;
         let (mut found, mut refused) = (false, false);
         for pid in process::all().map_err(|_| Errno::SRCH)? {
-            let Some(ids) = process::ids_of(pid) else { continue };
-            if !meant(pid, ids.group) || (self.shared.signals_are_scoped && !self.shared.processes.is_inside(pid)) {
+            // What cannot be looked at may be a member: the signal is not sent then.
+            let Some(ids) = process::ids_of(pid)? else { continue };
+            if !meant(pid, ids.group) || (self.shared.signals_are_scoped && !self.shared.processes.is_inside(pid)?) {
                 continue;
             }
             found = true;
-            refused |= !self.may_signal(own, pid);
+            refused |= !self.may_signal(own, pid)?;
         }
         match (found, refused) {
             (_, true) => Err(REFUSED),
@@ -109,10 +110,10 @@ impl Call<'_> {
         let pidfd = process::take_descriptor_of_thread(self.tid(), self.int(0))?;
         let pid = Processes::process_of(process::process_behind(pidfd.as_fd())?)?;
         let own = self.own_process()?;
-        if !self.may_signal(own, pid) {
+        if !self.may_signal(own, pid)? {
             return Err(REFUSED);
         }
-        if pid != own && !self.shared.processes.is_inside(pid) {
+        if pid != own && !self.shared.processes.is_inside(pid)? {
             return Err(self.turn_down(SIGNAL, format!("process {pid}").as_bytes(), OUTSIDER));
         }
         self.still_waiting()?;
