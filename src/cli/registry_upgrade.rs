@@ -51,8 +51,10 @@ struct Target {
 }
 
 impl Target {
+    /// Whether what stands there says something else. The order of keys and white space say nothing.
     fn changes(&self) -> bool {
-        self.older.as_deref() != Some(self.text.as_bytes())
+        let says = |bytes: &[u8]| json::read(bytes).ok();
+        self.older.as_deref().is_none_or(|older| says(older) != says(self.text.as_bytes()))
     }
 }
 
@@ -97,7 +99,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
             print_line(&format!("{verb} {}", path.display()))?;
         }
         if args.check && !paths.is_empty() {
-            note_line("note: the current form is v0.2 with its keys in order and every default written out");
+            note_line("note: the current form is v0.2 with every default written out");
         }
         if paths.is_empty() {
             print_line("nothing to do: both files are in the current form")?;
