@@ -9,6 +9,7 @@ pub mod json;
 pub mod position;
 pub mod rel_path;
 pub mod spelling;
+pub mod text;
 pub mod time;
 pub mod tree;
 

@@ -10,10 +10,11 @@ use crate::base::digest::Sha256Hex;
 use crate::base::error_chain;
 use crate::base::ids::RunId;
 use crate::base::json as document;
+use crate::base::text::counted;
 use crate::bundle::BundleError;
 use crate::event::AnchorMap;
 use crate::fixture::FixtureSet;
-use crate::lane::{BlobDigests, PreflightMode};
+use crate::lane::{BlobDigests, PreflightMode, PrepareError};
 use crate::os::fs::read_bounded;
 use crate::os::input::is_file;
 use crate::plan::{self, Filters};
@@ -279,7 +280,11 @@ pub(super) fn failure(error: RunError, args: &Args) -> Failure {
         }
         _ => None,
     };
-    let failure = if refusal { Failure::no(error) } else { Failure::from(error) };
+    let excerpt = match &error {
+        RunError::Prepare(PrepareError::Compile { diagnostics, .. }) => Some(diagnostics.render(false)),
+        _ => None,
+    };
+    let failure = Failure { excerpt, ..if refusal { Failure::no(error) } else { Failure::from(error) } };
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -330,12 +335,12 @@ fn show(
             "no expectation was checked: the plan's scenario lane is off".to_owned()
         }
         (RunStatusWord::Partial, _) if summary.counts.not_supported > 0 => {
-            let number = summary.counts.not_supported;
-            format!("not all expectations checked: {number} probes do not support the scenario lane")
+            let probes = counted(summary.counts.not_supported, "probe does", "probes do");
+            format!("not all expectations checked: {probes} not support the scenario lane")
         }
         (RunStatusWord::Partial, _) if bundle.mismatches.mismatches.is_empty() => {
-            let number = summary.counts.baseline_errors;
-            format!("all expectations met, but {number} probes gave no result in the baseline lane")
+            let probes = counted(summary.counts.baseline_errors, "probe", "probes");
+            format!("all expectations met, but {probes} gave no result in the baseline lane")
         }
         (RunStatusWord::Partial, _) => "not all expectations met".to_owned(),
         (RunStatusWord::Failed, error) => {
