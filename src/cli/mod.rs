@@ -46,8 +46,8 @@ mod worker;
 use std::path::Path;
 use std::process::ExitCode;
 
-use context::Context;
 use crate::base::text::{printable, printable_lines};
+use context::Context;
 use exit::{CliResult, Failure, StdoutError};
 
 /// Runs the command line of this process.

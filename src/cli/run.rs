@@ -10,6 +10,7 @@ use crate::base::digest::Sha256Hex;
 use crate::base::error_chain;
 use crate::base::ids::RunId;
 use crate::base::json as document;
+use crate::base::position;
 use crate::base::text::counted;
 use crate::bundle::BundleError;
 use crate::event::AnchorMap;
@@ -17,7 +18,7 @@ use crate::fixture::FixtureSet;
 use crate::lane::{BlobDigests, PreflightMode, PrepareError};
 use crate::os::fs::read_bounded;
 use crate::os::input::is_file;
-use crate::plan::{self, Filters};
+use crate::plan::{self, CompileError, Filters};
 use crate::registry::{self, Place, Used};
 use crate::run::{
     CHANNEL_LAUNCHD_CLEAN, Counts, Observer, Plans, RunBundle, RunError, RunOptions, RunStatusWord, Staged, run_plan,
@@ -107,9 +108,18 @@ pub(super) fn run_as(args: &Args, json: bool, context: &Context, job: Option<InJ
     let lookup = args.lookup.resolve(context, plan_path.parent().unwrap_or(&context.cwd));
     let place = Place::Disk(plan_path.clone());
     let plan = plan::load_plan(&place)?;
-    let registry = registry::load(None, registry::for_plan(&place, &plan.registry_id, &lookup)?, &lookup)?;
+    let files = registry::for_plan(&place, &plan.registry_id, &lookup);
+    let registry = registry::load(None, files.map_err(|error| in_plan(&plan, "/registry_id", error))?, &lookup)?;
     let filters = Filters { profiles: args.only_profile.clone(), scenarios: args.only_scenario.clone() };
-    let compiled = plan::compile(&plan, &registry, &filters)?;
+    let compiled = plan::compile(&plan, &registry, &filters).map_err(|error| {
+        let pointer = match error {
+            CompileError::UnknownProfiles { .. }
+            | CompileError::DuplicateProfiles(_)
+            | CompileError::NothingToRun(_) => "/profiles",
+            _ => "",
+        };
+        in_plan(&plan, pointer, error)
+    })?;
     let base = plan.base(lookup.root());
     let fixtures = match &plan.fixtures {
         Some(stored) => plan::load_fixtures(&base.resolve(stored)?)?,
@@ -168,6 +178,16 @@ pub(super) fn run_as(args: &Args, json: bool, context: &Context, job: Option<InJ
     let typed = args.out.as_ref().unwrap_or(&options.out);
     show(&bundle, &registry.used, digest.digest.as_ref(), typed, json)?;
     Ok(exit(&bundle, args.fail_on_mismatch))
+}
+
+/// Why a plan cannot be run, with the plan's file and the place in it that `pointer` names.
+fn in_plan(plan: &plan::Plan, pointer: &str, error: impl Into<anyhow::Error>) -> Failure {
+    let mut place = plan.place().to_string();
+    if let Some((line, column)) = position::locate(plan.document.text(), [pointer]).get(pointer) {
+        place.push_str(&format!(":{line}:{column}"));
+    }
+    let at = if pointer.is_empty() { String::new() } else { format!(" at {pointer}:") };
+    error.into().context(format!("{place}:{at} the plan cannot be run")).into()
 }
 
 /// The job of the clean channel that a run happens in.

@@ -169,7 +169,8 @@ impl Dir {
     /// [`FsError::Link`] when a component is a link; otherwise the system's answer.
     pub fn open_dir(&self, name: &RelPath) -> Result<Self, FsError> {
         let path = self.path.join(name.as_str());
-        let handle = beneath::open(&self.handle, name, DIRECTORY).map_err(|e| self.refused(name.as_str().as_ref(), e))?;
+        let handle =
+            beneath::open(&self.handle, name, DIRECTORY).map_err(|e| self.refused(name.as_str().as_ref(), e))?;
         Ok(Self { handle: handle.into(), path })
     }
 
@@ -190,7 +191,8 @@ impl Dir {
     /// # Errors
     /// [`FsError::Link`], [`FsError::NotRegular`], or the system's answer.
     pub fn open_file(&self, name: &RelPath) -> Result<RegularFile, FsError> {
-        let handle = beneath::open(&self.handle, name, UNTRUSTED).map_err(|e| self.refused(name.as_str().as_ref(), e))?;
+        let handle =
+            beneath::open(&self.handle, name, UNTRUSTED).map_err(|e| self.refused(name.as_str().as_ref(), e))?;
         regular(handle.into(), || self.path.join(name.as_str()))
     }
 

@@ -54,7 +54,8 @@ mod tests {
 
     #[test]
     fn nothing_in_a_finding_can_end_its_command() {
-        let finding = Finding::new("a-b", Severity::Error, "x,y:\u{1b}z.sb", "50%\n::error::no").at_position(3, 4).help("h");
+        let finding =
+            Finding::new("a-b", Severity::Error, "x,y:\u{1b}z.sb", "50%\n::error::no").at_position(3, 4).help("h");
         let line = "::error file=x%2Cy%3A\\u{1b}z.sb,line=3,col=4,title=a-b::50%25%0A::error::no%0Ah\n";
         assert_eq!(github_annotations(&[finding], &[]), line);
         assert_eq!(github_annotations(&[], &[]), "");

@@ -57,7 +57,9 @@ pub fn render_summary(findings: &[Finding]) -> String {
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let faults = match (count(Severity::Error), count(Severity::Warning)) {
         (0, 0) => "no findings".to_owned(),
-        (errors, warnings) => format!("{}, {}", counted(errors, "error", "errors"), counted(warnings, "warning", "warnings")),
+        (errors, warnings) => {
+            format!("{}, {}", counted(errors, "error", "errors"), counted(warnings, "warning", "warnings"))
+        }
     };
     match count(Severity::Note) {
         0 => faults,

@@ -86,8 +86,9 @@ fn answer(line: &[u8], number: u64, policy: &Policy) -> Result<Option<Value>, Va
         return Ok(None);
     }
     let fail = |id: &Value, error: String| json!({"line": number, "id": id, "error": error});
-    let question = document::read(line)
-        .map_err(|error| fail(&Value::Null, format!("expected one JSON object with \"operation\": {}", within(&error))))?;
+    let question = document::read(line).map_err(|error| {
+        fail(&Value::Null, format!("expected one JSON object with \"operation\": {}", within(&error)))
+    })?;
     let id = question.get("id").cloned().unwrap_or(Value::Null);
     let query = question_of(&question).map_err(|error| fail(&id, error))?;
     let decided = query.decide(policy);

@@ -35,7 +35,8 @@ impl Observer for Progress {
                 note_line(&format!("generalized: allows {}: {}", printable(adds), printable(rule)))
             }
             Event::Bound { candidates, runs } => {
-                let (candidates, runs) = (counted(*candidates, "candidate", "candidates"), counted(*runs, "run", "runs"));
+                let (candidates, runs) =
+                    (counted(*candidates, "candidate", "candidates"), counted(*runs, "run", "runs"));
                 note_line(&format!("shrink: {candidates}, at most {runs}"))
             }
             // One line per run is for somebody who watches.

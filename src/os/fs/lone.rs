@@ -247,6 +247,27 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn a_name_is_any_bytes() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let temp = tempfile::tempdir().unwrap();
+        for name in [&b"t\xff"[..], b"line\nend", b" "] {
+            let path = temp.path().join("new").join(OsStr::from_bytes(name));
+            write_durable(&path, b"one").unwrap();
+            write_whole(&path, b"two").unwrap();
+            assert_eq!(read_private(&path, 5).unwrap().bytes, b"two");
+            remove(&path).unwrap();
+            assert!(!exists(&path));
+            std::os::unix::fs::symlink("elsewhere", &path).unwrap();
+            assert!(matches!(read_private(&path, 5), Err(FsError::Link { .. })));
+        }
+        for nameless in ["/", "..", "a/.."] {
+            let error = crate::base::error_chain(&write_durable(Path::new(nameless), b"x").unwrap_err());
+            assert!(error.ends_with("the path has no file name"), "{error}");
+        }
+    }
+
+    #[test]
     fn removal_is_by_name_beneath_the_directory() {
         let temp = tempfile::tempdir().unwrap();
         let dir = Dir::open(temp.path()).unwrap();

@@ -161,7 +161,13 @@ fn make_and_open(parent: &File, name: &RelPath, path: &Path) -> Result<File, FsE
 }
 
 /// Unique temp in `parent`, write, (sync,) rename over `last`, (sync the directory). `target` is for messages.
-pub(super) fn replace_in(parent: &File, last: &OsStr, bytes: &[u8], synced: bool, target: &Path) -> Result<(), FsError> {
+pub(super) fn replace_in(
+    parent: &File,
+    last: &OsStr,
+    bytes: &[u8],
+    synced: bool,
+    target: &Path,
+) -> Result<(), FsError> {
     fill_and_replace(parent, last, |temp| temp.write_all(bytes), bytes, synced, target)
 }
 
