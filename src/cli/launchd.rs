@@ -263,7 +263,7 @@ fn show(collected: &Collected, job: &JobPlan, json: bool) -> Result<(), Failure>
         ))?;
         print_line(&format!("result    {}", text("status")))?;
     }
-    print_line(&format!("[+] wrote {}", sealed.run_dir.display()))
+    print_line(&format!("[+] wrote {}", super::shown_path(&sealed.run_dir)))
 }
 
 fn exit(collected: &Collected, fail_on_mismatch: bool) -> Exit {

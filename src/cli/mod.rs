@@ -153,11 +153,16 @@ fn note_as_is(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// A path within a line for people.
+fn shown_path(path: impl AsRef<Path>) -> String {
+    printable(&path.as_ref().to_string_lossy())
+}
+
 /// Says that `out` was not written; and, where `older` stands there, that this is not it.
 fn nothing_written<'a>(out: &Path, older: impl IntoIterator<Item = &'a Path>, of: &str) {
-    note_line(&format!("  nothing was written to {}", out.display()));
+    note_line(&format!("  nothing was written to {}", shown_path(out)));
     for path in older {
-        note_line(&format!("  an older file stands at {}; it does not come from {of}", path.display()));
+        note_line(&format!("  an older file stands at {}; it does not come from {of}", shown_path(path)));
     }
 }
 

@@ -9,6 +9,7 @@ use super::context::Context;
 use super::exit::{CliResult, Failure};
 use super::findings::{self, Found, ReportArgs};
 use super::lookup::LookupArgs;
+use super::shown_path;
 use crate::base::digest::Sha256Hex;
 use crate::base::text::{counted, printable};
 use crate::plan::{Filters, PlanReport, lint_run};
@@ -70,9 +71,11 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
             },
         };
         plans.push(json!({"plan": plan.display().to_string(), "registry": report.registry}));
-        registries.extend(report.registry.map(|source| {
-            format!("{}: registry: {}\n", printable(&plan.display().to_string()), printable(&source.to_string()))
-        }));
+        registries.extend(
+            report
+                .registry
+                .map(|source| format!("{}: registry: {}\n", shown_path(plan), printable(&source.to_string()))),
+        );
         found.add(report.findings, &report.files, &report.incomplete, context);
     }
     // The program ends soon, and the system takes its memory back at once: value by value, a registry of 10,000 probes took

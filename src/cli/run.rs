@@ -369,8 +369,8 @@ fn show(
         (RunStatusWord::Dry, _) => "nothing was executed (--dry)".to_owned(),
     };
     print_line(&format!("result    {what}"))?;
-    print_line(&format!("[+] wrote {}", out.join(&summary.run_id).display()))?;
-    print_line(&format!("[+] updated {}", out.join("LATEST").display()))
+    print_line(&format!("[+] wrote {}", super::shown_path(out.join(&summary.run_id))))?;
+    print_line(&format!("[+] updated {}", super::shown_path(out.join("LATEST"))))
 }
 
 fn counts_line(profiles: usize, scenarios: usize, counts: &Counts) -> String {
