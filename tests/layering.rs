@@ -52,6 +52,12 @@ const RULES: Rules = Rules {
     unsafe_in: &["os", "sandbox"],
 };
 
+/// Files whose documents hold paths as they are, and why none of these can be something else than text.
+const BARE_PATHS: &[(&str, &str)] = &[
+    ("launchd/job.rs", "a job whose paths are not text is refused before it is planned"),
+    ("shrink/worker.rs", "the path comes from a text of the command line"),
+];
+
 /// Longer files are split by noun first.
 const MAX_LINES: usize = 900;
 
@@ -421,5 +427,85 @@ mod twins {
         assert_eq!(declared_modules(lib), layer(&["a", "c"]));
         assert_eq!(too_long("x.rs", &"\n".repeat(MAX_LINES)), None);
         assert!(too_long("x.rs", &"\n".repeat(MAX_LINES + 1)).is_some());
+    }
+}
+
+/// Documents of a file that serialize a path, which panics when the path is not UTF-8. `shown_path` of `base::json` is for that.
+fn bare_paths(text: &str) -> Vec<String> {
+    fn has(trees: &[TokenTree], names: &[&str]) -> bool {
+        trees.iter().any(|tree| match tree {
+            TokenTree::Ident(ident) => names.contains(&ident.to_string().as_str()),
+            TokenTree::Group(group) => has(&group.stream().into_iter().collect::<Vec<_>>(), names),
+            _ => false,
+        })
+    }
+    fn is_punct(tree: &TokenTree, wanted: char) -> bool {
+        matches!(tree, TokenTree::Punct(punct) if punct.as_char() == wanted)
+    }
+    /// Members up to their commas; those within `<…>` do not count.
+    fn members(stream: TokenStream) -> Vec<Vec<TokenTree>> {
+        let (mut all, mut depth) = (vec![Vec::new()], 0usize);
+        for tree in stream {
+            match &tree {
+                tree if is_punct(tree, '<') => depth += 1,
+                tree if is_punct(tree, '>') => depth = depth.saturating_sub(1),
+                tree if is_punct(tree, ',') && depth == 0 => {
+                    all.push(Vec::new());
+                    continue;
+                }
+                _ => {}
+            }
+            all.last_mut().expect("one is there from the start").push(tree);
+        }
+        all
+    }
+    fn walk(stream: TokenStream, found: &mut Vec<String>) {
+        let trees: Vec<TokenTree> = stream.into_iter().collect();
+        let mut written = false;
+        for (at, tree) in trees.iter().enumerate() {
+            match tree {
+                TokenTree::Group(group) if at > 0 && is_punct(&trees[at - 1], '#') => {
+                    let own: Vec<TokenTree> = group.stream().into_iter().collect();
+                    written |= has(&own, &["derive"]) && has(&own, &["Serialize"]);
+                }
+                TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
+                    if std::mem::take(&mut written) {
+                        let bare = |own: &Vec<TokenTree>| has(own, &["PathBuf"]) && !has(own, &["serialize_with"]);
+                        let own = members(group.stream()).into_iter().filter(bare);
+                        found.extend(own.map(|own| own.into_iter().collect::<TokenStream>().to_string()));
+                    } else {
+                        walk(group.stream(), found);
+                    }
+                }
+                tree if is_punct(tree, ';') => written = false,
+                _ => {}
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(text.parse().expect("the tree compiles"), &mut found);
+    found
+}
+
+#[test]
+fn no_document_holds_a_path_that_may_be_no_text() {
+    for source in rust_files(&root().join("src")) {
+        let found = bare_paths(&source.text);
+        let excepted = BARE_PATHS.iter().any(|(path, _)| *path == source.path);
+        assert_eq!(!found.is_empty(), excepted, "{}: {found:?}", source.path);
+    }
+    let document = |field: &str| format!("#[derive(Debug, Serialize)]\npub struct A {{ a: u8, {field} }}");
+    for (text, expected) in [
+        (document("pub b: PathBuf"), 1),
+        (document("b: Option<PathBuf>, c: BTreeMap<String, PathBuf>"), 2),
+        (document("#[serde(serialize_with = \"shown_path\")] b: PathBuf"), 0),
+        (document("b: String"), 0),
+        (
+            "#[derive(Debug)] struct A { b: PathBuf } mod m { #[derive(Serialize)] enum E { B { b: PathBuf } } }"
+                .into(),
+            1,
+        ),
+    ] {
+        assert_eq!(bare_paths(&text).len(), expected, "{text}");
     }
 }

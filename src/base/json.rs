@@ -5,8 +5,9 @@
 //! lower-case hex, surrogate pairs beyond the BMP), no trailing newline. `SPEC.md` section "JSON" is the contract.
 
 use std::io;
+use std::path::Path;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
@@ -103,9 +104,19 @@ pub fn to_line_sorted(value: &impl Serialize) -> String {
     write_with(&sorted(to_value(value)), Ascii(LineFormatter))
 }
 
+/// For `#[serde(serialize_with)]` of a path that a document shows: the text it is, with U+FFFD for bytes that are no UTF-8.
+/// A path on its own is refused by serde when it is no text, and a file's name may be any bytes.
+///
+/// # Errors
+/// The serializer's.
+pub fn shown_path<S: Serializer>(path: impl AsRef<Path>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.as_ref().display())
+}
+
 /// Converts to a [`Value`], keeping insertion order.
 ///
-/// Every type we serialise is made of structs, maps with text keys, lists and scalars, so this cannot fail.
+/// Every type we serialise is made of structs, maps with text keys, lists and scalars ([`shown_path`] for paths), so this
+/// cannot fail.
 #[must_use]
 pub fn to_value(value: &impl Serialize) -> Value {
     serde_json::to_value(value).expect("documents have text keys and finite numbers")

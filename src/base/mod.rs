@@ -10,6 +10,7 @@ pub mod position;
 pub mod rel_path;
 pub(crate) mod scan;
 pub mod spelling;
+pub mod text;
 pub mod time;
 pub mod tree;
 

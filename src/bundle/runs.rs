@@ -69,6 +69,7 @@ pub struct Run {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Runs {
     /// The bundle root.
+    #[serde(serialize_with = "crate::base::json::shown_path")]
     pub root: PathBuf,
     /// The run that `LATEST` names, there or not; null when it names none.
     pub latest: Option<String>,

@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 Exit status: 0 done or yes, 1 the answer is no, 2 usage, 3 could not answer."
 )]
 pub(crate) struct Cli {
-    /// Print one JSON object instead of text (errors too)
+    /// Print one JSON document instead of text (errors too)
     #[arg(long, global = true)]
     pub json: bool,
     #[command(subcommand)]

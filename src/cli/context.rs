@@ -29,15 +29,20 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// The arguments of this process, its name first: how failures are shown depends on them, that of the rest too.
+    pub(crate) fn arguments() -> Vec<OsString> {
+        std::env::args_os().collect()
+    }
+
     /// Reads the process's surroundings.
     ///
     /// # Errors
     /// The working directory or the executable's path cannot be read.
-    pub(crate) fn from_process() -> Result<Self, Failure> {
+    pub(crate) fn from_process(args: Vec<OsString>) -> Result<Self, Failure> {
         let env: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
         let no_colour = env.get(std::ffi::OsStr::new("NO_COLOR")).is_some_and(|value| !value.is_empty());
         Ok(Self {
-            args: std::env::args_os().collect(),
+            args,
             cwd: std::env::current_dir()
                 .map_err(|e| anyhow::Error::new(e).context("cannot read the working directory"))?,
             exe: std::env::current_exe().map_err(|e| anyhow::Error::new(e).context("cannot find this executable"))?,

@@ -130,7 +130,7 @@ fn print(emission: &Emission, args: &Args) -> Result<(), Failure> {
             if !gate(GateName::DecisionStage).promotable() {
                 print_line(&format!("[!] not promotable: {}", listed(&gate(GateName::DecisionStage).reasons())))?;
             }
-            print_line(&format!("[+] wrote {out}"))?;
+            print_line(&format!("[+] wrote {}", super::printable(&out.to_string())))?;
             if let (Some(attested), Some(path)) = (&emission.attested, &args.attest) {
                 print_attested(attested, path)?;
             }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::base::json as document;
+use crate::base::text::printable;
 
 /// What a command's exit status means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,17 +55,19 @@ pub(crate) struct Failure {
     pub error: anyhow::Error,
     /// What the user can do.
     pub hint: Option<String>,
+    /// Lines for people that show more of it, such as the places in a profile.
+    pub excerpt: Option<String>,
 }
 
 impl Failure {
     /// A clear refusal: exit 1.
     pub(crate) fn no(error: impl Into<anyhow::Error>) -> Self {
-        Self { exit: Exit::No, error: error.into(), hint: None }
+        Self { exit: Exit::No, error: error.into(), hint: None, excerpt: None }
     }
 
     /// Wrong usage that clap cannot see: exit 2.
     pub(crate) fn usage(message: impl std::fmt::Display) -> Self {
-        Self { exit: Exit::Usage, error: anyhow::anyhow!("{message}"), hint: None }
+        Self { exit: Exit::Usage, error: anyhow::anyhow!("{message}"), hint: None, excerpt: None }
     }
 
     /// The same failure with advice.
@@ -73,30 +76,53 @@ impl Failure {
         self
     }
 
-    /// Shows the failure: cause chain and hint on stderr, or the same as one object on stdout.
+    /// Shows the failure: cause chain and hint on stderr, or the same as one object on stdout. What stdout itself did not take
+    /// is told on stderr.
     pub(crate) fn report(&self, json: bool) -> ExitCode {
-        let causes: Vec<String> = self.error.chain().skip(1).map(ToString::to_string).collect();
-        if json {
-            let object = json!({"error": {
-                "message": self.error.to_string(), "causes": causes, "hint": self.hint, "exit_code": self.exit.code(),
-            }});
-            let _ = super::print_line(&document::to_pretty(&object));
+        if json && !self.error.is::<StdoutError>() {
+            if let Err(unsaid) = super::print_line(&document::to_pretty(&self.document())) {
+                self.note();
+                unsaid.note();
+            }
         } else {
-            super::note_line(&format!("error: {}", self.error));
-            for cause in causes {
-                super::note_line(&format!("  caused by: {cause}"));
-            }
-            if let Some(hint) = &self.hint {
-                super::note_line(&format!("  hint: {hint}"));
-            }
+            self.note();
         }
         self.exit.into()
     }
+
+    fn causes(&self) -> impl Iterator<Item = String> {
+        self.error.chain().skip(1).map(ToString::to_string)
+    }
+
+    fn document(&self) -> serde_json::Value {
+        let causes: Vec<String> = self.causes().collect();
+        json!({"error": {
+            "message": self.error.to_string(), "causes": causes, "hint": self.hint, "exit_code": self.exit.code(),
+        }})
+    }
+
+    fn note(&self) {
+        super::note_line(&format!("error: {}", printable(&self.error.to_string())));
+        for cause in self.causes() {
+            super::note_line(&format!("  caused by: {}", printable(&cause)));
+        }
+        if let Some(hint) = &self.hint {
+            super::note_line(&format!("  hint: {}", printable(hint)));
+        }
+        if let Some(excerpt) = &self.excerpt {
+            super::note_line(excerpt);
+        }
+    }
 }
+
+/// Standard output did not take what was printed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+pub(crate) struct StdoutError(#[source] pub(crate) std::io::Error);
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     /// Everything unforeseen means "could not answer": exit 3.
     fn from(error: E) -> Self {
-        Self { exit: Exit::CannotAnswer, error: error.into(), hint: None }
+        Self { exit: Exit::CannotAnswer, error: error.into(), hint: None, excerpt: None }
     }
 }

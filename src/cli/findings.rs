@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::context::Context;
 use super::exit::{CliResult, Exit};
 use super::lookup::{name_from_working_directory, shown};
-use super::print_line;
+use super::print_as_is;
 use crate::base::json as document;
 use crate::registry::Place;
 use crate::report;
@@ -65,6 +65,14 @@ impl Found {
         Self { command, files: IndexSet::new(), findings: Vec::new(), incomplete: IndexSet::new(), more: Map::new() }
     }
 
+    /// Adds what the command line names and cannot be looked at: why, and that the answer is not complete.
+    pub(crate) fn cannot(&mut self, named: &str, mut findings: Vec<Finding>, context: &Context) {
+        name_from_working_directory(&mut findings, context);
+        self.findings.append(&mut findings);
+        self.files.insert(named.to_owned());
+        self.incomplete.insert(named.to_owned());
+    }
+
     /// Adds what was found in `files`, which are named the way the user sees them.
     pub(crate) fn add(&mut self, mut findings: Vec<Finding>, files: &[Place], incomplete: &[Place], context: &Context) {
         name_from_working_directory(&mut findings, context);
@@ -109,7 +117,8 @@ pub(crate) fn print(
     };
     // GitHub's form is empty when there is nothing to say.
     if !text.is_empty() {
-        print_line(text.trim_end_matches('\n'))?;
+        // Every form makes what it shows printable; what is left that steers a terminal are the colours of the text.
+        print_as_is(text.trim_end_matches('\n'))?;
     }
     Ok(match (complete, refused) {
         (false, _) => Exit::CannotAnswer,

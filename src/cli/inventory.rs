@@ -8,6 +8,7 @@ use super::context::Context;
 use super::exit::{CliResult, Exit};
 use super::print_line;
 use crate::base::json as document;
+use crate::base::text::counted;
 use crate::inventory::{Inventory, Request, build_runtime_inventory, load_items, shipped_items};
 use crate::os::fs;
 use crate::registry::{Place, root_of};
@@ -78,9 +79,10 @@ fn report(inventory: &Inventory, out: &str, json: bool) -> CliResult {
         print_line(&document::to_pretty(&object))?;
     } else {
         for entry in inventory.in_repo.iter().filter(|entry| !entry.files.is_empty()) {
-            print_line(&format!("{}: {} files", entry.item.id, entry.files.len()))?;
+            print_line(&format!("{}: {}", entry.item.id, counted(entry.files.len(), "file", "files")))?;
         }
-        print_line(&format!("world {}: {assigned} files in known places, {rest} elsewhere", inventory.world_id))?;
+        let assigned = counted(assigned, "file", "files");
+        print_line(&format!("world {}: {assigned} in known places, {rest} elsewhere", inventory.world_id))?;
         for skipped in &inventory.skipped {
             let (path, reason) = (super::printable(&skipped.path), super::printable(&skipped.reason));
             print_line(&format!("[!] not looked into: {path}: {reason}"))?;

@@ -134,6 +134,17 @@ impl LaunchdArgs {
         run_id: &RunId,
         asked: &Asked<'_>,
     ) -> Result<JobPlan, Failure> {
+        let named = asked.arguments.iter().filter_map(|argument| match argument {
+            Argument::Path(path) => Some(path.as_path()),
+            Argument::Word(_) => None,
+        });
+        let inputs = asked.inputs.iter().map(PathBuf::as_path);
+        let own = [Some(asked.root), Some(asked.out), Some(host.worker_exe.as_path()), self.staging_base.as_deref()];
+        // The job is handed over in documents of text, and must not act on another file than the one that is meant.
+        if let Some(path) = own.into_iter().flatten().chain(named).chain(inputs).find(|path| path.to_str().is_none()) {
+            let path = path.display();
+            return Err(anyhow::anyhow!("the path {path} is not UTF-8, and the documents of a job are text").into());
+        }
         let root = resolved(asked.root)?;
         let real = resolved(asked.out)?.join(run_id.as_str());
         let recorded = real.strip_prefix(&root).unwrap_or(&real).to_string_lossy().into_owned();
@@ -252,7 +263,7 @@ fn show(collected: &Collected, job: &JobPlan, json: bool) -> Result<(), Failure>
         ))?;
         print_line(&format!("result    {}", text("status")))?;
     }
-    print_line(&format!("[+] wrote {}", sealed.run_dir.display()))
+    print_line(&format!("[+] wrote {}", super::shown_path(&sealed.run_dir)))
 }
 
 fn exit(collected: &Collected, fail_on_mismatch: bool) -> Exit {

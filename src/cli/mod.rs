@@ -46,22 +46,25 @@ mod worker;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::base::text::{printable, printable_lines};
 use context::Context;
-use exit::{CliResult, Failure};
+use exit::{CliResult, Failure, StdoutError};
 
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
     // Not freed at the end: the process is over then.
-    let context = match Context::from_process() {
+    let args = Context::arguments();
+    let json = wants_json(&args);
+    let context = match Context::from_process(args) {
         Ok(context) => std::mem::ManuallyDrop::new(context),
-        Err(failure) => return failure.report(false),
+        Err(failure) => return failure.report(json),
     };
     let cli = match args::Cli::read(&context.args) {
         Ok(cli) => cli,
         Err(error) => {
             // clap knows whether this is --help (stdout, 0) or a usage error (stderr, 2).
-            if error.use_stderr() && wants_json(&context.args) {
+            if error.use_stderr() && json {
                 let text = error.render().to_string();
                 return Failure::usage(text.trim().trim_start_matches("error: ")).report(true);
             }
@@ -123,43 +126,49 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
     }
 }
 
-/// Prints one line on stdout; a closed pipe ends the program quietly, as it does for other filters.
+/// Prints one line, or several, on stdout. Whatever a file's name or a document says, nothing in it steers a terminal. A closed
+/// pipe ends the program quietly, as it does for other filters.
 fn print_line(text: &str) -> Result<(), Failure> {
+    print_as_is(&printable_lines(text))
+}
+
+/// As [`print_line`], of a text that stays as it is: one with colours, or one that is itself the answer.
+fn print_as_is(text: &str) -> Result<(), Failure> {
     use std::io::Write as _;
     match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::from(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(StdoutError(error).into()),
         _ => Ok(()),
     }
 }
 
-/// Prints one line on stderr. A stderr that is closed takes nothing away from what the command does, so it is no error.
+/// Prints one line, or several, on stderr, as [`print_line`]. A stderr that is closed takes nothing away from what the command
+/// does, so it is no error.
 fn note_line(text: &str) {
+    note_as_is(&printable_lines(text));
+}
+
+/// As [`note_line`], of a text with colours.
+fn note_as_is(text: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Says that `out` was not written; and, where `older` stands there, that this is not it.
-fn nothing_written<'a>(out: &Path, older: impl IntoIterator<Item = &'a Path>, of: &str) {
-    note_line(&format!("  nothing was written to {}", out.display()));
-    for path in older {
-        note_line(&format!("  an older file stands at {}; it does not come from {of}", path.display()));
-    }
+/// A path within a line for people.
+fn shown_path(path: impl AsRef<Path>) -> String {
+    printable(&path.as_ref().to_string_lossy())
 }
 
-/// A text of a document for a terminal: control characters are shown, not obeyed.
-fn printable(text: &str) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
-    text.chars().map(escaped).collect()
+/// Says that `out` was not written; and, where `older` stands there, that this is not it.
+fn nothing_written<'a>(out: &Path, older: impl IntoIterator<Item = &'a Path>, of: &str) {
+    note_line(&format!("  nothing was written to {}", shown_path(out)));
+    for path in older {
+        note_line(&format!("  an older file stands at {}; it does not come from {of}", shown_path(path)));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn control_characters_are_shown() {
-        assert_eq!(printable("/a\nb\u{1b}[31m\u{9b}é\\"), "/a\\nb\\u{1b}[31m\\u{9b}é\\");
-    }
 
     #[test]
     fn json_is_known_before_the_arguments_are_valid() {

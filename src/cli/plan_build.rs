@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     } else {
         let done = if built.dry { "[ ] would write" } else { "[+] wrote" };
         for file in &built.files {
-            print_line(&format!("{done} {}", file.path.display()))?;
+            print_line(&format!("{done} {}", super::shown_path(&file.path)))?;
         }
     }
     Ok(Exit::Yes)

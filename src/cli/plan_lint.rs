@@ -9,9 +9,11 @@ use super::context::Context;
 use super::exit::{CliResult, Failure};
 use super::findings::{self, Found, ReportArgs};
 use super::lookup::LookupArgs;
+use super::shown_path;
 use crate::base::digest::Sha256Hex;
+use crate::base::text::{counted, printable};
 use crate::plan::{Filters, PlanReport, lint_run};
-use crate::registry::{Document, DocumentError, Lookup, Place, SharedReadings};
+use crate::registry::{Document, Lookup, Place, SharedReadings};
 use crate::report;
 use crate::vocab::Finding;
 
@@ -59,8 +61,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         let place = Place::Disk(path);
         let report = match Document::read(&place) {
             Ok(document) => lint_run(document, &filters, args.frozen.as_ref(), &lookup),
-            Err(error @ DocumentError::Read { .. }) => return Err(error.into()),
-            // What is not JSON has a place worth showing in every form.
+            // The other plans are looked at all the same, and every form says which one was not.
             Err(error) => PlanReport {
                 findings: vec![error.finding()],
                 files: vec![place.clone()],
@@ -69,8 +70,12 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
                 reading: None,
             },
         };
-        plans.push(json!({"plan": plan, "registry": report.registry}));
-        registries.extend(report.registry.map(|source| format!("{}: registry: {source}\n", plan.display())));
+        plans.push(json!({"plan": plan.display().to_string(), "registry": report.registry}));
+        registries.extend(
+            report
+                .registry
+                .map(|source| format!("{}: registry: {}\n", shown_path(plan), printable(&source.to_string()))),
+        );
         found.add(report.findings, &report.files, &report.incomplete, context);
     }
     // The program ends soon, and the system takes its memory back at once: value by value, a registry of 10,000 probes took
@@ -79,10 +84,9 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     say_once(&mut found.findings);
     found.more.insert("plans".to_owned(), json!(plans));
     findings::print(found, &args.report, json, context, |found, colour| {
-        let count = args.plan.len();
-        let noun = if count == 1 { "plan" } else { "plans" };
+        let count = counted(args.plan.len(), "plan", "plans");
         let summary = report::render_summary(&found.findings);
-        findings::human(found, colour) + &registries.concat() + &format!("{count} {noun}: {summary}")
+        findings::human(found, colour) + &registries.concat() + &format!("{count}: {summary}")
     })
 }
 

@@ -88,7 +88,7 @@ fn print(selection: &PathSelection, args: &Args, older: bool) -> Result<(), Fail
                     print_line(&format!("    {paths} observations"))?;
                 }
             }
-            print_line(&format!("[+] wrote {}", args.out.display()))
+            print_line(&format!("[+] wrote {}", super::shown_path(&args.out)))
         }
         PathSelection::Rejected { reasons, error } => {
             print_line(&printable(&format!("[!] rejected: {} ({error})", listed(reasons))))?;

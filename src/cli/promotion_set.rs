@@ -194,10 +194,10 @@ fn print(promotion: &Promotion, args: &Args, ok: bool) -> Result<(), Failure> {
         print_line(&super::printable(&format!("[!] {conflict}")))?;
     }
     if let Some(receipt) = &args.receipt {
-        print_line(&format!("[+] wrote {}", receipt.display()))?;
+        print_line(&format!("[+] wrote {}", super::shown_path(receipt)))?;
     }
     match &args.out {
-        Some(out) if ok => print_line(&format!("[+] wrote {}", out.display())),
+        Some(out) if ok => print_line(&format!("[+] wrote {}", super::shown_path(out))),
         Some(out) => {
             let older = args.out.as_deref().filter(|out| fs::exists(out));
             super::nothing_written(out, older, "these packets");

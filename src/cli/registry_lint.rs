@@ -8,7 +8,8 @@ use super::context::Context;
 use super::exit::CliResult;
 use super::findings::{self, Found, ReportArgs};
 use super::lookup::LookupArgs;
-use crate::registry::{DocumentError, Index, Selected, indexed, lint_files, select};
+use crate::base::text::counted;
+use crate::registry::{Index, Selected, indexed, lint_files, select};
 use crate::report;
 
 // Arguments of `registry-lint`.
@@ -51,8 +52,6 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
                     }
                 }
             }
-            Err(error @ DocumentError::Read { .. }) => return Err(error.into()),
-            // What is not JSON has a place worth showing in every form.
             Err(error) => {
                 let place = [lookup.index_place()];
                 found.add(vec![error.finding()], &place, &place, context);
@@ -61,16 +60,21 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     }
     let mut seen = HashSet::new();
     for text in &args.registry {
-        let (id, files) = select(text, &lookup)?;
-        // Both files of one registry, or its directory and a file, are one registry.
-        if seen.insert((id.clone(), files.canonical())) {
-            lint((id, files), &mut found);
+        match select(text, &lookup) {
+            // Both files of one registry, or its directory and a file, are one registry.
+            Ok((id, files)) => {
+                if seen.insert((id.clone(), files.canonical())) {
+                    lint((id, files), &mut found);
+                }
+            }
+            // The others are looked at all the same, and every form says which one was not.
+            Err(error) => found.cannot(text, error.findings(text, ""), context),
         }
     }
     let count = linted.len();
     found.more.insert("registries".to_owned(), json!(linted));
     findings::print(found, &args.report, json, context, |found, colour| {
-        let noun = if count == 1 { "registry" } else { "registries" };
-        findings::human(found, colour) + &format!("{count} {noun}: {}", report::render_summary(&found.findings))
+        let count = counted(count, "registry", "registries");
+        findings::human(found, colour) + &format!("{count}: {}", report::render_summary(&found.findings))
     })
 }

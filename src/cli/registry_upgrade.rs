@@ -7,7 +7,7 @@ use serde_json::json;
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
 use super::lookup::{LookupArgs, name_from_working_directory};
-use super::{note_line, print_line};
+use super::{note_line, print_line, printable};
 use crate::base::json;
 use crate::os::fs;
 use crate::registry::{Files, UpgradeError, select, upgrade_registry};
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     if !args.check {
         write_all(&targets)?;
     }
-    let paths: Vec<&Path> = targets.iter().map(|target| target.path.as_path()).collect();
+    let paths: Vec<String> = targets.iter().map(|target| target.path.display().to_string()).collect();
     let verb = if args.check { "would write" } else { "wrote" };
     if json {
         let ok = !args.check || paths.is_empty();
@@ -96,7 +96,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     } else {
         warnings.iter().for_each(|finding| note_line(report::render_finding(finding).trim_end()));
         for path in &paths {
-            print_line(&format!("{verb} {}", path.display()))?;
+            print_line(&format!("{verb} {}", printable(path)))?;
         }
         if args.check && !paths.is_empty() {
             note_line("note: the current form is v0.2 with every default written out");

@@ -10,13 +10,15 @@ use crate::base::digest::Sha256Hex;
 use crate::base::error_chain;
 use crate::base::ids::RunId;
 use crate::base::json as document;
+use crate::base::position;
+use crate::base::text::counted;
 use crate::bundle::BundleError;
 use crate::event::AnchorMap;
 use crate::fixture::FixtureSet;
-use crate::lane::{BlobDigests, PreflightMode};
+use crate::lane::{BlobDigests, PreflightMode, PrepareError};
 use crate::os::fs::read_bounded;
 use crate::os::input::is_file;
-use crate::plan::{self, Filters};
+use crate::plan::{self, CompileError, Filters};
 use crate::registry::{self, Place, Used};
 use crate::run::{
     CHANNEL_LAUNCHD_CLEAN, Counts, Observer, Plans, RunBundle, RunError, RunOptions, RunStatusWord, Staged, run_plan,
@@ -106,9 +108,18 @@ pub(super) fn run_as(args: &Args, json: bool, context: &Context, job: Option<InJ
     let lookup = args.lookup.resolve(context, plan_path.parent().unwrap_or(&context.cwd));
     let place = Place::Disk(plan_path.clone());
     let plan = plan::load_plan(&place)?;
-    let registry = registry::load(None, registry::for_plan(&place, &plan.registry_id, &lookup)?, &lookup)?;
+    let files = registry::for_plan(&place, &plan.registry_id, &lookup);
+    let registry = registry::load(None, files.map_err(|error| in_plan(&plan, "/registry_id", error))?, &lookup)?;
     let filters = Filters { profiles: args.only_profile.clone(), scenarios: args.only_scenario.clone() };
-    let compiled = plan::compile(&plan, &registry, &filters)?;
+    let compiled = plan::compile(&plan, &registry, &filters).map_err(|error| {
+        let pointer = match error {
+            CompileError::UnknownProfiles { .. }
+            | CompileError::DuplicateProfiles(_)
+            | CompileError::NothingToRun(_) => "/profiles",
+            _ => "",
+        };
+        in_plan(&plan, pointer, error)
+    })?;
     let base = plan.base(lookup.root());
     let fixtures = match &plan.fixtures {
         Some(stored) => plan::load_fixtures(&base.resolve(stored)?)?,
@@ -167,6 +178,16 @@ pub(super) fn run_as(args: &Args, json: bool, context: &Context, job: Option<InJ
     let typed = args.out.as_ref().unwrap_or(&options.out);
     show(&bundle, &registry.used, digest.digest.as_ref(), typed, json)?;
     Ok(exit(&bundle, args.fail_on_mismatch))
+}
+
+/// Why a plan cannot be run, with the plan's file and the place in it that `pointer` names.
+fn in_plan(plan: &plan::Plan, pointer: &str, error: impl Into<anyhow::Error>) -> Failure {
+    let mut place = plan.place().to_string();
+    if let Some((line, column)) = position::locate(plan.document.text(), [pointer]).get(pointer) {
+        place.push_str(&format!(":{line}:{column}"));
+    }
+    let at = if pointer.is_empty() { String::new() } else { format!(" at {pointer}:") };
+    error.into().context(format!("{place}:{at} the plan cannot be run")).into()
 }
 
 /// The job of the clean channel that a run happens in.
@@ -279,7 +300,11 @@ pub(super) fn failure(error: RunError, args: &Args) -> Failure {
         }
         _ => None,
     };
-    let failure = if refusal { Failure::no(error) } else { Failure::from(error) };
+    let excerpt = match &error {
+        RunError::Prepare(PrepareError::Compile { diagnostics, .. }) => Some(diagnostics.render(false)),
+        _ => None,
+    };
+    let failure = Failure { excerpt, ..if refusal { Failure::no(error) } else { Failure::from(error) } };
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -330,12 +355,12 @@ fn show(
             "no expectation was checked: the plan's scenario lane is off".to_owned()
         }
         (RunStatusWord::Partial, _) if summary.counts.not_supported > 0 => {
-            let number = summary.counts.not_supported;
-            format!("not all expectations checked: {number} probes do not support the scenario lane")
+            let probes = counted(summary.counts.not_supported, "probe does", "probes do");
+            format!("not all expectations checked: {probes} not support the scenario lane")
         }
         (RunStatusWord::Partial, _) if bundle.mismatches.mismatches.is_empty() => {
-            let number = summary.counts.baseline_errors;
-            format!("all expectations met, but {number} probes gave no result in the baseline lane")
+            let probes = counted(summary.counts.baseline_errors, "probe", "probes");
+            format!("all expectations met, but {probes} gave no result in the baseline lane")
         }
         (RunStatusWord::Partial, _) => "not all expectations met".to_owned(),
         (RunStatusWord::Failed, error) => {
@@ -344,8 +369,8 @@ fn show(
         (RunStatusWord::Dry, _) => "nothing was executed (--dry)".to_owned(),
     };
     print_line(&format!("result    {what}"))?;
-    print_line(&format!("[+] wrote {}", out.join(&summary.run_id).display()))?;
-    print_line(&format!("[+] updated {}", out.join("LATEST").display()))
+    print_line(&format!("[+] wrote {}", super::shown_path(out.join(&summary.run_id))))?;
+    print_line(&format!("[+] updated {}", super::shown_path(out.join("LATEST"))))
 }
 
 fn counts_line(profiles: usize, scenarios: usize, counts: &Counts) -> String {

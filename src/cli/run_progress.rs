@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::base::text::counted;
 use crate::run::{Observer, Progress};
 
 /// Shows progress.
@@ -50,7 +51,9 @@ impl Observer for RunProgress {
             (Progress::Channel(step), _) => super::note_line(&super::printable(step)),
             (Progress::Started { executions, .. }, true) => self.start(*executions),
             (Progress::Started { run_id, profiles, executions }, false) => {
-                super::note_line(&format!("run {run_id}: {profiles} profiles, {executions} executions"));
+                let profiles = counted(*profiles, "profile", "profiles");
+                let executions = counted(*executions, "execution", "executions");
+                super::note_line(&format!("run {run_id}: {profiles}, {executions}"));
             }
             (Progress::Executed { profile_id, .. }, true) => {
                 if let Some(bar) = self.bar.get() {

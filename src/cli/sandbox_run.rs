@@ -243,5 +243,5 @@ fn set_up(error: impl Into<Failure>) -> Failure {
 
 fn refused(error: SandboxError) -> Failure {
     let hint = matches!(error, SandboxError::MissingLayers { .. }).then(|| "see `runtime status`".to_owned());
-    Failure { exit: SET_UP_FAILED, error: error.into(), hint }
+    Failure { exit: SET_UP_FAILED, error: error.into(), hint, excerpt: None }
 }

@@ -8,7 +8,8 @@ use super::context::Context;
 use super::exit::{CliResult, Exit};
 use super::print_line;
 use crate::base::json::{self as document, MAX_DOCUMENT_BYTES};
-use crate::base::position;
+use crate::base::text::printable;
+use crate::base::{error_chain, position};
 use crate::os::fs;
 use crate::report;
 use crate::schema::{self, Schema, Validator};
@@ -120,7 +121,7 @@ fn check(args: &CheckArgs, json: bool, context: &Context) -> CliResult {
                 print_line(&report::render_finding(finding))?;
             }
             let schemas = if file.schemas.is_empty() { "-".to_owned() } else { file.schemas.join(", ") };
-            print_line(&format!("{}: {schemas}: {}", file.file, report::render_summary(&file.findings)))?;
+            print_line(&format!("{}: {schemas}: {}", printable(&file.file), report::render_summary(&file.findings)))?;
         }
     }
     Ok(match (complete, ok) {
@@ -153,7 +154,7 @@ fn check_file(path: &Path, named: Option<&'static Schema>, compiled: &mut Compil
     let bytes = match fs::read_bounded(&context.absolute(path), MAX_DOCUMENT_BYTES) {
         Ok(bytes) => bytes,
         Err(error) => {
-            checked.cannot("unreadable-file", None, format!("cannot be read: {error}"), None);
+            checked.cannot("unreadable-file", None, format!("cannot be read: {}", error_chain(&error)), None);
             return checked;
         }
     };

@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         let rows: Vec<Vec<String>> = rows.collect();
         print_line(report::render_table(&["verdict", "check", "expected", "observed"], &rows).trim_end())?;
         print_line(&format!("{} passed, {} failed, {} untried", tested.passed, tested.failed, tested.untried))?;
-        print_line(&format!("[+] wrote {}", sealed.run_dir.display()))?;
+        print_line(&format!("[+] wrote {}", super::shown_path(&sealed.run_dir)))?;
     }
     Ok(if tested.failed + tested.untried == 0 { Exit::Yes } else { Exit::No })
 }

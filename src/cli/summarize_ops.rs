@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         });
         print_line(&document::to_pretty(&answer))?;
     } else {
-        print_line(&format!("[+] wrote {out}"))?;
+        print_line(&format!("[+] wrote {}", super::printable(&out.to_string())))?;
     }
     Ok(Exit::Yes)
 }

@@ -72,7 +72,7 @@ pub enum PrepareError {
         source: TextError,
     },
     /// The profile is not valid SBPL.
-    #[error("profile {profile} does not compile\n{}", diagnostics.render(false))]
+    #[error("profile {profile} does not compile: {diagnostics}")]
     Compile {
         /// Profile id.
         profile: String,

@@ -33,7 +33,7 @@ use fault::Change;
 pub use list::{Entry, EntryKind};
 pub use lone::{
     PrivateFile, exists, make_durable, open_regular, read_bounded, read_private, remove, replace_with, resolved,
-    write_durable,
+    write_durable, write_whole,
 };
 pub use tree::{add_tree, replace_tree, taken};
 
@@ -170,7 +170,8 @@ impl Dir {
     pub fn open_dir(&self, name: &RelPath) -> Result<Self, FsError> {
         let path = self.path.join(name.as_str());
         let name = RelPathRef::from(name);
-        let handle = beneath::open(&self.handle, name, DIRECTORY).map_err(|e| self.refused(name, e))?;
+        let handle =
+            beneath::open(&self.handle, name, DIRECTORY).map_err(|e| self.refused(name.as_str().as_ref(), e))?;
         Ok(Self { handle: handle.into(), path })
     }
 
@@ -192,7 +193,8 @@ impl Dir {
     /// [`FsError::Link`], [`FsError::NotRegular`], or the system's answer.
     pub fn open_file<'n>(&self, name: impl Into<RelPathRef<'n>>) -> Result<RegularFile, FsError> {
         let name = name.into();
-        let handle = beneath::open(&self.handle, name, UNTRUSTED).map_err(|e| self.refused(name, e))?;
+        let handle =
+            beneath::open(&self.handle, name, UNTRUSTED).map_err(|e| self.refused(name.as_str().as_ref(), e))?;
         regular(handle.into(), || self.path.join(name.as_str()))
     }
 
@@ -253,10 +255,10 @@ impl Dir {
     }
 
     /// Turns the errno of a refused open into the error that names the cause.
-    fn refused(&self, name: RelPathRef<'_>, errno: rustix::io::Errno) -> FsError {
-        let path = self.path.join(name.as_str());
+    fn refused(&self, name: &Path, errno: rustix::io::Errno) -> FsError {
+        let path = self.path.join(name);
         let is_link = || {
-            rustix::fs::statat(&self.handle, name.as_str(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+            rustix::fs::statat(&self.handle, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
                 .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Symlink)
         };
         match errno {

@@ -181,7 +181,7 @@ pub fn value<'v>(
 }
 
 fn check_kind(value: View<'_>, (key, kind): (&str, Kind), what: Lazy<'_>, pointer: Lazy<'_>, sink: &mut Sink<'_>) {
-    let wrong = |sink: &mut Sink<'_>, at: &str, found: &str, expected: &str| {
+    let wrong = |sink: &mut Sink<'_>, key: &str, at: &str, found: &str, expected: &str| {
         sink.error("wrong-type", at, format!("{key} of {} is {found}, expected {expected}", what()));
     };
     match (kind, value) {
@@ -204,7 +204,7 @@ fn check_kind(value: View<'_>, (key, kind): (&str, Kind), what: Lazy<'_>, pointe
                         check_word(word, id, words, member_key, what, at, sink);
                     }
                     (_, View::String(_)) => {}
-                    (_, other) => wrong(sink, &at(), other.kind_name(), "strings"),
+                    (_, other) => wrong(sink, &member_key(), &at(), other.kind_name(), "a string"),
                 }
             }
         }
@@ -218,11 +218,11 @@ fn check_kind(value: View<'_>, (key, kind): (&str, Kind), what: Lazy<'_>, pointe
                     let message = format!("{key} of {} names the unknown lane {lane:?}", what());
                     sink.error("unknown-lane", &at(), message).help = Some(format!("lanes are {}", LANES.join(", ")));
                 } else if !matches!(value, View::Bool(_)) {
-                    wrong(sink, &at(), value.kind_name(), "true or false");
+                    wrong(sink, &format!("{key}.{lane}"), &at(), value.kind_name(), "true or false");
                 }
             }
         }
-        (kind, other) => wrong(sink, &pointer(), other.kind_name(), expected(kind)),
+        (kind, other) => wrong(sink, key, &pointer(), other.kind_name(), expected(kind)),
     }
 }
 

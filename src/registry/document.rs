@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::place::Place;
 use crate::base::json::{JsonError, MAX_DOCUMENT_BYTES};
-use crate::base::position;
 use crate::base::tree::{Node, Tree};
+use crate::base::{error_chain, position};
 use crate::os::fs::FsError;
 use crate::vocab::{Finding, Severity};
 
@@ -106,7 +106,7 @@ impl DocumentError {
                 "unreadable-file",
                 Severity::Error,
                 &place.to_string(),
-                format!("cannot be read: {source}"),
+                format!("cannot be read: {}", error_chain(source)),
             ),
             Self::Json { place, source } => {
                 let finding =

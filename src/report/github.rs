@@ -1,5 +1,6 @@
 //! Findings as GitHub workflow commands ("Workflow commands for GitHub Actions", setting an error message).
 
+use crate::base::text::printable_lines;
 use crate::vocab::{Finding, Severity};
 
 /// One line per finding, and one per file in `incomplete` (not looked at as a whole); the runner turns each into an
@@ -36,9 +37,10 @@ pub fn github_annotations(findings: &[Finding], incomplete: &[String]) -> String
     text
 }
 
-/// Escapes what ends a message.
+/// Escapes what ends a message; what else would steer the terminal of whoever reads the log is shown.
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    let text = text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    printable_lines(&text).into_owned()
 }
 
 /// Escapes what ends a property as well.
@@ -52,8 +54,9 @@ mod tests {
 
     #[test]
     fn nothing_in_a_finding_can_end_its_command() {
-        let finding = Finding::new("a-b", Severity::Error, "x,y:z.sb", "50%\n::error::no").at_position(3, 4).help("h");
-        let line = "::error file=x%2Cy%3Az.sb,line=3,col=4,title=a-b::50%25%0A::error::no%0Ah\n";
+        let finding =
+            Finding::new("a-b", Severity::Error, "x,y:\u{1b}z.sb", "50%\n::error::no").at_position(3, 4).help("h");
+        let line = "::error file=x%2Cy%3A\\u{1b}z.sb,line=3,col=4,title=a-b::50%25%0A::error::no%0Ah\n";
         assert_eq!(github_annotations(&[finding], &[]), line);
         assert_eq!(github_annotations(&[], &[]), "");
         let line =

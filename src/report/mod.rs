@@ -10,6 +10,7 @@ pub use sarif::sarif;
 
 use std::fmt::Write as _;
 
+use crate::base::text::{counted, printable};
 use crate::vocab::{Finding, Severity};
 
 /// One finding in the form compilers use: severity and id, what is wrong, where, and what to do. Ends with a newline.
@@ -31,21 +32,21 @@ pub fn push_finding(text: &mut String, finding: &Finding, colour: bool) {
     };
     let (start, end) = if colour { (start, "\u{1b}[0m") } else { ("", "") };
     text.extend([start, severity, "[", &finding.id, "]", end, ": "]);
-    push_printable(text, &finding.message);
+    text.push_str(&printable(&finding.message));
     text.push_str("\n  --> ");
-    push_printable(text, &finding.file);
+    text.push_str(&printable(&finding.file));
     if let (Some(line), Some(column)) = (finding.line, finding.column) {
         // Writing to a string cannot fail.
         let _ = write!(text, ":{line}:{column}");
     }
     if let Some(pointer) = finding.pointer.as_deref().filter(|pointer| !pointer.is_empty()) {
         text.push_str(" at ");
-        push_printable(text, pointer);
+        text.push_str(&printable(pointer));
     }
     text.push('\n');
     if let Some(help) = &finding.help {
         text.push_str("  = help: ");
-        push_printable(text, help);
+        text.push_str(&printable(help));
         text.push('\n');
     }
 }
@@ -54,14 +55,15 @@ pub fn push_finding(text: &mut String, finding: &Finding, colour: bool) {
 #[must_use]
 pub fn render_summary(findings: &[Finding]) -> String {
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
-    let plural = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
     let faults = match (count(Severity::Error), count(Severity::Warning)) {
         (0, 0) => "no findings".to_owned(),
-        (errors, warnings) => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
+        (errors, warnings) => {
+            format!("{}, {}", counted(errors, "error", "errors"), counted(warnings, "warning", "warnings"))
+        }
     };
     match count(Severity::Note) {
         0 => faults,
-        notes => format!("{faults}, {}", plural(notes, "note")),
+        notes => format!("{faults}, {}", counted(notes, "note", "notes")),
     }
 }
 
@@ -97,27 +99,6 @@ pub fn render_table(header: &[&str], rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
-}
-
-/// `text` with control characters as escapes.
-fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    push_printable(&mut shown, text);
-    shown
-}
-
-fn push_printable(shown: &mut String, text: &str) {
-    if !text.chars().any(char::is_control) {
-        shown.push_str(text);
-        return;
-    }
-    for character in text.chars() {
-        if character.is_control() {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::fmt;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
 use super::source::Source;
+use crate::base::text::printable;
 use crate::vocab::{Finding, Severity, Span};
 
 /// The most diagnostics kept for one compilation.
@@ -108,6 +109,8 @@ fn show(
     excerpt: &Excerpt,
     colour: bool,
 ) -> String {
+    // The renderer makes the excerpt printable, but not the name of the file and the advice.
+    let (file, message) = (&*printable(file), &*printable(message));
     let level = match severity {
         Severity::Error => Level::ERROR,
         Severity::Note => Level::NOTE,
@@ -124,7 +127,7 @@ fn show(
         title.element(Origin::path(file).line(line).char_column(column)).element(snippet)
     };
     if let Some(help) = help {
-        group = group.element(Level::HELP.message(help));
+        group = group.element(Level::HELP.message(printable(help)));
     }
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     renderer.render(&[group])

@@ -58,6 +58,9 @@ impl QuoteKind {
     }
 }
 
+/// U+FEFF, with which some editors begin a text and which nobody sees. In the language it would be a name.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Reads tokens of one source.
 pub(crate) struct Lexer<'a> {
     sources: &'a [Source],
@@ -92,6 +95,7 @@ impl<'a> Lexer<'a> {
                 b'"' => self.string(start),
                 b';' => Some(self.comment()),
                 b'#' => self.hash(start),
+                _ if self.at == 0 && self.text.starts_with(BYTE_ORDER_MARK) => self.byte_order_mark(start),
                 _ if byte < 0x20 || byte == 0x7f => self.control(start),
                 _ => self.word(start),
             };
@@ -174,6 +178,15 @@ impl<'a> Lexer<'a> {
         self.advance();
         let span = self.span_from(start);
         self.error("control-character", span, format!("control character 0x{byte:02x} outside a string"), None);
+        None
+    }
+
+    fn byte_order_mark(&mut self, start: Span) -> Option<TokenKind> {
+        for _ in 0..BYTE_ORDER_MARK.len_utf8() {
+            self.advance();
+        }
+        let help = "save the file as UTF-8 without a byte order mark";
+        self.error("byte-order-mark", self.span_from(start), "the profile begins with a byte order mark", Some(help));
         None
     }
 
@@ -428,6 +441,7 @@ mod tests {
             ("(a\n \"abc", "unterminated-string", 2, 2),
             ("(a #\"abc", "unterminated-string", 1, 4),
             ("\u{1}", "control-character", 1, 1),
+            ("\u{feff}(version 1)", "byte-order-mark", 1, 1),
             ("\"a\u{0}b\"", "control-character", 1, 3),
             ("99999999999999999999", "bad-number", 1, 1),
             ("12ab", "bad-number", 1, 1),

@@ -50,6 +50,8 @@ pub enum QueryError {
     Mode(String),
     #[error("the target of `{0}` has no {1}")]
     NoSuchAttribute(String, String),
+    #[error("no filter asks for `{name}`; known for `{operation}` are {known}")]
+    UnknownAttribute { name: String, operation: String, known: String },
 }
 
 impl Query {
@@ -81,7 +83,14 @@ impl Query {
                 ("vnode-type" | "file-mode", _) => {
                     return Err(QueryError::NoSuchAttribute(self.operation.to_string(), name.clone()));
                 }
-                _ => self.facts.push((name.clone(), value.clone())),
+                _ if vocabulary::is_attribute(name) => self.facts.push((name.clone(), value.clone())),
+                _ => {
+                    return Err(QueryError::UnknownAttribute {
+                        name: name.clone(),
+                        operation: self.operation.to_string(),
+                        known: vocabulary::attributes_of(&self.operation).join(", "),
+                    });
+                }
             }
         }
         Ok(self)

@@ -82,6 +82,15 @@ impl FilterSpec {
 }
 
 impl FilterSpec {
+    /// The attribute that the filter asks for, as a question spells it; `None` where the target says it, or nothing does.
+    fn attribute(&self) -> Option<&'static str> {
+        match self.kind {
+            FilterKind::Attribute { attribute, .. } => Some(attribute),
+            FilterKind::VnodeType | FilterKind::FileMode | FilterKind::Target => Some(self.name),
+            FilterKind::Path(_) | FilterKind::Network(_) | FilterKind::State(_) => None,
+        }
+    }
+
     /// Whether accesses of this very operation have what the filter asks for.
     pub(crate) fn fits_exactly(&self, operation: &Operation) -> bool {
         self.operations.iter().any(|own| name_covers(own, operation))
@@ -95,6 +104,23 @@ pub(crate) fn attribute_fits(attribute: &str, operation: &Operation) -> bool {
         .filter(|spec| matches!(spec.kind, FilterKind::Attribute { attribute: own, .. } if own == attribute))
         .any(|spec| spec.fits_exactly(operation))
 }
+
+/// Whether some filter asks for an attribute of this name.
+pub(crate) fn is_attribute(name: &str) -> bool {
+    HELD.contains(&name) || FILTERS.iter().any(|spec| spec.attribute() == Some(name))
+}
+
+/// The attributes that accesses of this very operation may have, as far as a filter asks for them; each once.
+pub(crate) fn attributes_of(operation: &Operation) -> Vec<&'static str> {
+    let own = FILTERS.iter().filter(|spec| spec.fits_exactly(operation)).filter_map(FilterSpec::attribute);
+    let mut names: Vec<&str> = HELD.into_iter().chain(own).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// What the process is said to hold ([`super::holdings`]).
+const HELD: [&str; 2] = ["extension", "entitlement"];
 
 /// Whether accesses of this operation have a path.
 pub(crate) fn path_fits(operation: &Operation) -> bool {

@@ -6,8 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::base::json as document;
-use crate::base::rel_path::RelPath;
-use crate::os::fs::{Dir, FsError, write_durable};
+use crate::os::fs::{Dir, FsError, write_durable, write_whole};
 use crate::os::workspace;
 
 use super::target::Place;
@@ -120,10 +119,7 @@ fn unresolved(path: &Path, source: std::io::Error) -> FsError {
 
 /// Writes a file of a run whole; it appears under its name at once, but is not synced.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
-    let invalid = || unresolved(path, std::io::Error::from(std::io::ErrorKind::InvalidInput));
-    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(invalid)?;
-    let name = RelPath::try_from(name).map_err(|_| invalid())?;
-    Dir::create_all(path.parent().unwrap_or(Path::new(".")))?.write(&name, bytes)
+    write_whole(path, bytes)
 }
 
 /// Writes a document with sorted keys, two-space indent and a line end.

@@ -71,6 +71,7 @@ pub struct PlanBuildResult {
     /// Values of its parameters, defaults included.
     pub parameters: BTreeMap<String, String>,
     /// The suite's directory, absolute, links resolved.
+    #[serde(serialize_with = "json::shown_path")]
     pub out: PathBuf,
     /// The plan's id.
     pub plan_id: String,
@@ -92,6 +93,7 @@ pub struct PlanBuildResult {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WrittenFile {
     /// Absolute path.
+    #[serde(serialize_with = "json::shown_path")]
     pub path: PathBuf,
     /// Size in bytes.
     pub bytes: usize,

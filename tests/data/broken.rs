@@ -111,7 +111,7 @@ fn a_named_pipe_does_not_hang_a_lint() {
     assert!(made.success());
     let outcome = suite.run(&["plan-lint", "--plan", PLAN]);
     assert_eq!(outcome.status, Some(3));
-    assert!(outcome.stderr.contains("not a regular file"), "{}", outcome.stderr);
+    assert!(outcome.stdout.contains("not a regular file"), "{}", outcome.stdout);
 }
 
 #[test]

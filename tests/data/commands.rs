@@ -142,8 +142,6 @@ fn descriptors_are_printed_whole_and_unknown_ones_are_named() {
         &["list-probes", "--registry", "nope", "--registry-index", INDEX],
         &["list-profiles", "--registry", "./nope"],
         &["describe-plan", "--plan", "nope.json"],
-        &["plan-lint", "--plan", "nope.json"],
-        &["registry-lint", "--registry", "nope"],
         &["list-registries", "--registry-index", "nope.json"],
     ] {
         let outcome = suite.run(arguments);
@@ -284,4 +282,43 @@ fn a_suite_can_be_built_anywhere() {
     assert!(copied.success());
     let report = parsed(&run_in(elsewhere.path(), &["plan-lint", "--plan", "copy/plan.json", "--json"]));
     assert_eq!((&report["ok"], &report["findings"]), (&json!(true), &json!([])));
+}
+
+#[test]
+fn a_wrong_member_is_called_by_its_name() {
+    for (change, message) in [
+        (("lanes", json!({"baseline": "yes"})), "lanes.baseline of the plan is a string, expected true or false"),
+        (("lanes", json!("yes")), "lanes of the plan is a string, expected an object"),
+        (("profiles", json!(["demo:a", 7])), "member 1 of profiles of the plan is a number, expected a string"),
+        (("profiles", json!("demo:a")), "profiles of the plan is a string"),
+    ] {
+        let suite = Suite::new();
+        suite.change(PLAN, |plan| plan[change.0] = change.1);
+        let (_, findings) = suite.plan_lint();
+        assert!(
+            findings.iter().any(|f| f["message"].as_str().unwrap().starts_with(message)),
+            "{message}: {findings:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_plan_that_cannot_be_run_is_named_with_the_field() {
+    for (key, value, place, cause) in [
+        ("profiles", json!([]), "plan.json:6:15: at /profiles:", "nothing is left to run"),
+        ("profiles", json!(["absent"]), "plan.json:6:15: at /profiles:", "does not have: absent"),
+        ("registry_id", json!("absent"), "plan.json:4:18: at /registry_id:", "unknown registry \"absent\""),
+    ] {
+        let suite = Suite::new();
+        suite.change(PLAN, |plan| plan[key] = value.clone());
+        if key == "registry_id" {
+            suite.move_registry("elsewhere");
+        }
+        let outcome = suite.run(&["run", "--plan", PLAN, "--registry-index", INDEX, "--out", "out"]);
+        assert_eq!(outcome.status, Some(3));
+        let lines: Vec<&str> = outcome.stderr.lines().collect();
+        assert!(lines[0].starts_with("error: ") && lines[0].contains(place), "{}", outcome.stderr);
+        assert!(lines[1].contains(cause), "{}", outcome.stderr);
+        assert!(!suite.path("out").exists());
+    }
 }

@@ -103,7 +103,7 @@ fn a_second_run_is_byte_identical() {
     let tree = Tree::new();
     let first = tree.build(&["--out", "inventory.json"]);
     assert_eq!(first.status, Some(0), "{}", first.stderr);
-    assert!(first.stdout.contains("library: 1 files") && first.stdout.contains("[+] wrote "), "{}", first.stdout);
+    assert!(first.stdout.contains("library: 1 file") && first.stdout.contains("[+] wrote "), "{}", first.stdout);
     let bytes = std::fs::read(tree.path("inventory.json")).unwrap();
     // The document holds every keyword, and is no part of what it is about, however it is named.
     std::os::unix::fs::symlink(tree.0.path(), tree.path("archive/again")).unwrap();

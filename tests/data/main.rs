@@ -14,6 +14,8 @@ mod macos_expectations;
 mod macos_templates;
 mod mutation;
 #[cfg(target_os = "linux")]
+mod odd_names;
+#[cfg(target_os = "linux")]
 mod read_once;
 mod ready_made;
 mod reports;

@@ -136,6 +136,56 @@ fn a_parser_accepts_the_junit_form() {
     }
 }
 
+#[test]
+fn what_cannot_be_read_does_not_hide_the_rest_in_any_form() {
+    let suite = broken();
+    for (arguments, absent, id) in [
+        (
+            vec!["plan-lint", "--plan", PLAN, "nothere.json", "--registry-index", INDEX],
+            "nothere.json",
+            "unreadable-file",
+        ),
+        (vec!["registry-lint", "--registry", "./registry", "./nothere"], "./nothere", "unknown-registry"),
+        (
+            vec!["registry-lint", "--registry", "./registry", "nope", "--registry-index", INDEX],
+            "nope",
+            "unknown-registry",
+        ),
+    ] {
+        let run = |format| {
+            let outcome = in_format(&suite, &arguments, format, false);
+            assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(3), ""), "{arguments:?} {format}");
+            outcome.stdout
+        };
+        let object: Value = serde_json::from_str(&run("json")).unwrap();
+        assert_eq!((&object["ok"], &object["complete"]), (&json!(false), &json!(false)));
+        let findings = object["findings"].as_array().unwrap();
+        assert!(findings.iter().any(|finding| finding["id"] == id && finding["file"] == absent && is_error(finding)));
+        let others = findings.iter().filter(|finding| finding["file"] != absent).count();
+        assert!(others >= 3, "{findings:#?}");
+        let human = run("human");
+        assert!(
+            human.contains(&format!("error[{id}]")) && human.contains(&format!("not complete: {absent}: ")),
+            "{human}"
+        );
+        let sarif: Value = serde_json::from_str(&run("sarif")).unwrap();
+        assert_eq!(sarif["runs"][0]["results"].as_array().unwrap().len(), findings.len());
+        assert_eq!(sarif["runs"][0]["invocations"][0]["executionSuccessful"], false);
+        let github = run("github");
+        assert_eq!(github.lines().filter(|line| line.contains(&format!("title={id}"))).count(), 1, "{github}");
+        assert_eq!(github.lines().count(), findings.len() + 1, "{github}");
+        let junit = junit_parser::from_reader(run("junit").as_bytes()).unwrap();
+        let own = junit.suites.iter().find(|own| own.name == absent).unwrap();
+        assert_eq!((own.failures, own.errors), (1, 1));
+        assert!(junit.suites.iter().filter(|own| own.name != absent).any(|own| own.failures > 0));
+    }
+    let index = suite.run(&["registry-lint", "--registry-index", "nothere.json", "--json"]);
+    let object: Value = serde_json::from_str(&index.stdout).unwrap();
+    assert_eq!((index.status, &object["findings"][0]["id"]), (Some(3), &json!("unreadable-file")));
+    let message = object["findings"][0]["message"].as_str().unwrap();
+    assert!(message.contains("No such file or directory"), "{message}");
+}
+
 /// The schema of SARIF 2.1.0 as it is published with the package `serde-sarif`, fetched when it is not there yet.
 fn sarif_schema() -> Option<Value> {
     let project = tempfile::tempdir().unwrap();

@@ -21,7 +21,7 @@ fn the_shipped_texts_keep_the_contract() {
     let ran = place.run(&["entitlement-jail", "contract-check"], &[]);
     assert_eq!(ran.status, 0, "{ran:?}");
     assert!(ran.stdout.contains("warning[contract-pid-is-text]: data.details.service_pid is text"), "{}", ran.stdout);
-    assert!(ran.stdout.ends_with("5 text(s): 0 errors, 1 warning\n"), "{}", ran.stdout);
+    assert!(ran.stdout.ends_with("5 texts: 0 errors, 1 warning\n"), "{}", ran.stdout);
     assert_eq!(place.run(&["entitlement-jail", "contract-check", "--deny", "warnings"], &[]).status, 1);
 }
 
@@ -127,7 +127,7 @@ fn files_are_judged_and_what_cannot_be_is_no_answer() {
     std::fs::write(place.path("help.txt"), text).unwrap();
     let ran = place.run(&["entitlement-jail", "contract-check", "--run-xpc-help", "help.txt"], &[]);
     assert_eq!(ran.status, 1, "{ran:?}");
-    let told = "error[contract-missing-flag]: the help text does not mention --log-name\n  --> help.txt\n1 text(s): 1 error, 0 warnings\n";
+    let told = "error[contract-missing-flag]: the help text does not mention --log-name\n  --> help.txt\n1 text: 1 error, 0 warnings\n";
     assert_eq!(ran.stdout, told);
     std::fs::write(place.path("sample.json"), "{\"a\": 1,}").unwrap();
     let ran = place.run(&["entitlement-jail", "contract-check", "--json", "--observer-sample", "sample.json"], &[]);

@@ -52,6 +52,8 @@ fn what_is_not_a_question_is_answered_with_its_line() {
         ("[]", "expected an object"),
         ("{\"operation\": 1}", "/operation"),
         ("{\"operation\": \"signal\", \"operation\": \"signal\"}", "duplicate key"),
+        ("{\"operation\": 1,}", "at column"),
+        ("{\"operation\": \"signal\", \"attributes\": {\"bogus\": \"1\"}}", "no filter asks for `bogus`"),
         ("{\"operation\": \"signal\", \"target\": \"me\"}", "not a relation"),
         ("{\"operation\": \"file-read-data\", \"target\": \"/a/../b\"}", "not canonical"),
         ("{\"operation\": \"signal\", \"tarket\": \"self\"}", "unknown key"),
@@ -61,10 +63,19 @@ fn what_is_not_a_question_is_answered_with_its_line() {
         ),
         (long.as_str(), "more than"),
     ] {
-        let (answers, code) = answers(&format!("{{\"operation\": \"process-fork\"}}\n{line}\n"));
-        assert_eq!((code, answers.len()), (Some(3), 2), "{needle}");
-        assert_eq!(answers[1]["line"], 2);
-        assert!(answers[1]["error"].as_str().unwrap().contains(needle), "{}", answers[1]);
+        let fork = "{\"operation\": \"process-fork\"}";
+        let (answers, code) = answers(&format!("{fork}\n{line}\n{fork}\n{line}"));
+        assert_eq!((code, answers.len()), (Some(3), 4), "{needle}");
+        for (at, answer) in answers.iter().enumerate() {
+            if at % 2 == 0 {
+                assert_eq!(answer["decision"], "allow", "{needle}");
+                continue;
+            }
+            assert_eq!(answer["line"], at + 1);
+            let error = answer["error"].as_str().unwrap();
+            // The line is that of the stream.
+            assert!(error.contains(needle) && !error.contains("at line"), "{error}");
+        }
     }
 }
 

@@ -196,3 +196,23 @@ fn macros_are_refused_at_their_place_by_name() {
         assert!(stderr.contains(&message) && stderr.contains("p.sb:3:3"), "{stderr}");
     }
 }
+
+#[test]
+fn an_attribute_that_no_filter_asks_for_is_refused() {
+    let profile = path("decisions/precedence.sb");
+    let ask = |attribute: &str| {
+        let target = ["--target", "/a/x", "--attr", attribute];
+        runtime(&[&["sbpl", "explain", "--profile", &profile, "--op", "file-read-data"], &target[..]].concat())
+    };
+    for misspelt in ["vnode-typ=DIRECTORY", "bogus=1", "xattr-prefix=a"] {
+        let output = ask(misspelt);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{misspelt}");
+        let name = misspelt.split('=').next().unwrap();
+        assert!(told.contains(&format!("no filter asks for `{name}`")), "{told}");
+        assert!(told.contains("file-mode") && told.contains("vnode-type") && !told.contains("signal-number"), "{told}");
+    }
+    for known in ["vnode-type=DIRECTORY", "file-mode=0644", "uid=0", "xattr=a", "extension=none", "entitlement=e"] {
+        assert_eq!(ask(known).status.code(), Some(0), "{known}");
+    }
+}

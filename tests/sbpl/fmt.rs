@@ -25,6 +25,22 @@ fn check_changes_nothing_and_fmt_changes_once() {
 }
 
 #[test]
+fn the_layout_as_a_document_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (odd, tidy) = (directory.path().join("odd.sb"), directory.path().join("tidy.sb"));
+    std::fs::copy(fixture("odd-layout.sb"), &odd).unwrap();
+    std::fs::copy(fixture("odd-layout.expected"), &tidy).unwrap();
+    let names = [&odd, &tidy].map(|path| path.to_str().unwrap());
+    let output = runtime(&["sbpl", "fmt", "--stdout", "--json", names[0], names[1]]);
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let expected = std::fs::read_to_string(fixture("odd-layout.expected")).unwrap();
+    assert_eq!((&answer["ok"], &answer["changed"]), (&true.into(), &serde_json::json!([names[0]])));
+    let texts = names.map(|file| serde_json::json!({"file": file, "text": expected}));
+    assert_eq!(answer["texts"], serde_json::json!(texts));
+    assert_eq!(std::fs::read(&odd).unwrap(), std::fs::read(fixture("odd-layout.sb")).unwrap());
+}
+
+#[test]
 fn a_file_that_cannot_be_read_leaves_all_as_they_are() {
     let directory = tempfile::tempdir().unwrap();
     let (odd, broken) = (directory.path().join("odd.sb"), directory.path().join("broken.sb"));

@@ -38,3 +38,59 @@ fn warnings_that_count_as_errors_are_shown_as_errors() {
         assert_eq!(code, Some(1));
     }
 }
+
+#[test]
+fn what_cannot_be_read_does_not_hide_the_rest_in_any_form() {
+    let wrong = fixture("lint/shadowed-rule/fail.sb").to_str().unwrap().to_owned();
+    let directory = tempfile::tempdir().unwrap();
+    let absent = directory.path().join("absent.sb").to_str().unwrap().to_owned();
+    let no_text = write(&directory, "no-text.sb", b"(version 1)\n(deny \xff default)\n");
+    for (format, others, unread, not_text) in [
+        ("human", "error[shadowed-rule]", "error[unreadable-file]", "error[profile-not-text]"),
+        ("json", "\"id\": \"shadowed-rule\"", "\"id\": \"unreadable-file\"", "\"id\": \"profile-not-text\""),
+        ("sarif", "\"ruleId\": \"shadowed-rule\"", "\"ruleId\": \"unreadable-file\"", "\"startColumn\": 7"),
+        ("github", "title=shadowed-rule", "title=unreadable-file", "line=2,col=7,title=profile-not-text"),
+        ("junit", "type=\"shadowed-rule\"", "type=\"unreadable-file\"", "type=\"profile-not-text\""),
+    ] {
+        let output = runtime(&["sbpl", "lint", "--format", format, &absent, &wrong, &no_text]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{format}");
+        for part in [others, unread, not_text, "No such file or directory"] {
+            assert!(text.contains(part), "{format}: {part} is not in {text}");
+        }
+        let says = text.matches("not complete: ").count();
+        assert_eq!(says, if format == "json" { 0 } else { 2 }, "{format}: {text}");
+        assert!(format != "json" || text.contains("\"complete\": false"), "{text}");
+    }
+    // Without the text that is appended to it, nothing is known of a profile.
+    let output = runtime(&["sbpl", "lint", "--json", &wrong, "--overlay", &absent]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let ids: Vec<_> = report["findings"].as_array().unwrap().iter().map(|finding| finding["id"].clone()).collect();
+    assert_eq!(
+        (output.status.code(), ids, &report["complete"]),
+        (Some(3), vec!["unreadable-file".into()], &false.into())
+    );
+}
+
+#[test]
+fn a_byte_order_mark_is_named_and_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = "\u{feff}(version 1)\n(deny   default)\n";
+    let marked = write(&directory, "p.sb", text);
+    let output = runtime(&["sbpl", "lint", "--json", &marked]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    assert_eq!((output.status.code(), findings.len()), (Some(3), 1), "{findings:#?}");
+    assert_eq!(
+        (&findings[0]["id"], &findings[0]["line"], &findings[0]["column"]),
+        (&"byte-order-mark".into(), &1.into(), &1.into())
+    );
+    let formatted = runtime(&["sbpl", "fmt", &marked]);
+    assert_eq!(formatted.status.code(), Some(3));
+    assert!(String::from_utf8(formatted.stderr).unwrap().contains("begins with a byte order mark"));
+    assert_eq!(std::fs::read_to_string(&marked).unwrap(), text);
+    // The twin: the same character elsewhere is what it was.
+    let inside = write(&directory, "q.sb", "(version 1)\n\u{feff}(deny default)\n");
+    let output = String::from_utf8(runtime(&["sbpl", "lint", &inside]).stdout).unwrap();
+    assert!(output.contains("error[unbound]") && !output.contains("byte-order-mark"), "{output}");
+}

@@ -35,7 +35,7 @@ pub(crate) fn written(text: &str) -> (tempfile::TempDir, String) {
 
 /// Writes a file below a directory.
 #[expect(clippy::disallowed_methods, reason = "a test lays out what the command reads")]
-pub(crate) fn write(directory: &tempfile::TempDir, name: &str, text: &str) -> String {
+pub(crate) fn write(directory: &tempfile::TempDir, name: &str, text: &(impl AsRef<[u8]> + ?Sized)) -> String {
     let path = directory.path().join(name);
     std::fs::write(&path, text).unwrap();
     path.to_str().unwrap().to_owned()

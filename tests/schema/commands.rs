@@ -79,6 +79,11 @@ fn a_document_that_names_no_known_schema_is_not_judged() {
         assert_eq!((&found["findings"][0]["id"], &found["findings"][0]["file"]), (&json!(id), &json!(name)), "{found}");
         let told = found["findings"][0]["help"].as_str().unwrap_or_default();
         assert!(told.contains(help), "{name}: {told}");
+        let message = found["findings"][0]["message"].as_str().unwrap();
+        assert!(
+            text.is_some() || message.ends_with("absent.json: No such file or directory (os error 2)"),
+            "{message}"
+        );
         assert_eq!(found["documents"][1]["ok"], json!(true), "the other file is judged all the same");
     }
     suite.write("runtime_results.json", b"{}");

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::options::{ClientArgs, failure};
+use crate::base::text::counted;
 use crate::cli::context::Context;
 use crate::cli::exit::CliResult;
 use crate::cli::findings::{self, Found, ReportArgs};
@@ -93,8 +94,8 @@ pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         }
     }
     findings::print(found, &args.report, json, context, |found, colour| {
-        let what = format!("{} text(s): {}", found.files.len(), report::render_summary(&found.findings));
-        findings::human(found, colour) + &what
+        let count = counted(found.files.len(), "text", "texts");
+        findings::human(found, colour) + &format!("{count}: {}", report::render_summary(&found.findings))
     })
 }
 

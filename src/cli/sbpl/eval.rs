@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::profile::{ProfileArgs, compile, show_diagnostics};
-use crate::base::json as document;
+use crate::base::json::{self as document, JsonError};
 use crate::cli::context::Context;
-use crate::cli::exit::{CliResult, Exit};
+use crate::cli::exit::{CliResult, Exit, StdoutError};
 use crate::sbpl::{Policy, Query};
 
 // Arguments of `sbpl eval`.
@@ -49,6 +49,10 @@ pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
             break;
         }
         let whole = line.last() == Some(&b'\n') || (line.len() as u64) < limit;
+        if !whole {
+            // Passed over in the reader's own buffer; the questions after it are answered too.
+            input.skip_until(b'\n').context("cannot read standard input")?;
+        }
         let answer = if whole { answer(&line, number, &policy) } else { Err(too_long(number)) };
         let text = match &answer {
             Ok(Some(answer)) => document::to_line(answer),
@@ -64,16 +68,11 @@ pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         });
         match written {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(exit),
-            other => other.context("cannot write the answers")?,
-        }
-        if !whole {
-            break;
+            other => other.map_err(StdoutError)?,
         }
     }
     match output.flush() {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(anyhow::Error::new(error).context("cannot write the answers").into())
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(StdoutError(error).into()),
         _ => Ok(exit),
     }
 }
@@ -87,14 +86,24 @@ fn answer(line: &[u8], number: u64, policy: &Policy) -> Result<Option<Value>, Va
         return Ok(None);
     }
     let fail = |id: &Value, error: String| json!({"line": number, "id": id, "error": error});
-    let question = document::read(line)
-        .map_err(|error| fail(&Value::Null, format!("expected one JSON object with \"operation\": {error}")))?;
+    let question = document::read(line).map_err(|error| {
+        fail(&Value::Null, format!("expected one JSON object with \"operation\": {}", within(&error)))
+    })?;
     let id = question.get("id").cloned().unwrap_or(Value::Null);
     let query = question_of(&question).map_err(|error| fail(&id, error))?;
     let decided = query.decide(policy);
     Ok(Some(json!({
         "id": id, "decision": decided.decision, "rule": decided.rule, "reason": decided.reason, "note": decided.note,
     })))
+}
+
+/// What is wrong within one line: the line is named by its number in the stream.
+fn within(error: &JsonError) -> String {
+    match error {
+        JsonError::Syntax { message, column, .. } => format!("{message} at column {column}"),
+        JsonError::Utf8 { offset, .. } => format!("invalid UTF-8 at byte {offset}"),
+        JsonError::TooLarge { .. } => error.to_string(),
+    }
 }
 
 fn question_of(question: &Value) -> Result<Query, String> {

@@ -8,9 +8,9 @@ use super::profile::{read_source, show_diagnostics};
 use crate::base::json as document;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliResult, Exit};
-use crate::cli::print_line;
+use crate::cli::{print_as_is, print_line, printable};
 use crate::os::fs;
-use crate::sbpl;
+use crate::sbpl::{self, Source};
 
 // Arguments of `sbpl fmt`.
 #[derive(Debug, clap::Args)]
@@ -51,24 +51,28 @@ pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     }
     let mut changed = Vec::new();
     for (file, source, text) in &results {
-        if args.stdout {
-            text.lines().try_for_each(print_line)?;
-            continue;
+        if args.stdout && !json {
+            text.lines().try_for_each(print_as_is)?;
         }
         if *text == source.text {
             continue;
         }
         changed.push(source.name.as_str());
-        if !args.check {
+        if !args.check && !args.stdout {
             fs::write_durable(&context.absolute(file), text.as_bytes())?;
         }
     }
     let refused = args.check && !changed.is_empty();
-    if json && !args.stdout {
-        print_line(&document::to_pretty(&json!({"ok": !refused, "changed": changed})))?;
-    } else {
+    if json {
+        let mut answer = json!({"ok": !refused, "changed": changed});
+        if args.stdout {
+            let text = |(_, source, text): &(_, Source, String)| json!({"file": source.name, "text": text});
+            answer["texts"] = results.iter().map(text).collect();
+        }
+        print_line(&document::to_pretty(&answer))?;
+    } else if !args.stdout {
         let word = if args.check { "would change" } else { "changed" };
-        changed.iter().try_for_each(|name| print_line(&format!("{word} {name}")))?;
+        changed.iter().try_for_each(|name| print_line(&format!("{word} {}", printable(name))))?;
     }
     Ok(if refused { Exit::No } else { Exit::Yes })
 }

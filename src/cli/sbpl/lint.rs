@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::profile::{SearchPath, key_value, read_source};
+use crate::base::text::counted;
 use crate::cli::context::Context;
 use crate::cli::exit::CliResult;
 use crate::cli::findings::{self, Found, ReportArgs};
@@ -37,7 +38,7 @@ Examples:
   runtime sbpl lint --import-dir /System/Library/Sandbox/Profiles -D HOME=/Users/me app.sb
 
 Exit status: 0 no errors, 1 errors found (with --deny warnings: or warnings), 2 usage, 3 a profile cannot be read or
-evaluated. Every finding has a stable id, documented in docs/lints.md.";
+evaluated; the others are looked at all the same. Every finding has a stable id, documented in docs/lints.md.";
 
 /// Lints files; all are looked at before the command ends.
 pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
@@ -46,17 +47,30 @@ pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let mut texts: Vec<Source> = Vec::new();
     let mut findings: Vec<Finding> = Vec::new();
     let mut incomplete: Vec<String> = Vec::new();
-    for file in &args.files {
-        let mut sources = vec![read_source(file, context)?];
-        for overlay in &args.overlay {
-            sources.push(read_source(overlay, context)?);
-        }
-        let report = sbpl::lint(&sources, &params, &resolver);
-        findings.extend(report.findings);
-        if !report.complete {
+    let read = |files: &[PathBuf]| -> Vec<_> { files.iter().map(|file| read_source(file, context)).collect() };
+    let (overlays, unread): (Vec<_>, Vec<_>) = read(&args.overlay).into_iter().partition(Result::is_ok);
+    let overlays: Vec<Source> = overlays.into_iter().flatten().collect();
+    findings.extend(unread.iter().filter_map(|overlay| Some(overlay.as_ref().err()?.finding())));
+    for (file, source) in args.files.iter().zip(read(&args.files)) {
+        // The other profiles are looked at all the same, and every form says which one was not.
+        let complete = match source {
+            Ok(source) if unread.is_empty() => {
+                let sources: Vec<Source> = std::iter::once(source).chain(overlays.iter().cloned()).collect();
+                let report = sbpl::lint(&sources, &params, &resolver);
+                findings.extend(report.findings);
+                texts.extend(sources);
+                report.complete
+            }
+            // Without a text that is appended to it, another profile would be judged than the one that is meant.
+            Ok(_) => false,
+            Err(error) => {
+                findings.push(error.finding());
+                false
+            }
+        };
+        if !complete {
             incomplete.push(file.display().to_string());
         }
-        texts.extend(sources);
     }
     texts.extend(resolver.into_found());
     let mut found = Found::new("sbpl lint");
@@ -80,6 +94,5 @@ fn human(found: &Found, texts: &[Source], colour: bool) -> String {
     for file in &found.incomplete {
         text.push_str(&format!("{}\n", report::not_complete(file)));
     }
-    text.push_str(&format!("{} file(s): {}", found.files.len(), report::render_summary(&found.findings)));
-    text
+    text + &format!("{}: {}", counted(found.files.len(), "file", "files"), report::render_summary(&found.findings))
 }

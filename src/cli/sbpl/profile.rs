@@ -3,16 +3,17 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use serde_json::json;
 
+use crate::base::error_chain;
 use crate::base::json as document;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliResult, Exit, Failure};
-use crate::cli::{note_line, print_line};
-use crate::os::fs;
+use crate::cli::{note_as_is, print_line};
+use crate::os::fs::{self, FsError};
 use crate::sandbox::overlay::shipped;
 use crate::sbpl::{Diagnostics, ImportResolver, Imported, MAX_SOURCE_BYTES, Params, Policy, Source};
+use crate::vocab::{Finding, Severity};
 
 // The profile a command is about.
 #[derive(Debug, clap::Args)]
@@ -59,11 +60,52 @@ pub(crate) fn compile_texts(
     Policy::compile(sources, params, &SearchPath::new(&args.import_dir, context))
 }
 
+/// Why there is no text of a profile.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SourceError {
+    /// The system refused, or it is too long.
+    #[error("cannot read the profile {name}")]
+    Read {
+        /// The file as it was named.
+        name: String,
+        /// The cause.
+        source: FsError,
+    },
+    /// It is no text: line and column of the first byte that is not UTF-8, from 1.
+    #[error("{name}:{line}:{column}: invalid UTF-8; profiles are text")]
+    NotText {
+        /// The file as it was named.
+        name: String,
+        /// The line.
+        line: usize,
+        /// The column, in characters.
+        column: usize,
+    },
+}
+
+impl SourceError {
+    /// The same as a finding, for a lint that goes on with other profiles.
+    pub(crate) fn finding(&self) -> Finding {
+        match self {
+            Self::Read { name, source } => {
+                let message = format!("cannot be read: {}", error_chain(source));
+                Finding::new("unreadable-file", Severity::Error, name, message)
+            }
+            Self::NotText { name, line, column } => {
+                let message = "the profile is not text: its bytes are not UTF-8 from here on";
+                Finding::new("profile-not-text", Severity::Error, name, message).at_position(*line, *column)
+            }
+        }
+    }
+}
+
 /// Reads one text of bounded size.
-pub(crate) fn read_source(path: &Path, context: &Context) -> Result<Source, Failure> {
+pub(crate) fn read_source(path: &Path, context: &Context) -> Result<Source, SourceError> {
     let name = path.display().to_string();
-    let bytes = fs::read_bounded(&context.absolute(path), MAX_SOURCE_BYTES as u64)
-        .with_context(|| format!("cannot read the profile {name}"))?;
+    let bytes = match fs::read_bounded(&context.absolute(path), MAX_SOURCE_BYTES as u64) {
+        Ok(bytes) => bytes,
+        Err(source) => return Err(SourceError::Read { name, source }),
+    };
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Source::new(name, text)),
         Err(error) => {
@@ -71,7 +113,7 @@ pub(crate) fn read_source(path: &Path, context: &Context) -> Result<Source, Fail
             let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
             let last = before.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
             let column = 1 + String::from_utf8_lossy(last).chars().count();
-            Err(anyhow::anyhow!("{name}:{line}:{column}: invalid UTF-8; profiles are text").into())
+            Err(SourceError::NotText { name, line, column })
         }
     }
 }
@@ -113,7 +155,7 @@ impl ImportResolver for SearchPath<'_> {
                         self.found.borrow_mut().push(source.clone());
                         Imported::Found(source)
                     }
-                    Err(failure) => missing(format!("{:#}", failure.error)),
+                    Err(error) => missing(error_chain(&error)),
                 };
             }
         }
@@ -140,7 +182,7 @@ pub(crate) fn show_diagnostics(diagnostics: &Diagnostics, json: bool, context: &
         }});
         print_line(&document::to_pretty(&error))?;
     } else {
-        note_line(&diagnostics.render(context.colour && context.stderr_is_terminal));
+        note_as_is(&diagnostics.render(context.colour && context.stderr_is_terminal));
     }
     Ok(Exit::CannotAnswer)
 }
@@ -148,7 +190,7 @@ pub(crate) fn show_diagnostics(diagnostics: &Diagnostics, json: bool, context: &
 /// Shows what the compiler noticed.
 pub(crate) fn warn(warnings: &Diagnostics, context: &Context) {
     if !warnings.is_empty() {
-        note_line(&(warnings.render(context.colour && context.stderr_is_terminal) + "\n"));
+        note_as_is(&(warnings.render(context.colour && context.stderr_is_terminal) + "\n"));
     }
 }
 

@@ -37,7 +37,7 @@ Examples:
 Exit status: 0 clean (warnings are shown), 1 issues, 2 usage, or no such file.";
 
 pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
-    let source = read_source(&args.profile, context).map_err(|failure| Failure { exit: Exit::Usage, ..failure })?;
+    let source = read_source(&args.profile, context).map_err(|error| Failure { exit: Exit::Usage, ..error.into() })?;
     let params: Params = args.define.iter().cloned().collect();
     let found = lint_profile(&source, &params, &SearchPath::new(&args.import_dir, context), false);
     let clean = found.complete && found.errors().next().is_none();

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use serde_json::Value;
 
 use crate::base::json as document;
+use crate::base::text::counted;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliResult, Exit};
 use crate::cli::{note_line, print_line, printable};
@@ -26,15 +27,17 @@ impl Observer for Progress {
         match event {
             Event::Iteration { number, observed, status, denials, new_rules } => {
                 let what = if *observed { "observed" } else { "enforced" };
-                note_line(&format!(
-                    "trace {number}: {what}, status {status}, {denials} refusals, {new_rules} new rules"
-                ));
+                let denials = counted(*denials, "refusal", "refusals");
+                let rules = counted(*new_rules, "new rule", "new rules");
+                note_line(&format!("trace {number}: {what}, status {status}, {denials}, {rules}"));
             }
             Event::Generalized { adds, rule } => {
                 note_line(&format!("generalized: allows {}: {}", printable(adds), printable(rule)))
             }
             Event::Bound { candidates, runs } => {
-                note_line(&format!("shrink: {candidates} candidates, at most {runs} runs"))
+                let (candidates, runs) =
+                    (counted(*candidates, "candidate", "candidates"), counted(*runs, "run", "runs"));
+                note_line(&format!("shrink: {candidates}, at most {runs}"))
             }
             // One line per run is for somebody who watches.
             Event::Trial { runs, removed, group, success } if self.terminal => {

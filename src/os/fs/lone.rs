@@ -1,11 +1,13 @@
 //! Lone files that the caller names by path: links on the way are followed, because the caller chose the path.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
+use super::fault::{self, Change};
 use super::{Dir, FsError, RegularFile, UNTRUSTED, kind_of, regular, write};
 
 /// Bytes gathered before they are written.
@@ -44,11 +46,10 @@ pub struct PrivateFile {
 /// The path has no file name, [`FsError::Link`], or as [`read_bounded`].
 pub fn read_private(path: &Path, limit_bytes: u64) -> Result<PrivateFile, FsError> {
     use std::os::unix::fs::MetadataExt as _;
-    let invalid = || FsError::io("read", path, std::io::Error::from(std::io::ErrorKind::InvalidInput));
-    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(invalid)?;
-    let name = crate::base::rel_path::RelPath::try_from(name).map_err(|_| invalid())?;
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let opened = Dir::open(parent)?.open_file(&name)?;
+    let (parent, name) = parent_and_name("read", path)?;
+    let parent = Dir::open(parent)?;
+    let handle = rustix::fs::openat(&parent.handle, name, UNTRUSTED | OFlags::NOFOLLOW, Mode::empty());
+    let opened = regular(handle.map_err(|e| parent.refused(name.as_ref(), e))?.into(), || path.to_owned())?;
     let mode = opened.file.metadata().map_err(|e| FsError::io("inspect", path, e))?.mode() & 0o7777;
     Ok(PrivateFile { bytes: opened.read_whole(path, limit_bytes)?, mode })
 }
@@ -88,8 +89,7 @@ pub fn make_durable(path: &Path, bytes: &[u8]) -> Result<bool, FsError> {
 /// # Errors
 /// As [`write_durable`], and what `fill` says.
 pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), FsError> {
-    let invalid = || FsError::io("write", path, std::io::Error::from(std::io::ErrorKind::InvalidInput));
-    let last = path.file_name().and_then(|name| name.to_str()).ok_or_else(invalid)?;
+    let (parent, last) = parent_and_name("write", path)?;
     match rustix::fs::lstat(path).map(|there| FileType::from_raw_mode(there.st_mode)) {
         Ok(FileType::Symlink) => return Err(FsError::Link { path: path.to_owned() }),
         Ok(kind) if !kind.is_file() => {
@@ -97,10 +97,7 @@ pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
         }
         _ => {}
     }
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => Dir::create_all_synced(parent)?,
-        _ => Dir::open(Path::new("."))?,
-    };
+    let parent = Dir::create_all_synced(parent)?;
     let buffered = |file: &mut File| {
         let mut out = BufWriter::with_capacity(BUFFER_BYTES, file);
         fill(&mut out)?;
@@ -109,15 +106,31 @@ pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
     write::replace_in_with(&parent.handle, last, buffered, true, path)
 }
 
+/// Replaces the file at `path` whole: it appears under its name at once, but nothing is synced. Missing directories on the way
+/// are made; a link in its place is replaced.
+///
+/// # Errors
+/// The path has no file name; a directory, the write or the rename failed. An older file then still stands.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
+    let (parent, name) = parent_and_name("write", path)?;
+    write::replace_in(&Dir::create_all(parent)?.handle, name, bytes, false, path)
+}
+
 /// Removes the file at `path`.
 ///
 /// # Errors
 /// The path has no file name, its directory cannot be opened, or the system's answer.
 pub fn remove(path: &Path) -> Result<(), FsError> {
-    let invalid = || FsError::io("remove", path, std::io::Error::from(std::io::ErrorKind::InvalidInput));
-    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(invalid)?;
-    let name = crate::base::rel_path::RelPath::try_from(name).map_err(|_| invalid())?;
-    Dir::open(path.parent().unwrap_or(Path::new(".")))?.remove_file(&name)
+    let (parent, name) = parent_and_name("remove", path)?;
+    let parent = Dir::open(parent)?;
+    fault::attempt(Change::new("remove", path), || rustix::fs::unlinkat(&parent.handle, name, AtFlags::empty()))
+}
+
+/// The directory that holds `path`, and its name there: any bytes.
+fn parent_and_name<'p>(action: &'static str, path: &'p Path) -> Result<(&'p Path, &'p OsStr), FsError> {
+    let none = || FsError::io(action, path, io::Error::new(io::ErrorKind::InvalidInput, "the path has no file name"));
+    let name = path.file_name().ok_or_else(none)?;
+    Ok((path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")), name))
 }
 
 /// Whether anything stands at `path` (a dangling link counts).
@@ -231,6 +244,27 @@ mod tests {
         assert!(exists(&link) && !exists(&temp.path().join("absent")));
         remove(&file).unwrap();
         assert!(!exists(&file) && remove(&file).unwrap_err().is_not_found());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_name_is_any_bytes() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let temp = tempfile::tempdir().unwrap();
+        for name in [&b"t\xff"[..], b"line\nend", b" "] {
+            let path = temp.path().join("new").join(OsStr::from_bytes(name));
+            write_durable(&path, b"one").unwrap();
+            write_whole(&path, b"two").unwrap();
+            assert_eq!(read_private(&path, 5).unwrap().bytes, b"two");
+            remove(&path).unwrap();
+            assert!(!exists(&path));
+            std::os::unix::fs::symlink("elsewhere", &path).unwrap();
+            assert!(matches!(read_private(&path, 5), Err(FsError::Link { .. })));
+        }
+        for nameless in ["/", "..", "a/.."] {
+            let error = crate::base::error_chain(&write_durable(Path::new(nameless), b"x").unwrap_err());
+            assert!(error.ends_with("the path has no file name"), "{error}");
+        }
     }
 
     #[test]

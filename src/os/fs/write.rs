@@ -1,5 +1,6 @@
 //! Writing beneath a directory: unique temp in the same directory, write, rename; durability in one batch.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
@@ -119,7 +120,7 @@ impl Dir {
         let (parent, last) = self.parent_of(name)?;
         let parent = parent.as_ref().unwrap_or(&self.handle);
         let target = self.path().join(name.as_str());
-        replace_in(parent, last, bytes, synced, &target)
+        replace_in(parent, last.as_ref(), bytes, synced, &target)
     }
 
     /// The open directory that holds the last component (`None`: this one), made on the way where missing.
@@ -160,14 +161,20 @@ fn make_and_open(parent: &File, name: &RelPath, path: &Path) -> Result<File, FsE
 }
 
 /// Unique temp in `parent`, write, (sync,) rename over `last`, (sync the directory). `target` is for messages.
-pub(super) fn replace_in(parent: &File, last: &str, bytes: &[u8], synced: bool, target: &Path) -> Result<(), FsError> {
+pub(super) fn replace_in(
+    parent: &File,
+    last: &OsStr,
+    bytes: &[u8],
+    synced: bool,
+    target: &Path,
+) -> Result<(), FsError> {
     fill_and_replace(parent, last, |temp| temp.write_all(bytes), bytes, synced, target)
 }
 
 /// As [`replace_in`], with what `fill` writes.
 pub(super) fn replace_in_with(
     parent: &File,
-    last: &str,
+    last: &OsStr,
     fill: impl FnOnce(&mut File) -> std::io::Result<()>,
     synced: bool,
     target: &Path,
@@ -178,7 +185,7 @@ pub(super) fn replace_in_with(
 /// `recorded` is what tests are told that `fill` writes.
 fn fill_and_replace(
     parent: &File,
-    last: &str,
+    last: &OsStr,
     fill: impl FnOnce(&mut File) -> std::io::Result<()>,
     recorded: &[u8],
     synced: bool,

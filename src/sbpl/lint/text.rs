@@ -11,7 +11,10 @@ pub(super) fn findings(source: &Source) -> Vec<Finding> {
     for (line, text) in (1u32..).zip(source.text.split_inclusive('\n')) {
         let line_start = next_line;
         next_line += text.len();
-        let Some((before, character)) = text.char_indices().find(|(_, c)| !c.is_ascii()) else { continue };
+        // A byte order mark is an error of its own.
+        let marked = |at: usize, c: char| line_start + at == 0 && c == '\u{feff}';
+        let unusual = text.char_indices().find(|&(at, c)| !c.is_ascii() && !marked(at, c));
+        let Some((before, character)) = unusual else { continue };
         if in_comment(&text[..before]) {
             continue;
         }
