@@ -11,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::{CliResult, Exit, Failure};
 use crate::cli::{note_line, print_line};
 use crate::os::fs;
-use crate::sandbox::overlay::shipped;
+use crate::sandbox::overlay::{SHIPPED, shipped};
 use crate::sbpl::{Diagnostics, ImportResolver, Imported, MAX_SOURCE_BYTES, Params, Policy, Source};
 
 // The profile a command is about.
@@ -43,7 +43,10 @@ pub(crate) fn texts(args: &ProfileArgs, context: &Context) -> Result<(Vec<Source
     for overlay in &args.overlay {
         sources.push(match overlay.to_str().and_then(shipped) {
             Some(shipped) => Source::new(shipped.name, shipped.text),
-            None => read_source(overlay, context)?,
+            None => read_text("overlay", overlay, context).map_err(|failure| {
+                let names: Vec<&str> = SHIPPED.iter().map(|overlay| overlay.name).collect();
+                failure.hint(format!("shipped overlays, by their bare names: {}", names.join(", ")))
+            })?,
         });
     }
     Ok((sources, args.define.iter().cloned().collect()))
@@ -61,9 +64,14 @@ pub(crate) fn compile_texts(
 
 /// Reads one text of bounded size.
 pub(crate) fn read_source(path: &Path, context: &Context) -> Result<Source, Failure> {
+    read_text("profile", path, context)
+}
+
+/// The same; `what` it is stands in errors.
+fn read_text(what: &str, path: &Path, context: &Context) -> Result<Source, Failure> {
     let name = path.display().to_string();
     let bytes = fs::read_bounded(&context.absolute(path), MAX_SOURCE_BYTES as u64)
-        .with_context(|| format!("cannot read the profile {name}"))?;
+        .with_context(|| format!("cannot read the {what} {name}"))?;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Source::new(name, text)),
         Err(error) => {
@@ -123,6 +131,11 @@ impl ImportResolver for SearchPath<'_> {
 
 /// Shows why a profile is refused: excerpts on stderr, or one object on stdout.
 pub(crate) fn show_diagnostics(diagnostics: &Diagnostics, json: bool, context: &Context) -> CliResult {
+    refuse(diagnostics, Exit::CannotAnswer, json, context)
+}
+
+/// The same for a command that ends with another status then.
+pub(crate) fn refuse(diagnostics: &Diagnostics, exit: Exit, json: bool, context: &Context) -> CliResult {
     if json {
         let items: Vec<_> = diagnostics
             .items()
@@ -135,14 +148,14 @@ pub(crate) fn show_diagnostics(diagnostics: &Diagnostics, json: bool, context: &
             })
             .collect();
         let error = json!({"error": {
-            "message": diagnostics.to_string(), "causes": [], "hint": null, "exit_code": Exit::CannotAnswer.code(),
+            "message": diagnostics.to_string(), "causes": [], "hint": null, "exit_code": exit.code(),
             "diagnostics": items,
         }});
         print_line(&document::to_pretty(&error))?;
     } else {
         note_line(&diagnostics.render(context.colour && context.stderr_is_terminal));
     }
-    Ok(Exit::CannotAnswer)
+    Ok(exit)
 }
 
 /// Shows what the compiler noticed.
