@@ -50,18 +50,23 @@ pub fn push_finding(text: &mut String, finding: &Finding, colour: bool) {
     }
 }
 
+/// A number with its noun, which takes an `s` for all but one.
+#[must_use]
+pub fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// The last line of a lint: how many findings of each severity, or that there are none.
 #[must_use]
 pub fn render_summary(findings: &[Finding]) -> String {
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
-    let plural = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
     let faults = match (count(Severity::Error), count(Severity::Warning)) {
         (0, 0) => "no findings".to_owned(),
-        (errors, warnings) => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
+        (errors, warnings) => format!("{}, {}", counted(errors as u64, "error"), counted(warnings as u64, "warning")),
     };
     match count(Severity::Note) {
         0 => faults,
-        notes => format!("{faults}, {}", plural(notes, "note")),
+        notes => format!("{faults}, {}", counted(notes as u64, "note")),
     }
 }
 

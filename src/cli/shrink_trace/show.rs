@@ -8,6 +8,7 @@ use crate::base::json as document;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliResult, Exit};
 use crate::cli::{note_line, print_line, printable};
+use crate::report::counted;
 use crate::shrink::{Event, Observer, Outcome};
 
 /// Steps on stderr.
@@ -27,14 +28,17 @@ impl Observer for Progress {
             Event::Iteration { number, observed, status, denials, new_rules } => {
                 let what = if *observed { "observed" } else { "enforced" };
                 note_line(&format!(
-                    "trace {number}: {what}, status {status}, {denials} refusals, {new_rules} new rules"
+                    "trace {number}: {what}, status {status}, {}, {}",
+                    counted(*denials as u64, "refusal"),
+                    counted(*new_rules as u64, "new rule")
                 ));
             }
             Event::Generalized { adds, rule } => {
                 note_line(&format!("generalized: allows {}: {}", printable(adds), printable(rule)))
             }
             Event::Bound { candidates, runs } => {
-                note_line(&format!("shrink: {candidates} candidates, at most {runs} runs"))
+                let (candidates, runs) = (counted(*candidates as u64, "candidate"), counted(*runs as u64, "run"));
+                note_line(&format!("shrink: {candidates}, at most {runs}"));
             }
             // One line per run is for somebody who watches.
             Event::Trial { runs, removed, group, success } if self.terminal => {
@@ -65,13 +69,17 @@ fn lines(outcome: &Outcome, argv: &[OsString]) -> Vec<String> {
         Value::String(text) => printable(text),
         other => other.to_string(),
     };
+    let some = |pointer: &str, noun: &str| match at(pointer).as_u64() {
+        Some(number) => counted(number, noun),
+        None => format!("- {noun}s"),
+    };
     let mut lines = Vec::new();
     if outcome.record["command"] != "shrink" {
         lines.push(format!(
-            "trace: {} after {} iterations, {} lines, completeness {}",
+            "trace: {} after {}, {}, completeness {}",
             text("/trace/status"),
-            text("/trace/iterations"),
-            text("/trace/profile_lines"),
+            some("/trace/iterations", "iteration"),
+            some("/trace/profile_lines", "line"),
             text("/trace/completeness/verdict"),
         ));
         if at("/trace/why") != &Value::Null {
@@ -82,14 +90,19 @@ fn lines(outcome: &Outcome, argv: &[OsString]) -> Vec<String> {
         }
     }
     if outcome.record["command"] != "trace" {
-        lines.push(format!("shrink: {} ({})", text("/shrink/status"), text("/shrink/reason")));
+        let (status, reason) = (text("/shrink/status"), text("/shrink/reason"));
+        // Most statuses are their own reason.
+        lines.push(if status == reason { format!("shrink: {status}") } else { format!("shrink: {status} ({reason})") });
+        if at("/shrink/why") != &Value::Null {
+            lines.push(format!("  {}", text("/shrink/why")));
+        }
         if at("/shrink/removed").is_number() {
             lines.push(format!(
-                "  removed {}, kept {}, {} lines; {} runs (bound {}); one-minimality {}",
+                "  removed {}, kept {}, {}; {} (bound {}); one-minimality {}",
                 text("/shrink/removed"),
                 text("/shrink/kept"),
-                text("/shrink/profile_lines"),
-                text("/shrink/runs"),
+                some("/shrink/profile_lines", "line"),
+                some("/shrink/runs", "run"),
                 text("/shrink/bound"),
                 text("/shrink/one_minimal"),
             ));
