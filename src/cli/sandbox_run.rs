@@ -19,6 +19,7 @@ use crate::base::cancel::Cancel;
 use crate::base::json as document;
 use crate::denial;
 use crate::host::{Tool, missing};
+use crate::report::counted;
 use crate::sandbox::sandbox_exec;
 use crate::sandbox::{self, Command, End, Job, ProfileText, SandboxError, Supervised, Trap};
 use crate::unified_log::{self, Capture, Capturing};
@@ -106,7 +107,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let lost = outputs.write(&ran);
     let Ran { supervised, doubt, .. } = ran;
     if supervised.records_dropped > 0 {
-        super::note_line(&format!("warning: {} decisions were not kept", supervised.records_dropped));
+        super::note_line(&format!("warning: {} not kept", counted(supervised.records_dropped, "decision")));
     }
     lost?;
     if let Some(why) = doubt {
@@ -242,7 +243,8 @@ fn from_log(job: &Job<'_>, command: &Command, live: Live) -> Result<Ran, Failure
     let foreign: u64 = mine.foreign.values().sum();
     if foreign > 0 {
         super::note_line(&format!(
-            "note: {foreign} refusals of other processes were left out; children of the command may be among them"
+            "note: {} of other processes left out; children of the command may be among them",
+            counted(foreign, "refusal")
         ));
     }
     let lines = unified_log::denial_lines(&mine, &captured, &how.stand_ins());

@@ -19,6 +19,7 @@ use super::{Completeness, ShrinkError, Verdict};
 use crate::base::json as document;
 use crate::denial::log;
 use crate::os::fs::{exists, read_bounded};
+use crate::report::counted;
 use crate::sbpl::{NoImports, Source};
 
 /// What is learned from which logs.
@@ -181,7 +182,8 @@ fn judge(found: &log::Log, sentinel: Option<&str>, file: &Path, verdict: &mut Co
         verdict.lossy(&format!("{name}: {loss}"));
     }
     if !found.unread.is_empty() {
-        verdict.lossy(&format!("{name}: {} messages about refusals could not be read", found.unread.len()));
+        let unread = counted(found.unread.len() as u64, "message");
+        verdict.lossy(&format!("{name}: {unread} about refusals could not be read"));
     }
     let Some(sentinel) = sentinel else { return false };
     let mut whole = found.losses.is_empty() && found.unread.is_empty();

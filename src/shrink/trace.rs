@@ -21,6 +21,7 @@ use crate::base::json as document;
 use crate::denial::log::Logged;
 use crate::denial::refusal_line;
 use crate::os::workspace;
+use crate::report::counted;
 use crate::sandbox::EnforcementReport;
 use crate::sbpl::Source;
 
@@ -316,7 +317,7 @@ impl Loop<'_> {
 
     fn note_losses(&mut self, ran: &Ran, target: &Target) {
         if ran.records_dropped > 0 {
-            self.completeness.lossy(&format!("{} decisions were not kept", ran.records_dropped));
+            self.completeness.lossy(&format!("{} not kept", counted(ran.records_dropped, "decision")));
         }
         if let Some(heard) = &ran.heard {
             heard.gaps.iter().for_each(|gap| self.completeness.lossy(gap));
