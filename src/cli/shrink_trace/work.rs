@@ -82,8 +82,8 @@ Examples:
   runtime shrink-trace trace --profile build.sb --cmd make --workdir . --generalize -- -j2
   runtime shrink-trace trace --profile app.sb --from-log log.json --deny-scope tree --pid 412
 
-Exit status: 0 learned, 1 not (see run.json), or another process works in --out, 2 usage, or --out is not
-shrink-trace's own, 3 could not answer (no such program, no log) or interrupted.";
+Exit status: 0 learned, 1 not (see run.json) or --out is in use,
+2 usage or --out is not shrink-trace's own, 3 could not answer (no such program, no log) or interrupted.";
 
 const SHRINK_HELP: &str = "\
 Only whole allow forms, single operations of one, and single alternatives of an any-of are taken out. The result never
@@ -93,8 +93,8 @@ Examples:
   runtime shrink-trace shrink --profile ls.sb --cmd ls -- -l /usr
   runtime shrink-trace shrink --profile build.sb --cmd make --workdir . --jobs 2 --same-output
 
-Exit status: 0 shrunk and shown to work, 1 not (see run.json), or another process works in --out, 2 usage, or --out is not
-shrink-trace's own, 3 could not answer (no such program, no log) or interrupted.";
+Exit status: 0 shrunk and shown to work, 1 not (see run.json) or --out is in use,
+2 usage or --out is not shrink-trace's own, 3 could not answer (no such program, no log) or interrupted.";
 
 const WORKFLOW_HELP: &str = "\
 Examples:
@@ -103,8 +103,8 @@ Examples:
   runtime shrink-trace workflow --cmd sh --success-cmd 'test -s result' -- -c 'sort words > result'
   runtime shrink-trace workflow --matrix matrix.json --out runs
 
-Exit status: 0 learned, shrunk and shown to work, 1 not (see run.json), or another process works in --out, 2 usage, or --out is not
-shrink-trace's own, 3 could not answer (no such program, no log) or interrupted.";
+Exit status: 0 learned, shrunk and shown to work, 1 not (see run.json) or --out is in use,
+2 usage or --out is not shrink-trace's own, 3 could not answer (no such program, no log) or interrupted.";
 
 pub(super) fn trace(args: &TraceArgs, json: bool, context: &Context) -> CliResult {
     if !args.from_log.is_empty() {
