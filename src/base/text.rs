@@ -31,8 +31,9 @@ fn escaped(text: &str, unwanted: impl Fn(char) -> bool) -> Cow<'_, str> {
 
 /// `1 file`, `2 files`, `0 files`.
 #[must_use]
-pub fn counted(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
+pub fn counted<N: std::fmt::Display + PartialEq + From<u8>>(number: N, one: &str, many: &str) -> String {
+    let noun = if number == N::from(1) { one } else { many };
+    format!("{number} {noun}")
 }
 
 #[cfg(test)]

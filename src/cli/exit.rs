@@ -18,8 +18,8 @@ pub(crate) enum Exit {
     Usage,
     /// 3: could not answer: unreadable or malformed input, target missing, I/O error.
     CannotAnswer,
-    /// `sandbox run` only: 125 own set-up failed, 126 not executable or denied at start, 127 not found, otherwise the
-    /// command's status or 128 plus its signal.
+    /// `sandbox run` only: 125 own set-up failed or a record is lost, 126 not executable or denied at start, 127 not found,
+    /// otherwise the command's status or 128 plus its signal.
     OfCommand(u8),
 }
 

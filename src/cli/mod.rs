@@ -33,6 +33,7 @@ mod registry_upgrade;
 mod reindex_bundle;
 mod run;
 mod run_progress;
+mod sandbox_output;
 mod sandbox_run;
 mod sbpl;
 mod schema;
@@ -113,7 +114,7 @@ fn dispatch(cli: args::Cli, context: &Context) -> CliResult {
         Command::DescribeProfile(args) => describe::profile(&args, json, context),
         Command::Links(command) => links::run(&command, json, context),
         Command::Inventory(command) => inventory::run(&command, json, context),
-        Command::Sandbox(args::Sandbox::Run(args)) => sandbox_run::run(&args, context),
+        Command::Sandbox(args::Sandbox::Run(args)) => sandbox_run::run(&args, json, context),
         Command::Sbpl(command) => sbpl::run(&command, json, context),
         Command::Schema(command) => schema::run(&command, json, context),
         Command::ShrinkTrace(command) => shrink_trace::run(&command, json, context),

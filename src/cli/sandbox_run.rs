@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,9 +13,11 @@ use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
 use super::launchd::StandInArgs;
 use super::lock_args::seconds;
+use super::sandbox_output::{Output, refuse_overwriting};
 use super::sbpl::{self, ProfileArgs};
 use crate::base::cancel::Cancel;
 use crate::base::json as document;
+use crate::base::text::counted;
 use crate::denial;
 use crate::host::{Tool, missing};
 use crate::sandbox::sandbox_exec;
@@ -25,7 +25,7 @@ use crate::sandbox::{self, Command, End, Job, ProfileText, SandboxError, Supervi
 use crate::unified_log::{self, Capture, Capturing};
 use crate::vocab::Decision;
 
-/// Our own set-up failed, or the profile is not one.
+/// Our own part failed: the set-up, the profile, or a record that was asked for.
 const SET_UP_FAILED: Exit = Exit::OfCommand(125);
 
 // Arguments of `sandbox run`.
@@ -63,28 +63,24 @@ pub(crate) struct Args {
 const HELP: &str = "\
 The overlay linux-base.sb is shipped: loader, C library, locale and null devices for Linux programs.
 
-Exit status: the command's, 128 plus its signal, 125 our own set-up failed, 126 the command was refused at its start or
-cannot be executed, 127 it does not exist, 130 interrupted.
+Exit status: the command's, 128 plus its signal, 125 our own set-up failed or a record could not be written (the message says
+how the command ended), 126 the command was refused at its start or cannot be executed, 127 it does not exist, 130 interrupted.
+What stands in the files of --denials and --report stays when nothing ran.
 
 Examples:
   runtime sandbox run --profile p.sb --overlay linux-base.sb -- cat notes.txt
   runtime sandbox run --profile p.sb -D HOME=/home/u --denials denials.jsonl -- make";
 
-pub(crate) fn run(args: &Args, context: &Context) -> CliResult {
+pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     #[cfg(all(feature = "test-fakes", target_os = "linux"))]
     sandbox::weaken::switch_off(&args.weaken).map_err(|error| set_up(anyhow::Error::from(error)))?;
     let (sources, params) = sbpl::texts(&args.profile, context).map_err(set_up)?;
     let policy = match sbpl::compile_texts(&sources, &params, &args.profile, context) {
         Ok(policy) => policy,
-        Err(diagnostics) => {
-            sbpl::show_diagnostics(&diagnostics, false, context)?;
-            return Ok(SET_UP_FAILED);
-        }
+        Err(diagnostics) => return sbpl::refuse(&diagnostics, SET_UP_FAILED, json, context),
     };
     sbpl::warn(policy.warnings(), context);
-    // Both are opened now: afterwards this process is inside its own outer domain and can make no file.
-    let denials = args.denials.as_deref().map(|path| create(path, context)).transpose()?;
-    let report = args.report.as_deref().map(|path| create(path, context)).transpose()?;
+    let live = live(args)?;
     let (cancel, signal) = interruptible()?;
     let job = Job {
         text: Some(ProfileText { sources: &sources, params: &params }),
@@ -100,51 +96,135 @@ pub(crate) fn run(args: &Args, context: &Context) -> CliResult {
         cwd: context.cwd.clone(),
         cancel,
     };
-    let stand_ins = args.stand_ins.stand_ins()?;
-    if denials.is_none() && !stand_ins.is_empty() {
-        return Err(Failure::usage("--stand-in replaces programs that --denials calls; give --denials"));
-    }
-    // macOS tells its refusals to its log and to nobody else.
-    let (live, denials) = match denials {
-        Some(file) if cfg!(target_os = "macos") || !stand_ins.is_empty() => (Some(file), None),
-        other => (None, other),
-    };
-    let supervised = match live {
-        Some(mut file) => {
-            if args.observe || !args.without_layer.is_empty() {
-                return Err(Failure::usage(
-                    "--denials from the system's log is not to be had with --observe or --without-layer",
-                ));
-            }
-            let limit = seconds("--log-seconds", args.log_seconds)?;
-            from_log(&mut file, &job, &command, stand_ins, limit)?
+    let mut outputs = Outputs::open(args, context)?;
+    let ran = match live {
+        Some(live) => from_log(&job, &command, live),
+        None => {
+            sandbox::exec(&job, &command).map_err(refused).map(|supervised| Ran { supervised, log: None, doubt: None })
         }
-        None => sandbox::exec(&job, &command).map_err(refused)?,
     };
-    if let Some(mut file) = denials {
-        write_denials(&mut file, &supervised).context("cannot write the denials").map_err(set_up)?;
-    }
-    if let (Some(mut file), Some(report)) = (report, &supervised.report) {
-        let text = document::to_pretty(report);
-        file.write_all(text.as_bytes()).context("cannot write the report").map_err(set_up)?;
-    }
+    let ran = ran.inspect_err(|_| outputs.withdraw())?;
+    let lost = outputs.write(&ran);
+    let Ran { supervised, doubt, .. } = ran;
     if supervised.records_dropped > 0 {
-        super::note_line(&format!("warning: {} decisions were not kept", supervised.records_dropped));
+        super::note_line(&format!(
+            "warning: {} not kept",
+            counted(supervised.records_dropped, "decision", "decisions")
+        ));
     }
-    let exit = exit(&supervised, args, signal.load(Ordering::SeqCst));
+    lost?;
+    if let Some(why) = doubt {
+        return Err(set_up(anyhow::anyhow!("{why}")));
+    }
+    let exit = exit(&supervised, args, signal.load(Ordering::SeqCst))?;
     // This process ends now. Freeing all this first would touch some thirty pages for the first time since the reaper was forked.
     std::mem::forget((supervised, command, policy, sources));
     Ok(exit)
 }
 
-/// Runs the command by `sandbox-exec` while the system's log is read, and writes what the log says.
-fn from_log(
-    file: &mut File,
-    job: &Job<'_>,
-    command: &Command,
+/// What came of the command.
+struct Ran {
+    supervised: Supervised,
+    /// The lines of the system's log about it, where that was read.
+    log: Option<String>,
+    /// Why it is not known whether the command ran.
+    doubt: Option<String>,
+}
+
+/// The files that were asked for.
+struct Outputs {
+    denials: Option<Output>,
+    report: Option<Output>,
+}
+
+impl Outputs {
+    fn open(args: &Args, context: &Context) -> Result<Self, Failure> {
+        let open = |what, path: &Option<PathBuf>| {
+            path.as_deref().map(|path| Output::open(what, path, context)).transpose().map_err(set_up)
+        };
+        let mut outputs = Self { denials: open("denials", &args.denials)?, report: None };
+        let opened = open("report", &args.report).and_then(|report| {
+            outputs.report = report;
+            let all: Vec<&Output> = outputs.all().collect();
+            let inputs = std::iter::once(&args.profile.profile).chain(&args.profile.overlay);
+            refuse_overwriting(&all, &inputs.map(|path| context.absolute(path)).collect::<Vec<_>>())
+        });
+        opened.inspect_err(|_| outputs.withdraw())?;
+        Ok(outputs)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Output> {
+        self.denials.iter().chain(&self.report)
+    }
+
+    /// Nothing ran.
+    fn withdraw(&self) {
+        self.all().for_each(Output::withdraw);
+    }
+
+    /// Writes what there is to tell.
+    fn write(&mut self, ran: &Ran) -> Result<(), Failure> {
+        let supervised = &ran.supervised;
+        let denied = supervised.records.iter().any(|record| record.decision == Decision::Deny);
+        // A program that is not there was never confined, and what an earlier one left is not replaced.
+        let nothing_ran = supervised.exec_errno.is_some() && ran.log.is_none() && !denied;
+        let tell = |output: &mut Option<Output>, known: bool, text: &dyn Fn() -> String| match output {
+            Some(output) if known => output.write(&text()).map_err(|error| not_written(output, error, supervised)),
+            Some(output) => {
+                output.withdraw();
+                Ok(())
+            }
+            None => Ok(()),
+        };
+        let denials = || ran.log.clone().unwrap_or_else(|| denial_lines(supervised));
+        let report = || supervised.report.as_ref().map(document::to_pretty).unwrap_or_default();
+        let first = tell(&mut self.denials, !nothing_ran, &denials);
+        let second = tell(&mut self.report, !nothing_ran && ran.doubt.is_none(), &report);
+        if let (Err(_), Err(second)) = (&first, &second) {
+            super::note_line(&format!("error: {:#}", second.error));
+        }
+        first.and(second)
+    }
+}
+
+/// A record that was asked for is lost, which must not look like a success; how the command ended stands in the message.
+fn not_written(output: &Output, error: std::io::Error, supervised: &Supervised) -> Failure {
+    let ended = match (supervised.exec_errno, supervised.end) {
+        (Some(_), _) => "could not be executed".to_owned(),
+        (None, _) if supervised.cancelled => "was interrupted".to_owned(),
+        (None, End::Exited(status)) => format!("ended with status {status}"),
+        (None, End::Signaled(signal)) => format!("was ended by signal {signal}"),
+    };
+    let what = format!("the command {ended}, and its {} cannot be written to {}", output.what, output.shown.display());
+    set_up(anyhow::Error::new(error).context(what))
+}
+
+/// How refusals are read from the system's log.
+struct Live {
     stand_in_tools: BTreeMap<String, PathBuf>,
     limit: Duration,
-) -> Result<Supervised, Failure> {
+}
+
+/// macOS tells its refusals to its log and to nobody else.
+fn live(args: &Args) -> Result<Option<Live>, Failure> {
+    let stand_in_tools = args.stand_ins.stand_ins()?;
+    if args.denials.is_none() && !stand_in_tools.is_empty() {
+        return Err(Failure::usage("--stand-in replaces programs that --denials calls; give --denials"));
+    }
+    if args.denials.is_none() || (!cfg!(target_os = "macos") && stand_in_tools.is_empty()) {
+        return Ok(None);
+    }
+    if args.observe || !args.without_layer.is_empty() {
+        return Err(Failure::usage(
+            "--denials from the system's log is not to be had with --observe or --without-layer",
+        ));
+    }
+    Ok(Some(Live { stand_in_tools, limit: seconds("--log-seconds", args.log_seconds)? }))
+}
+
+/// Runs the command by `sandbox-exec` while the system's log is read.
+fn from_log(job: &Job<'_>, command: &Command, live: Live) -> Result<Ran, Failure> {
+    let Live { stand_in_tools, limit } = live;
     let absent = missing(&unified_log::NEEDED, &stand_in_tools);
     if !absent.is_empty() {
         return Err(set_up(anyhow::anyhow!("the system's log cannot be read; not here: {}", absent.join(", "))));
@@ -166,35 +246,32 @@ fn from_log(
     let foreign: u64 = mine.foreign.values().sum();
     if foreign > 0 {
         super::note_line(&format!(
-            "note: {foreign} refusals of other processes were left out; children of the command may be among them"
+            "note: {} of other processes left out; children of the command may be among them",
+            counted(foreign, "refusal", "refusals")
         ));
     }
     let lines = unified_log::denial_lines(&mine, &captured, &how.stand_ins());
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    file.write_all(text.as_bytes()).context("cannot write the denials").map_err(set_up)?;
-    match applied.doubt(&captured.applied) {
-        Some(why) => Err(set_up(anyhow::anyhow!("{why}"))),
-        None => Ok(applied.supervised),
-    }
+    let doubt = applied.doubt(&captured.applied).map(|why| why.to_string());
+    Ok(Ran { supervised: applied.supervised, log: Some(text), doubt })
 }
 
-fn exit(supervised: &Supervised, args: &Args, signal: usize) -> Exit {
+fn exit(supervised: &Supervised, args: &Args, signal: usize) -> CliResult {
     if supervised.cancelled {
-        return Exit::OfCommand(code(128 + i32::try_from(signal).unwrap_or(0)));
+        return Ok(Exit::OfCommand(code(128 + i32::try_from(signal).unwrap_or(0))));
     }
-    if let Some(errno) = supervised.exec_errno {
-        let why = std::io::Error::from_raw_os_error(errno);
-        super::note_line(&format!("error: cannot execute {}", Path::new(&args.command[0]).display()));
-        super::note_line(&format!("  caused by: {why}"));
-        if let Some(denied) = supervised.records.iter().find(|record| record.decision == Decision::Deny) {
-            let rule = denied.rule.as_ref().map_or("no rule".to_owned(), ToString::to_string);
-            super::note_line(&format!("  hint: {} on {} was denied by {rule}", denied.operation, denied.target));
-        }
-    }
-    Exit::OfCommand(match supervised.end {
+    let exit = Exit::OfCommand(match supervised.end {
         End::Exited(status) => code(status),
         End::Signaled(signal) => code(128 + signal),
-    })
+    });
+    let Some(errno) = supervised.exec_errno else { return Ok(exit) };
+    let error = anyhow::Error::new(std::io::Error::from_raw_os_error(errno))
+        .context(format!("cannot execute {}", Path::new(&args.command[0]).display()));
+    let hint = supervised.records.iter().find(|record| record.decision == Decision::Deny).map(|denied| {
+        let rule = denied.rule.as_ref().map_or("no rule".to_owned(), ToString::to_string);
+        format!("{} on {} was denied by {rule}", denied.operation, denied.target)
+    });
+    Err(Failure { exit, error, hint, excerpt: None })
 }
 
 fn code(status: i32) -> u8 {
@@ -214,17 +291,7 @@ fn interruptible() -> Result<(Cancel, Arc<AtomicUsize>), Failure> {
     Ok((cancel, signal))
 }
 
-fn create(path: &Path, context: &Context) -> Result<File, Failure> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(context.absolute(path))
-        .with_context(|| format!("cannot write {}", path.display()))
-        .map_err(set_up)
-}
-
-fn write_denials(file: &mut File, supervised: &Supervised) -> std::io::Result<()> {
+fn denial_lines(supervised: &Supervised) -> String {
     let mut text = String::new();
     for (record, tally) in supervised.records.iter().zip(&supervised.tallies) {
         if record.decision == Decision::Allow {
@@ -234,7 +301,7 @@ fn write_denials(file: &mut File, supervised: &Supervised) -> std::io::Result<()
         text.push_str(&line.to_string());
         text.push('\n');
     }
-    file.write_all(text.as_bytes())
+    text
 }
 
 fn set_up(error: impl Into<Failure>) -> Failure {

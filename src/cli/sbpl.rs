@@ -7,9 +7,7 @@ mod fmt;
 mod lint;
 mod profile;
 
-pub(super) use profile::{
-    ProfileArgs, SearchPath, compile_texts, key_value, read_source, show_diagnostics, texts, warn,
-};
+pub(super) use profile::{ProfileArgs, SearchPath, compile_texts, key_value, read_source, refuse, texts, warn};
 
 use super::context::Context;
 use super::exit::CliResult;

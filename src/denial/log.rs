@@ -5,6 +5,7 @@
 //! shapes of messages. What cannot be read is counted, never guessed.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// One refusal, or a permission that a profile asked to be reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +60,9 @@ pub struct Log {
     pub cut_off: bool,
     /// Every message text, for looking for sentinels.
     pub messages: Vec<String>,
+    /// Whether anything in the text is known as part of a log, be it a message about something else: a log without refusals is one,
+    /// and a text that merely is none is not.
+    pub is_log: bool,
 }
 
 /// What one line of a live stream is.
@@ -86,9 +90,14 @@ const MOST_UNREAD: usize = 100;
 /// Reads a saved log of either kind.
 #[must_use]
 pub fn read(text: &str) -> Log {
-    let mut log = Log::default();
-    for line in text.lines().filter(|line| line.trim_start().starts_with(DROPPED)) {
-        log.losses.push(line.trim().to_owned());
+    // What the log tool writes when it found nothing is an empty array.
+    let mut log = Log { is_log: text.trim() == "[]", ..Log::default() };
+    for line in text.lines().map(str::trim_start) {
+        log.is_log |= line.starts_with(BANNER);
+        if line.starts_with(DROPPED) {
+            log.is_log = true;
+            log.losses.push(line.trim_end().to_owned());
+        }
     }
     let mut rest = text;
     while let Some(start) = rest.find('{') {
@@ -115,17 +124,19 @@ pub fn read(text: &str) -> Log {
             _ => rest = &object[1..],
         }
     }
-    // The compact styles of the log tool: one message a line.
-    if log.messages.is_empty() && log.entries.is_empty() {
+    // The compact styles of the log tool: one message a line. What is left of a cut-off object is none.
+    let dated = text.lines().any(begins_with_date);
+    if log.messages.is_empty() && log.entries.is_empty() && (dated || !log.cut_off) {
         log.cut_off = false;
-        compact_messages(text).iter().for_each(|message| log.compact(message));
+        log.is_log |= dated;
+        compact_messages(text, dated).iter().for_each(|message| log.compact(message));
     }
     log
 }
 
-/// The messages of a compact style that may be about decisions. A line without a date goes on with the message before it.
-fn compact_messages(text: &str) -> Vec<String> {
-    let dated = text.lines().any(begins_with_date);
+/// The messages of a compact style that may be about decisions. Where messages are dated, a line without a date goes on with the
+/// message before it.
+fn compact_messages(text: &str, dated: bool) -> Vec<String> {
     let mut messages: Vec<String> = Vec::new();
     for line in text.lines() {
         match messages.last_mut() {
@@ -152,7 +163,8 @@ fn unix_micros(text: &str) -> Option<i64> {
     jiff::Timestamp::strptime("%Y-%m-%d %H:%M:%S%.f%z", text).ok().map(jiff::Timestamp::as_microsecond)
 }
 
-/// What is looked at of an object: a message of the unified log, or a record of ours.
+/// What is looked at of an object: a message of the unified log, or a record of ours. `capture` is the last line of our records of
+/// a live log, `finished` that of the log tool's style with an object a line.
 #[derive(Deserialize)]
 struct Object {
     #[serde(rename = "eventMessage")]
@@ -165,6 +177,8 @@ struct Object {
     count: Option<u64>,
     rule: Option<String>,
     undecided: Option<String>,
+    capture: Option<IgnoredAny>,
+    finished: Option<IgnoredAny>,
 }
 
 impl Log {
@@ -188,7 +202,9 @@ impl Log {
     }
 
     fn object(&mut self, object: Object) {
+        self.is_log |= object.capture.is_some() || object.finished.is_some();
         if let Some(message) = object.message {
+            self.is_log = true;
             self.message(message, object.timestamp.as_deref().and_then(unix_micros));
             return;
         }
@@ -196,6 +212,7 @@ impl Log {
             self.other_messages += 1;
             return;
         };
+        self.is_log = true;
         self.entries.push(Logged {
             operation,
             argument: Some(target).filter(|target| !target.is_empty()),
@@ -233,8 +250,10 @@ impl Log {
                 .split_once('[')
                 .and_then(|(_, rest)| rest.split_once(']'))
                 .and_then(|(pid, _)| pid.parse::<i32>().ok());
+            self.is_log |= pid.is_some();
             self.applied.extend(pid);
         } else if let Some(entry) = entry(&message) {
+            self.is_log = true;
             self.entries.push(Logged { at_unix_us, ..entry });
         } else if speaks_of_refusal(&message) {
             if self.unread.len() < MOST_UNREAD {
@@ -523,6 +542,35 @@ mod tests {
     fn what_stands_after_a_cut_off_object_is_read() {
         let log = read("{\"a\":[\n{\"eventMessage\":\"Sandbox: t(4) deny(1) process-fork\"}\n");
         assert_eq!((log.entries.len(), log.cut_off), (1, true));
+    }
+
+    #[test]
+    fn what_is_no_log_is_told_from_a_log_without_refusals() {
+        let logs = [
+            "[]",
+            "Filtering the log data using \"process == 0\"\n",
+            "{\"eventMessage\":\"noise\"}",
+            "{\"count\":0,\"finished\":1}",
+            "{\"capture\":{\"complete\":true}}",
+            "2026-01-02 03:04:05.000000+0000 0x1 Default 0x0 0 0 kernel: noise",
+            "tool(4) deny process-fork",
+        ];
+        let brackets = "[".repeat(200_000);
+        let none = [
+            "",
+            "{\"eventMessage\":\"Sandbox: t(4) deny(1) file-read-data /x",
+            "\u{fffd}\u{fffd}",
+            &brackets,
+            "{\"a\":1}",
+            "I allow that, and deny this.",
+        ];
+        for (texts, expected) in [(&logs[..], true), (&none[..], false)] {
+            for text in texts {
+                let log = read(text);
+                assert_eq!(log.is_log, expected, "{}: {log:?}", &text[..text.len().min(80)]);
+                assert!(expected || log.entries.is_empty(), "{log:?}");
+            }
+        }
     }
 
     #[test]

@@ -32,8 +32,8 @@ use fault::Change;
 
 pub use list::{Entry, EntryKind};
 pub use lone::{
-    PrivateFile, exists, make_durable, open_regular, read_bounded, read_private, remove, replace_with, resolved,
-    write_durable, write_whole,
+    PrivateFile, exists, make_durable, open_regular, overwrite, read_bounded, read_private, remove, replace_with,
+    resolved, write_durable, write_whole,
 };
 pub use tree::{add_tree, replace_tree, taken};
 

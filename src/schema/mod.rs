@@ -82,6 +82,8 @@ const ALL: &[Schema] = &[
     schema!("runtime-links", "runtime_links.json"),
     schema!("inventory", "other_runtime_inventory.json"),
     schema!("shrink-run", "run.json"),
+    schema!("shrink-trace-status", "status.json"),
+    schema!("shrink-status", "status.json"),
     schema!("shrink-rules", "rules.json"),
     schema!("shrink-decisions", "decisions.json"),
     schema!("shrink-matrix", "summary.json"),

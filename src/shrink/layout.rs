@@ -38,23 +38,26 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// `out` is made where it is missing. `root` is what stored paths are relative to; where `out` lies elsewhere that is its
+    /// The layout of `out`, which is there. `root` is what stored paths are relative to; where `out` lies elsewhere that is its
     /// parent.
-    pub(super) fn create(out: &Path, root: &Path) -> Result<Self, FsError> {
-        Dir::create_all(out)?;
+    pub(super) fn of(out: &Path, root: &Path) -> Result<Self, FsError> {
         let resolved = |path: &Path| path.canonicalize().map_err(|e| unresolved(path, e));
         let (out, mut root) = (resolved(out)?, resolved(root)?);
         if !out.starts_with(&root) {
             root = out.parent().unwrap_or(Path::new("/")).to_owned();
         }
-        let layout = Self { out, root };
+        Ok(Self { out, root })
+    }
+
+    /// Makes the directories of both phases where they are missing.
+    pub(super) fn make_directories(&self) -> Result<(), FsError> {
         for directory in ["profiles", "phases/trace/logs", "phases/trace/issues", "phases/trace/validation"] {
-            Dir::create_all(&layout.path(directory))?;
+            Dir::create_all(&self.path(directory))?;
         }
         for directory in ["phases/shrink/validation", "artifacts/bin"] {
-            Dir::create_all(&layout.path(directory))?;
+            Dir::create_all(&self.path(directory))?;
         }
-        Ok(layout)
+        Ok(())
     }
 
     pub(super) fn out(&self) -> &Path {

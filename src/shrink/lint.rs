@@ -51,8 +51,13 @@ pub fn lint_profile(
 }
 
 /// Compiles a profile that stands alone.
-pub(super) fn compile(text: &str, params: &Params) -> Result<Policy, Diagnostics> {
-    Policy::compile(&[Source::new("profile.sb", text)], params, &NoImports)
+pub(super) fn compile(source: &Source, params: &Params) -> Result<Policy, Diagnostics> {
+    Policy::compile(std::slice::from_ref(source), params, &NoImports)
+}
+
+/// The same of a text that is made on the way, and that nobody is told about.
+pub(super) fn compile_text(text: &str, params: &Params) -> Result<Policy, Diagnostics> {
+    compile(&Source::new("profile.sb", text), params)
 }
 
 fn network(form: &Form, file: &str, unnamed_sockets: bool, findings: &mut Vec<Finding>) {

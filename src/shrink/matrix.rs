@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::claim::claim;
 use super::layout;
 use super::progress::{Event, Observer};
 use super::rule::NetworkRules;
@@ -13,6 +14,9 @@ use super::session::{Options, workflow_profile};
 use super::{ShrinkError, TargetError};
 use crate::base::cancel::Cancel;
 use crate::os::fs::read_bounded;
+
+/// Schema tag of the summary.
+pub(super) const SCHEMA: &str = "runtime-tools.shrink_matrix.v0.1";
 
 /// What a matrix file says.
 #[derive(Debug, Clone, Deserialize)]
@@ -145,7 +149,7 @@ fn network(word: &str) -> Option<NetworkRules> {
 /// meant to. What is the same for all comes from `base`. `directory` is that of the matrix file.
 ///
 /// # Errors
-/// A run was interrupted, or a file cannot be written. A run that fails is a row of the summary.
+/// The directory is not used ([`super::ClaimError`]), a run was interrupted, or a file cannot be written. A run that fails is a row of the summary.
 pub fn run_matrix(
     matrix: &Matrix,
     directory: &Path,
@@ -153,7 +157,10 @@ pub fn run_matrix(
     cancel: &Cancel,
     observer: &mut dyn Observer,
 ) -> Result<(Value, bool), ShrinkError> {
+    let _held = claim(&base.out)?;
     let mut rows = Vec::new();
+    // The mark of the directory, before anything else stands there.
+    write(base, &rows)?;
     let mut as_meant = true;
     for fixture in &matrix.fixtures {
         for import in &matrix.import_dyld_support {
@@ -189,7 +196,7 @@ pub fn run_matrix(
 fn write(base: &Options, rows: &[Value]) -> Result<Value, ShrinkError> {
     let path = base.out.join("matrix/summary.json");
     let summary = json!({
-        "schema_version": "runtime-tools.shrink_matrix.v0.1", "world_id": base.world_id, "matrix_dir": "matrix", "runs": rows,
+        "schema_version": SCHEMA, "world_id": base.world_id, "matrix_dir": "matrix", "runs": rows,
     });
     layout::write_sorted(&path, &summary)?;
     Ok(summary)

@@ -25,7 +25,7 @@ use crate::base::digest::Sha256Hex;
 use crate::base::json as document;
 use crate::denial::{DecisionRecord, target_bytes};
 use crate::os::workspace;
-use crate::sbpl::{Params, Policy, Query};
+use crate::sbpl::{Params, Policy, Query, Source};
 use crate::vocab::{Decision, Operation};
 
 /// How often a failure that no refusal explains is looked at again.
@@ -88,7 +88,7 @@ pub(super) enum End {
     PreFailed {
         first: i32,
         second: Option<i32>,
-        why: Option<&'static str>,
+        why: Option<String>,
     },
     /// The result does not do when it is run once more.
     PostFailed {
@@ -96,17 +96,17 @@ pub(super) enum End {
     },
 }
 
-/// Shrinks the profile `text`.
+/// Shrinks the profile `source`.
 pub(super) fn shrink(
     target: &Target,
-    text: &str,
+    source: &Source,
     steps: Steps,
     layout: &Layout,
     cancel: &Cancel,
     observer: &mut dyn Observer,
 ) -> Result<End, ShrinkError> {
-    let source = crate::sbpl::Source::new("profile.sb", text);
-    let candidates = Candidates::read(&source).map_err(|found| ShrinkError::Profile(found.to_string()))?;
+    let text = source.text.as_str();
+    let candidates = Candidates::read(source).map_err(|found| ShrinkError::Profile(found.to_string()))?;
     let places = (0..steps.jobs.max(1)).map(|job| layout.place(Phase::Shrink, job)).collect::<Result<Vec<_>, _>>()?;
     let params = target.params_in(&places[0].work);
     let mut runs = Runs {
@@ -126,7 +126,7 @@ pub(super) fn shrink(
         tolerated: BTreeSet::new(),
         decided: BTreeMap::new(),
         deciders: BTreeMap::new(),
-        input: lint::compile(text, &params).map_err(|found| ShrinkError::Profile(found.to_string()))?,
+        input: lint::compile(source, &params).map_err(|found| ShrinkError::Profile(found.to_string()))?,
         params,
         alone: Alone::default(),
     };
@@ -142,7 +142,7 @@ pub(super) fn shrink(
     let pre_repeat = match pre_repeat {
         Some(ran) if ran.success => ran,
         failed => {
-            let why = failed.as_ref().map_or(pre_fresh.why_not, |ran| ran.why_not);
+            let why = why_failed(failed.as_ref().unwrap_or(&pre_fresh), &source.name);
             return Ok(End::PreFailed { first: pre_fresh.status, second: failed.map(|ran| ran.status), why });
         }
     };
@@ -219,6 +219,16 @@ pub(super) fn shrink(
     runs.finish()?;
     let shrunk = Box::new(shrunk);
     Ok(if ok { End::Done(shrunk) } else { End::PostFailed { shrunk } })
+}
+
+/// What is known about why a run under the input failed: the last of its refusals, where nothing else says it.
+fn why_failed(ran: &Ran, profile: &str) -> Option<String> {
+    if let Some(why) = ran.why_not {
+        return Some(why.to_owned());
+    }
+    let (last, _) = ran.refusals().last()?;
+    let by = last.rule.as_ref().map_or("no rule".to_owned(), |rule| format!("{profile}:{}", rule.line));
+    Some(format!("status {}; the last refusal: {}, by {by}", ran.status, asked(last)))
 }
 
 /// Most runs of [`Runs::confirm`].
@@ -340,7 +350,7 @@ impl Alone {
         let query = access.query();
         candidates.deciding(line, &Operation::new(access.operation.as_str()), |text| {
             let Some(query) = &query else { return false };
-            let policy = self.0.entry(text.to_owned()).or_insert_with(|| lint::compile(text, params).ok());
+            let policy = self.0.entry(text.to_owned()).or_insert_with(|| lint::compile_text(text, params).ok());
             policy.as_ref().is_some_and(|policy| query.decide(policy).decision == "allow")
         })
     }
@@ -566,7 +576,7 @@ impl Guide for Runs<'_> {
     }
 
     fn refuses(&mut self, removed: &BTreeSet<usize>, accesses: &[Asked]) -> bool {
-        let Ok(policy) = lint::compile(&self.candidates.without(removed), &self.params) else { return false };
+        let Ok(policy) = lint::compile_text(&self.candidates.without(removed), &self.params) else { return false };
         accesses.iter().all(|access| access.query().is_some_and(|query| query.decide(&policy).decision == "deny"))
     }
 }

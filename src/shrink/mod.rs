@@ -1,6 +1,6 @@
 //! `shrink-trace`: learn a profile from one run of a program, then take out everything the program can do without.
 //!
-//! Layer 6, above `sandbox`, `sbpl`, `unified_log` and `denial`, below `cli`. Parts: `seed` (what a new profile holds), `target` and `worker` (one
+//! Layer 6, above `sandbox`, `sbpl`, `bundle`, `unified_log` and `denial`, below `cli`. Parts: `claim` (whose directory it is), `seed` (what a new profile holds), `target` and `worker` (one
 //! run in a process of its own), `trace`, `live` (the log of macOS), `learn`, `rule`, `generalize` and `provenance` (refusals to rules), `completeness`,
 //! `candidates` (edits that only narrow), `search` (which of them, pure), `minimise` (the same with a real target), `lint`,
 //! `session` (the order of one run and its record), `offline` (saved logs), `matrix`, `summary`, `html`. `SPEC.md`, section
@@ -11,6 +11,7 @@
 //! rules; `run.json` is there on every way out.
 
 pub mod candidates;
+mod claim;
 mod completeness;
 mod generalize;
 mod guided;
@@ -35,6 +36,7 @@ mod target;
 mod trace;
 mod worker;
 
+pub use claim::ClaimError;
 pub use completeness::{Completeness, Verdict};
 pub use html::page;
 pub use lint::{ProfileLint, lint_profile};
@@ -97,4 +99,15 @@ pub enum ShrinkError {
     /// The matrix cannot be run.
     #[error(transparent)]
     Matrix(#[from] MatrixError),
+    /// The directory is not used.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// A file that is to be learned from is no log.
+    #[error("{path} is no log: {reason}")]
+    NoLog {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: &'static str,
+    },
 }

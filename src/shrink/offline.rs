@@ -5,18 +5,21 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::claim::claim;
 use super::layout::{self, Layout, Phase};
 use super::learn::{Learner, Scope};
 use super::lint::lint_profile;
 use super::provenance::Provenance;
+use super::record::UNFINISHED;
 use super::rule::{NetworkRules, Places};
 use super::seed::Seed;
 use super::session::{DenyScope, read_text};
+use super::trace::STATUS_SCHEMA;
 use super::{Completeness, ShrinkError, Verdict};
 use crate::base::json as document;
+use crate::base::text::counted;
 use crate::denial::log;
 use crate::os::fs::{exists, read_bounded};
-use crate::os::workspace;
 use crate::sbpl::{NoImports, Source};
 
 /// What is learned from which logs.
@@ -52,13 +55,15 @@ pub struct FromLog {
     pub world_id: String,
 }
 
-/// Learns; gives `run.json` as written and whether everything that was asked for succeeded.
+/// Learns; gives `run.json` as written and whether everything that was asked for succeeded. Nothing is written before every log was
+/// read.
 ///
 /// # Errors
-/// [`ShrinkError`].
+/// [`ShrinkError`], among them [`ShrinkError::NoLog`].
 pub fn learn_from_log(options: &FromLog) -> Result<(Value, bool), ShrinkError> {
-    let layout = Layout::create(&options.out, &options.root)?;
-    layout::write(&layout.phase(Phase::Trace, "metrics.jsonl"), b"")?;
+    let read = options.files.iter().map(|file| read_log(file)).collect::<Result<Vec<_>, _>>()?;
+    let _held = claim(&options.out)?;
+    let layout = Layout::of(&options.out, &options.root)?;
     let working = options.profile.clone().unwrap_or_else(|| layout.trace_profile());
     let (text, provenance) = if exists(&working) {
         let known = layout::read_document(&layout.rules()).map(|own| Provenance::read(&own)).transpose();
@@ -74,11 +79,10 @@ pub fn learn_from_log(options: &FromLog) -> Result<(Value, bool), ShrinkError> {
     let mut verdict = Completeness::unknown("a saved log does not say that nothing was lost");
     let mut foreign: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
     let mut logs = Vec::new();
+    let mut metrics = String::new();
     let (mut denials, mut new_rules) = (0, 0);
     let mut all_whole = true;
-    for (index, file) in options.files.iter().enumerate() {
-        let bytes = read_bounded(file, layout::MAX_BYTES)?;
-        let found = log::read(&String::from_utf8_lossy(&bytes));
+    for (index, (file, found)) in options.files.iter().zip(read).enumerate() {
         all_whole &= judge(&found, options.sentinel.as_deref(), file, &mut verdict);
         let scope = scope(options, &found);
         let selected = scope.select(found.entries);
@@ -95,32 +99,20 @@ pub fn learn_from_log(options: &FromLog) -> Result<(Value, bool), ShrinkError> {
             "file": layout.stored(file), "denials": refused, "new_rules": new, "processes": processes,
             "unread": found.unread, "cut_off": found.cut_off,
         }));
-        let metrics = json!({
+        let line = json!({
             "iter": run, "return_code": Value::Null, "denies_seen": refused, "new_rules": new,
             "profile_lines": learner.text.matches('\n').count(), "mode": "log",
         });
-        workspace::append_line(&layout.phase(Phase::Trace, "metrics.jsonl"), &document::to_line(&metrics))?;
+        metrics.push_str(&(document::to_line(&line) + "\n"));
     }
     if options.sentinel.is_some() && all_whole && verdict.verdict != Verdict::Lossy {
         verdict = Completeness::observed("saved log, which is whole from its first sentinel to its last,");
     }
-    layout::write(&layout.trace_profile(), learner.text.as_bytes())?;
-    if working != layout.trace_profile() {
-        layout::write(&working, learner.text.as_bytes())?;
-    }
-    layout::write_sorted(&layout.rules(), &learner.provenance.document())?;
-    let bad: String = learner.bad.iter().map(|line| format!("{line}\n")).collect();
-    layout::write(&layout.phase(Phase::Trace, "bad_rules.txt"), bad.as_bytes())?;
-    let params = Places::new(options.work.as_deref(), options.home.as_deref()).params();
-    let lint = lint_profile(&Source::new("trace.sb", learner.text.as_str()), &params, &NoImports, false);
-    let lines: String = lint.lines().iter().map(|line| format!("{line}\n")).collect();
-    layout::write(&layout.phase(Phase::Trace, "validation/lint.txt"), lines.as_bytes())?;
     let success = !options.require_complete || verdict.verdict == Verdict::Complete;
     let status = json!({
-        "status": "from_log", "reason": "from_log", "iter": options.files.len(), "new_rules": new_rules, "denies_seen": denials,
+        "schema_version": STATUS_SCHEMA, "status": "from_log", "reason": "from_log", "iter": options.files.len(), "new_rules": new_rules, "denies_seen": denials,
         "completeness": verdict, "source": "log",
     });
-    layout::write_sorted(&layout.phase(Phase::Trace, "status.json"), &status)?;
     let record = json!({
         "schema_version": super::record::SCHEMA, "tool": {"name": "runtime", "version": env!("CARGO_PKG_VERSION")},
         "command": "trace", "world_id": options.world_id, "success": success, "error": Value::Null,
@@ -142,8 +134,45 @@ pub fn learn_from_log(options: &FromLog) -> Result<(Value, bool), ShrinkError> {
         },
         "shrink": {"status": "skipped", "reason": "from_log"},
     });
+    // The mark of the directory comes first; whoever kills this process finds a record that says so.
+    let mut unfinished = record.clone();
+    (unfinished["success"], unfinished["error"]) = (json!(false), json!(UNFINISHED));
+    layout::write_sorted(&layout.path("run.json"), &unfinished)?;
+    layout.make_directories()?;
+    layout::write(&layout.trace_profile(), learner.text.as_bytes())?;
+    if working != layout.trace_profile() {
+        layout::write(&working, learner.text.as_bytes())?;
+    }
+    layout::write_sorted(&layout.rules(), &learner.provenance.document())?;
+    let lines = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let phase = |name: &str, text: &str| layout::write(&layout.phase(Phase::Trace, name), text.as_bytes());
+    phase("metrics.jsonl", &metrics)?;
+    phase("bad_rules.txt", &lines(&learner.bad))?;
+    let params = Places::new(options.work.as_deref(), options.home.as_deref()).params();
+    let lint = lint_profile(&Source::new("trace.sb", learner.text.as_str()), &params, &NoImports, false);
+    phase("validation/lint.txt", &lines(&lint.lines()))?;
+    layout::write_sorted(&layout.phase(Phase::Trace, "status.json"), &status)?;
     layout::write_record(&layout.path("run.json"), &record)?;
     Ok((record, success))
+}
+
+/// A saved log; a file in which nothing is known as part of one is refused.
+fn read_log(file: &Path) -> Result<log::Log, ShrinkError> {
+    let bytes = read_bounded(file, layout::MAX_BYTES)?;
+    let found = log::read(&String::from_utf8_lossy(&bytes));
+    if found.is_log {
+        return Ok(found);
+    }
+    let reason = if bytes.is_empty() {
+        "it is empty"
+    } else if found.cut_off {
+        "it ends within its first object"
+    } else if std::str::from_utf8(&bytes).is_err() {
+        "it is not text in UTF-8"
+    } else {
+        "it holds neither messages of the unified log nor lines of `sandbox run --denials`"
+    };
+    Err(ShrinkError::NoLog { path: file.display().to_string(), reason })
 }
 
 /// What speaks against having seen everything; true when both sentinels are there and nothing does.
@@ -153,7 +182,8 @@ fn judge(found: &log::Log, sentinel: Option<&str>, file: &Path, verdict: &mut Co
         verdict.lossy(&format!("{name}: {loss}"));
     }
     if !found.unread.is_empty() {
-        verdict.lossy(&format!("{name}: {} messages about refusals could not be read", found.unread.len()));
+        let unread = counted(found.unread.len(), "message", "messages");
+        verdict.lossy(&format!("{name}: {unread} about refusals could not be read"));
     }
     let Some(sentinel) = sentinel else { return false };
     let mut whole = found.losses.is_empty() && found.unread.is_empty();

@@ -1,5 +1,6 @@
 //! `run.json`: what was asked, what came of it, where it lies.
 
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -9,31 +10,51 @@ use super::layout::{self, Layout, Phase};
 use super::session::{Command, Findings, Options, one_minimal, seed};
 use crate::base::json as document;
 use crate::base::time::unix_seconds;
+use crate::os::fs::exists;
 
 /// Schema tag. v0.1: the keys of the reference, and ours beside them.
 pub(super) const SCHEMA: &str = "runtime-tools.shrink_run.v0.1";
 
+/// What the record of a run says until it has ended.
+pub(super) const UNFINISHED: &str = "the run has not ended, or was killed";
+
 /// The record of a run that has not ended.
 pub(super) fn unfinished(command: Command, layout: &Layout, options: &Options, start: SystemTime) -> String {
-    let findings = Findings { error: Some("the run has not ended, or was killed".to_owned()), ..Findings::default() };
-    document::to_pretty_sorted(&document(command, layout, options, start, start, &findings, false)) + "\n"
+    let findings = Findings { error: Some(UNFINISHED.to_owned()), ..Findings::default() };
+    document::to_pretty_sorted(&record(command, layout, options, (start, None), &findings, false)) + "\n"
 }
 
-/// The record. Status words are read from the files of the phases, so that the two never differ.
+/// The record of a run that has ended. Status words are read from the files of the phases, so that the two never differ.
 pub(super) fn document(
     command: Command,
     layout: &Layout,
     options: &Options,
-    start: SystemTime,
-    end: SystemTime,
+    (start, end): (SystemTime, SystemTime),
     findings: &Findings,
     success: bool,
 ) -> Value {
-    let status = |phase: Phase| layout::read_document(&layout.phase(phase, "status.json")).unwrap_or(json!({}));
+    record(command, layout, options, (start, Some(end)), findings, success)
+}
+
+/// The record; without an end the files of the phases are not looked at: they are those of an earlier run.
+fn record(
+    command: Command,
+    layout: &Layout,
+    options: &Options,
+    (start, end): (SystemTime, Option<SystemTime>),
+    findings: &Findings,
+    success: bool,
+) -> Value {
+    let own = |path: PathBuf| Some(path).filter(|_| end.is_some());
+    let status = |phase: Phase| {
+        let written = own(layout.phase(phase, "status.json")).and_then(|path| layout::read_document(&path));
+        written.unwrap_or(json!({}))
+    };
+    let lines_of = |path: PathBuf| own(path).and_then(|path| layout::lines_of(&path));
     let (trace, shrink) = (status(Phase::Trace), status(Phase::Shrink));
     let word = |status: &Value| status.get("status").cloned().unwrap_or(json!("unknown"));
     let stored = |phase: Phase, name: &str| layout.stored(&layout.phase(phase, name));
-    let shrunk_exists = crate::os::fs::exists(&layout.shrunk_profile()) && command != Command::Trace;
+    let shrunk_exists = own(layout.shrunk_profile()).is_some_and(|path| exists(&path)) && command != Command::Trace;
     let or_null = |status: &Value, key: &str| status.get(key).cloned().unwrap_or(Value::Null);
     let enforcement = findings.traced.as_ref().and_then(|traced| traced.report.as_ref()).map(|report| {
         json!({
@@ -70,22 +91,24 @@ pub(super) fn document(
             "reason": or_null(&trace, "reason"),
             "status_path": stored(Phase::Trace, "status.json"),
             "metrics_path": stored(Phase::Trace, "metrics.jsonl"),
-            "iterations": layout::lines_of(&layout.phase(Phase::Trace, "metrics.jsonl")),
-            "profile_lines": layout::lines_of(&layout.trace_profile()),
-            "bad_rules": layout::lines_of(&layout.phase(Phase::Trace, "bad_rules.txt")),
+            "iterations": lines_of(layout.phase(Phase::Trace, "metrics.jsonl")),
+            "profile_lines": lines_of(layout.trace_profile()),
+            "bad_rules": lines_of(layout.phase(Phase::Trace, "bad_rules.txt")),
             "issue_dir": findings.traced.as_ref().and_then(|traced| traced.issue_dir.clone()),
             "completeness": findings.completeness,
-            "why": or_null(&trace, "why"),
+            // A profile that is none has the message of its compiler.
+            "why": trace.get("why").or(trace.get("message")),
             "foreign": findings.traced.as_ref().map(|traced| &traced.foreign),
         },
         "shrink": {
             "status": word(&shrink),
             "reason": or_null(&shrink, "reason"),
+            "why": or_null(&shrink, "why"),
             "status_path": stored(Phase::Shrink, "status.json"),
             "metrics_path": stored(Phase::Shrink, "metrics.jsonl"),
             "removed": or_null(&shrink, "removed"),
             "kept": or_null(&shrink, "kept"),
-            "profile_lines": if shrunk_exists { json!(layout::lines_of(&layout.shrunk_profile())) } else { Value::Null },
+            "profile_lines": shrunk_exists.then(|| lines_of(layout.shrunk_profile())).flatten(),
             "post_shrink_fresh_rc": or_null(&shrink, "post_shrink_fresh_rc"),
             "post_shrink_repeat_rc": or_null(&shrink, "post_shrink_repeat_rc"),
             "runs": or_null(&shrink, "runs"),
@@ -97,7 +120,7 @@ pub(super) fn document(
         },
         "runs": findings.runs,
         "enforcement": enforcement,
-        "timing": timing(start, end),
+        "timing": timing(start, end.unwrap_or(start)),
     })
 }
 

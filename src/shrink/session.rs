@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::claim::claim;
 use super::layout::{self, Layout, Phase};
 use super::learn::Learner;
 use super::lint::{self, lint_profile};
@@ -51,7 +52,7 @@ pub struct Live {
 /// Everything a run is made of.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Directory of the run.
+    /// Directory of the run: new, empty, or one of an earlier run, which this one replaces.
     pub out: PathBuf,
     /// What stored paths are relative to.
     pub root: PathBuf,
@@ -115,7 +116,7 @@ pub(super) enum Command {
 /// Learns a profile. It is made when it is not there, and extended otherwise.
 ///
 /// # Errors
-/// [`ShrinkError`]; `run.json` says so too where the directory could be made.
+/// [`ShrinkError`]; `run.json` says so too, but for a directory that is not used ([`super::ClaimError`]).
 pub fn trace_profile(options: &Options, cancel: &Cancel, observer: &mut dyn Observer) -> Result<Outcome, ShrinkError> {
     run(Command::Trace, options, cancel, observer)
 }
@@ -158,17 +159,23 @@ fn run(
     cancel: &Cancel,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, ShrinkError> {
-    let layout = Layout::create(&options.out, &options.root)?;
+    let _held = claim(&options.out)?;
+    let layout = Layout::of(&options.out, &options.root)?;
     let start = (options.clock)();
     let mut findings = Findings::default();
-    // Whoever kills this process finds a record that says so.
+    // Whoever kills this process finds a record that says so. It is the mark of the directory too, so nothing is made before it.
     layout::write(&layout.path("run.json"), record::unfinished(command, &layout, options, start).as_bytes())?;
-    let done = phases(command, options, &layout, cancel, observer, &mut findings);
+    let begun = layout.make_directories().map_err(ShrinkError::from);
+    let done = begun.and_then(|()| phases(command, options, &layout, cancel, observer, &mut findings));
     if let Err(error) = &done {
         findings.error = Some(crate::base::error_chain(error));
+        if findings.shrink_status.is_none() {
+            // The first error counts.
+            let _ = skip(&layout, &mut findings, if is_interrupt(error) { "trace_interrupted" } else { "trace_error" });
+        }
     }
     let success = matches!(done, Ok(true));
-    let document = record::document(command, &layout, options, start, (options.clock)(), &findings, success);
+    let document = record::document(command, &layout, options, (start, (options.clock)()), &findings, success);
     layout::write_record(&layout.path("run.json"), &document)?;
     layout.remove_jobs()?;
     done?;
@@ -215,8 +222,9 @@ fn phases(
     let succeeded = traced.succeeded() && (complete || !options.require_complete);
     let status = traced.status;
     findings.traced = Some(traced);
-    let lint = write_lint(layout, Phase::Trace, &learner.text, options, &place.work)?;
-    if !complete {
+    write_lint(layout, Phase::Trace, &learner.text, options, &place.work)?;
+    // A profile that was never run missed nothing.
+    if !complete && !matches!(status, "profile_invalid" | "preflight_failed") {
         let reasons = findings.completeness.as_ref().map(|own| own.reasons.join("; ")).unwrap_or_default();
         observer.event(&Event::Warning { text: format!("the trace may have missed something: {reasons}") });
     }
@@ -229,11 +237,10 @@ fn phases(
         skip(layout, findings, &reason)?;
         return Ok(false);
     }
-    let _ = lint;
     shrink_phase(options, layout, &working, cancel, observer, findings)
 }
 
-/// Takes away what an earlier run of the same directory left. Only names of our own are touched.
+/// Takes away what an earlier session left in its directory. Only names of our own are touched.
 fn clean(command: Command, layout: &Layout) -> Result<(), ShrinkError> {
     for name in ["phases/trace", "phases/shrink", "out", "jobs"] {
         workspace::remove_tree(&layout.path(name))?;
@@ -246,8 +253,7 @@ fn clean(command: Command, layout: &Layout) -> Result<(), ShrinkError> {
     } else if exists(&layout.shrunk_profile()) {
         crate::os::fs::remove(&layout.shrunk_profile())?;
     }
-    Layout::create(layout.out(), layout.out().parent().unwrap_or(Path::new("/")))?;
-    Ok(())
+    Ok(layout.make_directories()?)
 }
 
 /// The profile a trace begins with, and what is known about its rules.
@@ -284,14 +290,26 @@ pub(super) fn read_text(path: &Path) -> Result<String, ShrinkError> {
     String::from_utf8(bytes).map_err(|_| ShrinkError::NotText { path: path.display().to_string() })
 }
 
-/// Writes the lint of a phase's profile; true when it has no errors.
-fn write_lint(layout: &Layout, phase: Phase, text: &str, options: &Options, work: &Path) -> Result<bool, ShrinkError> {
+/// Writes the lint of a phase's profile; gives the first error, if there is one.
+fn write_lint(
+    layout: &Layout,
+    phase: Phase,
+    text: &str,
+    options: &Options,
+    work: &Path,
+) -> Result<Option<String>, ShrinkError> {
     let params = options.target.params_in(work);
     let source = Source::new(format!("{}.sb", if phase == Phase::Trace { "trace" } else { "shrunk" }), text);
     let found = lint_profile(&source, &params, &NoImports, cfg!(target_os = "linux"));
     let lines: String = found.lines().iter().map(|line| format!("{line}\n")).collect();
     layout::write(&layout.phase(phase, "validation/lint.txt"), lines.as_bytes())?;
-    Ok(found.complete && found.errors().next().is_none())
+    let first = found.errors().next().map(|own| format!("line {}: {}", own.line.unwrap_or(0), own.message));
+    Ok(first.or_else(|| (!found.complete).then(|| "not all of the profile could be looked at".to_owned())))
+}
+
+/// Whether somebody asked to stop.
+pub(super) fn is_interrupt(error: &ShrinkError) -> bool {
+    matches!(error, ShrinkError::Target(super::TargetError::Interrupted))
 }
 
 fn skip(layout: &Layout, findings: &mut Findings, reason: &str) -> Result<(), ShrinkError> {
@@ -300,7 +318,9 @@ fn skip(layout: &Layout, findings: &mut Findings, reason: &str) -> Result<(), Sh
 }
 
 fn shrink_status(layout: &Layout, status: &Value) -> Result<(), ShrinkError> {
-    Ok(layout::write_sorted(&layout.phase(Phase::Shrink, "status.json"), status)?)
+    let mut status = status.clone();
+    status["schema_version"] = json!("runtime-tools.shrink_status.v0.1");
+    Ok(layout::write_sorted(&layout.phase(Phase::Shrink, "status.json"), &status)?)
 }
 
 /// Shrinking with the checks before and after it, each with its own word.
@@ -315,8 +335,7 @@ fn shrink_phase(
     let done = gates(options, layout, working, cancel, observer, findings);
     // A profile that is not there has its own word already.
     if let Some(error) = done.as_ref().err().filter(|error| !matches!(error, ShrinkError::NoProfile { .. })) {
-        let interrupted = matches!(error, ShrinkError::Target(super::TargetError::Interrupted));
-        let reason = if interrupted { "interrupted" } else { "error" };
+        let reason = if is_interrupt(error) { "interrupted" } else { "error" };
         findings.shrink_status = Some("shrink_failed");
         let message = crate::base::error_chain(error);
         shrink_status(layout, &json!({"status": "shrink_failed", "reason": reason, "error": message}))?;
@@ -348,18 +367,21 @@ fn gates(
     if working != layout.trace_profile() {
         layout::write(&layout.trace_profile(), text.as_bytes())?;
     }
-    let (scan, code) = preflight::record(&text, &layout.stored(working), &options.world_id);
+    let name = layout.stored(working);
+    let (scan, code) = preflight::record(&text, &name, &options.world_id);
     let scan_path = layout.phase(Phase::Shrink, "validation/preflight_scan.json");
     layout::write(&scan_path, crate::base::json::to_pretty(&scan).as_bytes())?;
     if code != 0 {
-        end(findings, "preflight_failed", "preflight_failed", json!({"preflight_rc": code}))?;
+        let why = &scan[0]["findings"][0];
+        end(findings, "preflight_failed", "preflight_failed", json!({"preflight_rc": code, "why": why}))?;
         return Ok(false);
     }
     let work = layout.place(Phase::Shrink, 0)?.work;
     let params = options.target.params_in(&work);
-    let before = lint::compile(&text, &params).map_err(|found| ShrinkError::Profile(found.to_string()))?;
-    if !write_lint(layout, Phase::Trace, &text, options, &work)? {
-        end(findings, "lint_failed", "trace_profile", json!({}))?;
+    let source = Source::new(name, text);
+    let before = lint::compile(&source, &params).map_err(|found| ShrinkError::Profile(found.to_string()))?;
+    if let Some(why) = write_lint(layout, Phase::Trace, &source.text, options, &work)? {
+        end(findings, "lint_failed", "trace_profile", json!({"why": why}))?;
         return Ok(false);
     }
     // The books of this search begin here; what an interrupted one found out is in a file of its own.
@@ -372,12 +394,15 @@ fn gates(
         resume: options.resume,
         max_runs: options.max_runs,
     };
-    let ended = minimise::shrink(&options.target, &text, steps, layout, cancel, observer)?;
+    let ended = minimise::shrink(&options.target, &source, steps, layout, cancel, observer)?;
     let (shrunk, confirmed) = match ended {
         End::PreFailed { first, second, why } => {
-            let mut more = json!({"pre_shrink_rc1": first, "preflight_rc": 0, "why": why});
+            let mut more = json!({"pre_shrink_rc1": first, "preflight_rc": 0});
             if let Some(second) = second {
                 more["pre_shrink_rc2"] = json!(second);
+            }
+            if let Some(why) = why {
+                more["why"] = json!(why);
             }
             end(findings, "pre_shrink_failed", "pre_shrink_failed", more)?;
             return Ok(false);
@@ -386,7 +411,8 @@ fn gates(
         End::PostFailed { shrunk } => (shrunk, false),
     };
     findings.runs += shrunk.runs;
-    let after = lint::compile(&shrunk.text, &params).map_err(|found| ShrinkError::Profile(found.to_string()))?;
+    let after = lint::compile(&Source::new("shrunk.sb", shrunk.text.as_str()), &params)
+        .map_err(|found| ShrinkError::Profile(found.to_string()))?;
     let compared = sbpl::diff(&before, &after);
     findings.wider = Some(json!({
         "wider": compared.wider.len(), "narrower": compared.narrower.len(), "undecided_wider": compared.may_widen(),
@@ -407,9 +433,12 @@ fn gates(
     }
     let widened = !compared.wider.is_empty();
     let flaky = !shrunk.flaky.is_empty();
-    let lint_ok = write_lint(layout, Phase::Shrink, &shrunk.text, options, &work)?;
+    let lint_error = write_lint(layout, Phase::Shrink, &shrunk.text, options, &work)?;
+    if let (Some(why), Some(fields)) = (&lint_error, more.as_object_mut()) {
+        fields.insert("why".to_owned(), json!(why));
+    }
     findings.shrunk = Some(shrunk);
-    let (word, reason) = match (widened, lint_ok, confirmed) {
+    let (word, reason) = match (widened, lint_error.is_none(), confirmed) {
         (true, ..) => ("shrink_failed", "wider_than_input"),
         (_, false, _) => ("lint_failed", "shrunk_profile"),
         (.., false) => ("post_shrink_failed", "post_shrink_failed"),

@@ -102,7 +102,9 @@ impl Summary {
             ("runs", format!("{} (bound {})", at("/shrink/runs"), at("/shrink/bound"))),
             ("seconds", at("/timing/duration_s")),
         ];
-        for (name, pointer) in [("why", "/trace/why"), ("reason", "/shrink/reason"), ("error", "/error")] {
+        for (name, pointer) in
+            [("why", "/trace/why"), ("reason", "/shrink/reason"), ("shrink why", "/shrink/why"), ("error", "/error")]
+        {
             let value = at(pointer);
             if value != "-" && value != "success" {
                 lines.push((name, value));

@@ -73,12 +73,30 @@ pub enum TargetError {
     /// The profile could not be enforced.
     #[error("the target cannot be run under the profile: {0}")]
     Refused(String),
+    /// The program does not exist, or is none.
+    #[error("cannot execute {program}: {why}")]
+    NotExecuted {
+        /// The program.
+        program: String,
+        /// The system's answer.
+        why: String,
+    },
     /// What the target would be refused cannot be seen, so it was not started.
     #[error("the target was not started: its refusals would not be seen: {0}")]
     Unseen(String),
     /// Somebody asked to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+fn not_executed(argv: &[OsString], errno: i32) -> TargetError {
+    let program = argv.first().map(|program| program.to_string_lossy().into_owned()).unwrap_or_default();
+    let answer = std::io::Error::from_raw_os_error(errno);
+    let why = match answer.kind() {
+        std::io::ErrorKind::NotFound => "not found".to_owned(),
+        _ => answer.to_string(),
+    };
+    TargetError::NotExecuted { program, why }
 }
 
 /// A place for runs that nobody else uses meanwhile.
@@ -238,9 +256,14 @@ impl Target {
                 (status, _) => format!("status {} {}", status.unwrap_or(-1), said.trim()),
             })
         })?;
-        match answer.error {
-            Some(error) => Err(TargetError::Refused(error)),
-            None => Ok(answer),
+        if let Some(error) = answer.error {
+            return Err(TargetError::Refused(error));
+        }
+        // A search takes every failure as an answer. Elsewhere a program that no profile kept from starting is not there, or is none.
+        let refused = mode != Mode::Observe && answer.records.iter().any(|own| own.decision == Decision::Deny);
+        match answer.exec_errno {
+            Some(errno) if mode != Mode::Enforce && !refused => Err(not_executed(&self.argv, errno)),
+            _ => Ok(answer),
         }
     }
 

@@ -11,16 +11,22 @@ use super::layout::{self, Layout, Phase};
 use super::learn::{Learner, logged};
 use super::preflight;
 use super::progress::{Event, Observer};
+use super::session::is_interrupt;
 use super::target::{Place, Ran, Target};
 use super::worker::Mode;
 use super::{ShrinkError, lint};
 use crate::base::cancel::Cancel;
 use crate::base::digest::Sha256Hex;
 use crate::base::json as document;
+use crate::base::text::counted;
 use crate::denial::log::Logged;
 use crate::denial::refusal_line;
 use crate::os::workspace;
 use crate::sandbox::EnforcementReport;
+use crate::sbpl::Source;
+
+/// Schema tag of the phase's `status.json`.
+pub(super) const STATUS_SCHEMA: &str = "runtime-tools.shrink_trace_status.v0.1";
 
 /// Most iterations of a trace.
 pub const MAX_ITERATIONS: u32 = 50;
@@ -138,10 +144,9 @@ pub(super) fn trace(
         Ok(end) => end,
         Err(error) => {
             run.write_profile(learner, trial.profile)?;
-            let interrupted = matches!(error, ShrinkError::Target(super::TargetError::Interrupted));
-            let reason = if interrupted { "interrupted" } else { "error" };
+            let reason = if is_interrupt(&error) { "interrupted" } else { "error" };
             run.write_status(
-                &End { status: "unknown", reason, more: json!({"error": error.to_string()}) },
+                &End { status: "unknown", reason, more: json!({"error": crate::base::error_chain(&error)}) },
                 source.name(),
             )?;
             return Err(error);
@@ -199,7 +204,7 @@ impl Loop<'_> {
             if let Some(end) = self.preflight(learner, profile)? {
                 return Ok(end);
             }
-            if let Some(end) = self.invalid(learner, target, work)? {
+            if let Some(end) = self.invalid(learner, profile, target, work)? {
                 return Ok(end);
             }
             let (mode, fresh) = (self.mode, self.fresh);
@@ -292,7 +297,9 @@ impl Loop<'_> {
             return Ok(Some(End { status: "stalled", reason: "signal_abort", more }));
         }
         let mut more = counts;
-        more["why"] = json!(ran.why_not);
+        if let Some(why) = ran.why_not {
+            more["why"] = json!(why);
+        }
         Ok(Some(End { status: "no_new_rules", reason: "no_new_rules", more }))
     }
 
@@ -310,7 +317,7 @@ impl Loop<'_> {
 
     fn note_losses(&mut self, ran: &Ran, target: &Target) {
         if ran.records_dropped > 0 {
-            self.completeness.lossy(&format!("{} decisions were not kept", ran.records_dropped));
+            self.completeness.lossy(&format!("{} not kept", counted(ran.records_dropped, "decision", "decisions")));
         }
         if let Some(heard) = &ran.heard {
             heard.gaps.iter().for_each(|gap| self.completeness.lossy(gap));
@@ -333,13 +340,22 @@ impl Loop<'_> {
         Ok((code == 2).then(|| End {
             status: "preflight_failed",
             reason: "preflight_failed",
-            more: json!({"preflight_rc": code, "preflight_json": self.layout.stored(&path)}),
+            more: json!({
+                "preflight_rc": code, "preflight_json": self.layout.stored(&path), "why": record[0]["findings"][0],
+            }),
         }))
     }
 
     /// A profile that does not compile is never run.
-    fn invalid(&mut self, learner: &Learner, target: &Target, work: &Path) -> Result<Option<End>, ShrinkError> {
-        let Err(diagnostics) = lint::compile(&learner.text, &target.params_in(work)) else { return Ok(None) };
+    fn invalid(
+        &mut self,
+        learner: &Learner,
+        profile: &Path,
+        target: &Target,
+        work: &Path,
+    ) -> Result<Option<End>, ShrinkError> {
+        let source = Source::new(self.layout.stored(profile), learner.text.as_str());
+        let Err(diagnostics) = lint::compile(&source, &target.params_in(work)) else { return Ok(None) };
         self.metrics(65, 0, 0, learner)?;
         let issue = self.issue("profile_invalid", &diagnostics.render(false))?;
         let more = json!({
@@ -422,7 +438,7 @@ impl Loop<'_> {
 
     fn write_status(&self, end: &End, source: &str) -> Result<(), ShrinkError> {
         let mut status = json!({
-            "status": end.status, "iter": self.iteration, "reason": end.reason,
+            "schema_version": STATUS_SCHEMA, "status": end.status, "iter": self.iteration, "reason": end.reason,
             "completeness": self.completeness, "source": source,
         });
         if let (Some(fields), Some(more)) = (status.as_object_mut(), end.more.as_object()) {

@@ -230,10 +230,165 @@ fn denials_and_report_are_written_however_the_command_ends() {
             assert_eq!(report["observe"], false);
             assert_eq!(report["operations"]["file-read-data"]["status"], "enforced");
         }
-        // A command that does not exist was never confined: there is nothing to report.
-        let options =
-            ["--profile", "$W/good.sb", "--denials", "$W/denials", "--report", "$W/report", "no-such-program"];
-        assert_eq!(runtime(place, &options).status.code(), Some(127));
-        assert_eq!((place.text("denials").as_deref(), place.text("report").as_deref()), (Some(""), Some("")));
+    });
+}
+
+/// `--profile good.sb --denials denials --report report`, and what else is given.
+fn with_outputs(place: &Place, more: &[&str]) -> Output {
+    let options =
+        ["--profile", "$W/good.sb", "--overlay", "linux-base.sb", "--denials", "$W/denials", "--report", "$W/report"];
+    runtime(place, &[&options[..], more].concat())
+}
+
+#[test]
+fn what_stands_in_the_outputs_stays_when_nothing_ran() {
+    each_user(|place| {
+        profile(place, "good.sb", START);
+        let outputs = || (place.text("denials"), place.text("report"));
+        let old = (Some("an old line\n".to_owned()), Some("an old report\n".to_owned()));
+        for (more, status) in [
+            (&["no-such-program"][..], 127),
+            (&["/usr/bin/no-such-program"], 127),
+            (&["--stand-in", "log=/nonexistent", "--observe", "true"], 2),
+        ] {
+            let _ = (std::fs::remove_file(place.path("denials")), std::fs::remove_file(place.path("report")));
+            let output = with_outputs(place, more);
+            assert_eq!(output.status.code(), Some(status), "{more:?}: {output:?}");
+            // Inside of its outer domain this process can take nothing away any more.
+            let confined = more == ["/usr/bin/no-such-program"];
+            let none = if confined { Some(String::new()) } else { None };
+            assert_eq!(outputs(), (none.clone(), none), "{more:?}");
+            place.file("denials", "an old line\n");
+            place.file("report", "an old report\n");
+            assert_eq!(with_outputs(place, more).status.code(), Some(status));
+            assert_eq!(outputs(), old, "{more:?}");
+        }
+        // The twin: a command that is refused at its start has a refusal to tell.
+        profile(place, "good.sb", "(version 1)\n(deny default)\n");
+        assert_eq!(with_outputs(place, &["true"]).status.code(), Some(126));
+        assert_eq!(denials(place, "denials")[0]["operation"], "process-exec*");
+        assert!(place.text("report").unwrap().starts_with('{'));
+    });
+}
+
+#[test]
+fn nothing_that_is_read_or_written_is_written_over() {
+    each_user(|place| {
+        let text = profile(place, "good.sb", START);
+        let text = std::fs::read_to_string(text).unwrap();
+        profile(place, "over.sb", "; nothing\n");
+        place.link("link", "good.sb");
+        std::fs::hard_link(place.path("good.sb"), place.path("second")).unwrap();
+        let start = ["--profile", "$W/good.sb", "--overlay", "linux-base.sb", "--overlay", "$W/over.sb"];
+        for (options, named) in [
+            (&["--report", "$W/good.sb"][..], "good.sb"),
+            (&["--denials", "$W/good.sb"], "good.sb"),
+            (&["--report", "$W/link"], "link"),
+            (&["--report", "$W/second"], "second"),
+            (&["--denials", "$W/over.sb"], "over.sb"),
+            (&["--report", "$W/x", "--denials", "$W/x"], "x"),
+            (&["--report", "$W/x", "--denials", "$W/../area/x"], "x"),
+        ] {
+            let output = runtime(place, &[&start, options, &["--", "touch", "$W/ran"]].concat());
+            assert_eq!(output.status.code(), Some(2), "{options:?}: {output:?}");
+            let told = stderr(&output);
+            assert!(told.contains(named) && told.contains("is read or written already"), "{options:?}: {told}");
+            assert_eq!(
+                (place.text("good.sb"), place.text("over.sb")),
+                (Some(text.clone()), Some("; nothing\n".to_owned()))
+            );
+            assert!(!place.exists("x") && !place.exists("ran"), "{options:?}");
+        }
+        // The twins: two files, and one device that takes both.
+        for options in [["--report", "$W/x", "--denials", "$W/y"], ["--report", "/dev/null", "--denials", "/dev/null"]]
+        {
+            let output = runtime(place, &[&start, &options[..], &["--", "true"]].concat());
+            assert_eq!(output.status.code(), Some(0), "{options:?}: {output:?}");
+        }
+    });
+}
+
+#[test]
+fn a_record_that_is_lost_is_125_and_the_commands_end_is_told() {
+    each_user(|place| {
+        profile(place, "good.sb", &format!("{START}(allow signal (target self))"));
+        for (file, what) in [("--denials", "denials"), ("--report", "report")] {
+            for (script, ended) in [
+                ("cat $W/good.sb; exit 0", "the command ended with status 0"),
+                ("cat $W/good.sb; exit 7", "the command ended with status 7"),
+                ("cat $W/good.sb; kill -KILL $$", "the command was ended by signal 9"),
+            ] {
+                let words = ["--profile", "$W/good.sb", "--overlay", "linux-base.sb", file, "/dev/full", "--"];
+                let words = [&words[..], &["sh", "-c", script]].concat();
+                let output = runtime(place, &words);
+                assert_eq!(output.status.code(), Some(125), "{words:?}: {output:?}");
+                let lost = format!("{ended}, and its {what} cannot be written to /dev/full");
+                for part in [lost.as_str(), "No space left on device"] {
+                    assert!(stderr(&output).contains(part), "{part}: {}", stderr(&output));
+                }
+                let output = runtime(place, &[&["--json"][..], &words].concat());
+                let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+                assert_eq!((&told["error"]["message"], &told["error"]["exit_code"]), (&lost.into(), &125.into()));
+            }
+        }
+        // The other record is written all the same.
+        let words =
+            ["--profile", "$W/good.sb", "--overlay", "linux-base.sb", "--denials", "/dev/full", "--report", "$W/r"];
+        let output = runtime(place, &[&words[..], &["cat", "$W/good.sb"]].concat());
+        assert_eq!(output.status.code(), Some(125), "{output:?}");
+        assert!(place.text("r").unwrap().starts_with('{'));
+        // Where there is no room for the new record, the old one stays.
+        let old = place.file("old", "an old report\n");
+        let limited = format!(
+            "ulimit -f 1; exec \"$0\" sandbox run --overlay linux-base.sb --profile good.sb --report {old} true"
+        );
+        let runtime = place.fake().replace("/fake", "/runtime");
+        let output = place.guarded().args(["sh", "-c", &limited, &runtime]).output().unwrap();
+        assert_eq!(output.status.code(), Some(125), "{output:?}");
+        assert_eq!(place.text("old").as_deref(), Some("an old report\n"));
+    });
+}
+
+#[test]
+fn with_json_every_failure_is_one_object() {
+    each_user(|place| {
+        profile(place, "good.sb", START);
+        profile(place, "typo.sb", "(version 1)\n(deny default)\n (alow file-read*)\n");
+        profile(place, "none.sb", "(version 1)\n(deny default)\n");
+        let base = ["--overlay", "linux-base.sb"];
+        for (options, command, status, message) in [
+            (&["--profile", "$W/missing.sb"][..], "true", 125, "cannot read the profile"),
+            (&["--profile", "$W/typo.sb"], "true", 125, "typo.sb:3:3"),
+            (
+                &["--profile", "$W/good.sb", "--overlay", "no-such.sb"],
+                "true",
+                125,
+                "cannot read the overlay no-such.sb",
+            ),
+            (&["--profile", "$W/none.sb"], "true", 126, "cannot execute true"),
+            (&["--profile", "$W/good.sb"], "no-such-program", 127, "cannot execute no-such-program"),
+        ] {
+            let output = runtime(place, &[&["--json"][..], &base, options, &["--", command]].concat());
+            assert_eq!(output.status.code(), Some(status), "{options:?}: {output:?}");
+            let told: Value =
+                serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+            assert_eq!(told["error"]["exit_code"], status, "{options:?}: {told:#}");
+            assert!(told["error"]["message"].as_str().unwrap().contains(message), "{options:?}: {told:#}");
+            assert_eq!(stderr(&output), "", "{options:?}");
+            match message {
+                "cannot execute true" => {
+                    let hint = told["error"]["hint"].as_str().unwrap();
+                    assert!(hint.contains("process-exec* on /usr/bin/true was denied by"), "{told:#}");
+                }
+                "cannot read the overlay no-such.sb" => {
+                    assert!(told["error"]["hint"].as_str().unwrap().contains("linux-base.sb"), "{told:#}");
+                }
+                _ => {}
+            }
+        }
+        // The twin: what the command prints is its own.
+        let output =
+            runtime(place, &["--json", "--profile", "$W/good.sb", "--overlay", "linux-base.sb", "--", "echo", "x"]);
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"x\n"[..]), "{output:?}");
     });
 }

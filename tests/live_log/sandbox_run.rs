@@ -92,7 +92,7 @@ fn without_a_first_sentinel_the_command_does_not_begin() {
         let all = text(&output);
         assert!(all.contains(said) && all.contains("the command was not started"), "{fault}: {all}");
         assert!(!all.contains("open\n"), "{fault}: {all}");
-        assert_eq!(std::fs::read_to_string(bench.path("denials.jsonl")).unwrap(), "", "{fault}");
+        assert!(!bench.path("denials.jsonl").exists(), "{fault}: nothing ran, so there is nothing to tell");
         bench.assert_nothing_left();
     }
 }
@@ -131,7 +131,7 @@ fn refusals_of_others_are_counted_and_left_out() {
     assert_eq!(denials.len(), 1, "{denials:#?}");
     assert_eq!(capture["foreign"], json!({"Messenger (Beta)": 2}), "{capture:#}");
     assert!(!std::fs::read_to_string(bench.path("denials.jsonl")).unwrap().contains("/Users/u/private"));
-    assert!(text(&output).contains("refusals of other processes were left out"), "{}", text(&output));
+    assert!(text(&output).contains(" of other processes left out"), "{}", text(&output));
     bench.assert_nothing_left();
 }
 

@@ -34,7 +34,6 @@ const UNSEEN: &[(&str, &str, &str)] = &[
     ("denial", "is never absent", "only the line about the capture lacks it"),
     ("denial", "_at_unix_s is never null", "the system's log is read in tests/live_log"),
     ("shrink-run", "trace/properties/foreign is never absent", EARLIER),
-    ("shrink-run", "issue_dir is always null", "no program is ended by a signal under the profile it learned"),
     ("shrink-rules", "first_process is never null", "every process lives long enough to be named"),
     (
         "op-summary",

@@ -442,6 +442,12 @@ fn shrinking(all: &mut Everything) {
     for (name, text) in [
         ("one", "1"),
         ("deny.sb", "(version 1)\n(deny default)\n"),
+        ("all.sb", "(version 1)\n(allow default)\n"),
+        ("broken.sb", "(version 1)\n(deny default)\n(alow file-read*)\n"),
+        (
+            "gated.sb",
+            "(version 1)\n(deny default)\n(allow mach-bootstrap (apply-message-filter (deny mach-message-send)))\n",
+        ),
         (
             "log",
             "2026-01-02 03:04:05.000000+0000 0x1 Error 0x0 0 0 kernel: (Sandbox) Sandbox: tool(412) deny(1) file-read-data /private/etc/hosts\n",
@@ -458,9 +464,10 @@ fn shrinking(all: &mut Everything) {
         json!({"fixtures": fixtures, "import_dyld_support": [1], "network_rules": ["parsed"], "success_streak": [1]});
     std::fs::write(path("matrix.json"), matrix.to_string()).unwrap();
     let (one, two, log, deny, gone) = (path("one"), path("two.sb"), path("log"), path("deny.sb"), path("gone.sb"));
+    let (broken, gated, all_sb) = (path("broken.sb"), path("gated.sb"), path("all.sb"));
     let (three, four, matrix) = (path("three.sb"), path("four.sb"), path("matrix.json"));
     let made_up = "f=$(mktemp -p .); rm \"$f\"";
-    let cases: [(&str, i32, &[&str]); 7] = [
+    let cases: [(&str, i32, &[&str]); 13] = [
         ("learned", 0, &["workflow", "--cmd", program, "--", "read", &one]),
         ("not learned", 1, &["trace", "--profile", &two, "--cmd", program, "--", "read", "/nonexistent"]),
         (
@@ -484,6 +491,12 @@ fn shrinking(all: &mut Everything) {
         ("refused", 1, &["shrink", "--profile", &deny, "--cmd", program, "--", "min"]),
         ("not there", 3, &["shrink", "--profile", &gone, "--cmd", program, "--", "min"]),
         ("matrix", 1, &["workflow", "--matrix", &matrix]),
+        ("broken", 1, &["trace", "--profile", &broken, "--cmd", program, "--", "min"]),
+        ("gated", 1, &["trace", "--profile", &gated, "--cmd", program, "--", "min"]),
+        ("gated to shrink", 1, &["shrink", "--profile", &gated, "--cmd", program, "--", "min"]),
+        ("no program", 3, &["trace", "--profile", &two, "--cmd", "/nonexistent/program"]),
+        ("too many runs", 3, &["shrink", "--profile", &all_sb, "--max-runs", "1", "--cmd", program, "--", "min"]),
+        ("twice", 1, &["shrink", "--profile", &all_sb, "--cmd", "/usr/bin/mkdir", "--", "made"]),
     ];
     for (name, status, words) in cases {
         let out = path(&format!("out {name}"));
@@ -492,6 +505,8 @@ fn shrinking(all: &mut Everything) {
         expect(&runtime(&arguments), status);
         for (file, schema) in [
             ("run.json", "shrink-run"),
+            ("phases/trace/status.json", "shrink-trace-status"),
+            ("phases/shrink/status.json", "shrink-status"),
             ("rules.json", "shrink-rules"),
             ("phases/shrink/decisions.json", "shrink-decisions"),
             ("matrix/summary.json", "shrink-matrix"),
@@ -503,6 +518,19 @@ fn shrinking(all: &mut Everything) {
             }
         }
     }
+    // A run that was killed leaves what it said at its beginning.
+    let out = path("out killed");
+    let mut command = std::process::Command::new(RUNTIME);
+    command.args(["shrink-trace", "trace", "--profile", &path("five.sb"), "--out", &out]);
+    let mut killed = command.args(["--cmd", program, "--", "sleep", "50"]).spawn().unwrap();
+    let record = Path::new(&out).join("run.json");
+    while !record.exists() && killed.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    all.add("shrink-run", "killed run.json", read(&record));
+    all.files.push((record, "shrink-run"));
     all.temp.push(temp);
 }
 

@@ -145,3 +145,42 @@ fn recordings_merge_and_no_path_can_inject() {
     }
     assert_eq!(place.text_of("o/phases/trace/bad_rules.txt").lines().count(), 0, "the second log has no such path");
 }
+
+/// A text in which nothing is known as a log says nothing, and nothing is learned from it.
+#[test]
+fn what_is_no_log_is_no_answer() {
+    let place = Place::new();
+    let cut_off = &event("Sandbox: app(5) deny(1) file-read-data /x")[..60];
+    let brackets = "[".repeat(200_000);
+    place.file("good.jsonl", "{\"operation\": \"process-fork\", \"target\": \"\", \"pid\": 1, \"count\": 1}\n");
+    let learn = |files: &[&str]| {
+        let words = ["shrink-trace", "trace", "--profile", "p.sb", "--out", "o", "--seed-dyld", "0", "--from-log"];
+        place.runtime(&[&words[..], files].concat())
+    };
+    for (bytes, why) in [
+        (&b""[..], "it is empty"),
+        (cut_off.as_bytes(), "it ends within its first object"),
+        (b"\xff\xfe\x00 deny(1)", "it is not text in UTF-8"),
+        (brackets.as_bytes(), "it holds neither messages of the unified log nor lines of `sandbox run --denials`"),
+        (b"{\"a\": 1}\n", "it holds neither messages"),
+        (b"Some text, which does not deny that it is none.\n", "it holds neither messages"),
+    ] {
+        std::fs::write(place.path("F"), bytes).unwrap();
+        for files in [&["F"][..], &["good.jsonl", "F"]] {
+            let done = learn(files);
+            assert_eq!(done.status, 3, "{why}: {done:?}");
+            assert!(done.stderr.contains(&format!("F is no log: {why}")), "{why}: {done:?}");
+            assert!(!place.path("p.sb").exists() && !place.path("o").exists(), "{why}");
+        }
+    }
+    // The twins: logs of other things.
+    for text in
+        [event("noise"), "[]".to_owned(), "2026-01-02 03:04:05.000000+0000 0x1 Default 0x0 0 0 tool: x\n".to_owned()]
+    {
+        place.file("F", &text);
+        let done = learn(&["F"]);
+        assert_eq!(done.status, 0, "{text}: {done:?}");
+        assert!(done.stdout.starts_with("learned 0 rules from 0 refusals"), "{done:?}");
+        assert!(place.path("p.sb").exists());
+    }
+}

@@ -11,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::{CliResult, Exit, Failure};
 use crate::cli::{note_as_is, print_line};
 use crate::os::fs::{self, FsError};
-use crate::sandbox::overlay::shipped;
+use crate::sandbox::overlay::{SHIPPED, shipped};
 use crate::sbpl::{Diagnostics, ImportResolver, Imported, MAX_SOURCE_BYTES, Params, Policy, Source};
 use crate::vocab::{Finding, Severity};
 
@@ -44,7 +44,10 @@ pub(crate) fn texts(args: &ProfileArgs, context: &Context) -> Result<(Vec<Source
     for overlay in &args.overlay {
         sources.push(match overlay.to_str().and_then(shipped) {
             Some(shipped) => Source::new(shipped.name, shipped.text),
-            None => read_source(overlay, context)?,
+            None => read_text("overlay", overlay, context).map_err(|error| {
+                let names: Vec<&str> = SHIPPED.iter().map(|overlay| overlay.name).collect();
+                Failure::from(error).hint(format!("shipped overlays, by their bare names: {}", names.join(", ")))
+            })?,
         });
     }
     Ok((sources, args.define.iter().cloned().collect()))
@@ -64,8 +67,10 @@ pub(crate) fn compile_texts(
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceError {
     /// The system refused, or it is too long.
-    #[error("cannot read the profile {name}")]
+    #[error("cannot read the {what} {name}")]
     Read {
+        /// What it is: a profile, an overlay.
+        what: &'static str,
         /// The file as it was named.
         name: String,
         /// The cause.
@@ -87,7 +92,7 @@ impl SourceError {
     /// The same as a finding, for a lint that goes on with other profiles.
     pub(crate) fn finding(&self) -> Finding {
         match self {
-            Self::Read { name, source } => {
+            Self::Read { name, source, .. } => {
                 let message = format!("cannot be read: {}", error_chain(source));
                 Finding::new("unreadable-file", Severity::Error, name, message)
             }
@@ -101,10 +106,15 @@ impl SourceError {
 
 /// Reads one text of bounded size.
 pub(crate) fn read_source(path: &Path, context: &Context) -> Result<Source, SourceError> {
+    read_text("profile", path, context)
+}
+
+/// The same; `what` it is stands in errors.
+fn read_text(what: &'static str, path: &Path, context: &Context) -> Result<Source, SourceError> {
     let name = path.display().to_string();
     let bytes = match fs::read_bounded(&context.absolute(path), MAX_SOURCE_BYTES as u64) {
         Ok(bytes) => bytes,
-        Err(source) => return Err(SourceError::Read { name, source }),
+        Err(source) => return Err(SourceError::Read { what, name, source }),
     };
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Source::new(name, text)),
@@ -165,6 +175,11 @@ impl ImportResolver for SearchPath<'_> {
 
 /// Shows why a profile is refused: excerpts on stderr, or one object on stdout.
 pub(crate) fn show_diagnostics(diagnostics: &Diagnostics, json: bool, context: &Context) -> CliResult {
+    refuse(diagnostics, Exit::CannotAnswer, json, context)
+}
+
+/// The same for a command that ends with another status then.
+pub(crate) fn refuse(diagnostics: &Diagnostics, exit: Exit, json: bool, context: &Context) -> CliResult {
     if json {
         let items: Vec<_> = diagnostics
             .items()
@@ -177,14 +192,14 @@ pub(crate) fn show_diagnostics(diagnostics: &Diagnostics, json: bool, context: &
             })
             .collect();
         let error = json!({"error": {
-            "message": diagnostics.to_string(), "causes": [], "hint": null, "exit_code": Exit::CannotAnswer.code(),
+            "message": diagnostics.to_string(), "causes": [], "hint": null, "exit_code": exit.code(),
             "diagnostics": items,
         }});
         print_line(&document::to_pretty(&error))?;
     } else {
         note_as_is(&diagnostics.render(context.colour && context.stderr_is_terminal));
     }
-    Ok(Exit::CannotAnswer)
+    Ok(exit)
 }
 
 /// Shows what the compiler noticed.

@@ -32,7 +32,7 @@ One issue a line, as LINE: TEXT [ID]. Hosts of network filters are `*` or `local
 sockets name a path; the rest is what `sbpl lint` finds.
 
 Examples:
-  runtime shrink-trace lint --profile out/profiles/shrunk.sb
+  runtime shrink-trace lint --profile shrink-out/profiles/shrunk.sb
 
 Exit status: 0 clean (warnings are shown), 1 issues, 2 usage, or no such file.";
 

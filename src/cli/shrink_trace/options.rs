@@ -44,8 +44,8 @@ pub(super) struct TargetArgs {
     /// Value of (param "KEY") in the profile
     #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = key_value)]
     define: Vec<(String, String)>,
-    /// Directory of the run
-    #[arg(long, value_name = "DIR", default_value = "out")]
+    /// Directory of the run: new, empty, or made by an earlier one, whose results are replaced
+    #[arg(long, value_name = "DIR", default_value = "shrink-out")]
     pub(super) out: PathBuf,
     #[command(flatten)]
     stand_ins: StandInArgs,

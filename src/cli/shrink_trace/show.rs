@@ -68,13 +68,17 @@ fn lines(outcome: &Outcome, argv: &[OsString]) -> Vec<String> {
         Value::String(text) => printable(text),
         other => other.to_string(),
     };
+    let some = |pointer: &str, noun: &str| match at(pointer).as_u64() {
+        Some(number) => counted(number, noun, &format!("{noun}s")),
+        None => format!("- {noun}s"),
+    };
     let mut lines = Vec::new();
     if outcome.record["command"] != "shrink" {
         lines.push(format!(
-            "trace: {} after {} iterations, {} lines, completeness {}",
+            "trace: {} after {}, {}, completeness {}",
             text("/trace/status"),
-            text("/trace/iterations"),
-            text("/trace/profile_lines"),
+            some("/trace/iterations", "iteration"),
+            some("/trace/profile_lines", "line"),
             text("/trace/completeness/verdict"),
         ));
         if at("/trace/why") != &Value::Null {
@@ -85,14 +89,19 @@ fn lines(outcome: &Outcome, argv: &[OsString]) -> Vec<String> {
         }
     }
     if outcome.record["command"] != "trace" {
-        lines.push(format!("shrink: {} ({})", text("/shrink/status"), text("/shrink/reason")));
+        let (status, reason) = (text("/shrink/status"), text("/shrink/reason"));
+        // Most statuses are their own reason.
+        lines.push(if status == reason { format!("shrink: {status}") } else { format!("shrink: {status} ({reason})") });
+        if at("/shrink/why") != &Value::Null {
+            lines.push(format!("  {}", text("/shrink/why")));
+        }
         if at("/shrink/removed").is_number() {
             lines.push(format!(
-                "  removed {}, kept {}, {} lines; {} runs (bound {}); one-minimality {}",
+                "  removed {}, kept {}, {}; {} (bound {}); one-minimality {}",
                 text("/shrink/removed"),
                 text("/shrink/kept"),
-                text("/shrink/profile_lines"),
-                text("/shrink/runs"),
+                some("/shrink/profile_lines", "line"),
+                some("/shrink/runs", "run"),
                 text("/shrink/bound"),
                 text("/shrink/one_minimal"),
             ));

@@ -23,8 +23,8 @@ pub(crate) struct Args {
 
 const HELP: &str = "\
 Examples:
-  runtime shrink-trace summary --out out
-  runtime shrink-trace summary --out out --html run.html
+  runtime shrink-trace summary --out shrink-out
+  runtime shrink-trace summary --out shrink-out --html run.html
   runtime shrink-trace summary --out runs --json
 
 Exit status: 0 shown, 2 usage, 3 there is no run, or its record cannot be read.";

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use super::options::{self, SearchOptions, TargetArgs, TraceOptions};
 use super::show::{self, Progress};
 use crate::base::json as document;
+use crate::base::text::counted;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliResult, Exit, Failure};
 use crate::cli::host::cancel_on_signals;
 use crate::cli::print_line;
 use crate::host::detect_world;
 use crate::shrink::{
-    FromLog, Matrix, ShrinkError, learn_from_log, run_matrix, shrink_profile, trace_profile, workflow_profile,
+    ClaimError, FromLog, Matrix, ShrinkError, learn_from_log, run_matrix, shrink_profile, trace_profile,
+    workflow_profile,
 };
 
 // Arguments of `shrink-trace trace`.
@@ -80,7 +82,8 @@ Examples:
   runtime shrink-trace trace --profile build.sb --cmd make --workdir . --generalize -- -j2
   runtime shrink-trace trace --profile app.sb --from-log log.json --deny-scope tree --pid 412
 
-Exit status: 0 learned, 1 not (see run.json), 2 usage, 3 could not answer or interrupted.";
+Exit status: 0 learned, 1 not (see run.json) or --out is in use,
+2 usage or --out is not shrink-trace's own, 3 could not answer (no such program, no log) or interrupted.";
 
 const SHRINK_HELP: &str = "\
 Only whole allow forms, single operations of one, and single alternatives of an any-of are taken out. The result never
@@ -90,7 +93,8 @@ Examples:
   runtime shrink-trace shrink --profile ls.sb --cmd ls -- -l /usr
   runtime shrink-trace shrink --profile build.sb --cmd make --workdir . --jobs 2 --same-output
 
-Exit status: 0 shrunk and shown to work, 1 not (see run.json), 2 usage, 3 could not answer or interrupted.";
+Exit status: 0 shrunk and shown to work, 1 not (see run.json) or --out is in use,
+2 usage or --out is not shrink-trace's own, 3 could not answer (no such program, no log) or interrupted.";
 
 const WORKFLOW_HELP: &str = "\
 Examples:
@@ -99,7 +103,8 @@ Examples:
   runtime shrink-trace workflow --cmd sh --success-cmd 'test -s result' -- -c 'sort words > result'
   runtime shrink-trace workflow --matrix matrix.json --out runs
 
-Exit status: 0 learned, shrunk and shown to work, 1 not (see run.json), 2 usage, 3 could not answer or interrupted.";
+Exit status: 0 learned, shrunk and shown to work, 1 not (see run.json) or --out is in use,
+2 usage or --out is not shrink-trace's own, 3 could not answer (no such program, no log) or interrupted.";
 
 pub(super) fn trace(args: &TraceArgs, json: bool, context: &Context) -> CliResult {
     if !args.from_log.is_empty() {
@@ -173,9 +178,9 @@ fn from_log(args: &TraceArgs, json: bool, context: &Context) -> CliResult {
     } else {
         let trace = &record["trace"];
         print_line(&format!(
-            "learned {} rules from {} refusals, completeness {}",
-            trace["new_rules"],
-            trace["denies_seen"],
+            "learned {} from {}, completeness {}",
+            counted(trace["new_rules"].as_u64().unwrap_or(0), "rule", "rules"),
+            counted(trace["denies_seen"].as_u64().unwrap_or(0), "refusal", "refusals"),
             trace["completeness"]["verdict"].as_str().unwrap_or("unknown")
         ))?;
         for reason in trace["completeness"]["reasons"].as_array().into_iter().flatten() {
@@ -193,12 +198,20 @@ fn from_log(args: &TraceArgs, json: bool, context: &Context) -> CliResult {
 
 fn failure(error: ShrinkError) -> Failure {
     let hint = match &error {
+        ShrinkError::Claim(ClaimError::Foreign { .. } | ClaimError::InTheWay { .. }) => {
+            Some("nothing was changed; name another directory with --out")
+        }
         ShrinkError::OtherState { .. } => Some("without --resume the search begins anew"),
         ShrinkError::TooManyRuns { .. } => Some("a larger --max-runs, or fewer rules: --generalize"),
         ShrinkError::NoProfile { .. } => Some("`shrink-trace trace` makes one"),
         _ => None,
     };
-    let failure = Failure::from(error);
+    let exit = match &error {
+        ShrinkError::Claim(ClaimError::Busy { .. }) => Exit::No,
+        ShrinkError::Claim(_) => Exit::Usage,
+        _ => Exit::CannotAnswer,
+    };
+    let failure = Failure { exit, ..Failure::from(error) };
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -114,6 +114,45 @@ pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
     let (parent, name) = parent_and_name("write", path)?;
     write::replace_in(&Dir::create_all(parent)?.handle, name, bytes, false, path)
+}
+
+/// Puts `bytes` in place of what an open file holds, at its start; a device or a pipe is written to as it is. Where the file system
+/// can say beforehand that there is no room for them, what the file held stays.
+///
+/// # Errors
+/// The system's answer. When writing itself fails, the file holds a part.
+pub fn overwrite(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    let metadata = file.metadata()?;
+    if metadata.is_file() {
+        reserve(file, metadata.len(), bytes.len() as u64)?;
+        file.rewind()?;
+        file.write_all(bytes)?;
+        return file.set_len(bytes.len() as u64);
+    }
+    file.write_all(bytes)
+}
+
+/// Makes a file of `old` bytes one with room for `new`, or leaves it as it is.
+#[cfg(target_os = "linux")]
+fn reserve(file: &File, old: u64, new: u64) -> io::Result<()> {
+    use rustix::io::Errno;
+    if new <= old {
+        return Ok(());
+    }
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, new) {
+        // Not every file system can.
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Err(error) => {
+            file.set_len(old)?;
+            Err(error.into())
+        }
+    }
+}
+
+/// Other systems are not asked.
+#[cfg(not(target_os = "linux"))]
+fn reserve(_file: &File, _old: u64, _new: u64) -> io::Result<()> {
+    Ok(())
 }
 
 /// Removes the file at `path`.

@@ -34,7 +34,7 @@ fn redundant_rules_operations_and_alternatives_are_lost_and_each_part_left_is_ne
     all.extend(words);
     let done = place.runtime(&all);
     assert_eq!(done.status, 0, "{done:?}");
-    let shrunk = place.text_of("out/profiles/shrunk.sb");
+    let shrunk = place.text_of("shrink-out/profiles/shrunk.sb");
     assert!(
         !shrunk.contains("redundant")
             && !shrunk.contains("signal")
@@ -44,7 +44,7 @@ fn redundant_rules_operations_and_alternatives_are_lost_and_each_part_left_is_ne
     );
     assert!(shrunk.contains("(deny file-write* (subpath \"/\")) ; stays"), "{shrunk}");
     assert!(shrunk.contains("(vnode-type REGULAR-FILE)"), "{shrunk}");
-    let status = place.json("out/phases/shrink/status.json");
+    let status = place.json("shrink-out/phases/shrink/status.json");
     assert_eq!(status["one_minimal"], "proved", "{status:#}");
     // Checked by running: without any part of the result the program fails.
     let source = runtime::sbpl::Source::new("shrunk.sb", shrunk.as_str());
@@ -80,7 +80,7 @@ fn what_becomes_unneeded_later_goes_too() {
         needs.to_str().unwrap(),
     ]);
     assert_eq!(done.status, 0, "{done:?}");
-    let shrunk = place.text_of("out/profiles/shrunk.sb");
+    let shrunk = place.text_of("shrink-out/profiles/shrunk.sb");
     assert!(!shrunk.contains("/one") && !shrunk.contains("/two"), "{shrunk}");
 }
 
@@ -102,7 +102,7 @@ fn a_program_that_fails_by_itself_at_times_is_called_flaky_or_not_shrunk() {
         "flaky",
         counter.to_str().unwrap(),
     ]);
-    let status = place.json("out/phases/shrink/status.json");
+    let status = place.json("shrink-out/phases/shrink/status.json");
     assert!(status["flaky"].as_array().is_some_and(|own| !own.is_empty()), "{status:#} {done:?}");
 }
 
@@ -122,15 +122,17 @@ fn an_interrupted_search_goes_on_where_it_was() {
     assert_eq!(run(&["--max-runs", "3"], &words).status, 3);
     let first = run(&[], &words);
     assert_eq!(first.status, 0, "{first:?}");
-    let (text, runs) =
-        (place.text_of("out/profiles/shrunk.sb"), place.json("out/run.json")["shrink"]["runs"].as_u64().unwrap());
+    let (text, runs) = (
+        place.text_of("shrink-out/profiles/shrunk.sb"),
+        place.json("shrink-out/run.json")["shrink"]["runs"].as_u64().unwrap(),
+    );
     // Half of what was found out, the last line cut off as by a kill.
-    let state = place.text_of("out/phases/shrink/state.jsonl");
-    place.file("out/phases/shrink/state.jsonl", &state[..state.len() - 20]);
+    let state = place.text_of("shrink-out/phases/shrink/state.jsonl");
+    place.file("shrink-out/phases/shrink/state.jsonl", &state[..state.len() - 20]);
     let again = run(&["--resume"], &words);
     assert_eq!(again.status, 0, "{again:?}");
-    assert_eq!(place.text_of("out/profiles/shrunk.sb"), text);
-    let fewer = place.json("out/run.json")["shrink"]["runs"].as_u64().unwrap();
+    assert_eq!(place.text_of("shrink-out/profiles/shrunk.sb"), text);
+    let fewer = place.json("shrink-out/run.json")["shrink"]["runs"].as_u64().unwrap();
     assert!(fewer < runs && fewer >= 5, "{fewer} {runs}");
     // The twin: another command's state is not taken.
     let other = run(&["--resume"], &words[..2]);

@@ -1,5 +1,6 @@
 //! With the kernel's enforcement.
 
+mod directory;
 mod minimal;
 mod noise;
 mod programs;

@@ -50,7 +50,7 @@ fn eight_other_sandboxed_programs_add_no_rule() {
         learned.contains("/etc/hosts") && !learned.contains("secret") && !learned.contains("/etc/hostname"),
         "{learned}"
     );
-    let rules = place.json("out/rules.json");
+    let rules = place.json("shrink-out/rules.json");
     for rule in rules["rules"].as_array().unwrap() {
         let process = rule["first_process"].as_str().unwrap_or_default();
         assert!(["runtime", "shrink-fixture"].contains(&process), "{rule}");

@@ -26,11 +26,11 @@ fn workflow(place: &Place, more: &[&str], command: &[&str]) -> std::path::PathBu
     all.extend(&command[1..]);
     let done = place.runtime(&all);
     assert_eq!(done.status, 0, "{done:?}");
-    let record = place.json("out/run.json");
+    let record = place.json("shrink-out/run.json");
     assert_eq!(record["trace"]["completeness"]["verdict"], "complete");
     assert_eq!(record["shrink"]["diff"]["wider"], 0);
     assert!(record["shrink"]["removed"].as_u64().unwrap() > 0);
-    place.path("out/out")
+    place.path("shrink-out/out")
 }
 
 fn git(place: &Place, directory: &str) {
@@ -57,11 +57,14 @@ fn git_status_reads_its_own_repository_only() {
     git(&place, "repo");
     git(&place, "other");
     let work = workflow(&place, &["--workdir", "repo"], &["/usr/bin/git", "status", "--short"]);
-    let again = place.confined("out/profiles/shrunk.sb", &work, &["/usr/bin/git", "status", "--short"]);
+    let again = place.confined("shrink-out/profiles/shrunk.sb", &work, &["/usr/bin/git", "status", "--short"]);
     assert!(again.status == 0 && again.stdout.contains("?? new"), "{again:?}");
     let other = place.path("other");
-    let refused =
-        place.confined("out/profiles/shrunk.sb", &work, &["/usr/bin/git", "-C", other.to_str().unwrap(), "status"]);
+    let refused = place.confined(
+        "shrink-out/profiles/shrunk.sb",
+        &work,
+        &["/usr/bin/git", "-C", other.to_str().unwrap(), "status"],
+    );
     assert_ne!(refused.status, 0, "{refused:?}");
     assert!(place.was_refused("file-read-metadata", "/other"), "{refused:?}");
 }
@@ -84,7 +87,7 @@ fn git_commit_writes_its_own_repository_only() {
     // Once more, in a fresh copy of the repository.
     std::fs::remove_dir_all(&work).unwrap();
     assert!(Command::new("cp").arg("-a").arg(place.path("repo")).arg(&work).status().unwrap().success());
-    let again = place.confined("out/profiles/shrunk.sb", &work, &script);
+    let again = place.confined("shrink-out/profiles/shrunk.sb", &work, &script);
     assert_eq!(again.status, 0, "{again:?}");
     let log = ran(Command::new("/usr/bin/git")
         .args(["log", "-1", "--format=%s"])
@@ -92,7 +95,7 @@ fn git_commit_writes_its_own_repository_only() {
         .env("HOME", place.path("home")));
     assert_eq!(log.stdout, "second\n");
     let other = format!("cd {} && {}", place.path("other").display(), script[2]);
-    let refused = place.confined("out/profiles/shrunk.sb", &work, &["/bin/sh", "-c", &other]);
+    let refused = place.confined("shrink-out/profiles/shrunk.sb", &work, &["/bin/sh", "-c", &other]);
     assert_ne!(refused.status, 0, "{refused:?}");
     assert!(place.was_refused("file-read-metadata", "/other"), "{refused:?}");
 }
@@ -105,10 +108,10 @@ fn a_pipeline_reads_its_own_file_only() {
     let pipeline = ["/bin/sh", "-c", "cat words | sort | uniq -c"];
     // What the three ask for depends a little on who is ahead.
     let work = workflow(&place, &["--workdir", "data", "--success-streak", "5"], &pipeline);
-    let again = place.confined("out/profiles/shrunk.sb", &work, &pipeline);
+    let again = place.confined("shrink-out/profiles/shrunk.sb", &work, &pipeline);
     assert!(again.status == 0 && again.stdout.contains("2 b"), "{again:?}");
     let other = format!("cat {} | sort | uniq -c", place.path("elsewhere").display());
-    let refused = place.confined("out/profiles/shrunk.sb", &work, &["/bin/sh", "-c", &other]);
+    let refused = place.confined("shrink-out/profiles/shrunk.sb", &work, &["/bin/sh", "-c", &other]);
     assert!(!refused.stdout.contains("secret"), "{refused:?}");
     assert!(place.was_refused("file-read-data", "/elsewhere"), "{refused:?}");
 }
@@ -136,10 +139,10 @@ fn curl_reaches_its_own_port_only() {
     let (port, other) = (serve(), serve());
     let url = format!("http://127.0.0.1:{port}/");
     let work = workflow(&place, &[], &["/usr/bin/curl", "-s", &url]);
-    let again = place.confined("out/profiles/shrunk.sb", &work, &["/usr/bin/curl", "-s", &url]);
+    let again = place.confined("shrink-out/profiles/shrunk.sb", &work, &["/usr/bin/curl", "-s", &url]);
     assert!(again.status == 0 && again.stdout == "fetched\n", "{again:?}");
     let url = format!("http://127.0.0.1:{other}/");
-    let refused = place.confined("out/profiles/shrunk.sb", &work, &["/usr/bin/curl", "-s", &url]);
+    let refused = place.confined("shrink-out/profiles/shrunk.sb", &work, &["/usr/bin/curl", "-s", &url]);
     assert_ne!(refused.status, 0, "{refused:?}");
     assert!(place.was_refused("network-outbound", &format!(":{other}")), "{refused:?}");
 }
@@ -157,10 +160,10 @@ fn python_reads_its_own_data_only() {
     };
     let own = script("a.json");
     let work = workflow(&place, &["--workdir", "data"], &["/usr/bin/python3", "-c", &own]);
-    let again = place.confined("out/profiles/shrunk.sb", &work, &["/usr/bin/python3", "-c", &own]);
+    let again = place.confined("shrink-out/profiles/shrunk.sb", &work, &["/usr/bin/python3", "-c", &own]);
     assert!(again.status == 0 && again.stdout == "42 True\n", "{again:?}");
     let other = script(elsewhere.to_str().unwrap());
-    let refused = place.confined("out/profiles/shrunk.sb", &work, &["/usr/bin/python3", "-c", &other]);
+    let refused = place.confined("shrink-out/profiles/shrunk.sb", &work, &["/usr/bin/python3", "-c", &other]);
     assert_ne!(refused.status, 0, "{refused:?}");
     assert!(place.was_refused("file-read-data", "/b.json"), "{refused:?}");
 }
@@ -203,8 +206,8 @@ fn cargo_builds_its_own_crate_only() {
     words.extend(target);
     let done = runtime(&words);
     assert_eq!(done.status, 0, "{done:?}");
-    let profile = "out/profiles/shrunk.sb";
-    let work = place.path("out/out");
+    let profile = "shrink-out/profiles/shrunk.sb";
+    let work = place.path("shrink-out/out");
     let confined = |words: &[&str]| {
         let (work_dir, home_dir) = (format!("WORK_DIR={}", work.display()), format!("HOME={}", home.display()));
         let mut all = vec![

@@ -19,7 +19,7 @@ fn the_reference_like_fixture_is_learned_shrunk_and_works() {
     let place = Place::new();
     let done = place.runtime(&["shrink-trace", "workflow", "--cmd", FIXTURE, "--", "target"]);
     assert_eq!(done.status, 0, "{done:?}");
-    let record = place.json("out/run.json");
+    let record = place.json("shrink-out/run.json");
     for (pointer, expected) in [
         ("/trace/status", "success"),
         ("/trace/completeness/verdict", "complete"),
@@ -27,8 +27,8 @@ fn the_reference_like_fixture_is_learned_shrunk_and_works() {
         ("/knobs/deny_scope", "all"),
         ("/knobs/deny_scope_effective", "tree"),
         ("/knobs/loader_set", "linux-base.sb"),
-        ("/paths/run_dir", "out"),
-        ("/paths/profiles/shrunk", "out/profiles/shrunk.sb"),
+        ("/paths/run_dir", "shrink-out"),
+        ("/paths/profiles/shrunk", "shrink-out/profiles/shrunk.sb"),
     ] {
         assert_eq!(record.pointer(pointer).and_then(|own| own.as_str()), Some(expected), "{pointer}: {record:#}");
     }
@@ -40,7 +40,7 @@ fn the_reference_like_fixture_is_learned_shrunk_and_works() {
     let mut found = Vec::new();
     absolute_paths(&record["paths"], &mut found);
     assert!(found.is_empty(), "{found:?}");
-    let metrics = place.text_of("out/phases/trace/metrics.jsonl");
+    let metrics = place.text_of("shrink-out/phases/trace/metrics.jsonl");
     assert!(metrics.starts_with("{\"iter\":1,\"return_code\":0,\"denies_seen\":"), "{metrics}");
     for file in [
         "profiles/trace.sb",
@@ -54,18 +54,18 @@ fn the_reference_like_fixture_is_learned_shrunk_and_works() {
         "phases/shrink/validation/pre_shrink_run2.json",
         "phases/shrink/validation/post_shrink_repeat.json",
     ] {
-        assert!(place.path(&format!("out/{file}")).exists(), "{file}");
+        assert!(place.path(&format!("shrink-out/{file}")).exists(), "{file}");
     }
-    let first = place.json_lines("out/phases/shrink/metrics.jsonl").remove(0);
+    let first = place.json_lines("shrink-out/phases/shrink/metrics.jsonl").remove(0);
     let keys: Vec<&String> = first.as_object().unwrap().keys().collect();
     assert_eq!(keys, ["event", "decision", "fresh_rc", "repeat_rc", "profile_lines"]);
     // The connection that the fixture tries and does without is not in the result; the file it reads is.
-    let shrunk = place.text_of("out/profiles/shrunk.sb");
+    let shrunk = place.text_of("shrink-out/profiles/shrunk.sb");
     assert!(!shrunk.contains("network-outbound") && shrunk.contains("/etc/hosts"), "{shrunk}");
-    assert!(place.text_of("out/profiles/trace.sb").contains("network-outbound"));
+    assert!(place.text_of("shrink-out/profiles/trace.sb").contains("network-outbound"));
     // Truncating is what only the second run does, and it is still allowed.
     assert!(shrunk.contains("file-write-data") && shrunk.contains("file-write-create"), "{shrunk}");
-    let summary = place.runtime(&["shrink-trace", "summary", "--out", "out", "--html", "page.html"]);
+    let summary = place.runtime(&["shrink-trace", "summary", "--out", "shrink-out", "--html", "page.html"]);
     assert!(summary.status == 0 && summary.stdout.contains("shrink status"), "{summary:?}");
     let page = place.text_of("page.html");
     assert!(page.contains("Rules by family") && page.contains("/etc/hosts") && !page.contains("<script"));
