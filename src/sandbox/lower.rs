@@ -47,6 +47,8 @@ pub struct Bound {
     /// Whether entries directly below `/` would have to be made or removed. The kernel knows no right on one directory alone,
     /// so that would admit writing everywhere; it is left out instead.
     pub leaves_out_root_entries: bool,
+    /// Whether writing includes opening for it. Otherwise it is making, removing and cutting short.
+    pub opens_for_writing: bool,
     /// TCP ports that connections may be made to.
     pub connect: Ports,
     /// TCP ports that sockets may be bound to.
@@ -138,7 +140,7 @@ const ENTRY_OPERATIONS: [&str; 3] = ["file-write-create", "file-write-unlink", "
 pub struct LeftAlone {
     /// Reading.
     pub read: bool,
-    /// Every kind of writing.
+    /// Every kind of changing files but opening them for writing: what is below `/proc` is no file to the profile alone.
     pub write: bool,
     /// Connecting.
     pub connect: bool,
@@ -162,6 +164,7 @@ pub fn lower(policy: &Policy, alone: LeftAlone) -> Lowered {
     }
     let mut d1 = d2.clone();
     let ports = |name: &str| policy.allow_reach(&Operation::new(name)).tcp;
+    d1.opens_for_writing = true;
     (d1.connect, d1.bind) = (ports("network-outbound"), ports("network-bind"));
     // The program connects and binds nothing itself, unless it is left alone with it.
     (d2.connect, d2.bind) = (Ports::none(), Ports::none());
@@ -301,6 +304,16 @@ mod tests {
         assert_eq!(lowered.d1.connect, Ports::Only([80].into()));
         assert_eq!(lowered.d1.bind, Ports::All);
         assert_eq!((lowered.d2.connect, lowered.d2.bind), (Ports::none(), Ports::none()));
+    }
+
+    #[test]
+    fn what_changes_files_alone_does_not_open_them() {
+        let text = "(version 1)(allow default)";
+        let policy = Policy::compile(&[Source::new("p.sb", text)], &Params::new(), &NoImports).unwrap();
+        let alone = LeftAlone { read: true, write: true, ..LeftAlone::default() };
+        let lowered = lower(&policy, alone);
+        assert_eq!(shown(&lowered.d2), ["//** read+write+execute"]);
+        assert!(lowered.d1.opens_for_writing && !lowered.d2.opens_for_writing);
     }
 
     #[test]

@@ -220,7 +220,7 @@ impl Beside {
         let nice = read("stat").split_whitespace().nth(18).unwrap_or_default().to_owned();
         let status = read("status");
         let affinity = status.lines().find(|line| line.starts_with("Cpus_allowed:")).unwrap_or_default().to_owned();
-        format!("{nice} {affinity} {}", read("limits"))
+        format!("{nice} {affinity} {} {}", read("oom_score_adj"), read("limits"))
     }
 
     fn listen_tcp(&mut self, secret: String) {

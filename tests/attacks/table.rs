@@ -227,6 +227,11 @@ fn kernel() -> Vec<Row> {
         unprivileged("message-queue", &["msgget", "msgrcv"]).outside(Outside::Ipc(Ipc::Key)),
         unprivileged("posix-message-queue", &["mq_open"]).outside(Outside::Ipc(Ipc::Name)),
         trapped("sysctl", &["openat"]).who(Who::Root).outside(Outside::Started(&["unshare", "-n"])),
+        trapped("sysctl-beside-all-files", &["openat"])
+            .rules("(allow file*)(deny sysctl-write)")
+            .who(Who::Root)
+            .outside(Outside::Started(&["unshare", "-n"])),
+        trapped("shared-memory-beside-all-files", &["openat"]).rules("(allow file*)(deny ipc-posix-shm*)"),
     ]
 }
 
@@ -257,6 +262,9 @@ fn taken_away() -> Vec<Row> {
 /// A tracer must hold the capabilities of whom it traces, and stand in a Landlock domain around it.
 const TRACER: &[&str] = &["landlock", "capability_drop"];
 
+/// Everything about files is allowed, so that all that can be is left to the kernel.
+const ALL_FILES: &str = "(allow file*)";
+
 fn processes() -> Vec<Row> {
     let outsider = Outside::Outsider;
     // What every user may read is held back by the supervisor; what only a tracer may read, by Landlock as well.
@@ -277,6 +285,8 @@ fn processes() -> Vec<Row> {
         public("supervisor-environ").outside(Outside::Supervisor),
         public("supervisor-descriptors").outside(Outside::Supervisor),
         public("supervisor-mem-file").rules("(allow file-write-data (subpath \"/proc\"))").outside(Outside::Supervisor),
+        public("outsider-oom-score").rules(ALL_FILES).outside(outsider),
+        public("supervisor-oom-score").rules(ALL_FILES).outside(Outside::Supervisor),
         trapped("process-vm-readv", &["process_vm_readv"]).without(&["capability_drop"]).outside(outsider),
         trapped("ptrace", &["ptrace"]).without(&["capability_drop"]).outside(outsider),
         trapped("traced-child", &["ptrace", "openat"]).rules("(allow signal (target self))"),

@@ -10,13 +10,15 @@ use super::filter::{Free, Network};
 use super::network::{BIND, OUTBOUND};
 use super::table::Handler;
 use crate::sandbox::Trap;
+use crate::sandbox::lower::POSIX_IPC;
 use crate::sbpl::Policy;
 use crate::vocab::{Decision, Operation};
 
 const READING: [&str; 2] = ["file-read-data", "file-read-metadata"];
 
-/// Everything the inner domain would have to admit for writing to be left to the kernel.
-const WRITING: [&str; 13] = [
+/// Everything that would have to be allowed everywhere for changing files to be left to the kernel. Kernel settings, and the
+/// objects of [`POSIX_IPC`], are files to it.
+const WRITING: [&str; 15] = [
     "file-read-data",
     "file-read-metadata",
     "file-link",
@@ -26,10 +28,12 @@ const WRITING: [&str; 13] = [
     "file-write-flags",
     "file-write-mode",
     "file-write-owner",
+    "file-write-setugid",
     "file-write-times",
     "file-write-unlink",
     "file-write-xattr",
     "file-test-existence",
+    "sysctl-write",
 ];
 
 /// Answers the filter's questions for one job.
@@ -57,9 +61,9 @@ impl<'p> Allowances<'p> {
         self.trap == Trap::AsNeeded
     }
 
-    /// Whether every kind of writing is left to the kernel.
+    /// Whether changing files is left to the kernel, but for opening them.
     pub(super) fn write_alone(&self) -> bool {
-        self.untrapped() && WRITING.iter().all(|name| self.everywhere(name))
+        self.untrapped() && WRITING.iter().chain(&POSIX_IPC).all(|name| self.everywhere(name))
     }
 }
 

@@ -74,8 +74,8 @@ const SET_CONTROL: &str = "decided for limits and scheduling of other processes 
                            whatever the profile says";
 const READ_ALONE: &str = "opening files for reading is left to the kernel, because the profile allows it everywhere: not \
                           decided for what is only read";
-const WRITE_ALONE: &str =
-    "all file operations are left to the kernel, because the profile allows them everywhere: not decided";
+const WRITE_ALONE: &str = "all file operations but opening for writing are left to the kernel, because the profile allows them \
+                           everywhere: not decided";
 
 /// How tightly what a race during exec can run is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

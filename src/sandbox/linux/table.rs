@@ -135,7 +135,6 @@ pub(super) enum Handler {
     Getsockname,
 }
 
-const READ: &str = "file-read-data";
 const METADATA: &str = "file-read-metadata";
 const EXISTENCE: &str = "file-test-existence";
 const CREATE: &str = "file-write-create";
@@ -146,7 +145,9 @@ impl Handler {
     /// The operations it may judge. When the profile allows all of them everywhere there is nothing to decide.
     pub(super) fn operations(self) -> &'static [&'static str] {
         match self {
-            Self::Open | Self::Openat | Self::Openat2 | Self::Creat => &[READ, METADATA, CREATE, WRITE],
+            // Never left to the kernel alone: files of processes outside are refused whatever the profile says, and opening is
+            // how they are written. What is opened for reading only the filter can let pass.
+            Self::Open | Self::Openat | Self::Openat2 | Self::Creat => &[],
             Self::Stat | Self::Lstat | Self::Newfstatat | Self::Statx | Self::Statfs => &[METADATA],
             Self::Readlink | Self::Readlinkat | Self::InotifyAddWatch => &[METADATA],
             Self::Chdir | Self::Getcwd => &[METADATA],

@@ -280,6 +280,18 @@ fn taking_a_lock_is_looked_at_and_releasing_one_is_not() {
 }
 
 #[test]
+fn opening_for_writing_is_never_left_alone() {
+    let free = names(&["file-read-data", "file-read-metadata", "file-write-data", "file-write-create"]);
+    for (name, flags) in
+        [("open", [0, 1, 0, 0, 0, 0]), ("openat", [0, 0, 1, 0, 0, 0]), ("openat2", [0; 6]), ("creat", [0; 6])]
+    {
+        assert_eq!(act(&free, name, flags), NOTIFY, "{name}");
+    }
+    assert_eq!(act(&free, "open", [0; 6]), ALLOW);
+    assert_eq!(act(&free, "truncate", [0; 6]), ALLOW);
+}
+
+#[test]
 fn calls_on_other_processes_are_looked_at() {
     assert_eq!(act(&nothing(), "prlimit64", [0; 6]), ALLOW);
     assert_eq!(act(&nothing(), "prlimit64", [1, 0, 0, 0, 0, 0]), NOTIFY);
