@@ -359,6 +359,8 @@ fn watched(name: &'static str) -> Row {
 /// Everywhere but to the listener beside the attack.
 const NOT_HERE: &str = "(allow network-outbound)(deny network-outbound (remote ip \"localhost:$1\"))";
 
+const TO_LOCAL_SOCKETS: &str = "(allow network-outbound (remote unix-socket))";
+
 fn sockets() -> Vec<Row> {
     vec![
         trapped("connect-tcp", &["connect"]).outside(Outside::Tcp),
@@ -379,6 +381,12 @@ fn sockets() -> Vec<Row> {
         trapped("datagram-local", &["socket", "sendto"]).outside(Outside::Datagram),
         trapped("datagram-from-pair", &["socketpair", "sendto"]).outside(Outside::Datagram),
         trapped("receive-descriptor", &["connect"]).outside(Outside::Giver),
+        trapped("receive-datagram-socket", &["sendmsg"])
+            .rules("(allow network-bind network-inbound (local unix-socket (subpath \"$W/opened\")))")
+            .outside(Outside::Visitor),
+        trapped("bind-by-credentials", &["setsockopt"]).rules(TO_LOCAL_SOCKETS),
+        trapped("bind-by-process-descriptor", &["setsockopt"]).rules(TO_LOCAL_SOCKETS),
+        trapped("choose-interface", &["setsockopt"]).rules("(allow network-outbound (remote udp \"localhost:*\"))"),
         trapped("socket-netlink", &["socket"]),
         trapped("socket-packet", &["socket"]).without(&["capability_drop"]).who(Who::Root),
         trapped("socket-raw", &["socket"]).without(&["capability_drop"]).who(Who::Root),
