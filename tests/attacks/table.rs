@@ -115,7 +115,20 @@ fn direct() -> Vec<Row> {
         trapped("link-text-by-chdir", &["chdir", "getcwd"]),
     ]);
     let unlocked = "(deny file-lock (subpath \"$W/vault\"))";
-    rows.extend([trapped("lock", &["flock"]).rules(unlocked), trapped("lock-record", &["fcntl"]).rules(unlocked)]);
+    rows.extend([
+        trapped("lock", &["flock"]).rules(unlocked),
+        trapped("lock-record", &["fcntl"]).rules(unlocked),
+        trapped("lock-lease", &["fcntl"]).rules(unlocked),
+    ]);
+    let attributes = "(allow file-write-xattr (subpath \"$W/vault\"))";
+    let modes = "(allow file-write-mode (subpath \"$W\"))(deny file-write-setugid)";
+    rows.extend([
+        trapped("mode-by-acl", &["setxattr"]).rules(attributes),
+        trapped("mode-by-acl-of-descriptor", &["fsetxattr"]).rules(attributes),
+        trapped("set-ids-by-mode", &["chmod"]).rules(modes),
+        trapped("set-ids-of-new-file", &["open"]).rules(modes),
+        trapped("set-ids-of-new-node", &["mknod"]).rules(modes),
+    ]);
     let moved = |name| held(name).off(&["moved_entries"]);
     let vault = "(allow file-write* (subpath \"$W/vault\"))(deny file* (literal \"$W/vault/secret\"))";
     let new = "(allow file-write* (subpath \"$W/vault\"))(deny file* (literal \"$W/vault/sub/new\"))";
@@ -186,6 +199,7 @@ fn races() -> Vec<Row> {
         led("flip-chdir").known("a race while the working directory is changed tells that a directory exists"),
         led("flip-chdir-and-name").off(&["call:getcwd"]),
         led("flip-chdir-and-link").off(&["call:readlink"]),
+        led("flip-chdir-and-look").off(&["call:newfstatat"]),
     ]);
     let exchanged = |name| {
         Row { race: Some(Duration::from_millis(600)), ..held(name) }

@@ -8,7 +8,7 @@ use crate::sbpl::Policy;
 use crate::vocab::Operation;
 
 /// Decided one by one, and the decision applied.
-const DECIDED: [&str; 21] = [
+const DECIDED: [&str; 22] = [
     "file-link",
     "file-mknod",
     "file-read-data",
@@ -19,6 +19,7 @@ const DECIDED: [&str; 21] = [
     "file-write-flags",
     "file-write-mode",
     "file-write-owner",
+    "file-write-setugid",
     "file-write-times",
     "file-write-unlink",
     "file-write-xattr",

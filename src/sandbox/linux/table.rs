@@ -32,7 +32,7 @@ pub(super) enum Class {
 pub(super) enum Registers {
     /// Threads pass, namespaces are refused, new processes are judged.
     Clone,
-    /// Who gets a descriptor's signals is looked at, and locking.
+    /// Who gets a descriptor's signals is looked at, and locking, which leases belong to.
     Fcntl,
     /// Releasing a lock passes, taking one is looked at.
     Flock,
@@ -46,7 +46,7 @@ pub(super) enum Registers {
     Socket,
     /// Local pairs.
     Socketpair,
-    /// Options that choose another way than the address says.
+    /// Options that choose another way than the address says are refused, those that give a socket a name looked at.
     Setsockopt,
     /// Sending to a named address; `MSG_FASTOPEN` would connect.
     Sendto,
@@ -138,6 +138,7 @@ pub(super) enum Handler {
 const METADATA: &str = "file-read-metadata";
 const EXISTENCE: &str = "file-test-existence";
 const CREATE: &str = "file-write-create";
+const SETUGID: &str = "file-write-setugid";
 const WRITE: &str = "file-write-data";
 const UNLINK: &str = "file-write-unlink";
 
@@ -154,15 +155,17 @@ impl Handler {
             Self::Access | Self::Faccessat | Self::Faccessat2 => &[METADATA, EXISTENCE],
             Self::Getxattr | Self::Lgetxattr | Self::Fgetxattr => &["file-read-xattr", METADATA],
             Self::Listxattr | Self::Llistxattr | Self::Flistxattr => &["file-read-xattr", METADATA],
-            Self::Setxattr | Self::Lsetxattr | Self::Fsetxattr => &["file-write-xattr", METADATA],
-            Self::Removexattr | Self::Lremovexattr | Self::Fremovexattr => &["file-write-xattr", METADATA],
-            Self::Chmod | Self::Fchmodat | Self::Fchmod => &["file-write-mode", METADATA],
+            Self::Setxattr | Self::Lsetxattr | Self::Fsetxattr => &["file-write-xattr", "file-write-mode", METADATA],
+            Self::Removexattr | Self::Lremovexattr | Self::Fremovexattr => {
+                &["file-write-xattr", "file-write-mode", METADATA]
+            }
+            Self::Chmod | Self::Fchmodat | Self::Fchmod => &["file-write-mode", SETUGID, METADATA],
             Self::Chown | Self::Lchown | Self::Fchownat | Self::Fchown => &["file-write-owner", METADATA],
             Self::Utime | Self::Utimes | Self::Futimesat | Self::Utimensat => &["file-write-times", METADATA],
             Self::Truncate => &[WRITE, METADATA],
             Self::Unlink | Self::Rmdir | Self::Unlinkat => &[UNLINK, METADATA],
             Self::Mkdir | Self::Mkdirat | Self::Symlink | Self::Symlinkat => &[CREATE, METADATA],
-            Self::Mknod | Self::Mknodat => &[CREATE, "file-mknod", METADATA],
+            Self::Mknod | Self::Mknodat => &[CREATE, "file-mknod", SETUGID, METADATA],
             Self::Rename | Self::Renameat | Self::Renameat2 => &[UNLINK, CREATE, METADATA],
             Self::Link | Self::Linkat => &["file-link", CREATE, METADATA],
             Self::MemfdCreate => &["process-exec*"],

@@ -55,8 +55,9 @@ const PROT_EXEC: u32 = libc::PROT_EXEC as u32;
 const OWNER_REQUESTS: [u32; 2] = [0x8901, 0x8902];
 /// asm-generic/fcntl.h; not in libc for every target.
 const F_SETOWN_EX: u32 = 15;
-/// `F_SETLK`, `F_SETLKW`, `F_OFD_SETLK`, `F_OFD_SETLKW` (asm-generic/fcntl.h).
-pub(in crate::sandbox::linux) const LOCK_COMMANDS: [u32; 4] = [6, 7, 37, 38];
+/// `F_SETLK`, `F_SETLKW`, `F_OFD_SETLK`, `F_OFD_SETLKW` (asm-generic/fcntl.h), and what holds others up as a lock does:
+/// `F_SETLEASE`, `F_SETDELEG` (linux/fcntl.h).
+pub(in crate::sandbox::linux) const LOCK_COMMANDS: [u32; 6] = [6, 7, 37, 38, 1024, 1040];
 /// `FS_IOC_SETFLAGS` in both widths (linux/fs.h): one `int` in memory.
 pub(in crate::sandbox::linux) const FLAG_REQUESTS: [u32; 2] = [0x4008_6602, 0x4004_6602];
 /// `FS_IOC_FSSETXATTR` (linux/fs.h): a `struct fsxattr` in memory.

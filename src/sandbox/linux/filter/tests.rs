@@ -283,6 +283,8 @@ fn taking_a_lock_is_looked_at_and_releasing_one_is_not() {
         ("fcntl", libc::F_SETLKW),
         ("fcntl", libc::F_OFD_SETLK),
         ("fcntl", libc::F_OFD_SETLKW),
+        ("fcntl", libc::F_SETLEASE),
+        ("fcntl", 1040),
     ] {
         assert_eq!(act(&nothing(), name, command(argument)), NOTIFY, "{name} {argument}");
         assert_eq!(act(&locks, name, command(argument)), ALLOW, "{name} {argument}");
