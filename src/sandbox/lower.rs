@@ -114,6 +114,9 @@ pub struct Lowered {
     pub exec_is_exact: bool,
     /// Whether any program may run, or none: then a race has nothing to win.
     pub exec_is_unconditional: bool,
+    /// Whether something may be an interpreter and entries may be made or removed somewhere. An interpreter opens its script by
+    /// itself, so what the script's path leads to can be exchanged in between.
+    pub scripts_can_be_exchanged: bool,
 }
 
 const EXEC_OPERATIONS: [&str; 2] = ["process-exec*", "process-exec-interpreter"];
@@ -199,7 +202,13 @@ pub fn lower(policy: &Policy, alone: LeftAlone) -> Lowered {
         }
     }
     d1.add("/proc", true, Rights { read: true, ..Rights::default() }, Some("the supervisor looks up its processes"));
-    Lowered { d1, d2, exec_is_exact: exec_is_exact(policy), exec_is_unconditional: exec_is_unconditional(policy) }
+    Lowered {
+        d1,
+        d2,
+        exec_is_exact: exec_is_exact(policy),
+        exec_is_unconditional: exec_is_unconditional(policy),
+        scripts_can_be_exchanged: scripts_can_be_exchanged(policy),
+    }
 }
 
 /// Exact when the same is allowed for programs and interpreters: everything, nothing, or trees and files without a later
@@ -223,6 +232,11 @@ fn exec_is_unconditional(policy: &Policy) -> bool {
         [Some(Decision::Deny), _] => true,
         [program, interpreter] => program.is_some() && program == interpreter,
     }
+}
+
+fn scripts_can_be_exchanged(policy: &Policy) -> bool {
+    let some = |name: &'static str| policy.unconditional(&Operation::named(name)) != Some(Decision::Deny);
+    some("process-exec-interpreter") && ENTRY_OPERATIONS.into_iter().any(some)
 }
 
 /// A program allowed only as an interpreter could be run as a program by a race, and the other way round.
@@ -270,6 +284,21 @@ mod tests {
             format!("{path}{} {}", if root.beneath { "/**" } else { "" }, root.rights.words().join("+"))
         };
         bound.roots.iter().filter(|(path, _)| *path != "/proc").map(text).collect()
+    }
+
+    #[test]
+    fn scripts_can_be_exchanged_where_some_may_run_and_something_may_be_made() {
+        for (rules, exchanged) in [
+            ("", false),
+            ("(allow process-exec* (literal \"/c\"))", false),
+            ("(allow process-exec-interpreter (literal \"/l\"))", false),
+            ("(allow file-write* (subpath \"/w\"))", false),
+            ("(allow process-exec-interpreter (literal \"/l\"))(allow file-write-data (subpath \"/w\"))", false),
+            ("(allow process-exec-interpreter (literal \"/l\"))(allow file-write-unlink (subpath \"/w\"))", true),
+            ("(allow process-exec-interpreter (literal \"/l\"))(allow file-write* (subpath \"/w\"))", true),
+        ] {
+            assert_eq!(lowered(rules).scripts_can_be_exchanged, exchanged, "{rules}");
+        }
     }
 
     #[test]

@@ -51,6 +51,8 @@ const NEVER: [&str; 12] = [
 
 const RACE: &str = "the exec rules cannot be expressed exactly: a racing thread could run another file of the admitted \
                     trees (d2_roots)";
+const SCRIPTS: &str = "an interpreter opens its script by itself: where the program can exchange what the script's path leads to, \
+                       another script that may be read is interpreted";
 const NO_LANDLOCK: &str = "without Landlock a racing thread can run any file";
 const CHDIR: &str = "decided one by one; a race during chdir can tell that a directory exists";
 const SOCKETS: &str = "never given: other domains than UNIX, INET, INET6 and NETLINK; raw sockets; MPTCP, SCTP and other \
@@ -83,8 +85,9 @@ const WRITE_ALONE: &str = "all file operations but opening for writing are left 
 pub(super) enum ExecBound {
     /// To what the profile allows, by the kernel alone.
     Exact,
-    /// To what the profile allows: what was executed is judged before its first instruction.
-    Stopped,
+    /// To what the profile allows: what was executed is judged before its first instruction. With `scripts` the program can
+    /// exchange a script between that and its interpreter's look at it.
+    Stopped { scripts: bool },
     /// To the trees the profile's rules lie in.
     Superset,
     /// Not at all.
@@ -112,7 +115,10 @@ pub(super) fn operations(
     for name in DECIDED {
         match name {
             "process-exec*" | "process-exec-interpreter" => match exec_bound {
-                ExecBound::Exact | ExecBound::Stopped => note(name, Status::Enforced, None),
+                ExecBound::Stopped { scripts: true } if name == "process-exec*" => {
+                    note(name, Status::Partly, Some(SCRIPTS));
+                }
+                ExecBound::Exact | ExecBound::Stopped { .. } => note(name, Status::Enforced, None),
                 ExecBound::Superset => note(name, Status::Partly, Some(RACE)),
                 ExecBound::None => note(name, Status::Partly, Some(NO_LANDLOCK)),
             },
