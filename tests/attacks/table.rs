@@ -361,6 +361,9 @@ fn programs() -> Vec<Row> {
         watched("flip-exec-to-loader"),
         watched("exchange-program-link").without(&["landlock"]),
         watched("exchange-interpreter-line").without(&["landlock"]),
+        watched("exchange-script")
+            .rules("(deny process-exec* (subpath \"$W/opened/denied\"))")
+            .known("an interpreter opens its script by itself, after the exec was judged"),
     ]
 }
 
