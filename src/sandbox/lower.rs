@@ -47,6 +47,8 @@ pub struct Bound {
     /// Whether entries directly below `/` would have to be made or removed. The kernel knows no right on one directory alone,
     /// so that would admit writing everywhere; it is left out instead.
     pub leaves_out_root_entries: bool,
+    /// Whether writing includes opening for it. Otherwise it is making, removing and cutting short.
+    pub opens_for_writing: bool,
     /// TCP ports that connections may be made to.
     pub connect: Ports,
     /// TCP ports that sockets may be bound to.
@@ -112,6 +114,9 @@ pub struct Lowered {
     pub exec_is_exact: bool,
     /// Whether any program may run, or none: then a race has nothing to win.
     pub exec_is_unconditional: bool,
+    /// Whether something may be an interpreter and entries may be made or removed somewhere. An interpreter opens its script by
+    /// itself, so what the script's path leads to can be exchanged in between.
+    pub scripts_can_be_exchanged: bool,
 }
 
 const EXEC_OPERATIONS: [&str; 2] = ["process-exec*", "process-exec-interpreter"];
@@ -138,7 +143,7 @@ const ENTRY_OPERATIONS: [&str; 3] = ["file-write-create", "file-write-unlink", "
 pub struct LeftAlone {
     /// Reading.
     pub read: bool,
-    /// Every kind of writing.
+    /// Every kind of changing files but opening them for writing: what is below `/proc` is no file to the profile alone.
     pub write: bool,
     /// Connecting.
     pub connect: bool,
@@ -162,6 +167,7 @@ pub fn lower(policy: &Policy, alone: LeftAlone) -> Lowered {
     }
     let mut d1 = d2.clone();
     let ports = |name: &str| policy.allow_reach(&Operation::new(name)).tcp;
+    d1.opens_for_writing = true;
     (d1.connect, d1.bind) = (ports("network-outbound"), ports("network-bind"));
     // The program connects and binds nothing itself, unless it is left alone with it.
     (d2.connect, d2.bind) = (Ports::none(), Ports::none());
@@ -196,7 +202,13 @@ pub fn lower(policy: &Policy, alone: LeftAlone) -> Lowered {
         }
     }
     d1.add("/proc", true, Rights { read: true, ..Rights::default() }, Some("the supervisor looks up its processes"));
-    Lowered { d1, d2, exec_is_exact: exec_is_exact(policy), exec_is_unconditional: exec_is_unconditional(policy) }
+    Lowered {
+        d1,
+        d2,
+        exec_is_exact: exec_is_exact(policy),
+        exec_is_unconditional: exec_is_unconditional(policy),
+        scripts_can_be_exchanged: scripts_can_be_exchanged(policy),
+    }
 }
 
 /// Exact when the same is allowed for programs and interpreters: everything, nothing, or trees and files without a later
@@ -220,6 +232,11 @@ fn exec_is_unconditional(policy: &Policy) -> bool {
         [Some(Decision::Deny), _] => true,
         [program, interpreter] => program.is_some() && program == interpreter,
     }
+}
+
+fn scripts_can_be_exchanged(policy: &Policy) -> bool {
+    let some = |name: &'static str| policy.unconditional(&Operation::named(name)) != Some(Decision::Deny);
+    some("process-exec-interpreter") && ENTRY_OPERATIONS.into_iter().any(some)
 }
 
 /// A program allowed only as an interpreter could be run as a program by a race, and the other way round.
@@ -270,6 +287,21 @@ mod tests {
     }
 
     #[test]
+    fn scripts_can_be_exchanged_where_some_may_run_and_something_may_be_made() {
+        for (rules, exchanged) in [
+            ("", false),
+            ("(allow process-exec* (literal \"/c\"))", false),
+            ("(allow process-exec-interpreter (literal \"/l\"))", false),
+            ("(allow file-write* (subpath \"/w\"))", false),
+            ("(allow process-exec-interpreter (literal \"/l\"))(allow file-write-data (subpath \"/w\"))", false),
+            ("(allow process-exec-interpreter (literal \"/l\"))(allow file-write-unlink (subpath \"/w\"))", true),
+            ("(allow process-exec-interpreter (literal \"/l\"))(allow file-write* (subpath \"/w\"))", true),
+        ] {
+            assert_eq!(lowered(rules).scripts_can_be_exchanged, exchanged, "{rules}");
+        }
+    }
+
+    #[test]
     fn the_program_itself_gets_its_programs_and_nothing_else() {
         let lowered = lowered("(allow process-exec* (subpath \"/b\"))(allow file* (subpath \"/w\"))");
         assert_eq!(shown(&lowered.d2), ["/b/** execute"]);
@@ -301,6 +333,16 @@ mod tests {
         assert_eq!(lowered.d1.connect, Ports::Only([80].into()));
         assert_eq!(lowered.d1.bind, Ports::All);
         assert_eq!((lowered.d2.connect, lowered.d2.bind), (Ports::none(), Ports::none()));
+    }
+
+    #[test]
+    fn what_changes_files_alone_does_not_open_them() {
+        let text = "(version 1)(allow default)";
+        let policy = Policy::compile(&[Source::new("p.sb", text)], &Params::new(), &NoImports).unwrap();
+        let alone = LeftAlone { read: true, write: true, ..LeftAlone::default() };
+        let lowered = lower(&policy, alone);
+        assert_eq!(shown(&lowered.d2), ["//** read+write+execute"]);
+        assert!(lowered.d1.opens_for_writing && !lowered.d2.opens_for_writing);
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::fs;
 use std::io::{BufRead, BufReader, IoSlice, Read, Write};
 use std::net::{TcpListener, UdpSocket};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -56,6 +56,8 @@ pub(crate) enum Outside {
     Datagram,
     /// Hands an open descriptor to whoever connects.
     Giver,
+    /// Connects to `opened/meeting` and hands over a socket for IP datagrams. Word: a port as of [`Outside::Udp`].
+    Visitor,
     /// Somebody made a hard link of the secret where the attack may read.
     HardLink,
     /// See [`Arena::add_image`].
@@ -178,6 +180,14 @@ impl Beside {
                     }
                 });
             }
+            Outside::Visitor => {
+                self.listen_udp(secret);
+                let path = arena.path("opened/meeting");
+                self.again_and_again(move || match UnixStream::connect(&path) {
+                    Ok(stream) => give(&stream, UdpSocket::bind("127.0.0.1:0").unwrap().as_fd()),
+                    Err(_) => std::thread::sleep(Duration::from_millis(2)),
+                });
+            }
             Outside::HardLink => fs::hard_link(arena.path("closed/secret"), arena.path("opened/hard")).unwrap(),
             Outside::Image => arena.add_image(),
             Outside::OtherLoader => arena.add_other_loader(),
@@ -220,7 +230,7 @@ impl Beside {
         let nice = read("stat").split_whitespace().nth(18).unwrap_or_default().to_owned();
         let status = read("status");
         let affinity = status.lines().find(|line| line.starts_with("Cpus_allowed:")).unwrap_or_default().to_owned();
-        format!("{nice} {affinity} {}", read("limits"))
+        format!("{nice} {affinity} {} {}", read("oom_score_adj"), read("limits"))
     }
 
     fn listen_tcp(&mut self, secret: String) {
@@ -248,7 +258,11 @@ impl Beside {
         listener.set_nonblocking(true).unwrap();
         let gives = self.kind == Outside::Giver;
         self.again_and_again(move || match listener.accept() {
-            Ok((stream, _)) if gives => give(&stream, &file),
+            Ok((stream, _)) if gives => {
+                if let Ok(file) = fs::File::open(&file) {
+                    give(&stream, file.as_fd());
+                }
+            }
             Ok((mut stream, _)) => drop(stream.write_all(secret.as_bytes())),
             Err(_) => std::thread::sleep(Duration::from_millis(2)),
         });
@@ -382,10 +396,9 @@ fn whole_file(path: &std::path::Path, text: &str) {
     fs::rename(next, path).unwrap();
 }
 
-fn give(stream: &std::os::unix::net::UnixStream, file: &std::path::Path) {
+fn give(stream: &UnixStream, descriptor: BorrowedFd<'_>) {
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-    let Ok(file) = fs::File::open(file) else { return };
-    let fds = [file.as_fd()];
+    let fds = [descriptor];
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     ancillary.push(SendAncillaryMessage::ScmRights(&fds));

@@ -115,7 +115,20 @@ fn direct() -> Vec<Row> {
         trapped("link-text-by-chdir", &["chdir", "getcwd"]),
     ]);
     let unlocked = "(deny file-lock (subpath \"$W/vault\"))";
-    rows.extend([trapped("lock", &["flock"]).rules(unlocked), trapped("lock-record", &["fcntl"]).rules(unlocked)]);
+    rows.extend([
+        trapped("lock", &["flock"]).rules(unlocked),
+        trapped("lock-record", &["fcntl"]).rules(unlocked),
+        trapped("lock-lease", &["fcntl"]).rules(unlocked),
+    ]);
+    let attributes = "(allow file-write-xattr (subpath \"$W/vault\"))";
+    let modes = "(allow file-write-mode (subpath \"$W\"))(deny file-write-setugid)";
+    rows.extend([
+        trapped("mode-by-acl", &["setxattr"]).rules(attributes),
+        trapped("mode-by-acl-of-descriptor", &["fsetxattr"]).rules(attributes),
+        trapped("set-ids-by-mode", &["chmod"]).rules(modes),
+        trapped("set-ids-of-new-file", &["open"]).rules(modes),
+        trapped("set-ids-of-new-node", &["mknod"]).rules(modes),
+    ]);
     let moved = |name| held(name).off(&["moved_entries"]);
     let vault = "(allow file-write* (subpath \"$W/vault\"))(deny file* (literal \"$W/vault/secret\"))";
     let new = "(allow file-write* (subpath \"$W/vault\"))(deny file* (literal \"$W/vault/sub/new\"))";
@@ -186,6 +199,7 @@ fn races() -> Vec<Row> {
         led("flip-chdir").known("a race while the working directory is changed tells that a directory exists"),
         led("flip-chdir-and-name").off(&["call:getcwd"]),
         led("flip-chdir-and-link").off(&["call:readlink"]),
+        led("flip-chdir-and-look").off(&["call:newfstatat"]),
     ]);
     let exchanged = |name| {
         Row { race: Some(Duration::from_millis(600)), ..held(name) }
@@ -227,6 +241,11 @@ fn kernel() -> Vec<Row> {
         unprivileged("message-queue", &["msgget", "msgrcv"]).outside(Outside::Ipc(Ipc::Key)),
         unprivileged("posix-message-queue", &["mq_open"]).outside(Outside::Ipc(Ipc::Name)),
         trapped("sysctl", &["openat"]).who(Who::Root).outside(Outside::Started(&["unshare", "-n"])),
+        trapped("sysctl-beside-all-files", &["openat"])
+            .rules("(allow file*)(deny sysctl-write)")
+            .who(Who::Root)
+            .outside(Outside::Started(&["unshare", "-n"])),
+        trapped("shared-memory-beside-all-files", &["openat"]).rules("(allow file*)(deny ipc-posix-shm*)"),
     ]
 }
 
@@ -257,6 +276,9 @@ fn taken_away() -> Vec<Row> {
 /// A tracer must hold the capabilities of whom it traces, and stand in a Landlock domain around it.
 const TRACER: &[&str] = &["landlock", "capability_drop"];
 
+/// Everything about files is allowed, so that all that can be is left to the kernel.
+const ALL_FILES: &str = "(allow file*)";
+
 fn processes() -> Vec<Row> {
     let outsider = Outside::Outsider;
     // What every user may read is held back by the supervisor; what only a tracer may read, by Landlock as well.
@@ -277,6 +299,8 @@ fn processes() -> Vec<Row> {
         public("supervisor-environ").outside(Outside::Supervisor),
         public("supervisor-descriptors").outside(Outside::Supervisor),
         public("supervisor-mem-file").rules("(allow file-write-data (subpath \"/proc\"))").outside(Outside::Supervisor),
+        public("outsider-oom-score").rules(ALL_FILES).outside(outsider),
+        public("supervisor-oom-score").rules(ALL_FILES).outside(Outside::Supervisor),
         trapped("process-vm-readv", &["process_vm_readv"]).without(&["capability_drop"]).outside(outsider),
         trapped("ptrace", &["ptrace"]).without(&["capability_drop"]).outside(outsider),
         trapped("traced-child", &["ptrace", "openat"]).rules("(allow signal (target self))"),
@@ -339,6 +363,9 @@ fn programs() -> Vec<Row> {
         watched("flip-exec-to-loader"),
         watched("exchange-program-link").without(&["landlock"]),
         watched("exchange-interpreter-line").without(&["landlock"]),
+        watched("exchange-script")
+            .rules("(deny process-exec* (subpath \"$W/opened/denied\"))")
+            .known("an interpreter opens its script by itself, after the exec was judged"),
     ]
 }
 
@@ -350,6 +377,8 @@ fn watched(name: &'static str) -> Row {
 
 /// Everywhere but to the listener beside the attack.
 const NOT_HERE: &str = "(allow network-outbound)(deny network-outbound (remote ip \"localhost:$1\"))";
+
+const TO_LOCAL_SOCKETS: &str = "(allow network-outbound (remote unix-socket))";
 
 fn sockets() -> Vec<Row> {
     vec![
@@ -371,6 +400,12 @@ fn sockets() -> Vec<Row> {
         trapped("datagram-local", &["socket", "sendto"]).outside(Outside::Datagram),
         trapped("datagram-from-pair", &["socketpair", "sendto"]).outside(Outside::Datagram),
         trapped("receive-descriptor", &["connect"]).outside(Outside::Giver),
+        trapped("receive-datagram-socket", &["sendmsg"])
+            .rules("(allow network-bind network-inbound (local unix-socket (subpath \"$W/opened\")))")
+            .outside(Outside::Visitor),
+        trapped("bind-by-credentials", &["setsockopt"]).rules(TO_LOCAL_SOCKETS),
+        trapped("bind-by-process-descriptor", &["setsockopt"]).rules(TO_LOCAL_SOCKETS),
+        trapped("choose-interface", &["setsockopt"]).rules("(allow network-outbound (remote udp \"localhost:*\"))"),
         trapped("socket-netlink", &["socket"]),
         trapped("socket-packet", &["socket"]).without(&["capability_drop"]).who(Who::Root),
         trapped("socket-raw", &["socket"]).without(&["capability_drop"]).who(Who::Root),

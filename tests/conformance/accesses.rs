@@ -128,6 +128,10 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
     }
     let here = |operation| on(files, operation, first());
     let making = |operation, kind| made(files, operation, first(), kind, row);
+    let set_ids = || {
+        let mode = u32::from_str_radix(&row.argument, 8);
+        mode.is_ok_and(|mode| mode & 0o6000 != 0).then(|| here("file-write-setugid"))
+    };
     let attribute = |operation| {
         let mut question = on(files, operation, first());
         if let Object::Path { xattr, .. } = &mut question.object {
@@ -199,8 +203,8 @@ pub(crate) fn of(row: &Row, files: &Files, detail: &str) -> Vec<Question> {
             asked
         }
         "link" => vec![here("file-link"), of_kind(files, create, second(), files.kind(first()))],
-        "chmod" => vec![here("file-write-mode")],
-        "chmod-open" => vec![here("file-read-data"), here("file-write-mode")],
+        "chmod" => vec![here("file-write-mode")].into_iter().chain(set_ids()).collect(),
+        "chmod-open" => vec![here("file-read-data"), here("file-write-mode")].into_iter().chain(set_ids()).collect(),
         "chown" | "chown-link" => vec![here("file-write-owner")],
         "chown-open" => vec![here("file-read-data"), here("file-write-owner")],
         "times" | "times-link" => vec![here("file-write-times")],

@@ -82,6 +82,21 @@ fn a_link_exchanged_from_outside_during_exec_wins_nothing() {
 }
 
 #[test]
+fn scripts_that_the_program_can_exchange_are_reported() {
+    each_user(|place| {
+        let status = |rules: &str| {
+            let ran = place.run(&format!("{SEE}{CARVED}{rules}"), &["true"]).good();
+            let status = |name: &str| ran.report["operations"][name]["status"].as_str().unwrap().to_owned();
+            (status("process-exec*"), status("process-exec-interpreter"))
+        };
+        let pair = |one: &str, other: &str| (one.to_owned(), other.to_owned());
+        assert_eq!(status(""), pair("enforced", "enforced"));
+        assert_eq!(status("(allow file-write-data (subpath \"$W\"))"), pair("enforced", "enforced"));
+        assert_eq!(status("(allow file-write-create (subpath \"$W\"))"), pair("partly", "enforced"));
+    });
+}
+
+#[test]
 fn chains_failures_and_other_threads_go_on_as_ever() {
     each_user(|place| {
         let ran =

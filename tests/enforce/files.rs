@@ -248,3 +248,19 @@ fn path_descriptors_of_links_are_not_offered() {
         assert!(!open(&link, 0).starts_with('-'));
     });
 }
+
+#[test]
+fn set_id_bits_are_an_operation_of_their_own() {
+    each_user(|place| {
+        let file = place.file("file", "x");
+        let modes = "(allow file-read-metadata file-write-mode (subpath \"$W\"))";
+        let denied = place.run(modes, &["chmod", "4755", &file]).bad();
+        assert!(denied.denied("file-write-setugid", &file), "{denied:#?}");
+        assert!(!denied.denied_any("file-write-mode"), "{denied:#?}");
+        assert_eq!(denied.report["operations"]["file-write-setugid"]["status"], "enforced");
+        place.run(modes, &["chmod", "755", &file]).good();
+        place.run(&format!("{modes}(allow file-write-setugid (subpath \"$W\"))"), &["chmod", "4755", &file]).good();
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+        assert_eq!(mode & 0o7777, 0o4755);
+    });
+}

@@ -156,3 +156,12 @@ fn system_v_objects_are_judged_by_kind() {
         }
     });
 }
+
+#[test]
+fn allowing_every_file_does_not_allow_shared_memory() {
+    each_user(|place| {
+        let object = Object::new(place, "shm");
+        let denied = act(place, "(allow file*)(deny ipc-posix-shm*)", "shm-create", &object.name);
+        assert!(denied.denied("ipc-posix-shm-write-create", &object.name) && !object.is_there(), "{denied:#?}");
+    });
+}

@@ -38,6 +38,27 @@ fn sysctl_write() {
 }
 
 #[test]
+fn allowing_every_file_leaves_no_writing_below_proc_to_the_kernel() {
+    each_user(|place| {
+        let (own, path) = (std::process::id(), "/proc/sys/kernel/printk_delay");
+        // What they hold already.
+        let write =
+            format!("echo $(cat {path}) > {path}; echo $(cat /proc/self/oom_score_adj) > /proc/{own}/oom_score_adj");
+        let denied = place.run("(allow file*)(deny sysctl-write)", &["sh", "-c", &write]).bad();
+        assert!(denied.denied("sysctl-write", "kernel.printk_delay"), "{denied:#?}");
+        // Files of processes outside are refused whatever the profile says.
+        let denied = place.run("(allow file*)(allow sysctl*)", &["sh", "-c", &write]).bad();
+        assert!(denied.denied("file-read-metadata", &format!("/proc/{own}")), "{denied:#?}");
+        // Other changes are left to it.
+        let reason = denied.report["operations"]["ipc-posix-shm-write-create"]["reason"].as_str();
+        let all = place.run("(allow file*)(allow sysctl*)(allow ipc-posix*)", &["true"]).good();
+        let left = all.report["operations"]["ipc-posix-shm-write-create"]["reason"].as_str();
+        assert!(left.is_some_and(|left| left.contains("but opening for writing")), "{all:#?}");
+        assert!(reason.is_none_or(|reason| !reason.contains("but opening for writing")), "{denied:#?}");
+    });
+}
+
+#[test]
 fn what_is_left_to_the_kernel_is_not_called_enforced() {
     each_user(|place| {
         let ran = place.run("(allow file-read*)", &["cat", "/proc/sys/kernel/ostype"]).good();

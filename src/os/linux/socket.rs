@@ -58,6 +58,17 @@ pub fn option(socket: BorrowedFd<'_>, level: i32, option: i32) -> Result<i32, Er
     Ok(value)
 }
 
+/// Sets an integer socket option.
+///
+/// # Errors
+/// The system's answer; ENOTSOCK for a descriptor of something else.
+pub fn set_option(socket: BorrowedFd<'_>, level: i32, option: i32, value: i32) -> Result<(), Errno> {
+    let length = length(&[0; size_of::<i32>()])?;
+    // SAFETY: the kernel reads `length` bytes, which is the size of `value`.
+    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length) };
+    checked(result.into()).map(drop)
+}
+
 /// sendmsg(2) of one piece of data. Never raises SIGPIPE. `control` holds complete messages, aligned as the kernel wants
 /// them (cmsg(3)); descriptors in it are this process's.
 ///

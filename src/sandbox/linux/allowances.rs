@@ -4,19 +4,21 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 
-use rustix::net::SocketType;
+use rustix::net::{AddressFamily, SocketType, sockopt};
 
 use super::filter::{Free, Network};
-use super::network::{BIND, OUTBOUND};
+use super::network::{BIND, INBOUND, OUTBOUND};
 use super::table::Handler;
 use crate::sandbox::Trap;
+use crate::sandbox::lower::POSIX_IPC;
 use crate::sbpl::Policy;
 use crate::vocab::{Decision, Operation};
 
 const READING: [&str; 2] = ["file-read-data", "file-read-metadata"];
 
-/// Everything the inner domain would have to admit for writing to be left to the kernel.
-const WRITING: [&str; 13] = [
+/// Everything that would have to be allowed everywhere for changing files to be left to the kernel. Kernel settings, and the
+/// objects of [`POSIX_IPC`], are files to it.
+const WRITING: [&str; 15] = [
     "file-read-data",
     "file-read-metadata",
     "file-link",
@@ -26,10 +28,12 @@ const WRITING: [&str; 13] = [
     "file-write-flags",
     "file-write-mode",
     "file-write-owner",
+    "file-write-setugid",
     "file-write-times",
     "file-write-unlink",
     "file-write-xattr",
     "file-test-existence",
+    "sysctl-write",
 ];
 
 /// Answers the filter's questions for one job.
@@ -38,7 +42,7 @@ pub(super) struct Allowances<'p> {
     policy: &'p Policy,
     trap: Trap,
     observe: bool,
-    /// Whether a descriptor that the program is handed is a datagram socket.
+    /// Whether a descriptor that the program is handed is a datagram socket, or may bring some.
     handed_datagrams: bool,
     /// Asked for by several calls' treatments.
     network: OnceCell<Network>,
@@ -48,7 +52,10 @@ pub(super) struct Allowances<'p> {
 
 impl<'p> Allowances<'p> {
     pub(super) fn new(policy: &'p Policy, trap: Trap, observe: bool, handed: &[BorrowedFd<'_>]) -> Self {
-        let datagrams = |fd: &BorrowedFd<'_>| rustix::net::sockopt::socket_type(fd) == Ok(SocketType::DGRAM);
+        // Any unix socket may bring descriptors of others.
+        let datagrams = |fd: &BorrowedFd<'_>| {
+            sockopt::socket_type(fd) == Ok(SocketType::DGRAM) || sockopt::socket_domain(fd) == Ok(AddressFamily::UNIX)
+        };
         let handed_datagrams = handed.iter().any(datagrams);
         Self { policy, trap, observe, handed_datagrams, network: OnceCell::new(), everywhere: RefCell::default() }
     }
@@ -57,9 +64,9 @@ impl<'p> Allowances<'p> {
         self.trap == Trap::AsNeeded
     }
 
-    /// Whether every kind of writing is left to the kernel.
+    /// Whether changing files is left to the kernel, but for opening them.
     pub(super) fn write_alone(&self) -> bool {
-        self.untrapped() && WRITING.iter().all(|name| self.everywhere(name))
+        self.untrapped() && WRITING.iter().chain(&POSIX_IPC).all(|name| self.everywhere(name))
     }
 }
 
@@ -105,11 +112,13 @@ impl Allowances<'_> {
         let reach = self.policy.allow_reach(&Operation::new(OUTBOUND));
         let all = self.trap == Trap::All || self.observe;
         let (ip_datagrams, unix_datagrams) = (all || reach.datagrams, all || reach.unix);
+        // Whoever connects to a unix socket may bring one.
+        let brought = self.handed_datagrams || self.policy.allow_reach(&Operation::new(INBOUND)).unix;
         Network {
             outbound,
             ip_datagrams,
             unix_datagrams,
-            messages: outbound || !ip_datagrams && !unix_datagrams && !self.handed_datagrams,
+            messages: outbound || !ip_datagrams && !unix_datagrams && !brought,
             names: self.handler(Handler::Bind) || !all && !self.policy.allow_reach(&Operation::new(BIND)).unix,
             routes: self.observe || self.everywhere(OUTBOUND),
         }

@@ -1,16 +1,23 @@
 //! Calls that change an object's attributes: mode, owner, times, length, extended attributes.
 
+use std::ffi::CStr;
+
 use rustix::io::Errno;
 
-use super::call::{Answer, Answered, Call};
+use super::call::{Answer, Answered, Call, REFUSED};
 use super::metadata::{At, Subject, XATTR_NAME_MAX, XATTR_SIZE_MAX, long_name};
+use super::resolve::Located;
 use crate::os::linux::{memory, object};
 
 const MODE: &str = "file-write-mode";
 const OWNER: &str = "file-write-owner";
 const TIMES: &str = "file-write-times";
 const DATA: &str = "file-write-data";
+const SETUGID: &str = "file-write-setugid";
 const XATTR: &str = "file-write-xattr";
+
+/// Set-user-id and set-group-id (inode(7)).
+const SET_IDS: u32 = libc::S_ISUID | libc::S_ISGID;
 
 /// One time as two 64-bit words, seconds and a fraction.
 const TIME_SIZE: usize = 16;
@@ -18,9 +25,23 @@ const TIME_SIZE: usize = 16;
 impl Call<'_> {
     pub(super) fn chmod(&mut self, subject: Subject, mode_at: usize) -> Answered {
         let located = self.subject(subject, MODE)?;
+        let mode = self.unsigned(mode_at) & 0o7777;
+        self.demand_ids(mode, &located)?;
         self.still_waiting()?;
-        object::chmod(located.found()?, self.unsigned(mode_at) & 0o7777)?;
+        object::chmod(located.found()?, mode)?;
         Ok(Answer::DONE)
+    }
+
+    /// Decides on set-user-id and set-group-id in a mode that is about to be set.
+    pub(super) fn demand_ids(&mut self, mode: u32, located: &Located) -> Result<(), Errno> {
+        let without = mode & SET_IDS == 0 || self.allowed(SETUGID, &located.path, located.object());
+        if without { Ok(()) } else { Err(REFUSED) }
+    }
+
+    /// What the kernel keeps as attributes of its own namespace are access rights (acl(5)), which the mode follows.
+    fn demand_mode_of(&mut self, attribute: &CStr, located: &Located) -> Result<(), Errno> {
+        let other = !attribute.to_bytes().starts_with(b"system.");
+        if other || self.allowed(MODE, &located.path, located.object()) { Ok(()) } else { Err(REFUSED) }
     }
 
     pub(super) fn chown(&mut self, subject: Subject, uid_at: usize) -> Answered {
@@ -98,6 +119,7 @@ impl Call<'_> {
         memory::read_exact(self.tid(), self.word(2), &mut value)?;
         self.about_attribute(&name);
         let located = self.subject(subject, XATTR)?;
+        self.demand_mode_of(&name, &located)?;
         self.still_waiting()?;
         object::set_xattr(located.found()?, &name, &value, self.int(4))?;
         Ok(Answer::DONE)
@@ -107,6 +129,7 @@ impl Call<'_> {
         let name = self.string(1, XATTR_NAME_MAX).map_err(long_name)?;
         self.about_attribute(&name);
         let located = self.subject(subject, XATTR)?;
+        self.demand_mode_of(&name, &located)?;
         self.still_waiting()?;
         object::remove_xattr(located.found()?, &name)?;
         Ok(Answer::DONE)

@@ -203,7 +203,7 @@ fn plan<'p>(job: &Job<'_>, policy: &'p Policy, offered: &crate::sandbox::Layers)
     let exec_bound = match &domains {
         _ if lowered.exec_is_unconditional => ExecBound::Exact,
         Some((_, d2)) if lowered.exec_is_exact && !d2.widened => ExecBound::Exact,
-        _ if offered.has(EXEC_STOP) => ExecBound::Stopped,
+        _ if offered.has(EXEC_STOP) => ExecBound::Stopped { scripts: lowered.scripts_can_be_exchanged },
         Some(_) => ExecBound::Superset,
         None => ExecBound::None,
     };
@@ -371,7 +371,7 @@ fn answer_until_ended(
                 moves: &moves,
                 waits: &waits,
                 signals_are_scoped: plan.signals_are_scoped,
-                watch_exec: plan.exec_bound == ExecBound::Stopped,
+                watch_exec: matches!(plan.exec_bound, ExecBound::Stopped { .. }),
             })
         });
         let ended = started.and_then(|started| {

@@ -23,6 +23,7 @@ impl Call<'_> {
             Class::Registers(Registers::ProcessFirst) => self.steer(self.int(0)),
             Class::Registers(Registers::Priority) => self.priority(),
             Class::Registers(Registers::Socket | Registers::Socketpair) => self.new_socket(),
+            Class::Registers(Registers::Setsockopt) => self.ask_for_credentials(),
             Class::Registers(Registers::Sendto) => self.sendto(),
             Class::Registers(Registers::Sendmsg) => self.sendmsg(),
             Class::Registers(Registers::Sendmmsg) => self.sendmmsg(),

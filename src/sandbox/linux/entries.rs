@@ -134,6 +134,7 @@ impl Call<'_> {
             return Err(REFUSED);
         }
         let entry = self.new_entry_at(&located, &raw, vnode_type, false)?;
+        self.demand_ids(bits & 0o7777, &located)?;
         let mode = Mode::from_bits_truncate(bits & 0o7777);
         self.with_umask(|| mknodat(&entry.parent, &entry.name, kind, mode, device))?;
         Ok(Answer::DONE)

@@ -7,7 +7,8 @@
 //!
 //! Compared are, by what the kernel itself kept: the program's file (`/proc/<pid>/exe`, by inode), the name it was asked for
 //! by (`AT_EXECFN`, which tells one script from another), and the loader (the mapping at `AT_BASE`, by name). What differs
-//! from what was judged is judged anew, by what it is. The worker waits meanwhile; no other process needs to wait for
+//! from what was judged is judged anew, by what it is. A script is known by its name alone: what its interpreter will find
+//! under that name, when it opens it by itself later, cannot be held here. The worker waits meanwhile; no other process needs to wait for
 //! the sandboxed one's stops, and should the worker die, so does the process.
 
 use std::os::fd::AsFd;

@@ -40,6 +40,7 @@ pub(super) struct Domain {
     pub(super) skipped: Vec<SkippedRoot>,
     /// TCP ports by right; a right that is not here is not taken charge of.
     ports: Vec<(AccessNet, BTreeSet<u16>)>,
+    opens_for_writing: bool,
     abi: ABI,
     scopes: BitFlags<Scope>,
 }
@@ -91,6 +92,7 @@ impl Domain {
             roots: Vec::new(),
             skipped: Vec::new(),
             ports: Vec::new(),
+            opens_for_writing: bound.opens_for_writing,
             abi,
             scopes: scopes & Scope::from_all(abi),
         };
@@ -136,7 +138,10 @@ impl Domain {
             return Ok(());
         }
         let directory = kind == Ok(FileType::Directory);
-        let rights = kernel_rights(root.rights, self.abi, directory, root.beneath);
+        let mut rights = kernel_rights(root.rights, self.abi, directory, root.beneath);
+        if !self.opens_for_writing {
+            rights &= !BitFlags::from(AccessFs::WriteFile);
+        }
         if !rights.is_empty() {
             self.unbounded |= path == "/" && root.beneath;
             self.rules.push((fd, rights));

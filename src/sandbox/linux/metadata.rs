@@ -78,13 +78,22 @@ impl Call<'_> {
         self.judge_located(located, operation)
     }
 
-    /// What stat(2) is asked about. A descriptor the caller holds is not judged: libc spells fstat(2) that way.
+    /// What stat(2) is asked about. A descriptor the caller holds is not judged: libc spells fstat(2) that way. The working
+    /// directory is: a race during chdir can lead it to where the program may not look.
     fn stat_target(&mut self, at: At) -> Result<Option<Located>, Errno> {
         // A null path means an empty one (Linux 6.11).
         let by_descriptor = at.flags & libc::AT_EMPTY_PATH != 0;
         let raw = if by_descriptor && self.word(at.path_at) == 0 { Vec::new() } else { self.path(at.path_at)? };
         if by_descriptor && raw.is_empty() {
-            return if at.descriptor < 0 && at.descriptor != libc::AT_FDCWD { Err(Errno::BADF) } else { Ok(None) };
+            return match at.descriptor {
+                libc::AT_FDCWD => {
+                    let located = self.own(libc::AT_FDCWD)?;
+                    let given = located.path == self.shared.home;
+                    if given { Ok(located) } else { self.judge_located(located, METADATA) }.map(Some)
+                }
+                ..0 => Err(Errno::BADF),
+                _ => Ok(None),
+            };
         }
         let located = self.locate(at.descriptor, &raw, at.last)?;
         self.judge_located(located, METADATA).map(Some)

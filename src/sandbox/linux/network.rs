@@ -313,6 +313,28 @@ impl Call<'_> {
         Ok(())
     }
 
+    /// setsockopt(2) for the other side's credentials: a unix socket without a name then gets one when it connects or sends.
+    pub(super) fn ask_for_credentials(&mut self) -> Answered {
+        let socket = self.socket_at(0)?;
+        if self.int(4) < 4 {
+            return Err(Errno::INVAL);
+        }
+        let mut value = [0; 4];
+        self.read(3, &mut value)?;
+        let value = i32::from_ne_bytes(value);
+        if value != 0 && socket.domain == libc::AF_UNIX {
+            let unnamed = address::parse(&socket::name(socket.fd.as_fd())?)? == Parsed::UnixUnnamed;
+            // A stream sends without a name, and connects once.
+            let done = socket.kind == libc::SOCK_STREAM && rustix::net::getpeername(&socket.fd).is_ok();
+            if unnamed && !done {
+                self.demand(BIND, &SocketAddress::UnixUnnamed, socket.kind)?;
+            }
+        }
+        self.still_waiting()?;
+        socket::set_option(socket.fd.as_fd(), self.int(1), self.int(2), value)?;
+        Ok(Answer::DONE)
+    }
+
     /// The entry is made in the directory that was judged. The kernel remembers the name it was given, which is the last
     /// component only; what the program wrote is remembered here.
     fn bind_path(&mut self, socket: &Socket, spelt: Vec<u8>) -> Answered {

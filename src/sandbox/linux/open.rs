@@ -6,6 +6,7 @@
 //! - a file that the open makes: `file-write-create` only. As on macOS the right to make a file covers what the making
 //!   descriptor writes into it;
 //! - `O_TMPFILE`: `file-write-create` on the directory;
+//! - a mode with set-id bits for a file that is made: `file-write-setugid` besides;
 //! - `O_PATH`: `file-read-metadata`, and `file-read-data` too, because the kernel hands over no `O_PATH` descriptors and one
 //!   for reading takes its place.
 
@@ -257,6 +258,7 @@ impl Call<'_> {
         if !self.allowed_of_type(CREATE, &located.path, VnodeType::RegularFile) {
             return Err(REFUSED);
         }
+        self.demand_ids(request.mode, located)?;
         let _part = self.shared.moves.making();
         let entry = Entry::of(&located.path)?;
         let flags = request.flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
@@ -271,6 +273,7 @@ impl Call<'_> {
         if !self.allowed(CREATE, &located.path, located.object()) {
             return Err(REFUSED);
         }
+        self.demand_ids(request.mode, &located)?;
         let directory = located.found()?;
         let fd = self.with_umask(|| {
             let flags = request.flags | OFlags::NOCTTY | OFlags::CLOEXEC;

@@ -8,7 +8,7 @@ use crate::sbpl::Policy;
 use crate::vocab::Operation;
 
 /// Decided one by one, and the decision applied.
-const DECIDED: [&str; 21] = [
+const DECIDED: [&str; 22] = [
     "file-link",
     "file-mknod",
     "file-read-data",
@@ -19,6 +19,7 @@ const DECIDED: [&str; 21] = [
     "file-write-flags",
     "file-write-mode",
     "file-write-owner",
+    "file-write-setugid",
     "file-write-times",
     "file-write-unlink",
     "file-write-xattr",
@@ -50,6 +51,8 @@ const NEVER: [&str; 12] = [
 
 const RACE: &str = "the exec rules cannot be expressed exactly: a racing thread could run another file of the admitted \
                     trees (d2_roots)";
+const SCRIPTS: &str = "an interpreter opens its script by itself: where the program can exchange what the script's path leads to, \
+                       another script that may be read is interpreted";
 const NO_LANDLOCK: &str = "without Landlock a racing thread can run any file";
 const CHDIR: &str = "decided one by one; a race during chdir can tell that a directory exists";
 const SOCKETS: &str = "never given: other domains than UNIX, INET, INET6 and NETLINK; raw sockets; MPTCP, SCTP and other \
@@ -74,16 +77,17 @@ const SET_CONTROL: &str = "decided for limits and scheduling of other processes 
                            whatever the profile says";
 const READ_ALONE: &str = "opening files for reading is left to the kernel, because the profile allows it everywhere: not \
                           decided for what is only read";
-const WRITE_ALONE: &str =
-    "all file operations are left to the kernel, because the profile allows them everywhere: not decided";
+const WRITE_ALONE: &str = "all file operations but opening for writing are left to the kernel, because the profile allows them \
+                           everywhere: not decided";
 
 /// How tightly what a race during exec can run is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExecBound {
     /// To what the profile allows, by the kernel alone.
     Exact,
-    /// To what the profile allows: what was executed is judged before its first instruction.
-    Stopped,
+    /// To what the profile allows: what was executed is judged before its first instruction. With `scripts` the program can
+    /// exchange a script between that and its interpreter's look at it.
+    Stopped { scripts: bool },
     /// To the trees the profile's rules lie in.
     Superset,
     /// Not at all.
@@ -111,7 +115,10 @@ pub(super) fn operations(
     for name in DECIDED {
         match name {
             "process-exec*" | "process-exec-interpreter" => match exec_bound {
-                ExecBound::Exact | ExecBound::Stopped => note(name, Status::Enforced, None),
+                ExecBound::Stopped { scripts: true } if name == "process-exec*" => {
+                    note(name, Status::Partly, Some(SCRIPTS));
+                }
+                ExecBound::Exact | ExecBound::Stopped { .. } => note(name, Status::Enforced, None),
                 ExecBound::Superset => note(name, Status::Partly, Some(RACE)),
                 ExecBound::None => note(name, Status::Partly, Some(NO_LANDLOCK)),
             },

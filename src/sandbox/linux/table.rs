@@ -32,7 +32,7 @@ pub(super) enum Class {
 pub(super) enum Registers {
     /// Threads pass, namespaces are refused, new processes are judged.
     Clone,
-    /// Who gets a descriptor's signals is looked at, and locking.
+    /// Who gets a descriptor's signals is looked at, and locking, which leases belong to.
     Fcntl,
     /// Releasing a lock passes, taking one is looked at.
     Flock,
@@ -46,7 +46,7 @@ pub(super) enum Registers {
     Socket,
     /// Local pairs.
     Socketpair,
-    /// Options that choose another way than the address says.
+    /// Options that choose another way than the address says are refused, those that give a socket a name looked at.
     Setsockopt,
     /// Sending to a named address; `MSG_FASTOPEN` would connect.
     Sendto,
@@ -135,10 +135,10 @@ pub(super) enum Handler {
     Getsockname,
 }
 
-const READ: &str = "file-read-data";
 const METADATA: &str = "file-read-metadata";
 const EXISTENCE: &str = "file-test-existence";
 const CREATE: &str = "file-write-create";
+const SETUGID: &str = "file-write-setugid";
 const WRITE: &str = "file-write-data";
 const UNLINK: &str = "file-write-unlink";
 
@@ -146,22 +146,26 @@ impl Handler {
     /// The operations it may judge. When the profile allows all of them everywhere there is nothing to decide.
     pub(super) fn operations(self) -> &'static [&'static str] {
         match self {
-            Self::Open | Self::Openat | Self::Openat2 | Self::Creat => &[READ, METADATA, CREATE, WRITE],
+            // Never left to the kernel alone: files of processes outside are refused whatever the profile says, and opening is
+            // how they are written. What is opened for reading only the filter can let pass.
+            Self::Open | Self::Openat | Self::Openat2 | Self::Creat => &[],
             Self::Stat | Self::Lstat | Self::Newfstatat | Self::Statx | Self::Statfs => &[METADATA],
             Self::Readlink | Self::Readlinkat | Self::InotifyAddWatch => &[METADATA],
             Self::Chdir | Self::Getcwd => &[METADATA],
             Self::Access | Self::Faccessat | Self::Faccessat2 => &[METADATA, EXISTENCE],
             Self::Getxattr | Self::Lgetxattr | Self::Fgetxattr => &["file-read-xattr", METADATA],
             Self::Listxattr | Self::Llistxattr | Self::Flistxattr => &["file-read-xattr", METADATA],
-            Self::Setxattr | Self::Lsetxattr | Self::Fsetxattr => &["file-write-xattr", METADATA],
-            Self::Removexattr | Self::Lremovexattr | Self::Fremovexattr => &["file-write-xattr", METADATA],
-            Self::Chmod | Self::Fchmodat | Self::Fchmod => &["file-write-mode", METADATA],
+            Self::Setxattr | Self::Lsetxattr | Self::Fsetxattr => &["file-write-xattr", "file-write-mode", METADATA],
+            Self::Removexattr | Self::Lremovexattr | Self::Fremovexattr => {
+                &["file-write-xattr", "file-write-mode", METADATA]
+            }
+            Self::Chmod | Self::Fchmodat | Self::Fchmod => &["file-write-mode", SETUGID, METADATA],
             Self::Chown | Self::Lchown | Self::Fchownat | Self::Fchown => &["file-write-owner", METADATA],
             Self::Utime | Self::Utimes | Self::Futimesat | Self::Utimensat => &["file-write-times", METADATA],
             Self::Truncate => &[WRITE, METADATA],
             Self::Unlink | Self::Rmdir | Self::Unlinkat => &[UNLINK, METADATA],
             Self::Mkdir | Self::Mkdirat | Self::Symlink | Self::Symlinkat => &[CREATE, METADATA],
-            Self::Mknod | Self::Mknodat => &[CREATE, "file-mknod", METADATA],
+            Self::Mknod | Self::Mknodat => &[CREATE, "file-mknod", SETUGID, METADATA],
             Self::Rename | Self::Renameat | Self::Renameat2 => &[UNLINK, CREATE, METADATA],
             Self::Link | Self::Linkat => &["file-link", CREATE, METADATA],
             Self::MemfdCreate => &["process-exec*"],

@@ -2,6 +2,7 @@
 
 use super::assemble::{Block, Step};
 use super::{ALLOW, ENOSYS, EOPNOTSUPP, EPERM, Free, NO_EFFECT, NOTIFY, Network};
+use crate::sandbox::linux::network::BIND;
 use crate::sandbox::linux::table::{Class, Handler, Registers};
 use crate::sandbox::weaken::lets_through;
 
@@ -54,8 +55,9 @@ const PROT_EXEC: u32 = libc::PROT_EXEC as u32;
 const OWNER_REQUESTS: [u32; 2] = [0x8901, 0x8902];
 /// asm-generic/fcntl.h; not in libc for every target.
 const F_SETOWN_EX: u32 = 15;
-/// `F_SETLK`, `F_SETLKW`, `F_OFD_SETLK`, `F_OFD_SETLKW` (asm-generic/fcntl.h).
-pub(in crate::sandbox::linux) const LOCK_COMMANDS: [u32; 4] = [6, 7, 37, 38];
+/// `F_SETLK`, `F_SETLKW`, `F_OFD_SETLK`, `F_OFD_SETLKW` (asm-generic/fcntl.h), and what holds others up as a lock does:
+/// `F_SETLEASE`, `F_SETDELEG` (linux/fcntl.h).
+pub(in crate::sandbox::linux) const LOCK_COMMANDS: [u32; 6] = [6, 7, 37, 38, 1024, 1040];
 /// `FS_IOC_SETFLAGS` in both widths (linux/fs.h): one `int` in memory.
 pub(in crate::sandbox::linux) const FLAG_REQUESTS: [u32; 2] = [0x4008_6602, 0x4004_6602];
 /// `FS_IOC_FSSETXATTR` (linux/fs.h): a `struct fsxattr` in memory.
@@ -78,9 +80,13 @@ pub(super) const MSG_FASTOPEN: u32 = 0x2000_0000;
 /// (linux/in.h, linux/in6.h, asm-generic/socket.h).
 const ROUTE_OPTIONS: [(i32, &[i32]); 3] = [
     (libc::IPPROTO_IP, &[libc::IP_OPTIONS, 50]),
-    (libc::IPPROTO_IPV6, &[libc::IPV6_RTHDR, 6, 32, 76]),
+    (libc::IPPROTO_IPV6, &[libc::IPV6_RTHDR, libc::IPV6_PKTINFO, 6, 32, 76]),
     (libc::SOL_SOCKET, &[libc::SO_BINDTODEVICE, 62]),
 ];
+
+/// Options of `SOL_SOCKET` for the other side's credentials (asm-generic/socket.h): a unix socket that has one of them and no
+/// name is given an abstract one when it connects or sends. `SO_PASSCRED`, `SO_PASSPIDFD`.
+const NAMING_OPTIONS: [i32; 2] = [libc::SO_PASSCRED, 76];
 
 /// What happens to one call.
 pub(super) fn treatment(class: Class, name: &str, free: &dyn Free) -> Block {
@@ -157,16 +163,7 @@ fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
             steps.extend(unix_types(free.network()));
             Block::of(steps, ALLOW)
         }
-        Registers::Setsockopt if free.network().routes => Block::new(ALLOW),
-        Registers::Setsockopt => {
-            let mut steps = vec![Step::Load(low(1))];
-            for (level, names) in ROUTE_OPTIONS {
-                let mut options = vec![Step::Load(low(2))];
-                options.extend(names.iter().map(|name| Step::Equal(name.cast_unsigned(), EPERM)));
-                steps.push(Step::Branch(level.cast_unsigned(), Block::of(options, ALLOW)));
-            }
-            Block::of(steps, ALLOW)
-        }
+        Registers::Setsockopt => socket_options(free),
         Registers::Sendto if free.network().outbound => Block::new(ALLOW),
         Registers::Sendto => Block::of(
             [
@@ -208,6 +205,24 @@ fn ioctl(free: &dyn Free) -> Block {
     all(&CLONE_REQUESTS, ALLOW);
     steps.extend([Step::And(REQUEST_TYPE), Step::Equal(BTRFS_REQUESTS, EPERM)]);
     Block::of(steps, if free.everywhere("file-ioctl") { ALLOW } else { NOTIFY })
+}
+
+fn socket_options(free: &dyn Free) -> Block {
+    let mut steps = vec![Step::Load(low(1))];
+    for (level, routes) in ROUTE_OPTIONS {
+        let mut options = Vec::new();
+        if !free.network().routes {
+            options.extend(routes.iter().map(|name| Step::Equal(name.cast_unsigned(), EPERM)));
+        }
+        if level == libc::SOL_SOCKET && !free.judge(BIND) {
+            options.extend(NAMING_OPTIONS.map(|name| Step::Equal(name.cast_unsigned(), NOTIFY)));
+        }
+        if !options.is_empty() {
+            options.insert(0, Step::Load(low(2)));
+            steps.push(Step::Branch(level.cast_unsigned(), Block::of(options, ALLOW)));
+        }
+    }
+    Block::of(if steps.len() > 1 { steps } else { Vec::new() }, ALLOW)
 }
 
 /// `SOCK_TYPE_MASK` of the kernel (linux/net.h).

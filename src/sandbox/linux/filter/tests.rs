@@ -233,13 +233,26 @@ fn addresses_of_datagrams_are_asked_about_and_fast_open_is_not_there() {
 #[test]
 fn options_that_choose_another_way_need_outbound_everywhere() {
     let open = names(&["network-outbound"]);
-    for (level, option) in [(0, 4), (0, 50), (41, 57), (41, 6), (41, 32), (41, 76), (1, 25), (1, 62)] {
+    for (level, option) in [(0, 4), (0, 50), (41, 57), (41, 6), (41, 32), (41, 50), (41, 76), (1, 25), (1, 62)] {
         assert_eq!(act(&nothing(), "setsockopt", [0, level, option, 0, 0, 0]), EPERM, "{level} {option}");
         assert_eq!(act(&open, "setsockopt", [0, level, option, 0, 0, 0]), ALLOW, "{level} {option}");
     }
     for (level, option) in [(1, 2), (6, 1), (0, 1), (41, 26), (6, 25), (1, 57)] {
         assert_eq!(act(&nothing(), "setsockopt", [0, level, option, 0, 0, 0]), ALLOW, "{level} {option}");
     }
+}
+
+#[test]
+fn options_that_give_a_socket_a_name_are_looked_at() {
+    for option in [16, 76] {
+        let to = [0, 1, option, 0, 0, 0];
+        assert_eq!(act(&nothing(), "setsockopt", to), NOTIFY, "{option}");
+        assert_eq!(act(&names(&["network-outbound"]), "setsockopt", to), NOTIFY, "{option}");
+        assert_eq!(act(&names(&["network-bind"]), "setsockopt", to), ALLOW, "{option}");
+        assert_eq!(act(&Names(["network-bind"].into(), false), "setsockopt", to), NOTIFY, "{option}");
+    }
+    // The same numbers of other levels are other options.
+    assert_eq!(act(&nothing(), "setsockopt", [0, 6, 16, 0, 0, 0]), ALLOW);
 }
 
 #[test]
@@ -270,6 +283,8 @@ fn taking_a_lock_is_looked_at_and_releasing_one_is_not() {
         ("fcntl", libc::F_SETLKW),
         ("fcntl", libc::F_OFD_SETLK),
         ("fcntl", libc::F_OFD_SETLKW),
+        ("fcntl", libc::F_SETLEASE),
+        ("fcntl", 1040),
     ] {
         assert_eq!(act(&nothing(), name, command(argument)), NOTIFY, "{name} {argument}");
         assert_eq!(act(&locks, name, command(argument)), ALLOW, "{name} {argument}");
@@ -277,6 +292,18 @@ fn taking_a_lock_is_looked_at_and_releasing_one_is_not() {
     for (name, argument) in [("flock", libc::LOCK_UN), ("fcntl", libc::F_GETLK), ("fcntl", libc::F_DUPFD)] {
         assert_eq!(act(&nothing(), name, command(argument)), ALLOW, "{name} {argument}");
     }
+}
+
+#[test]
+fn opening_for_writing_is_never_left_alone() {
+    let free = names(&["file-read-data", "file-read-metadata", "file-write-data", "file-write-create"]);
+    for (name, flags) in
+        [("open", [0, 1, 0, 0, 0, 0]), ("openat", [0, 0, 1, 0, 0, 0]), ("openat2", [0; 6]), ("creat", [0; 6])]
+    {
+        assert_eq!(act(&free, name, flags), NOTIFY, "{name}");
+    }
+    assert_eq!(act(&free, "open", [0; 6]), ALLOW);
+    assert_eq!(act(&free, "truncate", [0; 6]), ALLOW);
 }
 
 #[test]

@@ -156,6 +156,30 @@ pub(crate) const ATTACKS: &[Attack] = &[
         locked(|fd| sys!(SYS_fcntl, fd, libc::F_SETLK, &raw const lock));
         locked(|fd| sys!(SYS_fcntl, fd, libc::F_OFD_SETLKW, &raw const lock));
     }),
+    ("lock-lease", |_| locked(|fd| sys!(SYS_fcntl, fd, libc::F_SETLEASE, libc::F_RDLCK))),
+    ("mode-by-acl", |_| {
+        let acl = open_to_all();
+        let name = text("system.posix_acl_access");
+        note("setxattr", &sys!(SYS_setxattr, text("vault/readable"), name, acl.as_ptr(), acl.len(), 0));
+    }),
+    ("mode-by-acl-of-descriptor", |_| {
+        let acl = open_to_all();
+        let name = text("system.posix_acl_access");
+        let set = |fd| sys!(SYS_fsetxattr, fd, name, acl.as_ptr(), acl.len(), 0);
+        note("fsetxattr", &open("vault/readable").and_then(set));
+    }),
+    ("set-ids-by-mode", |_| {
+        note("chmod", &sys!(SYS_chmod, text("vault/readable"), 0o6755));
+        won_if_set_ids("vault/readable");
+    }),
+    ("set-ids-of-new-file", |_| {
+        note("open", &sys!(SYS_open, text("opened/made"), libc::O_CREAT | libc::O_WRONLY, 0o6755));
+        won_if_set_ids("opened/made");
+    }),
+    ("set-ids-of-new-node", |_| {
+        note("mknod", &sys!(SYS_mknod, text("opened/made"), libc::S_IFREG | 0o6755, 0));
+        won_if_set_ids("opened/made");
+    }),
     ("temporary-file-link", |_| {
         let fd = open_at(CWD, "opened", libc::O_TMPFILE | libc::O_WRONLY);
         note("open", &fd);
@@ -178,6 +202,27 @@ fn size_by(stat: impl Fn(*mut libc::stat) -> Result<i64, i32>) {
     let mut buffer: libc::stat = zeroed();
     note("stat", &stat(&raw mut buffer));
     println!("size={}", buffer.st_size);
+}
+
+/// An access control list (linux/posix_acl_xattr.h) that lets everybody read and write: user, group and others.
+fn open_to_all() -> Vec<u8> {
+    const VERSION: u32 = 2;
+    const READ_WRITE: u16 = 6;
+    let mut acl = VERSION.to_le_bytes().to_vec();
+    for tag in [0x01_u16, 0x04, 0x20] {
+        acl.extend(tag.to_le_bytes());
+        acl.extend(READ_WRITE.to_le_bytes());
+        acl.extend(u32::MAX.to_le_bytes());
+    }
+    acl
+}
+
+fn won_if_set_ids(path: &str) {
+    let mut stat: libc::stat = zeroed();
+    let _ = sys!(SYS_stat, text(path), &raw mut stat);
+    if stat.st_mode & 0o6000 != 0 {
+        won(format!("its mode is {:o}", stat.st_mode));
+    }
 }
 
 /// `vault/readable` may be read.

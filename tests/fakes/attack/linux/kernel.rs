@@ -117,13 +117,14 @@ pub(crate) const ATTACKS: &[Attack] = &[
         note("receive", &queue.and_then(|queue| sys!(SYS_mq_timedreceive, queue, at, length, 0, 0)));
         println!("{}", String::from_utf8_lossy(&buffer).replace('\0', ""));
     }),
-    ("sysctl", |_| {
-        let path = "/proc/sys/net/ipv4/ip_default_ttl";
-        let fd = open_at(CWD, path, libc::O_WRONLY);
-        note("open", &fd);
-        let _ = sys!(SYS_write, fd.unwrap_or(-1), c"77", 2);
-        let now = open(path).map(contents).unwrap_or_default();
-        won_if(now.trim() == "77", "the setting is changed");
+    ("sysctl", |_| set_sysctl()),
+    ("sysctl-beside-all-files", |_| set_sysctl()),
+    ("shared-memory-beside-all-files", |_| {
+        let path = format!("/dev/shm/attack-{}", std::process::id());
+        let made = open_at(CWD, &path, libc::O_CREAT | libc::O_EXCL | libc::O_RDWR);
+        note("open", &made);
+        let _ = sys!(SYS_unlink, text(&path));
+        won_if(made.is_ok(), "shared memory was made");
     }),
     ("private-file-as-root", |_| show(open("opened/private"))),
     ("make-device", |_| {
@@ -262,6 +263,15 @@ fn io_uring(_: &Run) {
         complete.add(completions + 8).cast::<i32>().read_volatile()
     };
     show(if result < 0 { Err(-result) } else { Ok(result) });
+}
+
+fn set_sysctl() {
+    let path = "/proc/sys/net/ipv4/ip_default_ttl";
+    let fd = open_at(CWD, path, libc::O_WRONLY);
+    note("open", &fd);
+    let _ = sys!(SYS_write, fd.unwrap_or(-1), c"77", 2);
+    let now = open(path).map(contents).unwrap_or_default();
+    won_if(now.trim() == "77", "the setting is changed");
 }
 
 fn namespace(kind: &str, change: impl FnOnce() -> Result<i64, i32>) {

@@ -56,6 +56,8 @@ pub(crate) const ATTACKS: &[Attack] = &[
         let fd = open_at(super::help::CWD, &format!("/proc/{}/mem", supervisor()), libc::O_RDWR);
         won_if(fd.is_ok(), "the supervisor's memory is open for writing");
     }),
+    ("outsider-oom-score", |run| set_oom_score(run.number(0))),
+    ("supervisor-oom-score", |_| set_oom_score(supervisor())),
     ("process-vm-readv", |run| {
         let mut buffer = [0_u8; 200];
         let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: 64 };
@@ -161,6 +163,15 @@ pub(crate) const ATTACKS: &[Attack] = &[
         }
     }),
 ];
+
+fn set_oom_score(process: i64) {
+    let path = format!("/proc/{process}/oom_score_adj");
+    let fd = open_at(super::help::CWD, &path, libc::O_WRONLY);
+    note("open", &fd);
+    note("write", &sys!(SYS_write, fd.unwrap_or(-1), c"777", 3));
+    let now = open(&path).map(contents).unwrap_or_default();
+    won_if(now.trim() == "777", format!("{path} is changed"));
+}
 
 /// The supervisor's pid, which somebody outside writes down when it has started it.
 fn supervisor() -> i64 {

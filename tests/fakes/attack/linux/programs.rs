@@ -70,6 +70,24 @@ pub(crate) const ATTACKS: &[Attack] = &[
         let path = text("opened/way");
         race(run, path.as_ptr() as usize, disturb);
     }),
+    ("exchange-script", |run| {
+        // The interpreter may run, and both scripts may be read.
+        for (directory, says) in [("allowed", ":"), ("denied", "echo WON a denied script was interpreted")] {
+            let _ = sys!(SYS_mkdir, text(format!("opened/{directory}")), 0o755);
+            let path = format!("opened/{directory}/script");
+            write_file(&path, &format!("#!/usr/bin/sh\n{says}\n"));
+            let _ = sys!(SYS_chmod, text(&path), 0o755);
+        }
+        let _ = sys!(SYS_symlink, text("allowed"), text("opened/way"));
+        let disturb = || {
+            for to in ["denied", "allowed"] {
+                let _ = sys!(SYS_symlink, text(to), text("opened/next"));
+                let _ = sys!(SYS_rename, text("opened/next"), text("opened/way"));
+            }
+        };
+        let path = text("opened/way/script");
+        race(run, path.as_ptr() as usize, disturb);
+    }),
     ("exchange-interpreter-line", |run| {
         script("opened/script", "opened/tool ran");
         script("opened/other", "closed/tool ran");

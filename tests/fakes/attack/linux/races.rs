@@ -161,6 +161,16 @@ pub(crate) const ATTACKS: &[Attack] = &[
             told(&String::from_utf8_lossy(&buffer).replace('\0', ""))
         })
     }),
+    ("flip-chdir-and-look", |run| {
+        let mut allowed: libc::stat = zeroed();
+        let _ = sys!(SYS_stat, text("opened/directory"), &raw mut allowed);
+        flip_directory(run, "opened/directory", || {
+            let mut seen: libc::stat = zeroed();
+            let done = sys!(SYS_newfstatat, CWD, c"", &raw mut seen, libc::AT_EMPTY_PATH);
+            let another = done.is_ok() && seen.st_ino != allowed.st_ino;
+            told(if another { "WON closed/directory was looked at" } else { "" })
+        })
+    }),
     ("flip-24-threads", |run| flip_with(run, PATH, 24, |path| read(sys!(SYS_openat, CWD, path, 0)))),
     ("flip-from-other-process", flip_from_other_process),
     ("swap-descriptor", swap_descriptor),

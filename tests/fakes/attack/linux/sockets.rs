@@ -100,12 +100,50 @@ pub(crate) const ATTACKS: &[Attack] = &[
             println!("{}", contents(fd));
         }
     }),
+    ("receive-datagram-socket", |run| {
+        // Somebody outside connects and hands over a socket for datagrams.
+        let (address, size) = local("opened/meeting");
+        let socket = unix(libc::SOCK_STREAM);
+        note("bind", &sys!(SYS_bind, socket, &raw const address, size));
+        note("listen", &sys!(SYS_listen, socket, 1));
+        let taken = sys!(SYS_accept, socket, 0, 0).map(descriptor).and_then(received);
+        note("received", &taken);
+        let (taken, mut to) = (taken.unwrap_or(-1), loopback(run));
+        note("sendmsg", &message(taken, (&raw mut to).cast(), INET_SIZE, 0));
+        answer(taken);
+    }),
+    ("bind-by-credentials", |_| bind_by_option(libc::SO_PASSCRED)),
+    ("bind-by-process-descriptor", |_| bind_by_option(SO_PASSPIDFD)),
+    ("choose-interface", |_| {
+        // Any number is taken until something is sent.
+        let socket = sys!(SYS_socket, libc::AF_INET6, libc::SOCK_DGRAM, 0).map_or(-1, descriptor);
+        let information = [0_u32, 0, 0, 0, 2];
+        let (level, name) = (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO);
+        let done = sys!(SYS_setsockopt, socket, level, name, information.as_ptr(), size_of::<[u32; 5]>());
+        note("setsockopt", &done);
+        won_if(done.is_ok(), "datagrams leave by an interface of one's choice");
+    }),
     ("socket-netlink", |_| special(libc::AF_NETLINK, libc::SOCK_RAW, 0)),
     ("socket-packet", |_| special(libc::AF_PACKET, libc::SOCK_RAW, 0x300)),
     ("socket-raw", |_| special(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP)),
     ("socket-vsock", |_| special(libc::AF_VSOCK, libc::SOCK_STREAM, 0)),
 ];
 
+/// A datagram socket without a name gets one when it sends, once it asks for the other side's credentials.
+fn bind_by_option(option: i32) {
+    let socket = unix(libc::SOCK_DGRAM);
+    let on = 1_i32;
+    note("setsockopt", &sys!(SYS_setsockopt, socket, libc::SOL_SOCKET, option, &raw const on, 4));
+    let (nobody, size) = local("\0nobody has this name");
+    note("sendto", &sys!(SYS_sendto, socket, c"x", 1, 0, &raw const nobody, size));
+    let mut name: libc::sockaddr_un = zeroed();
+    let mut length = u32::try_from(size_of::<libc::sockaddr_un>()).unwrap();
+    let _ = sys!(SYS_getsockname, socket, &raw mut name, &raw mut length);
+    won_if(length > 2, format!("the socket has a name of {length} bytes"));
+}
+
+/// asm-generic/socket.h; not in libc for every target.
+const SO_PASSPIDFD: i32 = 76;
 const FASTOPEN: i32 = 0x2000_0000;
 const INET_SIZE: u32 = size_of::<libc::sockaddr_in>() as u32;
 
