@@ -76,6 +76,8 @@ pub(crate) fn bundles(all: &mut Everything, out: &Path) {
     std::fs::write(root.join("LATEST"), "nowhere\n").unwrap();
     all.add_answer("bundle-verdict", &["validate-bundle", "--json", "--bundle", &bundle], 1);
     all.add_answer("bundle-verdicts", &["bundle", "verify-all", "--json", &bundle], 1);
+    std::fs::write(root.join("LATEST"), "../nowhere\n").unwrap();
+    all.add_answer("bundle-runs", &["bundle", "list", "--json", "--bundle", &bundle], 0);
     std::fs::remove_file(root.join("LATEST")).unwrap();
     all.add_answer("bundle-runs", &["bundle", "list", "--json", "--bundle", &bundle], 0);
     all.keep(temp);
