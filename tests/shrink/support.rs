@@ -19,7 +19,6 @@ pub(crate) struct Place(tempfile::TempDir);
 pub(crate) struct Ran {
     pub(crate) status: i32,
     pub(crate) stdout: String,
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "shown when a test fails"))]
     pub(crate) stderr: String,
 }
 
