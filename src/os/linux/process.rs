@@ -251,7 +251,7 @@ pub fn raise_pipe_signal(tid: i32) {
 
 /// Kills every process that the calling one may signal, but itself and process 1 (kill(2)): for callers that a Landlock scope of
 /// signals keeps from reaching more than they are to end.
-pub fn kill_all_within_reach() {
+pub(crate) fn kill_all_within_reach() {
     // SAFETY: takes its arguments by value.
     unsafe { libc::kill(-1, libc::SIGKILL) };
 }
