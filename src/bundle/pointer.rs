@@ -2,7 +2,7 @@
 
 use super::layout::{LATEST, name};
 use crate::base::ids::{NameError, RunId};
-use crate::os::fs::{Dir, FsError};
+use crate::os::fs::{Dir, FsError, Prepared};
 
 /// Longer than any run id with its newline.
 const LIMIT_BYTES: u64 = 1024;
@@ -43,7 +43,7 @@ pub(super) fn read(root: &Dir) -> Result<Pointer, FsError> {
     })
 }
 
-/// Moves the pointer of `root` to `run_id`, durably.
-pub(super) fn write(root: &Dir, run_id: &RunId) -> Result<(), FsError> {
-    root.write_synced(&name(LATEST), format!("{run_id}\n").as_bytes())
+/// Prepares the pointer of `root` to `run_id`.
+pub(super) fn prepare<'d>(root: &'d Dir, run_id: &RunId) -> Result<Prepared<'d>, FsError> {
+    root.prepare(&name(LATEST), format!("{run_id}\n").as_bytes())
 }

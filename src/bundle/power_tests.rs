@@ -229,9 +229,11 @@ fn without_syncs_the_same_model_finds_bad_states() {
     assert!(bad.iter().any(|why| why.contains("an index without its files")), "{bad:#?}");
     assert!(bad.iter().any(|why| why.contains("what was reported done is lost")), "{bad:#?}");
     // Nor is any sync of files or directories there for nothing but good measure.
-    let batch = |made: &Made| made.action == "sync" && made.temp.is_none();
-    let needed: Vec<Made> = made.iter().filter(|made| !batch(made)).cloned().collect();
-    assert!(!replay(temp.path(), &needed, true, 0, &judge_run, &|_| {}).1.is_empty());
+    for prepared in [false, true] {
+        let batch = |made: &Made| made.action == "sync" && made.temp.is_some() == prepared;
+        let needed: Vec<Made> = made.iter().filter(|made| !batch(made)).cloned().collect();
+        assert!(!replay(temp.path(), &needed, true, 0, &judge_run, &|_| {}).1.is_empty(), "{prepared}");
+    }
     let needed: Vec<Made> = made.iter().filter(|made| made.action != "sync directory").cloned().collect();
     assert!(!replay(temp.path(), &needed, true, 0, &judge_run, &|_| {}).1.is_empty());
 }

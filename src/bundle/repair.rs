@@ -337,8 +337,9 @@ impl Plan {
         dir.write(&log_name, log.as_bytes())?;
         let mut names = self.names.clone();
         names.push(log_name);
-        dir.sync_batch(&names, root)?;
-        dir.write_synced(&layout::name(ARTIFACT_INDEX), index.as_bytes())
+        let prepared = dir.prepare(&layout::name(ARTIFACT_INDEX), index.as_bytes())?;
+        dir.sync_batch(&names, &[&prepared], root)?;
+        prepared.put()
     }
 }
 

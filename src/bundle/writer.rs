@@ -20,7 +20,7 @@ use crate::base::ids::RunId;
 use crate::base::json;
 use crate::base::rel_path::RelPath;
 use crate::base::time::unix_seconds;
-use crate::os::fs::{Dir, FsError};
+use crate::os::fs::{Dir, FsError, Prepared};
 use crate::os::lock::LockError;
 
 /// Why a bundle could not be written.
@@ -226,11 +226,14 @@ impl OpenBundle {
         // What the index will name must be what stands there: sizes are compared while the files are opened anyway.
         self.check_written()?;
         let names: Vec<RelPath> = self.written.keys().cloned().collect();
-        self.dir.sync_batch(&names, &self.lock.root)?;
-        self.dir.write_synced(&layout::name(ARTIFACT_INDEX), text.as_bytes())?;
         let run_id = self.identity.run_id;
-        pointer::write(&self.lock.root, &run_id)
-            .map_err(|source| BundleError::Pointer { run_id: run_id.clone(), source })?;
+        // Both are synced with the rest, and then only named: each sync that has to wait for another one costs milliseconds.
+        let prepared = self.dir.prepare(&layout::name(ARTIFACT_INDEX), text.as_bytes())?;
+        let pointer = pointer::prepare(&self.lock.root, &run_id);
+        let written: Vec<&Prepared<'_>> = std::iter::once(&prepared).chain(&pointer).collect();
+        self.dir.sync_batch(&names, &written, &self.lock.root)?;
+        prepared.put()?;
+        pointer.and_then(Prepared::put).map_err(|source| BundleError::Pointer { run_id: run_id.clone(), source })?;
         Ok(SealedBundle {
             run_dir: self.dir.path().to_owned(),
             run_id,

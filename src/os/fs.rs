@@ -36,6 +36,7 @@ pub use lone::{
     resolved, write_durable, write_whole,
 };
 pub use tree::{add_tree, replace_tree, taken};
+pub use write::Prepared;
 
 #[cfg(test)]
 pub(crate) use fault::testing as fault_testing;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
 use super::fault::{self, Change};
-use super::{Dir, FsError, RegularFile, UNTRUSTED, kind_of, regular, write};
+use super::{Dir, FsError, Prepared, RegularFile, UNTRUSTED, kind_of, regular};
 
 /// Bytes gathered before they are written.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -103,7 +103,7 @@ pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
         fill(&mut out)?;
         out.flush()
     };
-    write::replace_in_with(&parent.handle, last, buffered, true, path)
+    Prepared::filled(&parent.handle, last, path.to_owned(), buffered)?.sync_and_put()
 }
 
 /// Replaces the file at `path` whole: it appears under its name at once, but nothing is synced. Missing directories on the way
@@ -113,7 +113,7 @@ pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
 /// The path has no file name; a directory, the write or the rename failed. An older file then still stands.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
     let (parent, name) = parent_and_name("write", path)?;
-    write::replace_in(&Dir::create_all(parent)?.handle, name, bytes, false, path)
+    Prepared::of_bytes(&Dir::create_all(parent)?.handle, name, path.to_owned(), bytes)?.rename()
 }
 
 /// Puts `bytes` in place of what an open file holds, at its start; a device or a pipe is written to as it is. Where the file system

@@ -1,10 +1,11 @@
 //! Writing beneath a directory: unique temp in the same directory, write, rename; durability in one batch.
 
-use std::ffi::OsStr;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -27,15 +28,9 @@ impl Dir {
     /// # Errors
     /// A directory, the temporary file or the rename failed; the temporary file is removed again.
     pub fn write(&self, name: &RelPath, bytes: &[u8]) -> Result<(), FsError> {
-        self.replace(name, bytes, false)
-    }
-
-    /// As [`Dir::write`], with the file synced before the rename and its directory after it.
-    ///
-    /// # Errors
-    /// As [`Dir::write`]; a sync failed.
-    pub fn write_synced(&self, name: &RelPath, bytes: &[u8]) -> Result<(), FsError> {
-        self.replace(name, bytes, true)
+        let (parent, last) = self.parent_of(name)?;
+        let parent = parent.as_ref().unwrap_or(&self.handle);
+        Prepared::of_bytes(parent, last.as_ref(), self.path().join(name.as_str()), bytes)?.rename()
     }
 
     /// Removes the file `name` (one component or more).
@@ -58,18 +53,27 @@ impl Dir {
         sync_handle(&self.handle, Change::new("sync directory", self.path()))
     }
 
-    /// Makes `names` beneath this directory durable, with every directory on the way, this one, and its entry in
-    /// `parent`.
-    ///
-    /// Files are synced by many threads at once: the file system then writes its journal once for many of them. That is as
-    /// fast as `syncfs(2)`, which would wait for everybody else's data too, and which some file systems do not implement
-    /// (FUSE) and old kernels let fail in silence.
+    /// Writes `bytes` to a temporary file beside `name` (one component). It is synced with a batch ([`Dir::sync_batch`]) and
+    /// put in its place after that ([`Prepared::put`]).
     ///
     /// # Errors
-    /// A file cannot be opened or synced; the first by name.
-    pub fn sync_batch(&self, names: &[RelPath], parent: &Dir) -> Result<(), FsError> {
-        self.sync_files(names)?;
-        let mut directories = std::collections::BTreeSet::new();
+    /// The temporary file cannot be made or written; it is removed again.
+    pub fn prepare(&self, name: &RelPath, bytes: &[u8]) -> Result<Prepared<'_>, FsError> {
+        Prepared::of_bytes(&self.handle, name.as_str().as_ref(), self.path().join(name.as_str()), bytes)
+    }
+
+    /// Makes `names` beneath this directory durable, with every directory on the way, this one, its entry in `parent`, and
+    /// the contents of `prepared` files.
+    ///
+    /// All are synced by many threads at once: the file system then writes its journal once for many of them. That is as
+    /// fast as `syncfs(2)`, which would wait for everybody else's data too, and which some file systems do not implement
+    /// (FUSE) and old kernels let fail in silence. In which order they reach the disk does not matter: nothing refers to them
+    /// before all have.
+    ///
+    /// # Errors
+    /// A file or directory cannot be opened or synced; the first by name.
+    pub fn sync_batch(&self, names: &[RelPath], prepared: &[&Prepared<'_>], parent: &Dir) -> Result<(), FsError> {
+        let mut directories = BTreeSet::new();
         for name in names {
             let mut parent = name.as_str();
             while let Some((head, _)) = parent.rsplit_once('/') {
@@ -77,50 +81,12 @@ impl Dir {
                 parent = head;
             }
         }
-        // The deepest first.
-        for directory in directories.iter().rev() {
-            self.open_dir(directory)?.sync()?;
-        }
-        self.sync()?;
-        parent.sync()
-    }
-
-    fn sync_files(&self, names: &[RelPath]) -> Result<(), FsError> {
-        let path = |name: &RelPath| self.path().join(name.as_str());
-        let handed_out: Vec<HandedOut> =
-            names.iter().map(|name| fault::hand_out(Change::new("sync", &path(name)))).collect();
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut failed: Option<(usize, FsError)> = None;
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some((name, change)) = names.get(at).zip(handed_out.get(at)) else { return failed };
-                let path = path(name);
-                let synced = self
-                    .open_file(name)
-                    .and_then(|opened| change.attempt(Change::new("sync", &path), || sync(&opened.file)));
-                if let Err(error) = synced {
-                    failed.get_or_insert((at, error));
-                }
-            }
-        };
-        let failed = std::thread::scope(|scope| {
-            let helpers = SYNC_THREADS.min(names.len()).saturating_sub(1);
-            // Fewer threads than wanted are no reason to fail: this one does what is left.
-            let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
-            let helpers: Vec<_> = (0..helpers).map_while(spawn).collect();
-            let own = work();
-            let theirs = helpers.into_iter().filter_map(|helper| helper.join().expect("syncing does not panic"));
-            own.into_iter().chain(theirs).min_by_key(|(at, _)| *at)
-        });
-        failed.map_or(Ok(()), |(_, error)| Err(error))
-    }
-
-    fn replace(&self, name: &RelPath, bytes: &[u8], synced: bool) -> Result<(), FsError> {
-        let (parent, last) = self.parent_of(name)?;
-        let parent = parent.as_ref().unwrap_or(&self.handle);
-        let target = self.path().join(name.as_str());
-        replace_in(parent, last.as_ref(), bytes, synced, &target)
+        let beneath = |name: &RelPath| self.path().join(name.as_str());
+        let files = names.iter().map(|name| (Synced::File(self, name), beneath(name)));
+        let prepared = prepared.iter().map(|one| (Synced::Prepared(one), one.target.clone()));
+        let within = directories.iter().map(|name| (Synced::Directory(self, name), beneath(name)));
+        let around = [self, parent].map(|dir| (Synced::Held(dir), dir.path().to_owned()));
+        sync_all(&files.chain(prepared).chain(within).chain(around).collect::<Vec<_>>())
     }
 
     /// The open directory that holds the last component (`None`: this one), made on the way where missing.
@@ -146,6 +112,60 @@ impl Dir {
     }
 }
 
+/// Something that a batch makes durable.
+enum Synced<'a> {
+    File(&'a Dir, &'a RelPath),
+    Prepared(&'a Prepared<'a>),
+    Directory(&'a Dir, &'a RelPath),
+    Held(&'a Dir),
+}
+
+impl Synced<'_> {
+    fn change<'p>(&'p self, path: &'p Path) -> Change<'p> {
+        match self {
+            Self::File(..) => Change::new("sync", path),
+            Self::Prepared(prepared) => prepared.change("sync"),
+            Self::Directory(..) | Self::Held(_) => Change::new("sync directory", path),
+        }
+    }
+
+    fn sync(&self, path: &Path, handed_out: &HandedOut) -> Result<(), FsError> {
+        let through = |handle: &File| handed_out.attempt(self.change(path), || sync(handle));
+        match self {
+            Self::File(dir, name) => through(&dir.open_file(*name)?.file),
+            Self::Prepared(prepared) => through(&prepared.temp),
+            Self::Directory(dir, name) => through(&dir.open_dir(name)?.handle),
+            Self::Held(dir) => through(&dir.handle),
+        }
+    }
+}
+
+/// Syncs all, by many threads; the first by its place that failed is the one reported.
+fn sync_all(all: &[(Synced<'_>, PathBuf)]) -> Result<(), FsError> {
+    let handed_out: Vec<HandedOut> = all.iter().map(|(one, path)| fault::hand_out(one.change(path))).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut failed: Option<(usize, FsError)> = None;
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(((one, path), handed_out)) = all.get(at).zip(handed_out.get(at)) else { return failed };
+            if let Err(error) = one.sync(path, handed_out) {
+                failed.get_or_insert((at, error));
+            }
+        }
+    };
+    let failed = std::thread::scope(|scope| {
+        let helpers = SYNC_THREADS.min(all.len()).saturating_sub(1);
+        // Fewer threads than wanted are no reason to fail: this one does what is left.
+        let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
+        let helpers: Vec<_> = (0..helpers).map_while(spawn).collect();
+        let own = work();
+        let theirs = helpers.into_iter().filter_map(|helper| helper.join().expect("syncing does not panic"));
+        own.into_iter().chain(theirs).min_by_key(|(at, _)| *at)
+    });
+    failed.map_or(Ok(()), |(_, error)| Err(error))
+}
+
 fn make_and_open(parent: &File, name: &RelPath, path: &Path) -> Result<File, FsError> {
     fault::attempt(Change::new("create directory", path), || {
         match rustix::fs::mkdirat(parent, name.as_str(), Mode::from_raw_mode(0o777)) {
@@ -160,54 +180,90 @@ fn make_and_open(parent: &File, name: &RelPath, path: &Path) -> Result<File, FsE
     Ok(handle.into())
 }
 
-/// Unique temp in `parent`, write, (sync,) rename over `last`, (sync the directory). `target` is for messages.
-pub(super) fn replace_in(
-    parent: &File,
-    last: &OsStr,
-    bytes: &[u8],
-    synced: bool,
-    target: &Path,
-) -> Result<(), FsError> {
-    fill_and_replace(parent, last, |temp| temp.write_all(bytes), bytes, synced, target)
+/// A file that is written and not in its place yet. Dropped before that, it is removed.
+#[derive(Debug)]
+pub struct Prepared<'d> {
+    parent: &'d File,
+    last: OsString,
+    temp: File,
+    temp_path: PathBuf,
+    target: PathBuf,
+    in_place: bool,
 }
 
-/// As [`replace_in`], with what `fill` writes.
-pub(super) fn replace_in_with(
-    parent: &File,
-    last: &OsStr,
-    fill: impl FnOnce(&mut File) -> std::io::Result<()>,
-    synced: bool,
-    target: &Path,
-) -> Result<(), FsError> {
-    fill_and_replace(parent, last, fill, &[], synced, target)
+impl<'d> Prepared<'d> {
+    /// A unique temporary file in `parent` that holds `bytes`; `target`, whose last component is `last`, is for messages.
+    pub(super) fn of_bytes(parent: &'d File, last: &OsStr, target: PathBuf, bytes: &[u8]) -> Result<Self, FsError> {
+        Self::create(parent, last, target, |temp| temp.write_all(bytes), bytes)
+    }
+
+    /// As [`Prepared::of_bytes`], with what `fill` writes.
+    pub(super) fn filled(
+        parent: &'d File,
+        last: &OsStr,
+        target: PathBuf,
+        fill: impl FnOnce(&mut File) -> std::io::Result<()>,
+    ) -> Result<Self, FsError> {
+        Self::create(parent, last, target, fill, &[])
+    }
+
+    /// `recorded` is what tests are told that `fill` writes.
+    fn create(
+        parent: &'d File,
+        last: &OsStr,
+        target: PathBuf,
+        fill: impl FnOnce(&mut File) -> std::io::Result<()>,
+        recorded: &[u8],
+    ) -> Result<Self, FsError> {
+        let (temp_name, temp) = create_temp(parent, &target)?;
+        let temp_path = target.with_file_name(&temp_name);
+        let mut prepared = Self { parent, last: last.to_owned(), temp, temp_path, target, in_place: false };
+        fault::attempt(prepared.change("write").bytes(recorded), || Ok(()))?;
+        fill(&mut prepared.temp).map_err(|error| FsError::io("write", &prepared.target, error))?;
+        Ok(prepared)
+    }
+
+    /// Makes what the file holds durable, then as [`Prepared::put`].
+    pub(super) fn sync_and_put(self) -> Result<(), FsError> {
+        sync_handle(&self.temp, self.change("sync"))?;
+        self.put()
+    }
+
+    /// Puts the file in its place, whatever stood there, and makes that durable. What it holds is durable already when a batch
+    /// synced it.
+    ///
+    /// # Errors
+    /// The rename failed, and the temporary file is removed; the directory cannot be synced.
+    pub fn put(mut self) -> Result<(), FsError> {
+        self.rename()?;
+        sync_handle(self.parent, Change::new("sync directory", self.target.parent().unwrap_or(&self.target)))
+    }
+
+    /// As [`Prepared::put`], and nothing is made durable.
+    pub(super) fn rename(&mut self) -> Result<(), FsError> {
+        let rename = || rustix::fs::renameat(self.parent, self.temp_name(), self.parent, &self.last);
+        fault::attempt(self.change("rename"), rename)?;
+        self.in_place = true;
+        Ok(())
+    }
+
+    fn temp_name(&self) -> &OsStr {
+        self.temp_path.file_name().expect("a temporary file has a name")
+    }
+
+    fn change(&self, action: &'static str) -> Change<'_> {
+        Change::new(action, &self.target).temp(&self.temp_path)
+    }
 }
 
-/// `recorded` is what tests are told that `fill` writes.
-fn fill_and_replace(
-    parent: &File,
-    last: &OsStr,
-    fill: impl FnOnce(&mut File) -> std::io::Result<()>,
-    recorded: &[u8],
-    synced: bool,
-    target: &Path,
-) -> Result<(), FsError> {
-    let (temp_name, mut temp) = create_temp(parent, target)?;
-    let temp_path = target.with_file_name(&temp_name);
-    let change = |action| Change::new(action, target).temp(&temp_path);
-    let written = fault::attempt(change("write").bytes(recorded), || Ok(()))
-        .and_then(|()| fill(&mut temp).map_err(|e| FsError::io("write", target, e)))
-        .and_then(|()| if synced { sync_handle(&temp, change("sync")) } else { Ok(()) })
-        .and_then(|()| fault::attempt(change("rename"), || rustix::fs::renameat(parent, &temp_name, parent, last)));
-    if let Err(error) = written {
-        // Best effort: the name is ours alone, and the first error is the one to report.
-        let remove = change("remove the temporary file of");
-        let _ = fault::attempt(remove, || rustix::fs::unlinkat(parent, &temp_name, AtFlags::empty()));
-        return Err(error);
+impl Drop for Prepared<'_> {
+    fn drop(&mut self) {
+        if !self.in_place {
+            // Best effort: the name is ours alone, and the error that leads here is the one to report.
+            let remove = self.change("remove the temporary file of");
+            let _ = fault::attempt(remove, || rustix::fs::unlinkat(self.parent, self.temp_name(), AtFlags::empty()));
+        }
     }
-    if synced {
-        sync_handle(parent, Change::new("sync directory", target.parent().unwrap_or(target)))?;
-    }
-    Ok(())
 }
 
 fn create_temp(parent: &File, target: &Path) -> Result<(String, File), FsError> {
@@ -256,7 +312,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let dir = Dir::open(temp.path()).unwrap();
         dir.write(&name("a/b/c"), b"one").unwrap();
-        dir.write_synced(&name("a/b/c"), b"two").unwrap();
+        dir.write(&name("a/b/c"), b"two").unwrap();
         assert_eq!(dir.read(&name("a/b/c"), 10).unwrap(), b"two");
         assert_eq!(listing(&dir.open_dir(&name("a/b")).unwrap()), ["c"]);
     }
@@ -270,6 +326,25 @@ mod tests {
         let error = dir.write(&name("taken"), b"x").unwrap_err();
         assert!(error.to_string().starts_with("cannot rename "), "{error}");
         assert_eq!(listing(&dir), ["taken"]);
+    }
+
+    #[test]
+    fn a_prepared_file_is_put_in_place_or_removed() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        dir.write(&name("index"), b"old").unwrap();
+        drop(dir.prepare(&name("index"), b"dropped").unwrap());
+        assert_eq!(listing(&dir), ["index"]);
+        let prepared = dir.prepare(&name("index"), b"new").unwrap();
+        assert_eq!(dir.read(&name("index"), 10).unwrap(), b"old");
+        prepared.put().unwrap();
+        assert_eq!(dir.read(&name("index"), 10).unwrap(), b"new");
+        assert_eq!(listing(&dir), ["index"]);
+        // It cannot be put where a directory stands: nothing is left of it.
+        std::fs::create_dir(temp.path().join("taken")).unwrap();
+        let error = dir.prepare(&name("taken"), b"x").unwrap().put().unwrap_err();
+        assert!(error.to_string().starts_with("cannot rename "), "{error}");
+        assert_eq!(listing(&dir), ["index", "taken"]);
     }
 
     #[test]
@@ -291,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_syncs_every_file_then_the_directories_from_the_deepest_up() {
+    fn a_batch_syncs_every_file_and_every_directory() {
         let temp = tempfile::tempdir().unwrap();
         let root = Dir::open(temp.path()).unwrap();
         let dir = root.create_dir(&name("run")).unwrap();
@@ -300,12 +375,16 @@ mod tests {
             dir.write(name, b"1").unwrap();
         }
         fault::stop_after(usize::MAX);
-        dir.sync_batch(&names, &root).unwrap();
+        let prepared = dir.prepare(&name("index"), b"2").unwrap();
+        let earlier = fault::resume();
+        fault::stop_after(usize::MAX);
+        dir.sync_batch(&names, &[&prepared], &root).unwrap();
         let synced = fault::resume();
         let root_name = format!("sync directory {}", temp.path().file_name().unwrap().to_str().unwrap());
-        let expected = ["sync x", "sync c", "sync d", "sync directory b", "sync directory a", "sync directory run"];
-        assert_eq!(synced[..6], expected);
-        assert_eq!(synced[6..], [root_name]);
+        let files = ["sync x", "sync c", "sync d", "sync index"];
+        let directories = ["sync directory a", "sync directory b", "sync directory run", &root_name];
+        assert_eq!(earlier, ["create a temporary file beside index", "write index"]);
+        assert_eq!(synced, [files, directories].concat());
         // Every one of a hundred can fail, in whichever thread, and is the one that is named; a signal is no failure.
         let full: Vec<RelPath> = (0..100).map(|at| name(&format!("full/{at:02}"))).collect();
         for name in &full {
@@ -314,16 +393,16 @@ mod tests {
         for (at, file) in full.iter().enumerate() {
             for errno in [Errno::IO, Errno::NOSPC] {
                 fault::fail_after(at, errno);
-                let error = dir.sync_batch(&full, &root).unwrap_err().to_string();
+                let error = dir.sync_batch(&full, &[], &root).unwrap_err().to_string();
                 assert!(error.starts_with("cannot sync ") && error.ends_with(file.as_str()), "{at}: {error}");
-                assert_eq!(fault::made().len(), full.len() - 1);
+                assert_eq!(fault::made().len(), full.len() + 2);
             }
             fault::fail_after(at, Errno::INTR);
-            dir.sync_batch(&full, &root).unwrap();
+            dir.sync_batch(&full, &[], &root).unwrap();
             assert_eq!(fault::made().len(), full.len() + 3);
         }
         let many: Vec<RelPath> = (0..100).map(|at| name(&format!("absent{at:02}"))).collect();
-        let error = dir.sync_batch(&many, &root).unwrap_err();
+        let error = dir.sync_batch(&many, &[], &root).unwrap_err();
         assert!(error.is_not_found() && error.to_string().ends_with("absent00"), "{error}");
     }
 }
