@@ -130,7 +130,7 @@ fn list(args: &ListArgs, json: bool, context: &Context) -> CliResult {
     if json {
         print_line(&document::to_pretty(&runs))?;
     } else if runs.runs.is_empty() {
-        note_line(&format!("no run stands in {}", args.bundle.display()));
+        note_line(&format!("no run stands in {}", printable(&args.bundle.display().to_string())));
     } else {
         print_line(table(&runs.runs).trim_end())?;
     }

@@ -10,7 +10,7 @@ use super::exit::{CliResult, Exit, Failure};
 use super::host::cancel_on_signals;
 use super::lock_args::LockArgs;
 use super::validate_bundle::{Answer, print_findings};
-use super::{note_line, print_line};
+use super::{note_line, print_line, printable};
 use crate::base::json as document;
 use crate::bundle::{BundleError, ReindexError, ReindexRequest, Reindexed, reindex_bundle};
 use crate::os::lock::LockError;
@@ -97,7 +97,8 @@ fn refused(error: ReindexError, args: &Args, json: bool) -> CliResult {
                                     "bundle_dir": run_dir.to_string_lossy()});
                 print_line(&document::to_pretty(&object))?;
             } else {
-                note_line(&format!("error: {} cannot be repaired; nothing was written", run_dir.display()));
+                let run_dir = printable(&run_dir.display().to_string());
+                note_line(&format!("error: {run_dir} cannot be repaired; nothing was written"));
                 print_findings(&findings)?;
             }
             Ok(Exit::No)

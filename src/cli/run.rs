@@ -109,7 +109,8 @@ pub(super) fn run_as(args: &Args, json: bool, context: &Context, job: Option<InJ
     let place = Place::Disk(plan_path.clone());
     let plan = plan::load_plan(&place)?;
     let files = registry::for_plan(&place, &plan.registry_id, &lookup);
-    let registry = registry::load(None, files.map_err(|error| in_plan(&plan, "/registry_id", error))?, &lookup)?;
+    let files = files.map_err(|error| in_plan(&plan, "/registry_id", error))?;
+    let registry = registry::load(Some(&plan.registry_id), files, &lookup)?;
     let filters = Filters { profiles: args.only_profile.clone(), scenarios: args.only_scenario.clone() };
     let compiled = plan::compile(&plan, &registry, &filters).map_err(|error| {
         let pointer = match error {

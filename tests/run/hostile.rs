@@ -72,6 +72,24 @@ fn ids_that_read_as_paths_or_hold_control_characters_are_refused_before_anything
 }
 
 #[test]
+fn a_registry_of_another_id_is_not_the_one_the_plan_names() {
+    let suite = reading("p");
+    let plan = suite.write();
+    let mut document: Value = serde_json::from_slice(&std::fs::read(&plan).unwrap()).unwrap();
+    document["registry_id"] = json!("another");
+    std::fs::write(&plan, document.to_string()).unwrap();
+    let plan = plan.to_str().unwrap();
+    for command in
+        [&["run", "--plan", plan, "--out", suite.out().to_str().unwrap()][..], &["plan-lint", "--plan", plan]]
+    {
+        let output = runtime(command);
+        let said = text(&output);
+        assert!(!output.status.success() && said.contains("the registry is asked for as \"another\""), "{said}");
+    }
+    assert!(!suite.out().exists(), "nothing is written");
+}
+
+#[test]
 fn run_ids_from_the_environment_are_taken_or_refused() {
     let suite = reading("demo:a");
     for id in ["../x", "/abs", ".hidden", "a b", &"x".repeat(201)] {
