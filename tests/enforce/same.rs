@@ -149,6 +149,42 @@ show('exec missing', lambda: os.execv('/usr/bin/no-such', ['x']))
 show('exec plain', lambda: os.chmod('f', 0o755) or os.execv('f', ['f']))
 show('exec directory', lambda: os.execv('/usr/bin', ['x']))
 show('kill', lambda: os.kill(os.getpid(), 0))
+def processors():
+    # A program that opens file after file may be kept on one processor meanwhile, and must not see it.
+    import threading
+    def after_opening(look):
+        for _ in range(1000):
+            os.close(os.open('f', os.O_RDONLY))
+        return look()
+    def count(pid=0):
+        return len(os.sched_getaffinity(pid))
+    def of_child():
+        r, w = os.pipe()
+        if os.fork() == 0:
+            os.write(w, bytes([count()]))
+            os._exit(0)
+        os.wait()
+        return os.read(r, 1)[0]
+    def of_thread():
+        seen = []
+        thread = threading.Thread(target=lambda: seen.append(count()))
+        thread.start()
+        thread.join()
+        return seen
+    def of_program():
+        return os.spawnv(os.P_WAIT, '/usr/bin/sh', ['sh', '-c', 'exit $(nproc)'])
+    def told():
+        with open('/proc/self/status') as status:
+            return [line for line in status if line.startswith('Cpus_allowed:')]
+    def chosen():
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {max(before)})
+        kept = after_opening(lambda: os.sched_getaffinity(0) == {max(before)})
+        os.sched_setaffinity(0, before)
+        return kept
+    looks = [count, lambda: count(os.getpid()), of_child, of_thread, of_program, told, chosen, count]
+    return [after_opening(look) for look in looks]
+show('processors', processors)
 show('time', lambda: time.time() > 0)
 "#;
 

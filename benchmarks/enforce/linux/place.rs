@@ -105,9 +105,14 @@ pub(crate) fn strace(peers: &Peers, command: &[&str]) -> Option<Command> {
 /// `command` under syd, with its checks of reading, writing, looking and executing switched on and answered with "allow".
 pub(crate) fn syd(peers: &Peers, command: &[&str]) -> Option<Command> {
     let mut line = Command::new(peers.syd.as_ref()?);
-    for option in
-        ["trace/allow_unsafe_exec_nopie:1", "sandbox/read,write,stat,exec:on", "allow/read,write,stat,exec+/***"]
-    {
+    // Everything else off: what is on without rules refuses. Names with "!" or "(" are refused by default.
+    line.arg("-poff");
+    for option in [
+        "trace/allow_unsafe_exec_nopie:1",
+        "trace/allow_unsafe_filename:1",
+        "sandbox/read,write,stat,exec:on",
+        "allow/read,write,stat,exec+/***",
+    ] {
         line.args(["-m", option]);
     }
     line.arg("--").args(command);

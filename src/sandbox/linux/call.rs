@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use super::exec::Judged;
 use super::moved::Moves;
 use super::network::BoundPaths;
+use super::pairing::Pairing;
 use super::processes::{self, Processes};
 use super::records::{Records, now_unix_s};
 use super::table::{self, Class};
@@ -40,6 +41,10 @@ pub(super) struct Shared<'s> {
     pub(super) moves: &'s Moves,
     /// Workers in calls that may block for long.
     pub(super) waits: &'s Waits,
+    /// Who is kept on one processor.
+    pub(super) pairing: Pairing,
+    /// Whether the profile allows new processes without conditions.
+    pub(super) fork_is_free: bool,
     /// Whether the kernel keeps the tree's signals inside.
     pub(super) signals_are_scoped: bool,
     /// Whether a program is judged once more before its first instruction.
@@ -257,7 +262,8 @@ impl<'s> Call<'s> {
                 Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
             },
             Ok(Answer::Descriptor { fd, close_on_exec, writes }) => {
-                match hand_over(listener, id, fd, close_on_exec, writes) {
+                let hand_over = || hand_over(listener, id, fd, close_on_exec, writes);
+                match self.shared.pairing.hand_over(self.tid(), hand_over) {
                     Ok(()) => (Ok(()), None),
                     Err(Errno::NOENT) => (Err(Errno::NOENT), None),
                     Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),

@@ -33,6 +33,7 @@ mod moved;
 mod named;
 mod network;
 mod open;
+mod pairing;
 mod path;
 mod processes;
 mod records;
