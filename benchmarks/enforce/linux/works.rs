@@ -175,7 +175,7 @@ impl<'b> Bench<'b> {
                         [dependencies]\nserde = \"1\"\nserde_json = \"1\"\n[workspace]\n";
         let at = self.place.file("crate/Cargo.toml", manifest.as_bytes());
         self.place.file("crate/src/lib.rs", b"pub use serde_json::Value;\n");
-        let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock");
+        let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock");
         std::fs::copy(lock, at.with_file_name("Cargo.lock")).unwrap();
         let target = text(&self.place.work().join("crate/target"));
         let manifest = text(&at);
