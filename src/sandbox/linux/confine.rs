@@ -37,8 +37,8 @@ use crate::sandbox::weaken::{Protection, off};
 use crate::sandbox::{Command, End, EnforcementReport, Job, SandboxError, Supervised, Trap};
 use crate::sbpl::Policy;
 
-/// How often the supervisor looks after its workers and at [`Cancel`].
-const TICK: Duration = Duration::from_millis(10);
+/// How often the supervisor looks after its workers and at [`Cancel`] while calls come, and while none do.
+const TICKS: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(10)];
 
 /// Steps of the first process, by the number it reports.
 const STEPS: [&str; 6] = [
@@ -333,7 +333,7 @@ fn supervise(
         _ => {
             ready(tree)?;
             tree.release().map_err(set_up("release the process to be confined"))?;
-            wait_until_ended(tree, cancel, || {})?
+            wait_until_ended(tree, cancel, || false)?
         }
     };
     let (records, tallies, records_dropped) = records.take();
@@ -408,13 +408,20 @@ fn take_listener(tree: &mut Tree) -> Result<(i32, Listener), SandboxError> {
     Ok((pid, Listener::new(fd)))
 }
 
-fn wait_until_ended(tree: &mut Tree, cancel: &Cancel, mut tend: impl FnMut()) -> Result<Supervised, SandboxError> {
+/// `tend` is called at every tick, and says whether calls came since the last one.
+fn wait_until_ended(
+    tree: &mut Tree,
+    cancel: &Cancel,
+    mut tend: impl FnMut() -> bool,
+) -> Result<Supervised, SandboxError> {
     let mut exec_errno = None;
     let mut cancelled = false;
+    let mut at_work = true;
     loop {
-        let tick = Timespec { tv_sec: 0, tv_nsec: TICK.subsec_nanos().into() };
+        let tick = TICKS[usize::from(!at_work)];
+        let tick = Timespec { tv_sec: 0, tv_nsec: tick.subsec_nanos().into() };
         let ready = poll(&mut [PollFd::new(&tree.messages, PollFlags::IN)], Some(&tick));
-        tend();
+        at_work = tend();
         if cancel.is_set() && !cancelled {
             cancelled = true;
             tree.end();

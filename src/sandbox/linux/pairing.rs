@@ -23,8 +23,8 @@ const SLOW: Duration = Duration::from_micros(25);
 const BUSY: Duration = Duration::from_micros(500);
 /// So many slow hand-overs in a row make a pair; as many to a pair show that it is no good.
 const IN_A_ROW: u32 = 8;
-/// Ticks without pairs after one that was no good.
-const PATIENCE: u32 = 100;
+/// Ticks without pairs after one that was no good: about a second.
+const PATIENCE: u32 = 500;
 
 /// At most one pair of a supervisor.
 #[derive(Debug, Default)]

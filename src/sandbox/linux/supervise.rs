@@ -124,9 +124,9 @@ impl<'scope, 'env, 's> Pool<'scope, 'env, 's> {
     }
 
     /// Called regularly: adds a worker when a second program waits and none is answered, or when that keeps happening; lets
-    /// one go when most calls could have been taken by another.
-    pub(super) fn tend(&mut self) {
-        let Some(shared) = self.shared.get() else { return };
+    /// one go when most calls could have been taken by another. Says whether calls were answered since the last time.
+    pub(super) fn tend(&mut self) -> bool {
+        let Some(shared) = self.shared.get() else { return true };
         shared.waits.wake_abandoned(&shared.listener);
         shared.pairing.tick();
         self.workers.retain(|worker| !worker.is_finished());
@@ -147,6 +147,7 @@ impl<'scope, 'env, 's> Pool<'scope, 'env, 's> {
         if 2 * could_rest > taken {
             self.state.surplus.store(1, Ordering::Relaxed);
         }
+        taken > 0
     }
 
     /// Whether a call waits and no worker is there to take it. Unless all are stuck, it must not be the next call of a program
