@@ -269,13 +269,9 @@ fn taken_away() -> Vec<Row> {
             .off(&["own_terminal"])
             .outside(terminal),
         trapped("terminal-multiplexer", &["openat"]),
-        held("starve-with-fifos").off(&["more_workers", NEW_THREADS]),
+        held("starve-with-fifos").off(&["more_workers"]),
     ]
 }
-
-/// Threads and processes are brought before the supervisor, so that none are made when it is gone or stuck. That would hold these
-/// attacks back too.
-const NEW_THREADS: &str = "call:clone";
 
 /// A tracer must hold the capabilities of whom it traces, and stand in a Landlock domain around it.
 const TRACER: &[&str] = &["landlock", "capability_drop"];
@@ -316,8 +312,8 @@ fn processes() -> Vec<Row> {
         trapped("outsider-scheduling", &["getpriority", "sched_getaffinity"]).outside(outsider),
         held("outlive-first-process").off(&["end_of_tree"]).outside(Outside::Watched),
         held("outlive-supervisor").off(&["end_of_tree"]).outside(Outside::KilledAndWatched),
-        held("hop-past-first-process").off(&["end_of_tree", NEW_THREADS]).outside(Outside::Watched),
-        held("hop-past-supervisor").off(&["end_of_tree", NEW_THREADS]).outside(Outside::KilledAndWatched),
+        held("hop-past-first-process").off(&["end_of_tree"]).outside(Outside::Watched),
+        held("hop-past-supervisor").off(&["end_of_tree"]).outside(Outside::KilledAndWatched),
         held("work-on-without-supervisor")
             .off(&["end_of_tree"])
             .without(&["seccomp_notify", "landlock"])

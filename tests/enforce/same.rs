@@ -150,7 +150,7 @@ show('exec plain', lambda: os.chmod('f', 0o755) or os.execv('f', ['f']))
 show('exec directory', lambda: os.execv('/usr/bin', ['x']))
 show('kill', lambda: os.kill(os.getpid(), 0))
 def processors():
-    # A program that opens file after file may be kept on one processor meanwhile, and must not see it.
+    # A program that opens file after file may be held on one processor for moments, and must not see it.
     import threading
     def after_opening(look):
         for _ in range(1000):
@@ -185,6 +185,26 @@ def processors():
     looks = [count, lambda: count(os.getpid()), of_child, of_thread, of_program, told, chosen, count]
     return [after_opening(look) for look in looks]
 show('processors', processors)
+def forks():
+    # A signal without SA_RESTART that arrives during fork must not make it fail.
+    import signal
+    before = signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.siginterrupt(signal.SIGCHLD, True)
+    failed = 0
+    for _ in range(400):
+        try:
+            if os.fork() == 0:
+                os._exit(0)
+        except InterruptedError:
+            failed += 1
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            break
+    signal.signal(signal.SIGCHLD, before)
+    return failed
+show('forks', forks)
 show('time', lambda: time.time() > 0)
 "#;
 

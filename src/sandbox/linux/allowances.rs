@@ -8,7 +8,6 @@ use rustix::net::{AddressFamily, SocketType, sockopt};
 
 use super::filter::{Free, Network};
 use super::network::{BIND, INBOUND, OUTBOUND};
-use super::supervise::processors;
 use super::table::Handler;
 use crate::sandbox::Trap;
 use crate::sandbox::lower::POSIX_IPC;
@@ -45,8 +44,6 @@ pub(super) struct Allowances<'p> {
     observe: bool,
     /// Whether a descriptor that the program is handed is a datagram socket, or may bring some.
     handed_datagrams: bool,
-    /// Whether there is more than one processor.
-    pairs: bool,
     /// Asked for by several calls' treatments.
     network: OnceCell<Network>,
     /// By operation; most calls ask for the same few.
@@ -60,16 +57,7 @@ impl<'p> Allowances<'p> {
             sockopt::socket_type(fd) == Ok(SocketType::DGRAM) || sockopt::socket_domain(fd) == Ok(AddressFamily::UNIX)
         };
         let handed_datagrams = handed.iter().any(datagrams);
-        let pairs = processors() > 1;
-        Self {
-            policy,
-            trap,
-            observe,
-            handed_datagrams,
-            pairs,
-            network: OnceCell::new(),
-            everywhere: RefCell::default(),
-        }
+        Self { policy, trap, observe, handed_datagrams, network: OnceCell::new(), everywhere: RefCell::default() }
     }
 
     fn untrapped(&self) -> bool {
@@ -111,10 +99,6 @@ impl Free for Allowances<'_> {
 
     fn judge(&self, operation: &str) -> bool {
         self.untrapped() && self.everywhere(operation)
-    }
-
-    fn pairs(&self) -> bool {
-        self.pairs
     }
 
     fn network(&self) -> Network {

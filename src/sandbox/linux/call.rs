@@ -7,9 +7,9 @@ use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
 use super::exec::Judged;
+use super::holds::Holds;
 use super::moved::Moves;
 use super::network::BoundPaths;
-use super::pairing::Pairing;
 use super::processes::{self, Processes};
 use super::records::{Records, now_unix_s};
 use super::table::{self, Class};
@@ -41,10 +41,8 @@ pub(super) struct Shared<'s> {
     pub(super) moves: &'s Moves,
     /// Workers in calls that may block for long.
     pub(super) waits: &'s Waits,
-    /// Who is kept on one processor.
-    pub(super) pairing: Pairing,
-    /// Whether the profile allows new processes without conditions.
-    pub(super) fork_is_free: bool,
+    /// Who is held on one processor while a descriptor is handed over.
+    pub(super) holds: Holds,
     /// Whether the kernel keeps the tree's signals inside.
     pub(super) signals_are_scoped: bool,
     /// Whether a program is judged once more before its first instruction.
@@ -262,8 +260,7 @@ impl<'s> Call<'s> {
                 Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
             },
             Ok(Answer::Descriptor { fd, close_on_exec, writes }) => {
-                let hand_over = || hand_over(listener, id, fd, close_on_exec, writes);
-                match self.shared.pairing.hand_over(self.tid(), hand_over) {
+                match hand_over(self.shared, &self.notification, fd, close_on_exec, writes) {
                     Ok(()) => (Ok(()), None),
                     Err(Errno::NOENT) => (Err(Errno::NOENT), None),
                     Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
@@ -297,14 +294,24 @@ impl<'s> Call<'s> {
 }
 
 /// Gives the caller a copy of a descriptor. One that can write is closed here before the caller goes on: it may execute
-/// the file as soon as it has closed its own copy, and the kernel executes nothing that is open for writing (ETXTBSY).
-fn hand_over(listener: &Listener, id: u64, fd: OwnedFd, close_on_exec: bool, writes: bool) -> Result<(), Errno> {
-    if !writes {
-        return listener.answer_with_descriptor(id, fd.as_fd(), close_on_exec).map(drop);
+/// the file as soon as it has closed its own copy, and the kernel executes nothing that is open for writing (ETXTBSY). A caller
+/// that is held is released before it goes on.
+fn hand_over(
+    shared: &Shared<'_>,
+    notification: &Notification,
+    fd: OwnedFd,
+    close_on_exec: bool,
+    writes: bool,
+) -> Result<(), Errno> {
+    let (listener, id, tid) = (&shared.listener, notification.id, notification.tid);
+    let held = shared.holds.hold(tid);
+    if !writes && held.is_none() {
+        let answer = || listener.answer_with_descriptor(id, fd.as_fd(), close_on_exec);
+        return shared.holds.timed(tid, answer).map(drop);
     }
-    let number = listener.add_descriptor(id, fd.as_fd(), close_on_exec)?;
-    drop(fd);
-    listener.answer(id, Ok(number.into()))
+    let number = shared.holds.timed(tid, || listener.add_descriptor(id, fd.as_fd(), close_on_exec));
+    drop((held, fd));
+    listener.answer(id, Ok(number?.into()))
 }
 
 /// Type of an object in the words of the `vnode-type` filter.

@@ -14,12 +14,12 @@ use rustix::io::Errno;
 use super::allowances::Allowances;
 use super::call::Shared;
 use super::filter::{self, Free};
+use super::holds::Holds;
 use super::landlock::Domain;
 use super::layers::{CAPABILITIES, EXEC_STOP, LANDLOCK, SECCOMP, SIGNAL_SCOPE};
 use super::mounts::Mounts;
 use super::moved::Moves;
 use super::network::BoundPaths;
-use super::pairing::Pairing;
 use super::processes::{Processes, link_of};
 use super::records::Records;
 use super::status::ExecBound;
@@ -86,7 +86,6 @@ struct Plan<'p> {
     exec_bound: ExecBound,
     signals_are_scoped: bool,
     alone: LeftAlone,
-    fork_is_free: bool,
     mounts: Mounts,
 }
 
@@ -212,8 +211,7 @@ fn plan<'p>(job: &Job<'_>, policy: &'p Policy, offered: &crate::sandbox::Layers)
     // Opened now, because the outer domain need not admit it.
     let mounts = Mounts::open().map_err(set_up("open the list of mounts"))?;
     let signals_are_scoped = domains.is_some() && offered.has(SIGNAL_SCOPE);
-    let fork_is_free = allowances.handler(Handler::Fork);
-    Ok(Plan { policy, program, domains, exec_bound, signals_are_scoped, alone, fork_is_free, mounts })
+    Ok(Plan { policy, program, domains, exec_bound, signals_are_scoped, alone, mounts })
 }
 
 fn report(
@@ -374,8 +372,7 @@ fn answer_until_ended(
                 moves: &moves,
                 waits: &waits,
                 signals_are_scoped: plan.signals_are_scoped,
-                pairing: Pairing::default(),
-                fork_is_free: plan.fork_is_free,
+                holds: Holds::default(),
                 watch_exec: matches!(plan.exec_bound, ExecBound::Stopped { .. }),
             })
         });

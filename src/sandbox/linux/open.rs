@@ -132,10 +132,6 @@ impl Call<'_> {
     }
 
     fn open_path_as(&mut self, descriptor: i32, raw: &[u8], request: Request) -> Answered {
-        // It tells what processors a thread may run on.
-        if raw.ends_with(b"status") {
-            self.shared.pairing.part();
-        }
         if request.has(OFlags::PATH) {
             return self.open_for_path(descriptor, raw, request);
         }

@@ -3,7 +3,6 @@
 use rustix::io::Errno;
 
 use super::call::{Answer, Answered, Call, REFUSED};
-use super::filter::AFFINITY;
 use super::processes::Processes;
 use crate::os::linux::process::ids_of;
 use crate::sbpl::{Fact, ProcessTarget, Target};
@@ -37,29 +36,7 @@ impl Relation {
 
 impl Call<'_> {
     pub(super) fn fork(&mut self) -> Answered {
-        self.shared.pairing.part();
-        if self.shared.fork_is_free { Ok(Answer::Run) } else { self.plain("process-fork") }
-    }
-
-    /// A thread is no process to the profile.
-    pub(super) fn clone_self(&mut self) -> Answered {
-        if self.int(0) & libc::CLONE_THREAD == 0 {
-            return self.fork();
-        }
-        self.shared.pairing.part();
-        Ok(Answer::Run)
-    }
-
-    /// A call that names a process first.
-    pub(super) fn process_first(&mut self) -> Answered {
-        let pid = self.int(0);
-        if self.name.ends_with(AFFINITY) {
-            self.shared.pairing.part();
-            if pid == 0 {
-                return Ok(Answer::Run);
-            }
-        }
-        self.steer(pid)
+        self.plain("process-fork")
     }
 
     /// A decision without an object.

@@ -128,7 +128,7 @@ impl<'scope, 'env, 's> Pool<'scope, 'env, 's> {
     pub(super) fn tend(&mut self) -> bool {
         let Some(shared) = self.shared.get() else { return true };
         shared.waits.wake_abandoned(&shared.listener);
-        shared.pairing.tick();
+        shared.holds.tick();
         self.workers.retain(|worker| !worker.is_finished());
         let answered = self.state.answered.load(Ordering::Relaxed);
         let taken = answered.wrapping_sub(self.answered_before);
@@ -178,7 +178,7 @@ impl<'scope, 'env, 's> Pool<'scope, 'env, 's> {
 }
 
 /// Processors this process may run on.
-pub(super) fn processors() -> usize {
+fn processors() -> usize {
     rustix::thread::sched_getaffinity(None).map_or(1, |set| usize::try_from(set.count()).unwrap_or(1))
 }
 
@@ -210,7 +210,7 @@ fn answer_calls(state: &State, shared: &Shared<'_>) {
                     state.unneeded.fetch_add(1, Ordering::Relaxed);
                 }
                 state.busy.fetch_add(1, Ordering::Relaxed);
-                shared.pairing.called(notification.tid);
+                shared.holds.called(notification.tid);
                 let mut call = Call::new(shared, notification);
                 // A mistake in a handler costs its caller one call, not the tree.
                 let answered = catch_unwind(AssertUnwindSafe(|| call.handle())).unwrap_or(Err(Errno::IO));

@@ -30,7 +30,7 @@ pub(super) enum Class {
 /// Register tests of the filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Registers {
-    /// Namespaces are refused, new processes are judged; threads pass, but the supervisor may be told.
+    /// Threads pass, namespaces are refused, new processes are judged.
     Clone,
     /// Who gets a descriptor's signals is looked at, and locking, which leases belong to.
     Fcntl,
@@ -54,7 +54,7 @@ pub(super) enum Registers {
     Sendmsg,
     /// As `Sendmsg`, flags one argument later.
     Sendmmsg,
-    /// The first argument names a process: 0 (the caller) passes, but the supervisor may be told; others are looked at.
+    /// The first argument names a process: 0 (the caller) passes, others are looked at.
     ProcessFirst,
     /// A scheduling call on `(which, who)`: the calling process passes, others are looked at.
     Priority,

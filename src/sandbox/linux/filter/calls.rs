@@ -75,9 +75,6 @@ const NOT_PLAIN_READ: u32 =
 
 pub(super) const MSG_FASTOPEN: u32 = 0x2000_0000;
 
-/// What calls are named that deal with the processors a thread may run on.
-pub(in crate::sandbox::linux) const AFFINITY: &str = "affinity";
-
 /// Socket options with which packets to an allowed address take a way over another one, or `localhost` leaves this host:
 /// source routes, routing headers (also those that a flow label or remembered options stand for), a choice of interface
 /// (linux/in.h, linux/in6.h, asm-generic/socket.h).
@@ -101,7 +98,6 @@ pub(super) fn treatment(class: Class, name: &str, free: &dyn Free) -> Block {
         Class::Enosys => Block::new(ENOSYS),
         Class::Deny => Block::new(EPERM),
         Class::Refuse(_) => Block::new(NOTIFY),
-        Class::Trap(Handler::Fork) if free.pairs() => Block::new(NOTIFY),
         Class::Trap(handler) if free.handler(handler) => Block::new(ALLOW),
         Class::Trap(Handler::Getsockname) if free.network().names => Block::new(ALLOW),
         Class::Trap(Handler::Open) if free.plain_read() => plain_read(1),
@@ -120,10 +116,9 @@ fn plain_read(flags: usize) -> Block {
 fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
     match test {
         Registers::Clone => {
-            let fork = if free.handler(Handler::Fork) && !free.pairs() { ALLOW } else { NOTIFY };
-            let thread = if free.pairs() { NOTIFY } else { ALLOW };
-            let threads = Step::AnyBit(libc::CLONE_THREAD.cast_unsigned(), thread);
-            Block::of([Step::Load(low(0)), Step::AnyBit(NAMESPACES, EPERM), threads], fork)
+            let fork = if free.handler(Handler::Fork) { ALLOW } else { NOTIFY };
+            let thread = libc::CLONE_THREAD.cast_unsigned();
+            Block::of([Step::Load(low(0)), Step::AnyBit(NAMESPACES, EPERM), Step::AnyBit(thread, ALLOW)], fork)
         }
         Registers::Fcntl => {
             // The other form takes its owner from memory, which a racing thread could rewrite.
@@ -184,7 +179,6 @@ fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
         Registers::Sendmsg | Registers::Sendmmsg if free.network().outbound => Block::new(ALLOW),
         Registers::Sendmsg => messages(2, free.network()),
         Registers::Sendmmsg => messages(3, free.network()),
-        Registers::ProcessFirst if free.pairs() && name.ends_with(AFFINITY) => Block::new(NOTIFY),
         Registers::ProcessFirst => Block::of([Step::Load(low(0)), Step::Unless(0, NOTIFY)], ALLOW),
         Registers::Priority => {
             // `PRIO_PROCESS` is 0 and `IOPRIO_WHO_PROCESS` is 1; who 0 is the caller.

@@ -8,7 +8,7 @@ mod calls;
 #[cfg(test)]
 mod tests;
 
-pub(super) use calls::{AFFINITY, FLAG_REQUESTS, FLAG_STRUCTURE_REQUEST, LOCK_COMMANDS};
+pub(super) use calls::{FLAG_REQUESTS, FLAG_STRUCTURE_REQUEST, LOCK_COMMANDS};
 
 use assemble::{Assembler, Block, Label, Test};
 
@@ -30,9 +30,6 @@ pub(super) trait Free {
     fn judge(&self, operation: &str) -> bool;
     /// What of the network may run without asking.
     fn network(&self) -> Network;
-    /// Whether threads may be bound to a processor for a while ([`super::pairing`]): then what would show that is brought before
-    /// the supervisor whatever the profile says.
-    fn pairs(&self) -> bool;
     /// Whether the profile allows the operation on everything.
     fn everywhere(&self, operation: &str) -> bool;
 }

@@ -25,9 +25,6 @@ impl Free for Names {
     fn everywhere(&self, operation: &str) -> bool {
         self.0.contains(operation)
     }
-    fn pairs(&self) -> bool {
-        self.0.contains("pairs")
-    }
     fn network(&self) -> Network {
         let outbound = self.0.contains("network-outbound");
         let free = self.1 && outbound;
@@ -122,25 +119,6 @@ fn clone_judges_processes_and_refuses_namespaces() {
         assert_eq!(act(&nothing(), "clone", flags(namespace | thread)), EPERM);
     }
     assert_eq!(act(&nothing(), "clone3", [0; 6]), ENOSYS);
-}
-
-#[test]
-fn what_would_show_that_a_thread_is_bound_is_brought_before_the_supervisor() {
-    let thread =
-        [u64::from((libc::CLONE_THREAD | libc::CLONE_VM | libc::CLONE_SIGHAND).cast_unsigned()), 0, 0, 0, 0, 0];
-    let child = [u64::from(libc::SIGCHLD.cast_unsigned()), 0, 0, 0, 0, 0];
-    let mut calls =
-        vec![("clone", thread), ("clone", child), ("sched_getaffinity", [0; 6]), ("sched_setaffinity", [0; 6])];
-    if cfg!(target_arch = "x86_64") {
-        calls.extend([("fork", [0; 6]), ("vfork", [0; 6])]);
-    }
-    for (call, args) in calls {
-        assert_eq!(act(&names(&["process-fork", "signal"]), call, args), ALLOW, "{call}");
-        assert_eq!(act(&names(&["process-fork", "signal", "pairs"]), call, args), NOTIFY, "{call}");
-    }
-    // Scheduling otherwise is as it was.
-    assert_eq!(act(&names(&["pairs"]), "sched_getscheduler", [0; 6]), ALLOW);
-    assert_eq!(act(&names(&["pairs"]), "clone", [u64::from(libc::CLONE_NEWNS.cast_unsigned()), 0, 0, 0, 0, 0]), EPERM);
 }
 
 #[test]

@@ -194,8 +194,8 @@ fn told_of_supervisor(word: usize) -> i64 {
     panic!("nobody told the supervisor's pid");
 }
 
-/// How long lineages go on.
-const HOPPING: Duration = Duration::from_secs(3);
+/// How long lineages go on: past the look at them, on a busy machine too.
+const HOPPING: Duration = Duration::from_secs(6);
 
 /// Lineages whose processes fork and end at once: whoever looks for one finds it gone. Each begins another one anew that has
 /// not been heard of. They count into a file.
