@@ -318,7 +318,9 @@ impl Beside {
         let end = Instant::now() + patience;
         loop {
             let effect = self.effect_now(arena, output, status);
-            let may_come = self.process.is_some() || self.kind == Outside::Datagram;
+            // On a busy machine a program that goes on may get no processor for a while.
+            let watched = matches!(self.kind, Outside::KilledAndWatched | Outside::Watched);
+            let may_come = self.process.is_some() || self.kind == Outside::Datagram || watched;
             if effect.is_some() || !may_come || Instant::now() > end {
                 return effect;
             }

@@ -195,7 +195,7 @@ fn told_of_supervisor(word: usize) -> i64 {
 }
 
 /// How long lineages go on: past the look at them, on a busy machine too.
-const HOPPING: Duration = Duration::from_secs(6);
+const HOPPING: Duration = Duration::from_secs(5);
 
 /// Lineages whose processes fork and end at once: whoever looks for one finds it gone. Each begins another one anew that has
 /// not been heard of. They count into a file.
