@@ -519,13 +519,29 @@ mod tests {
     fn a_worker_without_a_job_does_not_stay() {
         let ahead = AheadWorker::start(&shell("sleep 60 & sleep 60")).unwrap();
         let leader = ahead.worker.leader;
+        assert!(lives(leader));
         drop(ahead);
-        // What the worker left behind has been killed, and is there until the system's first process has taken note of that.
         let started = Instant::now();
-        while rustix::process::test_kill_process_group(leader) != Err(rustix::io::Errno::SRCH) {
+        while lives(leader) {
             assert!(started.elapsed() < Duration::from_secs(20), "it stays");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Whether a process of the group can still do something. What has been killed may be there until the system's first process
+    /// takes note of that, and some never do.
+    fn lives(group: Pid) -> bool {
+        if !cfg!(target_os = "linux") {
+            return rustix::process::test_kill_process_group(group) != Err(rustix::io::Errno::SRCH);
+        }
+        std::fs::read_dir("/proc").unwrap().any(|entry| {
+            // proc_pid_stat(5): the name in parentheses, the state, the parent, the group.
+            let stat = std::fs::read_to_string(entry.unwrap().path().join("stat")).unwrap_or_default();
+            let mut after_name = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
+            let state = after_name.next();
+            state.is_some_and(|state| !matches!(state, "Z" | "X"))
+                && after_name.nth(1) == Some(group.as_raw_nonzero().to_string().as_str())
+        })
     }
 
     #[test]
