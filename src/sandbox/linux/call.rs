@@ -82,6 +82,15 @@ struct Pending {
     undecided: Option<String>,
 }
 
+/// What the records of a call say of its caller, and when.
+#[derive(Debug)]
+struct Recorded {
+    pid: i32,
+    process: Option<String>,
+    turn: u64,
+    at_unix_s: f64,
+}
+
 /// One trapped call in the hands of a worker.
 #[derive(Debug)]
 pub(super) struct Call<'s> {
@@ -248,10 +257,13 @@ impl<'s> Call<'s> {
         let listener = &self.shared.listener;
         let id = self.notification.id;
         // Asked while the caller still waits: afterwards it may be gone, or be another program.
-        let pid = if self.pending.is_empty() { 0 } else { self.shared.processes.recorded_process_of(self.tid()) };
-        let refused = self.pending.iter().any(|pending| pending.decision == Decision::Deny);
         let watched = matches!(answered, Ok(Answer::Execute(_)));
-        let process = if refused || watched { processes::name_of(pid) } else { None };
+        let of = (watched || !self.pending.is_empty()).then(|| {
+            let pid = self.shared.processes.recorded_process_of(self.tid());
+            let refused = self.refused_since(0);
+            let process = if refused || watched { processes::name_of(pid) } else { None };
+            Recorded { pid, process, turn: self.shared.records.next_turn(), at_unix_s: now_unix_s() }
+        });
         let (sent, errno) = match answered {
             Ok(Answer::Value(value)) => (listener.answer(id, Ok(value)), None),
             Ok(Answer::Run) => (listener.run_unchanged(id), None),
@@ -270,25 +282,28 @@ impl<'s> Call<'s> {
         };
         // A caller that is gone got nothing; what was decided for it is still a decision.
         let errno = if sent.is_ok() { errno } else { None };
-        self.record(errno, pid, process.as_deref());
+        if let Some(of) = of {
+            self.record(errno, &of);
+        }
     }
 
     /// In observe mode a refusal is recorded and not applied, so it carries no errno.
-    fn record(&mut self, errno: Option<Errno>, pid: i32, process: Option<&str>) {
-        for pending in std::mem::take(&mut self.pending) {
+    fn record(&mut self, errno: Option<Errno>, of: &Recorded) {
+        for (index, pending) in std::mem::take(&mut self.pending).into_iter().enumerate() {
             let deny = pending.decision == Decision::Deny;
-            self.shared.records.add(DecisionRecord {
+            let record = DecisionRecord {
                 operation: pending.operation.to_owned(),
                 target: pending.target,
                 decision: pending.decision,
                 rule: pending.rule,
                 undecided: pending.undecided,
                 errno: errno.map(Errno::raw_os_error),
-                pid,
-                process: process.filter(|_| deny).map(str::to_owned),
+                pid: of.pid,
+                process: of.process.clone().filter(|_| deny),
                 syscall: self.name.to_owned(),
-                at_unix_s: now_unix_s(),
-            });
+                at_unix_s: of.at_unix_s,
+            };
+            self.shared.records.add((of.turn, index), record);
         }
     }
 }
