@@ -1,6 +1,6 @@
 //! Ways to spell a path: none of them leads around a rule, and each works where the rule allows.
 
-use super::support::each_user;
+use super::support::{Place, User, each_user, skipped};
 
 const RULES: &str = "(allow file-read-metadata (subpath \"$W\"))
 (allow file-read-data (subpath \"$W\"))
@@ -166,4 +166,25 @@ fn making_through_a_link_is_judged_where_it_leads() {
         place.run(rules, &["sh", "-c", "echo x > open/fine"]).good();
         assert!(place.exists("open/new"));
     });
+}
+
+/// The supervisor hears of mounts that are made while the program runs.
+#[test]
+fn a_procfs_that_somebody_mounts_elsewhere_later_shows_no_outsiders() {
+    if !rustix::process::geteuid().is_root() {
+        return skipped("mounting, because the tests do not run as root");
+    }
+    let place = Place::new(User::Own);
+    place.directory("later");
+    // The program begins; then the file system is mounted, and the program told.
+    let script = "echo begun > began; while [ ! -e told ]; do sleep 0.05; done; cat later/1/status; cat later/version";
+    let run = place.command("(allow file-read* file-write* (subpath \"$W\"))", &["sh", "-c", script]);
+    let outside = "\"$@\" & while [ ! -e began ]; do sleep 0.05; done; mount -t proc proc later && sleep 0.5 && touch told; wait $!";
+    let mut guarded = place.guarded();
+    guarded.args(["unshare", "--mount", "sh", "-c", outside, "sh"]).arg(run.get_program()).args(run.get_args());
+    let ran = place.ran(&guarded.output().unwrap()).bad();
+    assert_eq!(ran.stdout, "", "{ran:#?}");
+    for file in ["later/1/status", "later/version"] {
+        assert!(ran.denied("file-read-metadata", &place.path(file)), "{file}: {ran:#?}");
+    }
 }

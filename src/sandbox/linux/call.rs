@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use super::exec::Judged;
 use super::holds::Holds;
+use super::mounts::Mounts;
 use super::moved::Moves;
 use super::network::BoundPaths;
 use super::processes::{self, Processes};
@@ -31,8 +32,7 @@ pub(super) struct Shared<'s> {
     pub(super) listener: Listener,
     pub(super) processes: &'s Processes,
     pub(super) records: &'s Records,
-    /// Mounts of procfs elsewhere than at `/proc`: never entered, because their per-process files cannot be told apart.
-    pub(super) foreign_proc: Vec<Vec<u8>>,
+    pub(super) mounts: &'s Mounts,
     /// The directory that the run began in.
     pub(super) home: Vec<u8>,
     /// Paths of unix sockets bound in the tree.

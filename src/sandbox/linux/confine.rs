@@ -331,7 +331,7 @@ fn supervise(
         _ => {
             ready(tree)?;
             tree.release().map_err(set_up("release the process to be confined"))?;
-            wait_until_ended(tree, cancel, || false)?
+            wait_until_ended(tree, cancel, None, || false)?
         }
     };
     let (records, tallies, records_dropped) = records.take();
@@ -353,8 +353,7 @@ fn answer_until_ended(
     let (state, shared) = (State::new(), OnceLock::new());
     std::thread::scope(|scope| {
         let mut pool = Pool::start(scope, &state, &shared).map_err(set_up("start a supervisor thread"))?;
-        let foreign_proc = plan.mounts.foreign_proc().map_err(set_up("read the list of mounts"));
-        let started = foreign_proc.and_then(|foreign_proc| {
+        let started = look_at(&plan.mounts).and_then(|()| {
             let (pid, listener) = take_listener(tree)?;
             let home = link_of(pid, libc::AT_FDCWD).unwrap_or_default();
             // Its first call waits until there is somebody to receive it.
@@ -366,7 +365,7 @@ fn answer_until_ended(
                 listener,
                 processes: &processes,
                 records,
-                foreign_proc,
+                mounts: &plan.mounts,
                 home,
                 bound: &bound,
                 moves: &moves,
@@ -378,7 +377,7 @@ fn answer_until_ended(
         });
         let ended = started.and_then(|started| {
             pool.begin(started);
-            wait_until_ended(tree, cancel, || pool.tend())
+            wait_until_ended(tree, cancel, Some(&plan.mounts), || pool.tend())
         });
         if ended.is_err() {
             tree.end();
@@ -386,6 +385,10 @@ fn answer_until_ended(
         pool.stop();
         ended
     })
+}
+
+fn look_at(mounts: &Mounts) -> Result<(), SandboxError> {
+    mounts.look().map_err(set_up("read the list of mounts"))
 }
 
 /// The first process's number and that of its listener, once it is confined.
@@ -409,6 +412,7 @@ fn take_listener(tree: &mut Tree) -> Result<(i32, Listener), SandboxError> {
 fn wait_until_ended(
     tree: &mut Tree,
     cancel: &Cancel,
+    mounts: Option<&Mounts>,
     mut tend: impl FnMut() -> bool,
 ) -> Result<Supervised, SandboxError> {
     let mut exec_errno = None;
@@ -417,13 +421,20 @@ fn wait_until_ended(
     loop {
         let tick = TICKS[usize::from(!at_work)];
         let tick = Timespec { tv_sec: 0, tv_nsec: tick.subsec_nanos().into() };
-        let ready = poll(&mut [PollFd::new(&tree.messages, PollFlags::IN)], Some(&tick));
+        let mut events = vec![PollFd::new(&tree.messages, PollFlags::IN)];
+        events.extend(mounts.map(Mounts::changes));
+        let polled = poll(&mut events, Some(&tick)).is_ok();
+        let happened = |event: &PollFd<'_>| polled && !event.revents().is_empty();
+        let (told, mounted) = (happened(&events[0]), events.get(1).is_some_and(happened));
+        if mounted {
+            mounts.map_or(Ok(()), look_at)?;
+        }
         at_work = tend();
         if cancel.is_set() && !cancelled {
             cancelled = true;
             tree.end();
         }
-        if !matches!(ready, Ok(count) if count > 0) {
+        if !told {
             continue;
         }
         match next(tree)? {

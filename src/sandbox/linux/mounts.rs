@@ -1,22 +1,46 @@
 //! Mounts that matter to look-ups.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _};
+use std::sync::{PoisonError, RwLock};
 
-/// The calling process's list of mounts.
+use rustix::event::{PollFd, PollFlags};
+
+use super::path;
+
+/// The calling process's mounts of procfs elsewhere than at `/proc`: never entered, because their per-process files cannot be told
+/// apart.
 #[derive(Debug)]
-pub(super) struct Mounts(File);
+pub(super) struct Mounts {
+    list: File,
+    foreign_proc: RwLock<Vec<Vec<u8>>>,
+}
 
 impl Mounts {
+    /// Opens the list of mounts; what it says is not known before [`Mounts::look`].
     pub(super) fn open() -> std::io::Result<Self> {
-        File::open("/proc/self/mountinfo").map(Self)
+        Ok(Self { list: File::open("/proc/self/mountinfo")?, foreign_proc: RwLock::default() })
     }
 
-    /// Mount points of procfs other than `/proc`, read once.
-    pub(super) fn foreign_proc(&self) -> std::io::Result<Vec<Vec<u8>>> {
+    /// Reads the list.
+    pub(super) fn look(&self) -> std::io::Result<()> {
         let mut text = Vec::with_capacity(8 * 1024);
-        (&self.0).read_to_end(&mut text)?;
-        Ok(parse(&text))
+        let mut list = &self.list;
+        list.rewind()?;
+        list.read_to_end(&mut text)?;
+        *self.foreign_proc.write().unwrap_or_else(PoisonError::into_inner) = parse(&text);
+        Ok(())
+    }
+
+    /// Ready, once for each change of the list (proc_pid_mounts(5)).
+    pub(super) fn changes(&self) -> PollFd<'_> {
+        PollFd::new(&self.list, PollFlags::PRI)
+    }
+
+    /// Whether something lies in such a mount.
+    pub(super) fn hide(&self, at: &[u8]) -> bool {
+        let foreign = self.foreign_proc.read().unwrap_or_else(PoisonError::into_inner);
+        foreign.iter().any(|tree| path::within(at, tree))
     }
 }
 

@@ -103,17 +103,13 @@ impl Call<'_> {
     /// [`open_proven`]. `None` where the long way of [`Call::locate`] has to be gone.
     pub(super) fn spelt(&mut self, descriptor: i32, raw: &[u8]) -> Option<Vec<u8>> {
         let plain = if raw.is_empty() { None } else { plain(&self.whole(descriptor, raw).ok()?) }?;
-        (!self.is_in_foreign_proc(&plain)).then_some(plain)
+        (!self.shared.mounts.hide(&plain)).then_some(plain)
     }
 
     /// Where a path that [`Call::spelt`] gave leads when its links are followed; `None` for what [`Call::locate`] has to find out.
     pub(super) fn walked(&mut self, spelt: &[u8]) -> Option<Vec<u8>> {
         let Ok(Walked::At(path)) = self.walk(spelt, true) else { return None };
-        (!path::within(&path, b"/proc") && !self.is_in_foreign_proc(&path)).then_some(path)
-    }
-
-    fn is_in_foreign_proc(&self, at: &[u8]) -> bool {
-        self.shared.foreign_proc.iter().any(|tree| path::within(at, tree))
+        (!path::within(&path, b"/proc") && !self.shared.mounts.hide(&path)).then_some(path)
     }
 
     /// As [`Call::locate`]; an empty path with `AT_EMPTY_PATH` means the descriptor's own object.
@@ -264,7 +260,7 @@ impl Call<'_> {
         {
             return Err(self.turn_down("file-read-metadata", at, OUTSIDER));
         }
-        if self.is_in_foreign_proc(at) {
+        if self.shared.mounts.hide(at) {
             return Err(self.turn_down("file-read-metadata", at, FOREIGN_PROC));
         }
         Ok(())
