@@ -280,13 +280,13 @@ impl Beside {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         };
         match self.kind {
-            Outside::Supervisor => whole_file(&tell, &pid_and_thread(pid)),
+            Outside::Supervisor => whole_file(&tell, &pid_and_threads(pid)),
             Outside::KilledSupervisor => {
-                whole_file(&tell, &pid_and_thread(pid));
+                whole_file(&tell, &pid_and_threads(pid));
                 self.when_there(ready, kill);
             }
             Outside::KilledAndWatched => {
-                whole_file(&tell, &pid_and_thread(pid));
+                whole_file(&tell, &pid_and_threads(pid));
                 self.when_there(alive, kill);
             }
             _ => {}
@@ -376,19 +376,18 @@ impl Drop for Beside {
     }
 }
 
-/// A process and the last of its threads, when it has started some or a second has passed.
-fn pid_and_thread(pid: u32) -> String {
-    let mut last = pid;
+/// A process and its threads, when it has started some or a second has passed. Any but the first may end at any time.
+fn pid_and_threads(pid: u32) -> String {
+    let mut threads = Vec::new();
     for _ in 0..200 {
-        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-        let numbers = threads.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
-        last = numbers.max().unwrap_or(pid);
-        if last != pid {
+        let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        threads = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        if threads.len() > 1 {
             break;
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    format!("{pid} {last}")
+    format!("{pid} {}", threads.join(" "))
 }
 
 /// Makes a file that is never seen empty.

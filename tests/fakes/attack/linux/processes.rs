@@ -113,9 +113,11 @@ pub(crate) const ATTACKS: &[Attack] = &[
     ("signal-outsider-by-owner", signal_by_owner),
     ("signal-supervisor", |_| note("kill", &sys!(SYS_kill, supervisor(), libc::SIGKILL))),
     ("signal-supervisor-thread", |_| {
-        let (pid, thread) = (supervisor(), supervisor_thread());
-        note("tgkill", &sys!(SYS_tgkill, pid, thread, libc::SIGKILL));
-        note("tkill", &sys!(SYS_tkill, thread, libc::SIGKILL));
+        let told = told_of_supervisor();
+        for thread in &told[1..] {
+            note("tgkill", &sys!(SYS_tgkill, told[0], *thread, libc::SIGKILL));
+            note("tkill", &sys!(SYS_tkill, *thread, libc::SIGKILL));
+        }
     }),
     ("signal-keeper", |_| {
         note("kill", &sys!(SYS_kill, std::os::unix::process::parent_id(), libc::SIGKILL));
@@ -173,21 +175,16 @@ fn set_oom_score(process: i64) {
     won_if(now.trim() == "777", format!("{path} is changed"));
 }
 
-/// The supervisor's pid, which somebody outside writes down when it has started it.
 fn supervisor() -> i64 {
-    told_of_supervisor(0)
+    told_of_supervisor()[0]
 }
 
-/// One of its threads that is not the first.
-fn supervisor_thread() -> i64 {
-    told_of_supervisor(1)
-}
-
-fn told_of_supervisor(word: usize) -> i64 {
+/// The supervisor's pid and its threads, which somebody outside writes down when it has started them.
+fn told_of_supervisor() -> Vec<i64> {
     let end = Instant::now() + Duration::from_secs(10);
     while Instant::now() < end {
         if let Ok(fd) = open("opened/supervisor") {
-            return contents(fd).split_whitespace().nth(word).unwrap().parse().unwrap();
+            return contents(fd).split_whitespace().map(|number| number.parse().unwrap()).collect();
         }
         std::thread::sleep(Duration::from_millis(5));
     }
