@@ -141,7 +141,10 @@ pub(crate) const ATTACKS: &[Attack] = &[
         });
         wait(child);
         // The grandchild needs the supervisor for its first open.
-        std::thread::sleep(Duration::from_millis(300));
+        let end = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < end && open("opened/alive").map_or(true, |fd| contents(fd).is_empty()) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }),
     ("outlive-supervisor", |_| {
         let _ = supervisor();
