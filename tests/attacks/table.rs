@@ -127,6 +127,7 @@ fn direct() -> Vec<Row> {
         trapped("mode-by-acl-of-descriptor", &["fsetxattr"]).rules(attributes),
         trapped("set-ids-by-mode", &["chmod"]).rules(modes),
         trapped("set-ids-of-new-file", &["open"]).rules(modes),
+        trapped("set-ids-of-temporary-file", &["open"]).rules(modes),
         trapped("set-ids-of-new-node", &["mknod"]).rules(modes),
     ]);
     let moved = |name| held(name).off(&["moved_entries"]);

@@ -176,6 +176,13 @@ pub(crate) const ATTACKS: &[Attack] = &[
         note("open", &sys!(SYS_open, text("opened/made"), libc::O_CREAT | libc::O_WRONLY, 0o6755));
         won_if_set_ids("opened/made");
     }),
+    ("set-ids-of-temporary-file", |_| {
+        let fd = sys!(SYS_open, text("opened"), libc::O_TMPFILE | libc::O_WRONLY, 0o6755);
+        note("open", &fd);
+        let mut stat: libc::stat = zeroed();
+        let _ = sys!(SYS_fstat, fd.unwrap_or(-1), &raw mut stat);
+        won_if_has_set_ids(&stat);
+    }),
     ("set-ids-of-new-node", |_| {
         note("mknod", &sys!(SYS_mknod, text("opened/made"), libc::S_IFREG | 0o6755, 0));
         won_if_set_ids("opened/made");
@@ -220,6 +227,10 @@ fn open_to_all() -> Vec<u8> {
 fn won_if_set_ids(path: &str) {
     let mut stat: libc::stat = zeroed();
     let _ = sys!(SYS_stat, text(path), &raw mut stat);
+    won_if_has_set_ids(&stat);
+}
+
+fn won_if_has_set_ids(stat: &libc::stat) {
     if stat.st_mode & 0o6000 != 0 {
         won(format!("its mode is {:o}", stat.st_mode));
     }
