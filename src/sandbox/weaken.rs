@@ -18,6 +18,8 @@ pub(super) enum Protection {
     CanonicalPaths,
     /// The kernel proves that the path opened holds no link. Off: it follows them.
     NoLinkProof,
+    /// What goes up from an entry that is missing leads nowhere. Off: the kernel decides, when the entry may be there.
+    MissingWayUp,
     /// Relative paths start where the caller is. Off: where the supervisor is.
     CallersDirectory,
     /// What lies in a directory that is renamed is judged. Off: the directory only.

@@ -194,6 +194,19 @@ fn races() -> Vec<Row> {
             .rules("(deny file-write-create (literal \"$W/opened/moved/new\"))")
             .off(&["still_entries"]),
     );
+    let past_missing = |name| {
+        Row { race: Some(Duration::from_millis(600)), who: Who::Either, ..held(name) }
+            .off(&["missing_way_up"])
+            .without(&["landlock"])
+    };
+    rows.extend(
+        ["open-past-missing", "mkdir-past-missing", "symlink-past-missing", "mknod-past-missing", "link-past-missing"]
+            .map(past_missing),
+    );
+    rows.push(past_missing("rename-past-missing").off(&["still_entries"]));
+    rows.push(
+        past_missing("bind-past-missing").rules("(allow network-bind (local unix-socket (subpath \"$W/opened\")))"),
+    );
     // The kernel runs chdir after the decision; what tells where that led is held back by itself.
     let led = |name| Row { race: Some(Duration::from_millis(600)), who: Who::Either, ..held(name) };
     rows.extend([

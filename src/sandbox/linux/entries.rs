@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::call::{Answer, Answered, Call, REFUSED};
 use super::path;
-use super::resolve::{Last, Located, open_path};
+use super::resolve::{Last, Located, open_path, refuse_way_up};
 use crate::os::linux::object;
 use crate::sbpl::{Access, Target, VnodeType};
 use crate::vocab::{Decision, Operation};
@@ -38,6 +38,7 @@ pub(super) struct Entry {
 impl Entry {
     /// The entry a canonical path names.
     pub(super) fn of(at: &[u8]) -> Result<Self, Errno> {
+        refuse_way_up(at)?;
         let (parent, name) = path::split(at).ok_or(Errno::BUSY)?;
         let parent = open_path(parent, true)?;
         Ok(Self { parent, name: CString::new(name).map_err(|_| Errno::INVAL)? })

@@ -316,6 +316,7 @@ pub(super) fn open_path(at: &[u8], directory: bool) -> Result<OwnedFd, Errno> {
 
 /// openat2(2) of an absolute path; ELOOP when a component is a link, so that success proves the path to be canonical.
 pub(super) fn open_proven(at: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    refuse_way_up(at)?;
     let (mut flags, mut resolve) = (flags, ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS);
     if off(Protection::NoLinkProof) {
         (flags, resolve) = (flags - OFlags::NOFOLLOW, ResolveFlags::empty());
@@ -328,6 +329,12 @@ pub(super) fn open_proven(at: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         }
     }
     Err(Errno::AGAIN)
+}
+
+/// A path that was looked up has `..` only behind something that was missing. The kernel would go up there once it is made, out of
+/// what was judged.
+pub(super) fn refuse_way_up(at: &[u8]) -> Result<(), Errno> {
+    if path::goes_up(at) && !off(Protection::MissingWayUp) { Err(Errno::NOENT) } else { Ok(()) }
 }
 
 /// The kernel's name of an open object.

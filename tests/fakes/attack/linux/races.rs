@@ -143,6 +143,28 @@ pub(crate) const ATTACKS: &[Attack] = &[
         })
     }),
     ("fill-while-moving", fill_while_moving),
+    ("open-past-missing", |run| {
+        past_missing(run, |path| opened(sys!(SYS_open, path, libc::O_CREAT | libc::O_WRONLY, 0o600)))
+    }),
+    ("mkdir-past-missing", |run| past_missing(run, |path| quiet(sys!(SYS_mkdir, path, 0o755)))),
+    ("symlink-past-missing", |run| past_missing(run, |path| quiet(sys!(SYS_symlink, text("x"), path)))),
+    ("mknod-past-missing", |run| past_missing(run, |path| quiet(sys!(SYS_mknod, path, libc::S_IFREG | 0o600, 0)))),
+    ("link-past-missing", |run| past_missing(run, |path| quiet(sys!(SYS_link, text("opened/file"), path)))),
+    ("rename-past-missing", |run| {
+        past_missing(run, |path| {
+            let _ = sys!(SYS_mknod, text("opened/other"), libc::S_IFREG | 0o600, 0);
+            quiet(sys!(SYS_rename, text("opened/other"), path))
+        });
+    }),
+    ("bind-past-missing", |run| {
+        past_missing(run, |_| {
+            let address = super::sockets::local(PAST_MISSING);
+            let socket = sys!(SYS_socket, libc::AF_UNIX, libc::SOCK_STREAM, 0);
+            let done = socket.and_then(|socket| sys!(SYS_bind, socket, &raw const address.0, address.1));
+            let _ = sys!(SYS_close, socket.unwrap_or(-1));
+            quiet(done)
+        });
+    }),
     ("flip-chdir", |run| {
         flip_directory(run, "opened/directory", || {
             let mut buffer: libc::stat = zeroed();
@@ -196,6 +218,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
 const PATH: &str = "opened/secret";
 const FILE: &str = "opened/file";
 const LONG: &str = "opened/long";
+const PAST_MISSING: &str = "opened/none/../../closed/made";
 
 /// Whether a call went as the profile allows, was refused, or brought something to light.
 enum Outcome {
@@ -334,6 +357,16 @@ fn flip_with(run: &Run, path: &str, threads: usize, attempt: impl Fn(*const u8) 
         torn.set(0, b"opened");
     };
     race(run, threads, disturb, || attempt(torn.at().cast_const()));
+}
+
+/// Makes something by a path that goes up from a directory which is there now and then.
+fn past_missing(run: &Run, make: impl Fn(*const libc::c_char) -> Outcome + Sync) {
+    let disturb = || {
+        let _ = sys!(SYS_mkdir, text("opened/none"), 0o755);
+        let _ = sys!(SYS_rmdir, text("opened/none"));
+    };
+    let path = text(PAST_MISSING);
+    race(run, 1, disturb, || make(path.as_ptr()));
 }
 
 /// Goes to a directory that flips to one of `closed`, looks around, and comes back.

@@ -172,7 +172,7 @@ fn loopback(run: &Run) -> libc::sockaddr_in {
 }
 
 /// A local address; a leading NUL makes it abstract.
-fn local(path: &str) -> (libc::sockaddr_un, u32) {
+pub(crate) fn local(path: &str) -> (libc::sockaddr_un, u32) {
     let mut address: libc::sockaddr_un = zeroed();
     address.sun_family = libc::AF_UNIX as libc::sa_family_t;
     for (place, byte) in address.sun_path.iter_mut().zip(path.bytes()) {
