@@ -283,6 +283,11 @@ fn taken_away() -> Vec<Row> {
             .off(&["own_terminal"])
             .outside(terminal),
         trapped("terminal-multiplexer", &["openat"]),
+        trapped("terminal-signal", &["ioctl"])
+            .rules("(allow file-read* file-write* file-ioctl (literal \"/dev/ptmx\"))"),
+        trapped("page-fault-device", &["ioctl"])
+            .rules("(allow file-read* file-write* file-ioctl (literal \"/dev/userfaultfd\"))")
+            .who(Who::RootAlone),
         held("starve-with-fifos").off(&["more_workers"]),
     ]
 }

@@ -138,6 +138,10 @@ impl Call<'_> {
         if request.has(OFlags::TMPFILE) {
             return self.open_temporary(descriptor, raw, request);
         }
+        // The kernel takes the one bit only with the other one. It must not see it where a directory is asked for besides.
+        if request.flags.intersects(OFlags::TMPFILE - OFlags::DIRECTORY) {
+            return Err(Errno::INVAL);
+        }
         if request.has(OFlags::CREATE) && path::means_directory(raw) {
             return Err(Errno::ISDIR);
         }

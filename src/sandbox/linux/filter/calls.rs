@@ -51,8 +51,12 @@ const EVERYDAY_REQUESTS: [u32; 26] = [
 ];
 const PROT_EXEC: u32 = libc::PROT_EXEC as u32;
 
-/// `FIOSETOWN` and `SIOCSPGRP` (asm/sockios.h): `F_SETOWN` with its argument in memory.
-const OWNER_REQUESTS: [u32; 2] = [0x8901, 0x8902];
+/// `FIOSETOWN` and `SIOCSPGRP` (asm/sockios.h): `F_SETOWN` with its argument in memory. `TIOCSIG` (asm-generic/ioctls.h): a signal to
+/// those who have a pseudo-terminal of the program's.
+const SIGNAL_REQUESTS: [u32; 3] = [0x8901, 0x8902, 0x4004_5436];
+/// `USERFAULTFD_IOC_NEW` (linux/userfaultfd.h): userfaultfd(2) by a device. With it a program could keep whoever reads its memory
+/// waiting.
+const PAGE_FAULT_REQUEST: u32 = 0xaa00;
 /// asm-generic/fcntl.h; not in libc for every target.
 const F_SETOWN_EX: u32 = 15;
 /// `F_SETLK`, `F_SETLKW`, `F_OFD_SETLK`, `F_OFD_SETLKW` (asm-generic/fcntl.h), and what holds others up as a lock does:
@@ -195,8 +199,9 @@ fn ioctl(free: &dyn Free) -> Block {
     let mut all = |requests: &[u32], action: u32| steps.extend(requests.iter().map(|k| Step::Equal(*k, action)));
     all(&TERMINAL_REQUESTS, EPERM);
     if !free.operations(&["signal"]) {
-        all(&OWNER_REQUESTS, EPERM);
+        all(&SIGNAL_REQUESTS, EPERM);
     }
+    all(&[PAGE_FAULT_REQUEST], EPERM);
     if !free.judge("file-write-flags") {
         all(&INODE_FLAG_REQUESTS, NOTIFY);
     }

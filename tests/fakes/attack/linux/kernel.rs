@@ -176,6 +176,22 @@ pub(crate) const ATTACKS: &[Attack] = &[
         let told = sys!(SYS_ioctl, fd.unwrap_or(-1), NUMBER, &raw mut number);
         won_if(told.is_ok(), "a new terminal");
     }),
+    ("terminal-signal", |_| {
+        let fd = open_at(CWD, "/dev/ptmx", libc::O_RDWR);
+        note("open", &fd);
+        const SIGNAL: u64 = 0x4004_5436;
+        let told = sys!(SYS_ioctl, fd.unwrap_or(-1), SIGNAL, libc::SIGINT);
+        note("ioctl", &told);
+        won_if(told.is_ok(), "whoever has the terminal got a signal");
+    }),
+    ("page-fault-device", |_| {
+        let fd = open_at(CWD, "/dev/userfaultfd", libc::O_RDWR);
+        note("open", &fd);
+        const NEW: u64 = 0xaa00;
+        let told = sys!(SYS_ioctl, fd.unwrap_or(-1), NEW, 0);
+        note("ioctl", &told);
+        won_if(told.is_ok(), "whoever reads this program's memory can be kept waiting");
+    }),
     ("starve-with-fifos", starve),
 ];
 
