@@ -247,6 +247,12 @@ impl<'s> Call<'s> {
         });
     }
 
+    /// Whether the caller's memory is closed to the supervisor (ptrace(2), access mode checking): it runs a program that its user
+    /// may execute and not read.
+    fn is_unreadable(&self) -> bool {
+        memory::read_exact(self.tid(), 1, &mut [0]) == Err(Errno::PERM)
+    }
+
     /// Answers the caller and turns the decisions into records.
     pub(super) fn finish(mut self, answered: Answered) {
         let answered = match answered {
@@ -254,6 +260,15 @@ impl<'s> Call<'s> {
             _ if off(Protection::Emulation) => Ok(Answer::Run),
             _ => answered,
         };
+        if matches!(answered, Err(REFUSED))
+            && !self.refused_since(0)
+            && let Class::Trap(handler) = self.class
+            && self.is_unreadable()
+        {
+            // Opening has no operation that could leave it to the kernel.
+            let operation = handler.operations().first().unwrap_or(&"file-read-data");
+            self.turn_down(operation, b"", "the program cannot be read, so what it asks for is not known");
+        }
         let listener = &self.shared.listener;
         let id = self.notification.id;
         // Asked while the caller still waits: afterwards it may be gone, or be another program.

@@ -199,8 +199,13 @@ impl Call<'_> {
             at = at.keeping_link();
         }
         let located = self.judged(at, METADATA)?;
-        if mask & libc::IN_ONLYDIR != 0 && !is_directory(located.found()?) {
+        let is_directory = is_directory(located.found()?);
+        if mask & libc::IN_ONLYDIR != 0 && !is_directory {
             return Err(Errno::NOTDIR);
+        }
+        // It tells the names of what others make there. The kernel asks for the right to read, too.
+        if is_directory && !self.allowed("file-read-data", &located.path, located.object()) {
+            return Err(REFUSED);
         }
         let inotify = process::take_descriptor_of_thread(self.tid(), self.int(0))?;
         self.still_waiting()?;

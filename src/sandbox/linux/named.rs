@@ -101,7 +101,10 @@ impl Call<'_> {
         }
         let Some(thread) = path::proc_pid(path) else { return true };
         let Ok(own) = self.own_process() else { return false };
-        let Ok(process) = Processes::process_of(thread) else { return true };
+        let Ok(process) = Processes::process_of(thread) else {
+            // One that is gone tells nothing.
+            return !std::path::Path::new(&format!("/proc/{thread}")).exists();
+        };
         if process == own {
             return true;
         }

@@ -212,7 +212,8 @@ impl Call<'_> {
                 }
                 Err(_) if sent > 0 => return Ok(sent),
                 Err(errno) => {
-                    if errno == Errno::PIPE && stream && flags & libc::MSG_NOSIGNAL == 0 {
+                    let signals = errno == Errno::PIPE && stream && flags & libc::MSG_NOSIGNAL == 0;
+                    if signals && self.still_waiting().is_ok() {
                         process::raise_pipe_signal(self.tid());
                     }
                     return Err(errno);
