@@ -57,8 +57,10 @@ pub fn main() -> ExitCode {
     // Not freed at the end: the process is over then.
     let args = Context::arguments();
     let json = wants_json(&args);
+    let runs_command = args.get(1..3).is_some_and(|words| words == ["sandbox", "run"]);
     let context = match Context::from_process(args) {
         Ok(context) => std::mem::ManuallyDrop::new(context),
+        Err(failure) if runs_command => return sandbox_run::set_up(failure).report(json),
         Err(failure) => return failure.report(json),
     };
     let cli = match args::Cli::read(&context.args) {

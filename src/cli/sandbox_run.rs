@@ -304,7 +304,8 @@ fn denial_lines(supervised: &Supervised) -> String {
     text
 }
 
-fn set_up(error: impl Into<Failure>) -> Failure {
+/// Our own part failed, not the command.
+pub(super) fn set_up(error: impl Into<Failure>) -> Failure {
     Failure { exit: SET_UP_FAILED, ..error.into() }
 }
 

@@ -35,6 +35,17 @@ fn denials(place: &Place, name: &str) -> Vec<Value> {
 }
 
 #[test]
+fn a_working_directory_that_is_gone_is_125() {
+    each_user(|place| {
+        let script = "mkdir gone; cd gone; rmdir ../gone; exec \"$1\" sandbox run --profile p.sb -- echo ran";
+        let output =
+            place.guarded().args(["sh", "-c", script, "sh", &place.fake().replace("/fake", "/runtime")]).output();
+        let output = output.unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(125), &b""[..]), "{output:?}");
+    });
+}
+
+#[test]
 fn our_own_failures_are_125_and_nothing_runs() {
     each_user(|place| {
         profile(place, "good.sb", START);

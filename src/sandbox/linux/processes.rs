@@ -31,6 +31,11 @@ impl Processes {
         Self { reaper, remembered: Mutex::default() }
     }
 
+    /// Whether the tree ends with this process: the reaper, or the supervisor.
+    pub(super) fn keeps_the_tree(&self, pid: i32) -> bool {
+        pid == self.reaper || pid == rustix::process::getpid().as_raw_nonzero().get()
+    }
+
     /// Whether a process (or thread) belongs to the tree. An error says that it cannot be told: not that it does not.
     pub(super) fn is_inside(&self, pid: i32) -> Result<bool, Errno> {
         let mut at = pid;

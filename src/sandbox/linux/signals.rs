@@ -15,6 +15,7 @@ use crate::os::linux::process;
 
 const SIGNAL: &str = "signal";
 const OUTSIDER: &str = "a signal to a process outside the sandbox through a pidfd is refused whatever the profile says";
+const KEEPER: &str = "a signal to what keeps the sandbox is refused whatever the profile says";
 
 /// Flags of pidfd_send_signal(2) (linux/pidfd.h): to the thread, or to its process. A group is not offered.
 const TO_ONE: u32 = 0b11;
@@ -68,6 +69,11 @@ impl Call<'_> {
     }
 
     fn may_signal(&mut self, own: i32, pid: i32) -> Result<bool, Errno> {
+        // Otherwise the profile or the kernel refuses it. While observing it would take every record along.
+        if self.shared.observe && self.shared.processes.keeps_the_tree(pid) {
+            self.turn_down(SIGNAL, format!("process {pid}").as_bytes(), KEEPER);
+            return Ok(false);
+        }
         let relation = self.relation(own, pid)?;
         Ok(self.allowed_on_process(SIGNAL, &relation, format!("process {pid}")))
     }
