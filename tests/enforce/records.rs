@@ -134,7 +134,7 @@ fn observing_does_not_offer_what_no_profile_can_allow() {
         assert!(ran.stdout.is_empty() && ran.denied("file-read-metadata", &outside), "{ran:#?}");
         // Nor what would take the records along: the parent of the first process, and everything that there is.
         let path = place.file("a", "text");
-        for signal in ["kill -9 $PPID", "kill -9 -1"] {
+        for signal in ["kill -9 $PPID", "kill -CONT -1"] {
             let ran = place.run("", &["sh", "-c", &format!("cat a; {signal}; :")]).good();
             assert!(ran.denied("file-read-data", &path) && ran.denied_any("signal"), "{signal}: {ran:#?}");
         }
