@@ -96,7 +96,10 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         cwd: context.cwd.clone(),
         cancel,
     };
-    let mut outputs = Outputs::open(args, context)?;
+    let mut outputs = Outputs::open(args, context, &command.cancel).map_err(|failure| {
+        let stopped = command.cancel.is_set().then(|| interrupted(&signal));
+        Failure { exit: stopped.unwrap_or(failure.exit), ..failure }
+    })?;
     let ran = match live {
         Some(live) => from_log(&job, &command, live),
         None => {
@@ -116,7 +119,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     if let Some(why) = doubt {
         return Err(set_up(anyhow::anyhow!("{why}")));
     }
-    let exit = exit(&supervised, args, signal.load(Ordering::SeqCst))?;
+    let exit = exit(&supervised, args, interrupted(&signal))?;
     // This process ends now. Freeing all this first would touch some thirty pages for the first time since the reaper was forked.
     std::mem::forget((supervised, command, policy, sources));
     Ok(exit)
@@ -138,9 +141,9 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn open(args: &Args, context: &Context) -> Result<Self, Failure> {
+    fn open(args: &Args, context: &Context, cancel: &Cancel) -> Result<Self, Failure> {
         let open = |what, path: &Option<PathBuf>| {
-            path.as_deref().map(|path| Output::open(what, path, context)).transpose().map_err(set_up)
+            path.as_deref().map(|path| Output::open(what, path, context, cancel)).transpose().map_err(set_up)
         };
         let mut outputs = Self { denials: open("denials", &args.denials)?, report: None };
         let opened = open("report", &args.report).and_then(|report| {
@@ -256,9 +259,9 @@ fn from_log(job: &Job<'_>, command: &Command, live: Live) -> Result<Ran, Failure
     Ok(Ran { supervised: applied.supervised, log: Some(text), doubt })
 }
 
-fn exit(supervised: &Supervised, args: &Args, signal: usize) -> CliResult {
+fn exit(supervised: &Supervised, args: &Args, interrupted: Exit) -> CliResult {
     if supervised.cancelled {
-        return Ok(Exit::OfCommand(code(128 + i32::try_from(signal).unwrap_or(0))));
+        return Ok(interrupted);
     }
     let exit = Exit::OfCommand(match supervised.end {
         End::Exited(status) => code(status),
@@ -272,6 +275,11 @@ fn exit(supervised: &Supervised, args: &Args, signal: usize) -> CliResult {
         format!("{} on {} was denied by {rule}", denied.operation, denied.target)
     });
     Err(Failure { exit, error, hint, excerpt: None })
+}
+
+/// The end of a run that a signal asked to stop.
+fn interrupted(signal: &AtomicUsize) -> Exit {
+    Exit::OfCommand(code(128 + i32::try_from(signal.load(Ordering::SeqCst)).unwrap_or(0)))
 }
 
 fn code(status: i32) -> u8 {
