@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
@@ -20,6 +21,7 @@ use crate::base::json as document;
 use crate::base::text::counted;
 use crate::denial;
 use crate::host::{Tool, missing};
+use crate::os::signal::is_ignored;
 use crate::sandbox::sandbox_exec;
 use crate::sandbox::{self, Command, End, Job, ProfileText, SandboxError, Supervised, Trap};
 use crate::unified_log::{self, Capture, Capturing};
@@ -286,10 +288,11 @@ fn code(status: i32) -> u8 {
     u8::try_from(status).unwrap_or(u8::MAX)
 }
 
-/// A request to stop that a terminal's or another process's signal sets, and the number of that signal.
+/// A request to stop that a terminal's or another process's signal sets, and the number of that signal. One that is ignored from the
+/// start, as `nohup` has it, stays so.
 fn interruptible() -> Result<(Cancel, Arc<AtomicUsize>), Failure> {
     let (cancel, signal) = (Cancel::default(), Arc::new(AtomicUsize::new(0)));
-    for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+    for number in [SIGINT, SIGQUIT, SIGTERM, SIGHUP].into_iter().filter(|number| !is_ignored(*number)) {
         let value = usize::try_from(number).unwrap_or(0);
         signal_hook::flag::register_usize(number, Arc::clone(&signal), value)
             .and_then(|_| signal_hook::flag::register(number, cancel.flag()))
