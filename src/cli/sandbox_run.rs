@@ -1,6 +1,6 @@
 //! `sandbox run`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use super::sbpl::{self, ProfileArgs};
 use crate::base::cancel::Cancel;
 use crate::base::json as document;
 use crate::base::text::counted;
-use crate::denial;
+use crate::denial::{self, DecisionRecord};
 use crate::host::{Tool, missing};
 use crate::os::signal::is_ignored;
 use crate::sandbox::sandbox_exec;
-use crate::sandbox::{self, Command, End, Job, ProfileText, SandboxError, Supervised, Trap};
+use crate::sandbox::{self, Command, End, Job, ProfileText, SandboxError, Supervised, Tally, Trap};
 use crate::unified_log::{self, Capture, Capturing};
 use crate::vocab::Decision;
 
@@ -302,17 +302,30 @@ fn interruptible() -> Result<(Cancel, Arc<AtomicUsize>), Failure> {
     Ok((cancel, signal))
 }
 
+/// A line for each refusal, in the order of their first occurrence. Records that differ only in what a line does not hold, such as
+/// the system call, are one line.
 fn denial_lines(supervised: &Supervised) -> String {
-    let mut text = String::new();
+    let mut lines: Vec<(DecisionRecord, Tally)> = Vec::new();
+    let mut places = HashMap::new();
     for (record, tally) in supervised.records.iter().zip(&supervised.tallies) {
         if record.decision == Decision::Allow {
             continue;
         }
-        let line = denial::refusal_line(record, tally.count, tally.last_at_unix_s);
-        text.push_str(&line.to_string());
-        text.push('\n');
+        let rule = record.rule.as_ref().map(|rule| (&rule.file, rule.line));
+        let shown = (&record.operation, &record.target, record.pid, &record.process, rule, &record.undecided);
+        let place = *places.entry(shown).or_insert(lines.len());
+        let Some((first, all)) = lines.get_mut(place) else {
+            lines.push((record.clone(), *tally));
+            continue;
+        };
+        first.at_unix_s = first.at_unix_s.min(record.at_unix_s);
+        all.count += tally.count;
+        all.last_at_unix_s = all.last_at_unix_s.max(tally.last_at_unix_s);
     }
-    text
+    let line = |(record, tally): &(DecisionRecord, Tally)| {
+        format!("{}\n", denial::refusal_line(record, tally.count, tally.last_at_unix_s))
+    };
+    lines.iter().map(line).collect()
 }
 
 fn set_up(error: impl Into<Failure>) -> Failure {
