@@ -272,9 +272,15 @@ fn exit(supervised: &Supervised, args: &Args, interrupted: Exit) -> CliResult {
     let Some(errno) = supervised.exec_errno else { return Ok(exit) };
     let error = anyhow::Error::new(std::io::Error::from_raw_os_error(errno))
         .context(format!("cannot execute {}", Path::new(&args.command[0]).display()));
-    let hint = supervised.records.iter().find(|record| record.decision == Decision::Deny).map(|denied| {
-        let rule = denied.rule.as_ref().map_or("no rule".to_owned(), ToString::to_string);
-        format!("{} on {} was denied by {rule}", denied.operation, denied.target)
+    // Who only observes denies nothing.
+    let denied = supervised.records.iter().find(|record| record.decision == Decision::Deny && !args.observe);
+    let hint = denied.map(|denied| {
+        let why = match (&denied.undecided, &denied.rule) {
+            (Some(reason), _) => format!(": {reason}"),
+            (None, Some(rule)) => format!(" by {rule}"),
+            (None, None) => " by no rule".to_owned(),
+        };
+        format!("{} on {} was denied{why}", denied.operation, denied.target)
     });
     Err(Failure { exit, error, hint, excerpt: None })
 }
