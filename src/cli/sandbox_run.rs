@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         Ok(policy) => policy,
         Err(diagnostics) => return sbpl::refuse(&diagnostics, SET_UP_FAILED, json, context),
     };
-    sbpl::warn(policy.warnings(), context);
+    sbpl::warn_of_enforced(&policy, &sources, context);
     let live = live(args)?;
     let (cancel, signal) = interruptible()?;
     let job = Job {
