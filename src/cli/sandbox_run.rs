@@ -1,6 +1,6 @@
 //! `sandbox run`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
@@ -18,10 +19,11 @@ use super::sbpl::{self, ProfileArgs};
 use crate::base::cancel::Cancel;
 use crate::base::json as document;
 use crate::base::text::counted;
-use crate::denial;
+use crate::denial::{self, DecisionRecord};
 use crate::host::{Tool, missing};
+use crate::os::signal::is_ignored;
 use crate::sandbox::sandbox_exec;
-use crate::sandbox::{self, Command, End, Job, ProfileText, SandboxError, Supervised, Trap};
+use crate::sandbox::{self, Command, End, Job, ProfileText, SandboxError, Supervised, Tally, Trap};
 use crate::unified_log::{self, Capture, Capturing};
 use crate::vocab::Decision;
 
@@ -79,7 +81,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         Ok(policy) => policy,
         Err(diagnostics) => return sbpl::refuse(&diagnostics, SET_UP_FAILED, json, context),
     };
-    sbpl::warn(policy.warnings(), context);
+    sbpl::warn_of_enforced(&policy, &sources, context);
     let live = live(args)?;
     let (cancel, signal) = interruptible()?;
     let job = Job {
@@ -96,7 +98,10 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         cwd: context.cwd.clone(),
         cancel,
     };
-    let mut outputs = Outputs::open(args, context)?;
+    let mut outputs = Outputs::open(args, context, &command.cancel).map_err(|failure| {
+        let stopped = command.cancel.is_set().then(|| interrupted(&signal));
+        Failure { exit: stopped.unwrap_or(failure.exit), ..failure }
+    })?;
     let ran = match live {
         Some(live) => from_log(&job, &command, live),
         None => {
@@ -116,7 +121,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     if let Some(why) = doubt {
         return Err(set_up(anyhow::anyhow!("{why}")));
     }
-    let exit = exit(&supervised, args, signal.load(Ordering::SeqCst))?;
+    let exit = exit(&supervised, args, interrupted(&signal))?;
     // This process ends now. Freeing all this first would touch some thirty pages for the first time since the reaper was forked.
     std::mem::forget((supervised, command, policy, sources));
     Ok(exit)
@@ -138,9 +143,9 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn open(args: &Args, context: &Context) -> Result<Self, Failure> {
+    fn open(args: &Args, context: &Context, cancel: &Cancel) -> Result<Self, Failure> {
         let open = |what, path: &Option<PathBuf>| {
-            path.as_deref().map(|path| Output::open(what, path, context)).transpose().map_err(set_up)
+            path.as_deref().map(|path| Output::open(what, path, context, cancel)).transpose().map_err(set_up)
         };
         let mut outputs = Self { denials: open("denials", &args.denials)?, report: None };
         let opened = open("report", &args.report).and_then(|report| {
@@ -256,9 +261,9 @@ fn from_log(job: &Job<'_>, command: &Command, live: Live) -> Result<Ran, Failure
     Ok(Ran { supervised: applied.supervised, log: Some(text), doubt })
 }
 
-fn exit(supervised: &Supervised, args: &Args, signal: usize) -> CliResult {
+fn exit(supervised: &Supervised, args: &Args, interrupted: Exit) -> CliResult {
     if supervised.cancelled {
-        return Ok(Exit::OfCommand(code(128 + i32::try_from(signal).unwrap_or(0))));
+        return Ok(interrupted);
     }
     let exit = Exit::OfCommand(match supervised.end {
         End::Exited(status) => code(status),
@@ -267,21 +272,33 @@ fn exit(supervised: &Supervised, args: &Args, signal: usize) -> CliResult {
     let Some(errno) = supervised.exec_errno else { return Ok(exit) };
     let error = anyhow::Error::new(std::io::Error::from_raw_os_error(errno))
         .context(format!("cannot execute {}", Path::new(&args.command[0]).display()));
-    let hint = supervised.records.iter().find(|record| record.decision == Decision::Deny).map(|denied| {
-        let rule = denied.rule.as_ref().map_or("no rule".to_owned(), ToString::to_string);
-        format!("{} on {} was denied by {rule}", denied.operation, denied.target)
+    // Who only observes denies nothing.
+    let denied = supervised.records.iter().find(|record| record.decision == Decision::Deny && !args.observe);
+    let hint = denied.map(|denied| {
+        let why = match (&denied.undecided, &denied.rule) {
+            (Some(reason), _) => format!(": {reason}"),
+            (None, Some(rule)) => format!(" by {rule}"),
+            (None, None) => " by no rule".to_owned(),
+        };
+        format!("{} on {} was denied{why}", denied.operation, denied.target)
     });
     Err(Failure { exit, error, hint, excerpt: None })
+}
+
+/// The end of a run that a signal asked to stop.
+fn interrupted(signal: &AtomicUsize) -> Exit {
+    Exit::OfCommand(code(128 + i32::try_from(signal.load(Ordering::SeqCst)).unwrap_or(0)))
 }
 
 fn code(status: i32) -> u8 {
     u8::try_from(status).unwrap_or(u8::MAX)
 }
 
-/// A request to stop that a terminal's or another process's signal sets, and the number of that signal.
+/// A request to stop that a terminal's or another process's signal sets, and the number of that signal. One that is ignored from the
+/// start, as `nohup` has it, stays so.
 fn interruptible() -> Result<(Cancel, Arc<AtomicUsize>), Failure> {
     let (cancel, signal) = (Cancel::default(), Arc::new(AtomicUsize::new(0)));
-    for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+    for number in [SIGINT, SIGQUIT, SIGTERM, SIGHUP].into_iter().filter(|number| !is_ignored(*number)) {
         let value = usize::try_from(number).unwrap_or(0);
         signal_hook::flag::register_usize(number, Arc::clone(&signal), value)
             .and_then(|_| signal_hook::flag::register(number, cancel.flag()))
@@ -291,17 +308,30 @@ fn interruptible() -> Result<(Cancel, Arc<AtomicUsize>), Failure> {
     Ok((cancel, signal))
 }
 
+/// A line for each refusal, in the order of their first occurrence. Records that differ only in what a line does not hold, such as
+/// the system call, are one line.
 fn denial_lines(supervised: &Supervised) -> String {
-    let mut text = String::new();
+    let mut lines: Vec<(DecisionRecord, Tally)> = Vec::new();
+    let mut places = HashMap::new();
     for (record, tally) in supervised.records.iter().zip(&supervised.tallies) {
         if record.decision == Decision::Allow {
             continue;
         }
-        let line = denial::refusal_line(record, tally.count, tally.last_at_unix_s);
-        text.push_str(&line.to_string());
-        text.push('\n');
+        let rule = record.rule.as_ref().map(|rule| (&rule.file, rule.line));
+        let shown = (&record.operation, &record.target, record.pid, &record.process, rule, &record.undecided);
+        let place = *places.entry(shown).or_insert(lines.len());
+        let Some((first, all)) = lines.get_mut(place) else {
+            lines.push((record.clone(), *tally));
+            continue;
+        };
+        first.at_unix_s = first.at_unix_s.min(record.at_unix_s);
+        all.count += tally.count;
+        all.last_at_unix_s = all.last_at_unix_s.max(tally.last_at_unix_s);
     }
-    text
+    let line = |(record, tally): &(DecisionRecord, Tally)| {
+        format!("{}\n", denial::refusal_line(record, tally.count, tally.last_at_unix_s))
+    };
+    lines.iter().map(line).collect()
 }
 
 /// Our own part failed, not the command.

@@ -7,7 +7,9 @@ mod fmt;
 mod lint;
 mod profile;
 
-pub(super) use profile::{ProfileArgs, SearchPath, compile_texts, key_value, read_source, refuse, texts, warn};
+pub(super) use profile::{
+    ProfileArgs, SearchPath, compile_texts, key_value, read_source, refuse, texts, warn_of_enforced,
+};
 
 use super::context::Context;
 use super::exit::CliResult;

@@ -1,7 +1,7 @@
 //! What the system says about open descriptors.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 /// The path by which the system knows an open file now.
@@ -43,6 +43,18 @@ pub fn open_descriptors() -> Option<Vec<i32>> {
     Some(numbers)
 }
 
+/// A descriptor of its own for the open file behind a number; both have one position.
+///
+/// # Errors
+/// EBADF: the number is that of no open descriptor.
+pub fn duplicate(number: i32) -> io::Result<OwnedFd> {
+    if number < 0 {
+        return Err(rustix::io::Errno::BADF.into());
+    }
+    // Not one of the numbers that programs take for their standard streams.
+    Ok(rustix::io::fcntl_dupfd_cloexec(borrow(number), 3)?)
+}
+
 /// Whether a number is that of an open descriptor; nothing that a sandbox decides about.
 #[must_use]
 pub fn is_open(number: i32) -> bool {
@@ -50,7 +62,7 @@ pub fn is_open(number: i32) -> bool {
 }
 
 fn borrow(number: i32) -> BorrowedFd<'static> {
-    // SAFETY: only asked whether it is open, by fcntl(2) with F_GETFD, which answers EBADF for one that is not.
+    // SAFETY: only given to fcntl(2) with F_GETFD or F_DUPFD_CLOEXEC, which answers EBADF for one that is not open.
     unsafe { BorrowedFd::borrow_raw(number) }
 }
 

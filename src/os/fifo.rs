@@ -1,11 +1,16 @@
 //! Named pipes: `rustix` offers `mknodat` on Linux only, so macOS goes through `mkfifo(2)` with the path of the descriptor.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
+
+use crate::base::cancel::Cancel;
+
+/// How often it is looked whether somebody reads.
+const TICK: Duration = Duration::from_millis(20);
 
 /// Makes a named pipe called `name` in the directory `parent` with permission bits `mode`.
 ///
@@ -61,6 +66,40 @@ pub fn post(path: &Path, bytes: &[u8]) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a named pipe"));
     }
     pipe.write_all(bytes)
+}
+
+/// Opens `path` for writing, made `new` or where there is nothing, and keeps what it holds. A named pipe opens once somebody reads
+/// it; unlike in open(2), waiting for that ends when `cancel` is set.
+///
+/// # Errors
+/// `Interrupted`: `cancel` was set. Otherwise the system's answer.
+pub fn open_with_reader(path: &Path, new: bool, cancel: &Cancel) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(!new).create_new(new).truncate(false).custom_flags(libc::O_NONBLOCK);
+    loop {
+        match options.open(path) {
+            // A socket or a device without a driver gives the same answer, and would for ever.
+            Err(error) if error.raw_os_error() == Some(libc::ENXIO) && leads_to_fifo(path) => {
+                if cancel.is_set() {
+                    return Err(io::Error::new(
+                        io::ErrorKind::Interrupted,
+                        "interrupted while nobody read the named pipe",
+                    ));
+                }
+                std::thread::sleep(TICK);
+            }
+            opened => {
+                let file = opened?;
+                let flags = rustix::fs::fcntl_getfl(&file)?;
+                rustix::fs::fcntl_setfl(&file, flags - rustix::fs::OFlags::NONBLOCK)?;
+                return Ok(file);
+            }
+        }
+    }
+}
+
+fn leads_to_fifo(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
 /// Removes the named pipe at `path`; anything else there stays.

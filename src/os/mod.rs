@@ -15,6 +15,7 @@ pub mod lock;
 pub mod macos;
 pub mod mount;
 pub mod process;
+pub mod signal;
 pub mod socket;
 pub mod sysv;
 pub mod thread;

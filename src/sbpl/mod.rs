@@ -44,7 +44,7 @@ pub use form::{Form, FormKind, parse, parse_with_comments};
 pub use format::format;
 pub use lex::QuoteKind;
 pub use limits::MAX_SOURCE_BYTES;
-pub use lint::{LintReport, lint, lint_compiled};
+pub use lint::{LintReport, lint, lint_compiled, unknown_operations};
 pub use near::NearMiss;
 pub use pattern::{Pattern, PatternError};
 pub use policy::{Judgement, Matching, Policy};

@@ -187,6 +187,12 @@ fn races() -> Vec<Row> {
         raced("flip-connect-path")
             .rules("(allow network-outbound (remote unix-socket (subpath \"$W/opened\")))")
             .outside(Outside::TwoLocal),
+        Row {
+            race: Some(Duration::from_millis(600)),
+            who: Who::Either,
+            ..trapped("flip-ipv6-only", &["bind", "listen"])
+        }
+        .rules("(allow network-inbound)(allow network-bind (local ip6 \"*:*\"))"),
         raced("flip-bind-path").rules("(allow network-bind (local unix-socket (subpath \"$W/opened\")))"),
     ]);
     rows.push(

@@ -360,6 +360,126 @@ fn a_record_that_is_lost_is_125_and_the_commands_end_is_told() {
     });
 }
 
+/// `good.sb` lets programs do everything in the working directory; runs `script` under it with these options.
+fn at_work(place: &Place, options: &[&str], script: &str) -> Output {
+    profile(place, "good.sb", &format!("{START}(allow file-read* file-write* (subpath \"$W\"))\n"));
+    let start = ["--profile", "$W/good.sb", "--overlay", "linux-base.sb"];
+    runtime(place, &[&start, options, &["sh", "-c", script]].concat())
+}
+
+#[test]
+fn a_record_that_the_command_replaced_is_lost_and_told() {
+    each_user(|place| {
+        place.directory("out");
+        place.file("out/real", "");
+        let refused = "cat /etc/hostname; ";
+        for (option, what) in [("--denials", "denials"), ("--report", "report")] {
+            for (name, script) in [
+                ("out/x", "rm out/x; echo forged > out/x"),
+                ("out/x", "rm out/x"),
+                ("out/x", "mv out/x out/y; ln -s y out/x"),
+                ("out/x", "mv out/x out/y; ln -s /proc/self/cwd/out/y out/x"),
+                ("out/x", "mv out other; mkdir out; echo forged > out/x"),
+                ("link", "rm link; echo forged > link"),
+            ] {
+                let _ = std::fs::remove_dir_all(place.path("other"));
+                let _ = ["out/x", "out/y", "link"].map(|name| std::fs::remove_file(place.path(name)));
+                if !place.exists("out/real") {
+                    place.file("out/real", "");
+                }
+                place.link("link", "out/real");
+                let output = at_work(place, &[option, &format!("$W/{name}")], &format!("{refused}{script}; exit 0"));
+                let lost = format!("the command ended with status 0, and its {what} cannot be written to");
+                let told = stderr(&output);
+                assert_eq!(output.status.code(), Some(125), "{script}: {output:?}");
+                assert!(told.contains(&lost) && told.contains("removed or replaced"), "{script}: {told}");
+            }
+        }
+        // The twins: by a link, and what the command wrote into the file itself is written over.
+        let _ = std::fs::remove_file(place.path("link"));
+        place.link("link", "out/real");
+        let options = ["--denials", "$W/link", "--report", "$W/out/report"];
+        let output = at_work(place, &options, &format!("{refused}echo forged > out/report; echo forged > link"));
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(denials(place, "out/real").iter().any(|denial| denial["target"] == "/etc/hostname"));
+        assert!(place.text("out/report").unwrap().starts_with('{'));
+    });
+}
+
+#[test]
+fn what_a_stream_holds_stays_when_records_go_there() {
+    each_user(|place| {
+        profile(place, "good.sb", START);
+        let run = "sandbox run --overlay linux-base.sb --profile good.sb";
+        let refused = "sh -c 'cat good.sb; echo within >&2'";
+        for (stream, to) in [("/dev/stderr", "2"), ("/dev/stdout", "1"), ("/dev/fd/7", "7"), ("/proc/self/fd/7", "7")] {
+            for redirect in [">", ">>"] {
+                place.file("log", "before\n");
+                let script = format!(
+                    "{{ echo first >&{to}; \"$0\" {run} --denials {stream} {refused}; echo last >&{to}; }} {to}{redirect}log"
+                );
+                let runtime = place.fake().replace("/fake", "/runtime");
+                let output = place.guarded().args(["sh", "-c", &script, &runtime]).output().unwrap();
+                assert_eq!(output.status.code(), Some(0), "{script}: {output:?}");
+                let log = place.text("log").unwrap();
+                let lines: Vec<&str> = log.lines().collect();
+                assert_eq!(lines.contains(&"before"), redirect == ">>", "{script}: {log}");
+                assert!(lines.contains(&"first") && lines.last() == Some(&"last"), "{script}: {log}");
+                assert_eq!(lines.contains(&"within"), to == "2", "{script}: {log}");
+                assert!(lines[lines.len() - 2].contains("good.sb:2"), "{script}: {log}");
+            }
+        }
+    });
+}
+
+#[test]
+fn what_is_observed_was_not_denied_and_the_undecided_says_why() {
+    each_user(|place| {
+        profile(place, "none.sb", "(version 1)\n(deny default)\n");
+        place.file("text", "no program");
+        let none = ["--profile", "$W/none.sb"];
+        let output = runtime(place, &[&none[..], &["--observe", "--", "$W/text"]].concat());
+        assert_eq!(output.status.code(), Some(126), "{output:?}");
+        assert!(!stderr(&output).contains("hint"), "{}", stderr(&output));
+        // The twin: what is not observed is denied.
+        let output = runtime(place, &[&none[..], &["--", "$W/text"]].concat());
+        assert!(stderr(&output).contains("was denied by"), "{}", stderr(&output));
+        // A filter that nobody can decide here.
+        profile(
+            place,
+            "undecided.sb",
+            "(version 1)\n(deny default)\n(allow process-exec* (extension \"com.example.extension\"))\n",
+        );
+        let undecided = ["--profile", "$W/undecided.sb", "--denials", "$W/denials", "--", "true"];
+        let output = runtime(place, &undecided);
+        assert_eq!(output.status.code(), Some(126), "{output:?}");
+        let found = denials(place, "denials");
+        let reason = found[0]["undecided"].as_str().unwrap_or_else(|| panic!("{found:#?}"));
+        assert!(stderr(&output).contains(&format!("was denied: {reason}")), "{}", stderr(&output));
+        assert!(!stderr(&output).contains("by no rule"), "{}", stderr(&output));
+    });
+}
+
+#[test]
+fn a_rule_about_an_unknown_operation_is_told() {
+    each_user(|place| {
+        let rules = |operation: &str| {
+            profile(place, "p.sb", &format!("(version 1)(allow default)\n(deny {operation} (literal \"/x\"))\n"));
+            let output = runtime(place, &["--profile", "$W/p.sb", "--", "true"]);
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            stderr(&output)
+        };
+        let told = rules("file-raed-data");
+        for part in
+            ["warning[unknown-operation]", "`file-raed-data` is not an operation", "p.sb:2:1", "(deny file-raed"]
+        {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        assert_eq!(told.matches("unknown-operation").count(), 1, "{told}");
+        assert_eq!(rules("file-read-data"), "");
+    });
+}
+
 #[test]
 fn with_json_every_failure_is_one_object() {
     each_user(|place| {

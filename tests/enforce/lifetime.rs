@@ -1,7 +1,9 @@
 //! How trees end: with their first process, with their supervisor, on request.
 
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
 
 use super::support::each_user;
 
@@ -55,14 +57,116 @@ fn a_killed_supervisor_takes_its_tree_along_and_nothing_is_allowed_afterwards() 
 fn an_interrupt_ends_the_tree_with_130() {
     each_user(|place| {
         let script = "trap '' INT; echo $$ > first; while :; do sleep 1; done";
-        let mut child =
-            place.command(WORK, &["sh", "-c", script]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut run = with_default_signals(&place.command(WORK, &["sh", "-c", script]));
+        place.runs_as_user(&mut run);
+        let mut child = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         assert!(soon(|| place.text("first").is_some_and(|text| !text.is_empty())));
-        let pid = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        signal(&child, Signal::INT);
         assert_eq!(child.wait().unwrap().code(), Some(130));
         let first = place.text("first").unwrap();
         assert!(!is_alive(first.trim()));
+    });
+}
+
+/// A run that has the signals' defaults, whatever the tests themselves were started with.
+fn with_default_signals(command: &Command) -> Command {
+    let mut env = Command::new("env");
+    env.arg("--default-signal=INT,QUIT,TERM,HUP").arg(command.get_program()).args(command.get_args());
+    env.current_dir(command.get_current_dir().unwrap());
+    env
+}
+
+fn signal(child: &Child, signal: Signal) {
+    rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
+}
+
+/// How a run ends, which must be soon.
+fn ended(child: &mut Child) -> Option<i32> {
+    let ended = soon(|| child.try_wait().unwrap().is_some());
+    if !ended {
+        child.kill().unwrap();
+    }
+    let status = child.wait().unwrap();
+    if ended { status.code() } else { None }
+}
+
+#[test]
+fn every_request_to_end_leaves_the_records() {
+    each_user(|place| {
+        let script = "trap '' INT QUIT TERM HUP; cat /etc/hostname; echo $$ > first; while :; do sleep 1; done";
+        for (number, status) in [(Signal::INT, 130), (Signal::QUIT, 131), (Signal::TERM, 143), (Signal::HUP, 129)] {
+            let _ = std::fs::remove_file(place.path("first"));
+            let mut run = with_default_signals(&place.command(WORK, &["sh", "-c", script]));
+            place.runs_as_user(&mut run);
+            let mut child = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            assert!(soon(|| place.text("first").is_some_and(|text| !text.is_empty())));
+            signal(&child, number);
+            assert_eq!(ended(&mut child), Some(status), "{number:?}");
+            assert!(place.denials().iter().any(|denial| denial["target"] == "/etc/hostname"), "{number:?}");
+        }
+    });
+}
+
+#[test]
+fn a_signal_that_is_ignored_from_the_start_stays_so() {
+    each_user(|place| {
+        // The command meets it ignored too, as under the shell alone.
+        let script = "echo $$ > first; kill -HUP $$; sleep 1; cat /etc/hostname; exit 7";
+        for options in ["--ignore-signal=HUP,QUIT", "--default-signal=HUP,QUIT"] {
+            let _ = std::fs::remove_file(place.path("first"));
+            let command = place.command(WORK, &["sh", "-c", script]);
+            let mut run = Command::new("env");
+            run.arg(options).arg(command.get_program()).args(command.get_args()).current_dir(place.root());
+            place.runs_as_user(&mut run);
+            let mut child = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            assert!(soon(|| place.text("first").is_some_and(|text| !text.is_empty())));
+            signal(&child, Signal::HUP);
+            signal(&child, Signal::QUIT);
+            let status = ended(&mut child);
+            if options.starts_with("--ignore") {
+                assert_eq!(status, Some(7));
+                assert!(place.denials().iter().any(|denial| denial["target"] == "/etc/hostname"));
+            } else {
+                assert!(matches!(status, Some(129 | 131)), "{status:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_record_for_a_fifo_waits_for_its_reader_and_can_be_interrupted() {
+    each_user(|place| {
+        let fifo = place.fifo("pipe");
+        let made = place.path("made");
+        for (option, other) in [("--denials", "--report"), ("--report", "--denials")] {
+            let options = [option, fifo.as_str(), other, made.as_str()];
+            let start = || {
+                let run = place.command(WORK, &["sh", "-c", "touch ran; cat /etc/hostname; exit 7"]);
+                let mut words: Vec<_> = run.get_args().map(ToOwned::to_owned).collect();
+                // The outputs that a place's runs have are not wanted here.
+                let at = words.iter().position(|word| word == "--denials").unwrap();
+                words.splice(at..at + 4, options.map(Into::into));
+                let mut plain = Command::new(run.get_program());
+                plain.args(words).current_dir(place.root());
+                let mut run = with_default_signals(&plain);
+                place.runs_as_user(&mut run);
+                run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+            };
+            for (number, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::QUIT, 131)] {
+                let mut child = start();
+                std::thread::sleep(Duration::from_millis(300));
+                signal(&child, number);
+                assert_eq!(ended(&mut child), Some(status), "{options:?} {number:?}");
+                assert!(!place.exists("ran") && !place.exists("made"), "{options:?}");
+            }
+            // The twin: somebody reads, later and slowly.
+            let mut child = start();
+            std::thread::sleep(Duration::from_millis(300));
+            let text = std::fs::read_to_string(&fifo).unwrap();
+            assert_eq!(ended(&mut child), Some(7), "{options:?}");
+            assert!(text.contains(if option == "--report" { "\"observe\": false" } else { "/etc/hostname" }), "{text}");
+            let _ = ["ran", "made"].map(|name| std::fs::remove_file(place.path(name)));
+        }
     });
 }
 

@@ -566,6 +566,54 @@ fn an_address_flipped_during_a_call_wins_nothing() {
 }
 
 #[test]
+fn a_socket_that_takes_ipv4_against_its_word_does_not_listen() {
+    each_user(|place| {
+        // Another thread says that the socket means IPv6 only, and takes it back, while it is bound and while it begins to listen.
+        let script = "\
+import socket, threading, time, sys
+six, only, own, stop, wins, passes = socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, None, False, 0, 0
+def flip():
+    while not stop:
+        try:
+            own.setsockopt(six, only, 1)
+            own.setsockopt(six, only, 0)
+        except (OSError, AttributeError): pass
+threads = [threading.Thread(target=flip) for _ in range(2)]
+for thread in threads: thread.start()
+end = time.time() + 2
+sys.setswitchinterval(1e-5)
+while time.time() < end:
+    own = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    if sys.argv[1] == 'bind':
+        try: own.bind(('::', 0))
+        except OSError: pass
+    try:
+        own.listen(1)
+        if own.getsockopt(six, only): passes += 1
+        else: wins += 1
+    except OSError: pass
+    own.close()
+stop = True
+for thread in threads: thread.join()
+print(wins, passes)
+";
+        let script = place.file("script.py", script);
+        let base = "(allow file-read* (subpath \"/usr\") (literal \"$W/script.py\"))(allow network-inbound)";
+        let race = |rules: &str, how: &str| {
+            let ran = place.run(&format!("{base}{rules}"), &["python3", &script, how]).good();
+            let mut numbers = ran.stdout.split_whitespace().map(|number| number.parse::<u64>().unwrap());
+            (numbers.next().unwrap(), numbers.next().unwrap())
+        };
+        for how in ["bind", "listen"] {
+            let (wins, _) = race("(allow network-bind (local ip6 \"*:*\"))", how);
+            assert_eq!(wins, 0, "{how}");
+            // The twin: where the profile allows both, the race is seen.
+            assert!(race("(allow network-bind)", how).0 > 0, "the test cannot see a hole");
+        }
+    });
+}
+
+#[test]
 fn a_socket_swapped_during_a_call_wins_nothing() {
     each_user(|place| {
         let (stream, allowed, server) =

@@ -140,3 +140,21 @@ fn observing_does_not_offer_what_no_profile_can_allow() {
         }
     });
 }
+
+#[test]
+fn refusals_that_read_the_same_are_one_line() {
+    each_user(|place| {
+        // One process meets one refusal by several system calls.
+        let path = place.file("a", "text");
+        let script =
+            "import os\nfor call in (os.stat, os.readlink, os.stat):\n try: call('a')\n except OSError: pass\n";
+        let script = place.file("script.py", script);
+        let rules = "(allow file-read* (subpath \"/usr\") (literal \"$W/script.py\"))";
+        let ran = place.run(rules, &["python3", &script]);
+        let about: Vec<&Value> = ran.denials.iter().filter(|denial| denial["target"] == path.as_str()).collect();
+        assert_eq!(about.len(), 1, "{ran:#?}");
+        assert_eq!(about[0]["count"], 3, "{ran:#?}");
+        let time = |name: &str| about[0][name].as_f64().unwrap();
+        assert!(time("first_at_unix_s") < time("last_at_unix_s"));
+    });
+}

@@ -225,6 +225,19 @@ impl Place {
         run
     }
 
+    /// Has a command run as the place's user.
+    pub(crate) fn runs_as_user(&self, command: &mut Command) {
+        if self.user == User::Nobody {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+    }
+
+    /// The refusals that the last run recorded.
+    pub(crate) fn denials(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.directory.path().join("out/denials")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// Runs a command under rules, at most 60 seconds.
     pub(crate) fn run(&self, rules: &str, command: &[&str]) -> Ran {
         self.run_reading(rules, command, Stdio::null())

@@ -12,7 +12,7 @@ use crate::cli::exit::{CliResult, Exit, Failure};
 use crate::cli::{note_as_is, print_line};
 use crate::os::fs::{self, FsError};
 use crate::sandbox::overlay::{SHIPPED, shipped};
-use crate::sbpl::{Diagnostics, ImportResolver, Imported, MAX_SOURCE_BYTES, Params, Policy, Source};
+use crate::sbpl::{self, Diagnostics, ImportResolver, Imported, MAX_SOURCE_BYTES, Params, Policy, Source};
 use crate::vocab::{Finding, Severity};
 
 // The profile a command is about.
@@ -206,6 +206,24 @@ pub(crate) fn refuse(diagnostics: &Diagnostics, exit: Exit, json: bool, context:
 pub(crate) fn warn(warnings: &Diagnostics, context: &Context) {
     if !warnings.is_empty() {
         note_as_is(&(warnings.render(context.colour && context.stderr_is_terminal) + "\n"));
+    }
+}
+
+/// The same of a profile that is about to be enforced, and rules about operations that nobody knows: they protect nothing, and
+/// nothing else would say so.
+pub(crate) fn warn_of_enforced(policy: &Policy, sources: &[Source], context: &Context) {
+    let colour = context.colour && context.stderr_is_terminal;
+    let mut parts = Vec::new();
+    if !policy.warnings().is_empty() {
+        parts.push(policy.warnings().render(colour));
+    }
+    for finding in sbpl::unknown_operations(policy) {
+        // The text of an import is not at hand any more.
+        let text = sources.iter().find(|source| source.name == finding.file).map_or("", |source| &source.text);
+        parts.push(sbpl::render_finding(&finding, text, colour));
+    }
+    if !parts.is_empty() {
+        note_as_is(&(parts.join("\n\n") + "\n"));
     }
 }
 

@@ -60,8 +60,8 @@ impl Socket {
         SocketAddress::ip(self.transport(), address)
     }
 
-    /// Whether binding to `::` takes IPv4 as well. Until it is bound the program can change its mind; a stream's mind is
-    /// read again when it listens.
+    /// Whether binding to `::` takes IPv4 as well. Until it is bound the program can change its mind, and not afterwards
+    /// (`IPV6_V6ONLY` of ipv6(7)); a stream's mind is read again then, and when it listens.
     fn takes_ipv4_too(&self, address: SocketAddr) -> bool {
         let only = socket::option(self.fd.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY);
         let settled = self.kind == libc::SOCK_STREAM && only.is_ok_and(|only| only != 0);
@@ -298,19 +298,30 @@ impl Call<'_> {
         Ok(Answer::DONE)
     }
 
+    /// A socket that took IPv4 against its word stays bound, as the kernel unbinds none; it is refused when it listens.
     fn bind_ip(&mut self, socket: &Socket, own: SocketAddr) -> Answered {
-        self.demand_own(BIND, socket, own)?;
-        self.bind_to(socket, &address::ip(own))
+        self.demand(BIND, &socket.ip(own), socket.kind)?;
+        let judged = socket.takes_ipv4_too(own);
+        if judged {
+            self.demand_ipv4(BIND, socket, own)?;
+        }
+        let answer = self.bind_to(socket, &address::ip(own))?;
+        if !judged && socket.takes_ipv4_too(own) {
+            self.demand_ipv4(BIND, socket, own)?;
+        }
+        Ok(answer)
     }
 
     /// Decides on an own address, and on the IPv4 one that comes with it.
     fn demand_own(&mut self, operation: &'static str, socket: &Socket, own: SocketAddr) -> Result<(), Errno> {
         self.demand(operation, &socket.ip(own), socket.kind)?;
-        if socket.takes_ipv4_too(own) {
-            let too = SocketAddr::from((Ipv4Addr::UNSPECIFIED, own.port()));
-            self.demand(operation, &socket.ip(too), socket.kind)?;
-        }
-        Ok(())
+        if socket.takes_ipv4_too(own) { self.demand_ipv4(operation, socket, own) } else { Ok(()) }
+    }
+
+    /// Decides on the IPv4 address that comes with `::`.
+    fn demand_ipv4(&mut self, operation: &'static str, socket: &Socket, own: SocketAddr) -> Result<(), Errno> {
+        let too = SocketAddr::from((Ipv4Addr::UNSPECIFIED, own.port()));
+        self.demand(operation, &socket.ip(too), socket.kind)
     }
 
     /// setsockopt(2) for the other side's credentials: a unix socket without a name then gets one when it connects or sends.
@@ -372,6 +383,9 @@ impl Call<'_> {
             (libc::AF_INET | libc::AF_INET6, Parsed::Ip(own)) => {
                 if own.port() == 0 {
                     self.demand_own(BIND, socket, own)?;
+                } else if socket.takes_ipv4_too(own) {
+                    // It may have come by IPv4 while it was bound.
+                    self.demand_ipv4(BIND, socket, own)?;
                 }
                 self.demand_own(INBOUND, socket, own)
             }

@@ -64,6 +64,20 @@ pub fn lint_compiled(sources: &[Source], compiled: Result<&Policy, &Diagnostics>
     LintReport { findings, complete }
 }
 
+/// The findings about operations that no system and no profile is known to have: a rule about a misspelt one never applies.
+#[must_use]
+pub fn unknown_operations(policy: &Policy) -> Vec<Finding> {
+    let (mut found, mut findings) = (Vec::new(), Vec::new());
+    policy.rules().iter().for_each(|rule| rule::unknown_operation(rule, &mut found));
+    for finding in found {
+        // One form may make several rules.
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    }
+    findings
+}
+
 fn of_diagnostics(diagnostics: &Diagnostics) -> impl Iterator<Item = Finding> + '_ {
     diagnostics.items().iter().map(of_diagnostic)
 }

@@ -50,7 +50,7 @@ pub(super) fn findings(policy: &Policy) -> Vec<Finding> {
     found
 }
 
-fn unknown_operation(rule: &Rule, found: &mut Vec<Finding>) {
+pub(super) fn unknown_operation(rule: &Rule, found: &mut Vec<Finding>) {
     for operation in rule.operations.iter().filter(|operation| !operation.is_known()) {
         let message = format!("`{operation}` is not an operation known from systems or profiles");
         found.push(about("unknown-operation", rule, message).help("check the spelling; the rule is kept as written"));

@@ -4,7 +4,7 @@
 //! other, again and again, while the call is made.
 
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::help::{CWD, area, contents, descriptor, open, open_at, sys, syscall, text, write_file, zeroed};
@@ -133,6 +133,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
             answered(socket)
         })
     }),
+    ("flip-ipv6-only", flip_ipv6_only),
     ("flip-bind-path", |run| {
         flip_local(run, "opened/made", |address, size| {
             let socket = sys!(SYS_socket, libc::AF_UNIX, libc::SOCK_STREAM, 0).unwrap_or(-1);
@@ -380,6 +381,35 @@ fn flip_directory(run: &Run, path: &str, look: impl Fn() -> Outcome + Sync) {
         let outcome = look();
         let _ = sys!(SYS_fchdir, home);
         outcome
+    });
+}
+
+/// Binds to `::` while the socket says, now and then, that it means IPv6 only, and listens whatever the answer was.
+fn flip_ipv6_only(run: &Run) {
+    let socket = AtomicI32::new(-1);
+    let say = |only: i32| {
+        let level = libc::IPPROTO_IPV6;
+        let _ = sys!(SYS_setsockopt, socket.load(Ordering::Relaxed), level, libc::IPV6_V6ONLY, &raw const only, 4);
+    };
+    let disturb = || {
+        say(1);
+        say(0);
+    };
+    race(run, 1, disturb, || {
+        let mut address: libc::sockaddr_in6 = zeroed();
+        address.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+        let own = descriptor(sys!(SYS_socket, libc::AF_INET6, libc::SOCK_STREAM, 0).unwrap());
+        socket.store(own, Ordering::Relaxed);
+        let _ = sys!(SYS_bind, own, &raw const address, 28);
+        let listens = sys!(SYS_listen, own, 1).is_ok();
+        let (mut only, mut length) = (1_i32, 4_u32);
+        let _ = sys!(SYS_getsockopt, own, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, &raw mut only, &raw mut length);
+        let _ = sys!(SYS_close, own);
+        match (listens, only) {
+            (true, 0) => Outcome::Won("WON listening on IPv4".to_owned()),
+            (true, _) => Outcome::Passed,
+            (false, _) => Outcome::Failed,
+        }
     });
 }
 
