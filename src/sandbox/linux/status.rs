@@ -75,8 +75,8 @@ const PID_INFO: &str = "decided for the files below /proc of other processes ins
                         processes outside are refused whatever the profile says";
 const SET_CONTROL: &str = "decided for limits and scheduling of other processes inside; those outside are refused \
                            whatever the profile says";
-const READ_ALONE: &str = "opening files for reading is left to the kernel, because the profile allows it everywhere: not \
-                          decided for what is only read";
+const READ_ALONE: &str = "opening files for reading and looking at them is left to the kernel, because the profile allows it \
+                          everywhere: not decided for what is only read or looked at";
 const WRITE_ALONE: &str = "all file operations but opening for writing are left to the kernel, because the profile allows them \
                            everywhere: not decided";
 

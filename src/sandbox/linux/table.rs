@@ -143,7 +143,8 @@ const WRITE: &str = "file-write-data";
 const UNLINK: &str = "file-write-unlink";
 
 impl Handler {
-    /// The operations it may judge. When the profile allows all of them everywhere there is nothing to decide.
+    /// The operations it may judge. When the profile allows all of them everywhere there is nothing to decide, but for what
+    /// [`Handler::looks`] and [`Handler::writes`] say.
     pub(super) fn operations(self) -> &'static [&'static str] {
         match self {
             // Never left to the kernel alone: files of processes outside are refused whatever the profile says, and opening is
@@ -180,6 +181,12 @@ impl Handler {
             // What was bound here has to be known when it listens, and when its name is asked for.
             Self::Bind | Self::Getsockname => &[BIND, INBOUND, CREATE, METADATA],
         }
+    }
+
+    /// Whether the call follows a path. Below `/proc` that leads to processes, outside and inside, which more than its own
+    /// operations decide about: it is left to the kernel only where reading files is, and the report says so.
+    pub(super) fn looks(self) -> bool {
+        self.operations().contains(&METADATA)
     }
 
     /// Whether the call changes files, so that leaving it to the kernel needs write rights in the inner domain.

@@ -11,7 +11,10 @@ struct Names(BTreeSet<&'static str>, bool);
 
 impl Free for Names {
     fn handler(&self, handler: Handler) -> bool {
-        self.1 && !handler.operations().is_empty() && handler.operations().iter().all(|name| self.0.contains(name))
+        self.1
+            && !handler.operations().is_empty()
+            && handler.operations().iter().all(|name| self.0.contains(name))
+            && (!handler.looks() || self.plain_read())
     }
     fn plain_read(&self) -> bool {
         self.1 && self.0.contains("file-read-data") && self.0.contains("file-read-metadata")
@@ -270,6 +273,28 @@ fn reading_everywhere_leaves_plain_opens_alone_and_nothing_else() {
     let trapped = Names(free.0, false);
     assert_eq!(act(&trapped, "openat", flags(libc::O_RDONLY)), NOTIFY);
     assert_eq!(act(&trapped, "newfstatat", [0; 6]), NOTIFY);
+}
+
+#[test]
+fn looking_everywhere_without_reading_leaves_nothing_alone() {
+    let all =
+        ["file-read-metadata", "file-read-xattr", "file-test-existence", "process-exec*", "process-exec-interpreter"];
+    let looking = names(&all);
+    let reading = names(&[&all[..], &["file-read-data"]].concat());
+    for name in [
+        "newfstatat",
+        "statx",
+        "statfs",
+        "readlinkat",
+        "faccessat",
+        "chdir",
+        "inotify_add_watch",
+        "lgetxattr",
+        "execve",
+    ] {
+        assert_eq!(act(&looking, name, [0; 6]), NOTIFY, "{name}");
+        assert_eq!(act(&reading, name, [0; 6]), ALLOW, "{name}");
+    }
 }
 
 #[test]
