@@ -96,6 +96,39 @@ pub(crate) const ATTACKS: &[Attack] = &[
         let affinity = sys!(SYS_sched_getaffinity, run.number(0), 128, mask.as_mut_ptr());
         won_if(nice.is_ok() || affinity.is_ok(), format!("its nice value is {nice:?}, its affinity {:x}", mask[0]));
     }),
+    ("outsider-clock", |run| {
+        let mut time = [0_u64; 2];
+        let read = sys!(SYS_clock_gettime, clock_of(run), time.as_mut_ptr());
+        won_if(read.is_ok(), format!("it ran for {time:?}"));
+    }),
+    ("outsider-clock-resolution", |run| {
+        let asked = sys!(SYS_clock_getres, clock_of(run), 0);
+        won_if(asked.is_ok(), "it exists");
+    }),
+    ("outsider-clock-sleep", |run| {
+        // Until it has run for a nanosecond.
+        let time = [0_u64, 1];
+        let slept = sys!(SYS_clock_nanosleep, clock_of(run), libc::TIMER_ABSTIME, time.as_ptr(), 0);
+        won_if(slept.is_ok(), "slept until it had run for some time");
+    }),
+    ("outsider-timer", |run| {
+        let mut timer = 0_i32;
+        let mut event: libc::sigevent = super::help::zeroed();
+        event.sigev_notify = libc::SIGEV_NONE;
+        let made = sys!(SYS_timer_create, clock_of(run), &raw const event, &raw mut timer);
+        won_if(made.is_ok(), "a timer runs by its clock");
+    }),
+    ("outsider-capabilities", |run| {
+        let (header, mut sets) = ([0x2008_0522, run.number(0)].map(|word| word as u32), [0_u32; 6]);
+        let asked = sys!(SYS_capget, header.as_ptr(), sets.as_mut_ptr());
+        won_if(asked.is_ok(), format!("its capabilities are {sets:x?}"));
+    }),
+    ("outsider-robust-list", |run| {
+        let (mut head, mut length) = (0_u64, 0_u64);
+        let mut of = |pid: i64| sys!(SYS_get_robust_list, pid, &raw mut head, &raw mut length);
+        let (outsider, nobody) = (of(run.number(0)), of(NOBODY));
+        won_if(outsider != nobody, format!("it exists: {outsider:?}, not {nobody:?}"));
+    }),
     ("outsider-look", |run| {
         let mut status: libc::stat = super::help::zeroed();
         let process = format!("/proc/{}", run.word(0));
@@ -203,6 +236,15 @@ pub(crate) const ATTACKS: &[Attack] = &[
         }
     }),
 ];
+
+/// The clock of an outsider's processor time (linux/posix-timers.h).
+fn clock_of(run: &Run) -> i64 {
+    const SCHEDULED: i64 = 2;
+    (!run.number(0) << 3) | SCHEDULED
+}
+
+/// No process has this number: it is above the highest one.
+const NOBODY: i64 = 5_000_000;
 
 fn set_oom_score(process: i64) {
     let path = format!("/proc/{process}/oom_score_adj");
