@@ -304,6 +304,9 @@ const TRACER: &[&str] = &["landlock", "capability_drop"];
 /// Everything about files is allowed, so that all that can be is left to the kernel.
 const ALL_FILES: &str = "(allow file*)";
 
+/// Looking at every file is allowed, and reading some.
+const METADATA: &str = "(allow file-read-metadata)";
+
 fn processes() -> Vec<Row> {
     let outsider = Outside::Outsider;
     // What every user may read is held back by the supervisor; what only a tracer may read, by Landlock as well.
@@ -335,6 +338,17 @@ fn processes() -> Vec<Row> {
         trapped("outsider-affinity", &["sched_setaffinity"]).without(&["capability_drop"]).outside(outsider),
         trapped("outsider-existence", &["getpgid", "getsid"]).outside(outsider),
         trapped("outsider-scheduling", &["getpriority", "sched_getaffinity"]).outside(outsider),
+        trapped("outsider-clock", &["clock_gettime"]).outside(outsider),
+        trapped("outsider-clock-resolution", &["clock_getres"]).outside(outsider),
+        trapped("outsider-clock-sleep", &["clock_nanosleep"]).outside(outsider),
+        trapped("outsider-timer", &["timer_create"]).outside(outsider),
+        trapped("outsider-capabilities", &["capget"]).outside(outsider),
+        trapped("outsider-robust-list", &["get_robust_list"]).outside(outsider),
+        public("outsider-look").rules(METADATA).outside(outsider),
+        public("outsider-access").rules("(allow file-read-metadata file-test-existence)").outside(outsider),
+        public("outsider-directory").rules(METADATA).outside(outsider),
+        public("outsider-attributes").rules("(allow file-read-metadata file-read-xattr)").outside(outsider),
+        trapped("child-links", &["readlink"]).rules("(allow file-read-metadata)(deny process-info*)"),
         held("outlive-first-process").off(&["end_of_tree"]).outside(Outside::Watched),
         held("outlive-supervisor").off(&["end_of_tree"]).outside(Outside::KilledAndWatched),
         held("hop-past-first-process").off(&["end_of_tree"]).outside(Outside::Watched),

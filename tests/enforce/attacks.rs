@@ -80,10 +80,42 @@ fn strangers_cannot_be_steered_or_looked_into() {
         assert_eq!(by_name(place, libc::SYS_sched_setaffinity, &[&outside, "0", "0"]), (-1, libc::EPERM));
         assert_eq!(by_name(place, libc::SYS_pidfd_open, &[&outside, "0"]), (-1, libc::EPERM));
         assert_eq!(by_name(place, libc::SYS_setpriority, &["0", &outside, "19"]), (-1, libc::EPERM));
+        let clock = |process: i32| ((!process << 3) | 2).to_string();
+        let outsider = clock(std::process::id().cast_signed());
+        assert_eq!(by_name(place, libc::SYS_clock_getres, &[&outsider, "0"]), (-1, libc::EPERM));
+        assert_eq!(by_name(place, libc::SYS_clock_getres, &[&clock(5_000_000), "0"]), (-1, libc::EPERM));
+        assert_eq!(by_name(place, libc::SYS_clock_getres, &[&clock(0), "0"]), (0, 0));
+        // The clock of a descriptor that has none.
+        assert_eq!(by_name(place, libc::SYS_clock_getres, &["-5", "0"]), (-1, libc::EINVAL));
         assert_eq!(by_name(place, libc::SYS_prlimit64, &["0", "7", "0", "0"]), (0, 0));
         // Answered without effect: the program stays readable for its supervisor.
         assert_eq!(by_name(place, libc::SYS_prctl, &["4", "0", "0", "0", "0"]), (0, 0));
         assert_eq!(by_name(place, libc::SYS_prctl, &["3", "0", "0", "0", "0"]), (1, 0));
+    });
+}
+
+#[test]
+fn processor_time_and_capabilities_of_members_can_be_asked() {
+    each_user(|place| {
+        let rules = format!("{FREE}(allow process-fork)");
+        let run =
+            |script: &str| place.run(&rules, &["sh", "-c", &format!("sleep 9 & {script}; kill -9 $!")]).good().stdout;
+        let getres = format!("{} call {}", place.fake(), libc::SYS_clock_getres);
+        assert_eq!(run(&format!("{getres} $(( (~$! << 3) | 2 )) 0")), "0 0\n");
+        assert_eq!(run(&format!("{getres} $(( (~$$ << 3) | 2 )) 0")), "0 0\n");
+        let asked = |version: &str, pid: &str| run(&format!("{} capabilities {version} {pid}", place.fake()));
+        let own = asked("20080522", "0");
+        assert!(own.starts_with("0 0 20080522 ") && !own.contains("ffffffff"), "{own}");
+        assert_eq!(asked("20080522", "$!"), own);
+        let short = asked("19980330", "$!");
+        assert!(short.ends_with("ffffffff, ffffffff, ffffffff]\n"), "{short}");
+        // The version that there is.
+        let unknown = asked("1", "0");
+        assert!(unknown.starts_with(&format!("-1 {} 20080522 ", libc::EINVAL)), "{unknown}");
+        assert!(asked("20080522", "-1").starts_with(&format!("-1 {} ", libc::EINVAL)));
+        for outside in [std::process::id(), 5_000_000] {
+            assert!(asked("20080522", &outside.to_string()).starts_with(&format!("-1 {} ", libc::EPERM)));
+        }
     });
 }
 

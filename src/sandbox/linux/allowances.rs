@@ -85,6 +85,7 @@ impl Free for Allowances<'_> {
         self.untrapped()
             && !operations.is_empty()
             && operations.iter().all(|name| self.everywhere(name))
+            && (!handler.looks() || self.plain_read())
             && (!handler.writes() || self.write_alone())
     }
 

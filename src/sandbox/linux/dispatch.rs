@@ -21,6 +21,8 @@ impl Call<'_> {
             Class::Registers(Registers::Fcntl) => self.fcntl(),
             Class::Registers(Registers::Flock) => self.lock(),
             Class::Registers(Registers::ProcessFirst) => self.steer(self.int(0)),
+            Class::Registers(Registers::Clock) => self.clock(),
+            Class::Registers(Registers::Capget) => self.capget(),
             Class::Registers(Registers::Priority) => self.priority(),
             Class::Registers(Registers::Socket | Registers::Socketpair) => self.new_socket(),
             Class::Registers(Registers::Setsockopt) => self.ask_for_credentials(),

@@ -81,11 +81,25 @@ pub(super) fn umask_of(tid: i32) -> Result<u32, Errno> {
     status_field(tid, "Umask:").and_then(|text| u32::from_str_radix(&text, 8).ok()).ok_or(Errno::SRCH)
 }
 
-fn status_field(tid: i32, key: &str) -> Option<String> {
+/// The capabilities of a thread: effective, permitted, inheritable.
+pub(super) fn capabilities_of(tid: i32) -> Result<[u64; 3], Errno> {
+    let status = status_of(tid).ok_or(Errno::SRCH)?;
+    let set = |key| field(&status, key).and_then(|text| u64::from_str_radix(text, 16).ok()).ok_or(Errno::SRCH);
+    Ok([set("CapEff:")?, set("CapPrm:")?, set("CapInh:")?])
+}
+
+fn status_of(tid: i32) -> Option<String> {
     let status = std::fs::read(format!("/proc/{tid}/status")).ok()?;
     // Only the name, the first line, may hold bytes that are not text; it cannot hold a line end.
-    let text = String::from_utf8_lossy(&status);
-    text.lines().skip(1).find_map(|line| line.strip_prefix(key)).map(|value| value.trim().to_owned())
+    Some(String::from_utf8_lossy(&status).into_owned())
+}
+
+fn field<'t>(status: &'t str, key: &str) -> Option<&'t str> {
+    status.lines().skip(1).find_map(|line| line.strip_prefix(key)).map(str::trim)
+}
+
+fn status_field(tid: i32, key: &str) -> Option<String> {
+    field(&status_of(tid)?, key).map(str::to_owned)
 }
 
 /// Where a thread's working directory or descriptor leads, as the kernel names it.

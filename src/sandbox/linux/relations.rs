@@ -3,11 +3,27 @@
 use rustix::io::Errno;
 
 use super::call::{Answer, Answered, Call, REFUSED};
-use super::processes::Processes;
+use super::processes::{Processes, capabilities_of};
 use crate::os::linux::process::ids_of;
 use crate::sbpl::{Fact, ProcessTarget, Target};
 
 const NEVER: &str = "refused whatever the profile says";
+
+/// Versions of capget(2): sets of one word, and of two (linux/capability.h).
+const CAPABILITIES_1: u32 = 0x1998_0330;
+const CAPABILITIES_2: u32 = 0x2007_1026;
+const CAPABILITIES_3: u32 = 0x2008_0522;
+
+/// `struct __user_cap_data_struct` for this many words of each set.
+fn told(sets: [u64; 3], words: usize) -> Vec<u8> {
+    let mut data = Vec::new();
+    for word in [0..4, 4..8].into_iter().take(words) {
+        for set in sets {
+            data.extend_from_slice(&set.to_le_bytes()[word.clone()]);
+        }
+    }
+    data
+}
 
 /// Every relation of the `target` filter that holds between the calling process and another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +95,8 @@ impl Call<'_> {
         if pid <= 0 || !self.shared.processes.is_inside(pid)? {
             return Err(Errno::PERM);
         }
-        // Group, session, priority and scheduling: getpgid(2), ioprio_get(2), sched_getparam(2) and the like.
+        // Group, session, priority and scheduling: getpgid(2), ioprio_get(2), sched_getparam(2) and the like. For the list of
+        // robust locks the kernel asks for the right to trace.
         if self.name.contains("get") {
             return Ok(Answer::Run);
         }
@@ -99,8 +116,43 @@ impl Call<'_> {
 
     /// pidfd_open(2): what is done with the descriptor is judged when it is done.
     pub(super) fn open_pidfd(&mut self) -> Answered {
-        let pid = self.int(0);
+        self.only_inside(self.int(0))
+    }
+
+    /// clock_gettime(2) and other calls on the processor time of a process or thread. The clock's number holds the other one,
+    /// inverted, above three bits (linux/posix-timers.h).
+    pub(super) fn clock(&mut self) -> Answered {
+        self.only_inside(!(self.int(0) >> 3))
+    }
+
+    /// A process outside is answered as a number is that is nobody's.
+    fn only_inside(&self, pid: i32) -> Answered {
         if pid > 0 && self.shared.processes.is_inside(pid)? { Ok(Answer::Run) } else { Err(Errno::PERM) }
+    }
+
+    /// capget(2). Its process is named in memory, so the kernel is not let run it: the answer is what `/proc` says.
+    pub(super) fn capget(&mut self) -> Answered {
+        let mut header = [0; 8];
+        self.read(0, &mut header)?;
+        let [a, b, c, d, e, f, g, h] = header;
+        let (version, pid) = (u32::from_ne_bytes([a, b, c, d]), i32::from_ne_bytes([e, f, g, h]));
+        let words = match version {
+            CAPABILITIES_1 => 1,
+            CAPABILITIES_2 | CAPABILITIES_3 => 2,
+            _ => {
+                self.write(0, &CAPABILITIES_3.to_ne_bytes())?;
+                return Err(Errno::INVAL);
+            }
+        };
+        let thread = match pid {
+            ..0 => return Err(Errno::INVAL),
+            0 => self.tid(),
+            pid if self.shared.processes.is_inside(pid)? => pid,
+            _ => return Err(Errno::PERM),
+        };
+        let sets = capabilities_of(thread)?;
+        self.write(1, &told(sets, words))?;
+        Ok(Answer::DONE)
     }
 
     /// setpriority(2), ioprio_set(2) and the calls that read what these set: groups and users are refused, single
@@ -119,6 +171,14 @@ mod tests {
     use super::*;
     use crate::sbpl::{Access, NoImports, Params, Policy, Source};
     use crate::vocab::{Decision, Operation};
+
+    #[test]
+    fn capabilities_are_told_as_the_kernel_tells_them() {
+        let sets = [0x1_0000_0002, 0x3_0000_0004, 0x5_0000_0006];
+        let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>();
+        assert_eq!(told(sets, 1), words(&[2, 4, 6]));
+        assert_eq!(told(sets, 2), words(&[2, 4, 6, 1, 3, 5]));
+    }
 
     #[test]
     fn every_relation_that_holds_decides() {

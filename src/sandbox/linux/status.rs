@@ -71,12 +71,13 @@ const SCRATCH: &str = "the C library makes a semaphore under a scratch name of s
 const SYSCTL: &str =
     "decided for the files below /proc/sys, beside the file operation; uname and sysinfo are not asked about";
 const PID_INFO: &str = "decided for the files below /proc of other processes inside, beside the file operation, and for \
-                        their limits; group, session, priority and scheduling of processes inside can be asked; the files of \
-                        processes outside are refused whatever the profile says";
+                        their limits; group, session, priority, scheduling, processor time and capabilities of processes inside \
+                        can be asked; what is asked about processes outside, and their files, is refused whatever the \
+                        profile says";
 const SET_CONTROL: &str = "decided for limits and scheduling of other processes inside; those outside are refused \
                            whatever the profile says";
-const READ_ALONE: &str = "opening files for reading is left to the kernel, because the profile allows it everywhere: not \
-                          decided for what is only read";
+const READ_ALONE: &str = "opening files for reading and looking at them is left to the kernel, because the profile allows it \
+                          everywhere: not decided for what is only read or looked at";
 const WRITE_ALONE: &str = "all file operations but opening for writing are left to the kernel, because the profile allows them \
                            everywhere: not decided";
 

@@ -56,6 +56,11 @@ pub(super) enum Registers {
     Sendmmsg,
     /// The first argument names a process: 0 (the caller) passes, others are looked at.
     ProcessFirst,
+    /// The first argument is a clock: those of the system, of descriptors and of the caller pass, those of other processes are
+    /// looked at.
+    Clock,
+    /// The process is named in memory; asking for the version alone passes.
+    Capget,
     /// A scheduling call on `(which, who)`: the calling process passes, others are looked at.
     Priority,
 }
@@ -143,7 +148,8 @@ const WRITE: &str = "file-write-data";
 const UNLINK: &str = "file-write-unlink";
 
 impl Handler {
-    /// The operations it may judge. When the profile allows all of them everywhere there is nothing to decide.
+    /// The operations it may judge. When the profile allows all of them everywhere there is nothing to decide, but for what
+    /// [`Handler::looks`] and [`Handler::writes`] say.
     pub(super) fn operations(self) -> &'static [&'static str] {
         match self {
             // Never left to the kernel alone: files of processes outside are refused whatever the profile says, and opening is
@@ -182,6 +188,12 @@ impl Handler {
         }
     }
 
+    /// Whether the call follows a path. Below `/proc` that leads to processes, outside and inside, which more than its own
+    /// operations decide about: it is left to the kernel only where reading files is, and the report says so.
+    pub(super) fn looks(self) -> bool {
+        self.operations().contains(&METADATA)
+    }
+
     /// Whether the call changes files, so that leaving it to the kernel needs write rights in the inner domain.
     pub(super) fn writes(self) -> bool {
         self.operations().iter().any(|operation| operation.starts_with("file-write") || *operation == "file-link")
@@ -199,12 +211,12 @@ const POSIX_IPC: &[&str] = &[
 const TABLE: &[(Class, &[&str])] = &[
     // Own memory, time, waiting, identity, own signals, open descriptors.
     (Class::Allow, &[
-        "accept", "accept4", "alarm", "arch_prctl", "brk", "cachestat", "capget", "capset", "clock_adjtime",
-        "clock_getres", "clock_gettime", "clock_nanosleep", "close", "close_range", "copy_file_range", "dup", "dup2", "dup3",
+        "accept", "accept4", "alarm", "arch_prctl", "brk", "cachestat", "capset", "clock_adjtime",
+        "close", "close_range", "copy_file_range", "dup", "dup2", "dup3",
         "epoll_create", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd", "eventfd2",
         "exit", "exit_group", "adjtimex", "fadvise64", "fallocate", "fchdir", "fdatasync", "fstat",
         "fstatfs", "fsync", "ftruncate", "futex", "futex_requeue", "futex_wait", "futex_waitv", "futex_wake",
-        "get_mempolicy", "get_robust_list", "get_thread_area", "getcpu", "getdents", "getdents64", "getegid",
+        "get_mempolicy", "get_thread_area", "getcpu", "getdents", "getdents64", "getegid",
         "geteuid", "getgid", "getgroups", "getitimer", "getpeername", "getpgrp", "getpid", "getppid",
         "getrandom", "getresgid", "getresuid", "getrlimit", "getrusage",
         "getsockopt", "gettid", "gettimeofday", "getuid", "inotify_init", "inotify_init1", "inotify_rm_watch",
@@ -220,7 +232,7 @@ const TABLE: &[(Class, &[&str])] = &[
         "set_thread_area", "set_tid_address", "setfsgid", "setfsuid", "setgid", "setgroups", "setitimer", "setpgid",
         "setregid", "setresgid", "setresuid", "setreuid", "setrlimit", "setsid", "setuid", "shutdown",
         "sigaltstack", "signalfd", "signalfd4", "splice", "sync", "sync_file_range", "syncfs", "sysinfo", "tee", "time",
-        "timer_create", "timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime", "timerfd_create",
+        "timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime", "timerfd_create",
         "timerfd_gettime", "timerfd_settime", "times", "umask", "uname", "uprobe", "uretprobe", "vmsplice", "wait4",
         "waitid", "write", "writev",
     ]),
@@ -328,10 +340,12 @@ const TABLE: &[(Class, &[&str])] = &[
     (Class::Trap(Handler::PidfdOpen), &["pidfd_open"]),
     // Reading counts too: it tells that a process exists.
     (Class::Registers(Registers::ProcessFirst), &[
-        "getpgid", "getsid", "prlimit64", "sched_getaffinity", "sched_getattr", "sched_getparam", "sched_getscheduler",
+        "get_robust_list", "getpgid", "getsid", "prlimit64", "sched_getaffinity", "sched_getattr", "sched_getparam", "sched_getscheduler",
         "sched_rr_get_interval", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler",
     ]),
     (Class::Registers(Registers::Priority), &["getpriority", "setpriority", "ioprio_get", "ioprio_set"]),
+    (Class::Registers(Registers::Clock), &["clock_getres", "clock_gettime", "clock_nanosleep", "timer_create"]),
+    (Class::Registers(Registers::Capget), &["capget"]),
     (Class::Registers(Registers::Fcntl), &["fcntl"]),
     (Class::Registers(Registers::Flock), &["flock"]),
     (Class::Registers(Registers::Ioctl), &["ioctl"]),

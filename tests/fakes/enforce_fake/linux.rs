@@ -11,6 +11,7 @@ pub(crate) fn main() {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["call", number, rest @ ..] => call(number, rest),
+        ["capabilities", version, pid] => capabilities(version, pid),
         ["entry32"] => entry32(),
         ["handle", path] => handle(path),
         ["in-root", directory, path] => in_root(directory, path),
@@ -56,6 +57,15 @@ fn call(number: &str, rest: &[&str]) {
     // SAFETY: a test of how calls are answered; string arguments are NUL-terminated and outlive the call.
     let result = unsafe { libc::syscall(number.parse().unwrap(), a, b, c, d, e, f) };
     println!("{result} {}", if result < 0 { errno() } else { 0 });
+}
+
+/// What capget(2) answers: its result and errno, the version it names, and the sets.
+fn capabilities(version: &str, pid: &str) {
+    let mut header = [u32::from_str_radix(version, 16).unwrap(), pid.parse::<i32>().unwrap().cast_unsigned()];
+    let mut sets = [u32::MAX; 6];
+    // SAFETY: both structures are large enough for every version.
+    let result = unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) };
+    println!("{result} {} {:x} {sets:x?}", if result < 0 { errno() } else { 0 }, header[0]);
 }
 
 /// Becomes `program` on a kernel that answers ENOSYS to landlock_create_ruleset, as one without Landlock does.

@@ -92,6 +92,12 @@ const ROUTE_OPTIONS: [(i32, &[i32]); 3] = [
 /// name is given an abstract one when it connects or sends. `SO_PASSCRED`, `SO_PASSPIDFD`.
 const NAMING_OPTIONS: [i32; 2] = [libc::SO_PASSCRED, 76];
 
+/// Set in the numbers of clocks that belong to a process, a thread or a descriptor; their low bits say which of them, the others
+/// are its number, inverted (linux/posix-timers.h: `CPUCLOCK_PID`, `CPUCLOCK_CLOCK_MASK` with `CPUCLOCK_PERTHREAD_MASK`, `CLOCKFD`).
+const PROCESS_CLOCK: u32 = 1 << 31;
+const CLOCK_KIND: u32 = 7;
+const DESCRIPTOR_CLOCK: u32 = 3;
+
 /// What happens to one call.
 pub(super) fn treatment(class: Class, name: &str, free: &dyn Free) -> Block {
     if lets_through(name) {
@@ -184,6 +190,24 @@ fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
         Registers::Sendmsg => messages(2, free.network()),
         Registers::Sendmmsg => messages(3, free.network()),
         Registers::ProcessFirst => Block::of([Step::Load(low(0)), Step::Unless(0, NOTIFY)], ALLOW),
+        Registers::Clock => Block::of(
+            [
+                Step::Load(low(0)),
+                Step::NoBit(PROCESS_CLOCK, ALLOW),
+                Step::And(CLOCK_KIND),
+                Step::Equal(DESCRIPTOR_CLOCK, ALLOW),
+                Step::Load(low(0)),
+                Step::And(!CLOCK_KIND),
+                // Process 0, inverted: the caller's own.
+                Step::Equal(!CLOCK_KIND, ALLOW),
+            ],
+            NOTIFY,
+        ),
+        // Without a place for the answer the kernel does not look which process is meant.
+        Registers::Capget => Block::of(
+            [Step::Load(low(1)), Step::Unless(0, NOTIFY), Step::Load(high(1)), Step::Unless(0, NOTIFY)],
+            ALLOW,
+        ),
         Registers::Priority => {
             // `PRIO_PROCESS` is 0 and `IOPRIO_WHO_PROCESS` is 1; who 0 is the caller.
             let process = u32::from(name.starts_with("ioprio"));

@@ -22,7 +22,7 @@ use crate::sandbox::weaken::{Protection, off};
 pub(super) trait Free {
     /// Whether the call of this handler may run without asking.
     fn handler(&self, handler: Handler) -> bool;
-    /// Whether opening for reading may run without asking.
+    /// Whether opening for reading, and looking, may run without asking.
     fn plain_read(&self) -> bool;
     /// Whether the profile allows all these operations on everything.
     fn operations(&self, names: &[&str]) -> bool;

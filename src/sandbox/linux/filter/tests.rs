@@ -11,7 +11,10 @@ struct Names(BTreeSet<&'static str>, bool);
 
 impl Free for Names {
     fn handler(&self, handler: Handler) -> bool {
-        self.1 && !handler.operations().is_empty() && handler.operations().iter().all(|name| self.0.contains(name))
+        self.1
+            && !handler.operations().is_empty()
+            && handler.operations().iter().all(|name| self.0.contains(name))
+            && (!handler.looks() || self.plain_read())
     }
     fn plain_read(&self) -> bool {
         self.1 && self.0.contains("file-read-data") && self.0.contains("file-read-metadata")
@@ -273,6 +276,28 @@ fn reading_everywhere_leaves_plain_opens_alone_and_nothing_else() {
 }
 
 #[test]
+fn looking_everywhere_without_reading_leaves_nothing_alone() {
+    let all =
+        ["file-read-metadata", "file-read-xattr", "file-test-existence", "process-exec*", "process-exec-interpreter"];
+    let looking = names(&all);
+    let reading = names(&[&all[..], &["file-read-data"]].concat());
+    for name in [
+        "newfstatat",
+        "statx",
+        "statfs",
+        "readlinkat",
+        "faccessat",
+        "chdir",
+        "inotify_add_watch",
+        "lgetxattr",
+        "execve",
+    ] {
+        assert_eq!(act(&looking, name, [0; 6]), NOTIFY, "{name}");
+        assert_eq!(act(&reading, name, [0; 6]), ALLOW, "{name}");
+    }
+}
+
+#[test]
 fn taking_a_lock_is_looked_at_and_releasing_one_is_not() {
     let command = |command: i32| [0, u64::from(command.cast_unsigned()), 0, 0, 0, 0];
     let locks = names(&["file-lock"]);
@@ -314,4 +339,36 @@ fn calls_on_other_processes_are_looked_at() {
     assert_eq!(act(&nothing(), "setpriority", [2, 0, 5, 0, 0, 0]), NOTIFY);
     assert_eq!(act(&nothing(), "ioprio_set", [1, 0, 0, 0, 0, 0]), ALLOW);
     assert_eq!(act(&nothing(), "ioprio_set", [1, 7, 0, 0, 0, 0]), NOTIFY);
+}
+
+#[test]
+fn clocks_of_other_processes_are_looked_at_and_no_others() {
+    let clock = |process: i32, kind: i32| [u64::from(((!process << 3) | kind).cast_unsigned()), 0, 0, 0, 0, 0];
+    for name in ["clock_gettime", "clock_getres", "clock_nanosleep", "timer_create"] {
+        for system in 0..12 {
+            assert_eq!(act(&nothing(), name, [system, 0, 0, 0, 0, 0]), ALLOW, "{name} {system}");
+        }
+        for kind in [0, 1, 2, 4, 5, 6, 7] {
+            assert_eq!(act(&nothing(), name, clock(0, kind)), ALLOW, "{name} {kind}");
+            for process in [1, 2, 1234, 4_194_304] {
+                assert_eq!(act(&nothing(), name, clock(process, kind)), NOTIFY, "{name} {process} {kind}");
+            }
+        }
+        for descriptor in [0, 3, 1023] {
+            assert_eq!(act(&nothing(), name, clock(descriptor, 3)), ALLOW, "{name} {descriptor}");
+        }
+        // The kernel looks at the low half only.
+        let [number, ..] = clock(7, 2);
+        assert_eq!(act(&nothing(), name, [number | u64::MAX << 32, 0, 0, 0, 0, 0]), NOTIFY, "{name}");
+        assert_eq!(act(&nothing(), name, [1 | u64::MAX << 32, 0, 0, 0, 0, 0]), ALLOW, "{name}");
+    }
+}
+
+#[test]
+fn capabilities_are_looked_at_where_they_are_told() {
+    assert_eq!(act(&nothing(), "capget", [1, 0, 0, 0, 0, 0]), ALLOW);
+    assert_eq!(act(&nothing(), "capget", [1, 8, 0, 0, 0, 0]), NOTIFY);
+    assert_eq!(act(&nothing(), "capget", [1, 1 << 40, 0, 0, 0, 0]), NOTIFY);
+    assert_eq!(act(&nothing(), "get_robust_list", [0; 6]), ALLOW);
+    assert_eq!(act(&nothing(), "get_robust_list", [7, 0, 0, 0, 0, 0]), NOTIFY);
 }

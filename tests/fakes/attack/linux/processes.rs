@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::help::{
-    area, contents, descriptor, fork, note, open, open_at, show, show_path, sys, text, wait, won, write_file,
+    CWD, area, contents, descriptor, fork, note, open, open_at, show, show_path, sys, text, wait, won, write_file,
 };
 use super::kernel::won_if;
 use super::{Attack, Run};
@@ -46,14 +46,14 @@ pub(crate) const ATTACKS: &[Attack] = &[
         won_if(environment.is_ok_and(|text| text.contains("PATH=")), "the supervisor's environment was read");
     }),
     ("supervisor-descriptors", |_| {
-        let listed = open_at(super::help::CWD, &format!("/proc/{}/fd", supervisor()), libc::O_RDONLY);
+        let listed = open_at(CWD, &format!("/proc/{}/fd", supervisor()), libc::O_RDONLY);
         note("open", &listed);
         let mut buffer = [0_u8; 4096];
         let length = sys!(SYS_getdents64, listed.unwrap_or(-1), buffer.as_mut_ptr(), buffer.len());
         won_if(length.is_ok_and(|length| length > 0), "the supervisor's descriptors were listed");
     }),
     ("supervisor-mem-file", |_| {
-        let fd = open_at(super::help::CWD, &format!("/proc/{}/mem", supervisor()), libc::O_RDWR);
+        let fd = open_at(CWD, &format!("/proc/{}/mem", supervisor()), libc::O_RDWR);
         won_if(fd.is_ok(), "the supervisor's memory is open for writing");
     }),
     ("outsider-oom-score", |run| set_oom_score(run.number(0))),
@@ -95,6 +95,74 @@ pub(crate) const ATTACKS: &[Attack] = &[
         let nice = sys!(SYS_getpriority, 0, run.number(0));
         let affinity = sys!(SYS_sched_getaffinity, run.number(0), 128, mask.as_mut_ptr());
         won_if(nice.is_ok() || affinity.is_ok(), format!("its nice value is {nice:?}, its affinity {:x}", mask[0]));
+    }),
+    ("outsider-clock", |run| {
+        let mut time = [0_u64; 2];
+        let read = sys!(SYS_clock_gettime, clock_of(run), time.as_mut_ptr());
+        won_if(read.is_ok(), format!("it ran for {time:?}"));
+    }),
+    ("outsider-clock-resolution", |run| {
+        let asked = sys!(SYS_clock_getres, clock_of(run), 0);
+        won_if(asked.is_ok(), "it exists");
+    }),
+    ("outsider-clock-sleep", |run| {
+        // Until it has run for a nanosecond.
+        let time = [0_u64, 1];
+        let slept = sys!(SYS_clock_nanosleep, clock_of(run), libc::TIMER_ABSTIME, time.as_ptr(), 0);
+        won_if(slept.is_ok(), "slept until it had run for some time");
+    }),
+    ("outsider-timer", |run| {
+        let mut timer = 0_i32;
+        let mut event: libc::sigevent = super::help::zeroed();
+        event.sigev_notify = libc::SIGEV_NONE;
+        let made = sys!(SYS_timer_create, clock_of(run), &raw const event, &raw mut timer);
+        won_if(made.is_ok(), "a timer runs by its clock");
+    }),
+    ("outsider-capabilities", |run| {
+        let (header, mut sets) = ([0x2008_0522, run.number(0)].map(|word| word as u32), [0_u32; 6]);
+        let asked = sys!(SYS_capget, header.as_ptr(), sets.as_mut_ptr());
+        won_if(asked.is_ok(), format!("its capabilities are {sets:x?}"));
+    }),
+    ("outsider-robust-list", |run| {
+        let (mut head, mut length) = (0_u64, 0_u64);
+        let mut of = |pid: i64| sys!(SYS_get_robust_list, pid, &raw mut head, &raw mut length);
+        let (outsider, nobody) = (of(run.number(0)), of(NOBODY));
+        won_if(outsider != nobody, format!("it exists: {outsider:?}, not {nobody:?}"));
+    }),
+    ("outsider-look", |run| {
+        let mut status: libc::stat = super::help::zeroed();
+        let process = format!("/proc/{}", run.word(0));
+        for path in [process.clone(), format!("{process}/cmdline"), format!("{process}/mem")] {
+            let seen = sys!(SYS_newfstatat, CWD, text(&path), &raw mut status, libc::AT_SYMLINK_NOFOLLOW);
+            won_if(seen.is_ok(), format!("{path} is there, and belongs to {}", status.st_uid));
+        }
+    }),
+    ("outsider-access", |run| {
+        let path = text(format!("/proc/{}/cmdline", run.word(0)));
+        won_if(sys!(SYS_faccessat, CWD, path, libc::R_OK).is_ok(), "it exists");
+    }),
+    ("outsider-directory", |run| {
+        let path = text(format!("/proc/{}", run.word(0)));
+        won_if(sys!(SYS_chdir, path).is_ok(), "its directory is the working directory");
+    }),
+    ("outsider-attributes", |run| {
+        let path = text(format!("/proc/{}/cmdline", run.word(0)));
+        let asked = sys!(SYS_lgetxattr, path, text("user.none"), 0, 0);
+        won_if(![Err(libc::EPERM), Err(libc::ENOENT)].contains(&asked), format!("its file answers {asked:?}"));
+    }),
+    ("child-links", |_| {
+        let child = fork(|| {
+            std::thread::sleep(Duration::from_secs(1));
+            0
+        });
+        for name in ["exe", "cwd", "root"] {
+            let mut buffer = [0_u8; 200];
+            let path = text(format!("/proc/{child}/{name}"));
+            let read = sys!(SYS_readlink, path, buffer.as_mut_ptr(), buffer.len());
+            won_if(read.is_ok(), format!("{name} of another process was read"));
+        }
+        let _ = sys!(SYS_kill, child, libc::SIGKILL);
+        wait(child);
     }),
     ("signal-outsider", |run| note("kill", &sys!(SYS_kill, run.number(0), libc::SIGKILL))),
     ("signal-outsider-thread", |run| {
@@ -169,9 +237,18 @@ pub(crate) const ATTACKS: &[Attack] = &[
     }),
 ];
 
+/// The clock of an outsider's processor time (linux/posix-timers.h).
+fn clock_of(run: &Run) -> i64 {
+    const SCHEDULED: i64 = 2;
+    (!run.number(0) << 3) | SCHEDULED
+}
+
+/// No process has this number: it is above the highest one.
+const NOBODY: i64 = 5_000_000;
+
 fn set_oom_score(process: i64) {
     let path = format!("/proc/{process}/oom_score_adj");
-    let fd = open_at(super::help::CWD, &path, libc::O_WRONLY);
+    let fd = open_at(CWD, &path, libc::O_WRONLY);
     note("open", &fd);
     note("write", &sys!(SYS_write, fd.unwrap_or(-1), c"777", 3));
     let now = open(&path).map(contents).unwrap_or_default();
@@ -202,7 +279,7 @@ const HOPPING: Duration = Duration::from_secs(5);
 fn hop() {
     const LINEAGES: usize = 8;
     const SILENCE_MICROS: u64 = 50_000;
-    let fd = open_at(super::help::CWD, "opened/alive", libc::O_CREAT | libc::O_WRONLY | libc::O_APPEND).unwrap_or(-1);
+    let fd = open_at(CWD, "opened/alive", libc::O_CREAT | libc::O_WRONLY | libc::O_APPEND).unwrap_or(-1);
     let size = LINEAGES * size_of::<AtomicU64>();
     let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
     // SAFETY: a fresh mapping, large and aligned enough for the counters, zero, and never unmapped; it is shared with the
@@ -241,7 +318,7 @@ fn hop() {
 }
 
 fn count_into(path: &str) {
-    let fd = open_at(super::help::CWD, path, libc::O_CREAT | libc::O_WRONLY | libc::O_APPEND).unwrap_or(-1);
+    let fd = open_at(CWD, path, libc::O_CREAT | libc::O_WRONLY | libc::O_APPEND).unwrap_or(-1);
     let end = Instant::now() + Duration::from_secs(4);
     while Instant::now() < end {
         let _ = sys!(SYS_write, fd, c"x", 1);
