@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::support::{Place, each_user};
+use super::support::{Place, Ran, each_user};
 
 fn enter(place: &Place, rules: &str, trap: &str, action: &str, path: &str) -> (String, Vec<Value>) {
     let profile = match rules {
@@ -132,5 +132,109 @@ fn observing_does_not_offer_what_no_profile_can_allow() {
         let outside = format!("/proc/{}", std::process::id());
         let ran = place.run("", &["cat", &format!("{outside}/status")]).bad();
         assert!(ran.stdout.is_empty() && ran.denied("file-read-metadata", &outside), "{ran:#?}");
+    });
+}
+
+/// How far an operation is enforced, as the report says it, and why not fully.
+fn status<'r>(ran: &'r Ran, operation: &str) -> (Option<&'r str>, &'r str) {
+    let status = &ran.report["operations"][operation];
+    (status["status"].as_str(), status["reason"].as_str().unwrap_or_default())
+}
+
+const ENFORCED: (Option<&str>, &str) = (Some("enforced"), "");
+const ABSENT: (Option<&str>, &str) = (Some("not_enforceable"), "this system has no such operation");
+
+#[test]
+fn families_of_operations_that_are_not_here_are_reported() {
+    each_user(|place| {
+        let denied = "(allow default)(deny mach*)(deny iokit-open)(deny process-codesigning*)(deny nvram*)
+                      (deny user-preference*)(deny mach-lookup)";
+        let ran = place.run(denied, &["true"]).good();
+        for family in ["mach*", "iokit-open*", "process-codesigning*", "nvram*", "user-preference*", "mach-lookup"] {
+            assert_eq!(status(&ran, family), ABSENT, "{family}");
+        }
+        // Of a family that is here in part, the members that are not. What stands for all is no family.
+        let some = "(allow default file* network* process* system* sysctl* ipc*)(deny file-write* (literal \"/x\"))";
+        let ran = place.run(some, &["true"]).good();
+        for member in ["file-search", "process-codesigning", "system-audit", "ipc-posix-issue-extension"] {
+            assert_eq!(status(&ran, member), ABSENT, "{member}");
+        }
+        for operation in ["file-read-data", "file-write-data", "network-outbound", "process-fork", "ipc-sysv-shm"] {
+            assert_eq!(status(&ran, operation), ENFORCED, "{operation}");
+        }
+        let named = ran.report["operations"].as_object().unwrap();
+        let families: Vec<&String> = named.keys().filter(|name| name.ends_with('*') || *name == "default").collect();
+        assert_eq!(families, ["process-exec*"]);
+        assert!(!named.contains_key("file-write-acl"), "judged as file-write-mode: {named:#?}");
+    });
+}
+
+#[test]
+fn what_filters_leave_undecided_is_not_called_enforced() {
+    each_user(|place| {
+        place.file("file", "text");
+        for (rules, operation, named) in [
+            ("(deny file-read-data (extension \"x\"))", "file-read-data", "(extension \"x\")"),
+            ("(deny network-outbound (control-name \"x\"))", "network-outbound", "(control-name \"x\")"),
+            ("(deny network-bind (remote tcp \"localhost:80\"))", "network-bind", "(remote tcp \"localhost:80\")"),
+            ("(deny file-write* (require-all (subpath \"/x\") (uid 0)))", "file-write-create", "(uid \"0\")"),
+            ("(deny file-read* (require-not (csr 1)))", "file-test-existence", ""),
+            ("(deny file-read* (require-not (csr 1)))", "file-read-xattr", "(csr 1)"),
+            ("(deny file-read-data (regex \"a\\\\wb\"))", "file-read-data", "(regex "),
+            ("(deny file-ioctl (vnode-type TTY))", "file-ioctl", "(vnode-type TTY)"),
+            ("(deny signal (signal-number 9))", "signal", "(signal-number \"9\")"),
+            ("(deny default (extension \"x\"))", "process-fork", ""),
+            ("(deny file-link (extension \"a\"))(import \"no-such.sb\")", "file-link", "no-such.sb"),
+        ] {
+            let ran = place.run(&format!("(allow default){rules}"), &["true"]);
+            let (status, reason) = status(&ran, operation);
+            match named {
+                "" => assert_eq!((status, reason), ENFORCED, "{rules}"),
+                named => {
+                    assert_eq!(status, Some("partly"), "{rules}");
+                    assert!(reason.contains("undecided, and refused") && reason.contains(named), "{rules}: {reason}");
+                }
+            }
+        }
+        // The twin: the accesses that the report speaks of are undecided.
+        let ran = place.run("(allow default)(deny file-read-data (extension \"x\"))", &["cat", "file"]).bad();
+        assert!(ran.denials.iter().all(|denial| denial["undecided"].is_string()), "{ran:#?}");
+        assert!(!ran.denials.is_empty());
+    });
+}
+
+#[test]
+fn what_filters_say_here_stays_enforced() {
+    each_user(|place| {
+        let rules = "(allow default)
+            (deny file-read-data (require-all (vnode-type REGULAR-FILE) (file-mode #o0002) (regex #\"\\.key$\")))
+            (deny file-write-xattr (xattr \"user.a\"))
+            (deny file-write* (require-any (literal \"/x\") (prefix \"/y\") (path-ancestors \"/z/z\")))
+            (deny network-outbound (remote tcp \"*:9\") (remote unix-socket (subpath \"/x\")) (socket-type SOCK_SEQPACKET))
+            (deny network-bind (local udp \"localhost:9\"))
+            (deny ipc-posix-shm* (ipc-posix-name \"/x\"))
+            (deny process-exec* (literal \"/x\"))
+            ; Decides nothing otherwise than the rule below it.
+            (allow file-link (extension \"x\"))
+            ; Never matches.
+            (deny file-mknod (require-all (xattr \"user.a\") (extension \"x\")))";
+        let ran = place.run(rules, &["true"]).good();
+        for operation in [
+            "file-read-data",
+            "file-write-xattr",
+            "file-write-data",
+            "network-outbound",
+            "network-bind",
+            "ipc-posix-shm-write-create",
+            "process-exec-interpreter",
+            "file-link",
+            "file-mknod",
+        ] {
+            assert_eq!(status(&ran, operation), ENFORCED, "{operation}");
+        }
+        for (operation, status) in ran.report["operations"].as_object().unwrap() {
+            let reason = status["reason"].as_str().unwrap_or_default();
+            assert!(!reason.contains("undecided"), "{operation}: {reason}");
+        }
     });
 }
