@@ -238,3 +238,39 @@ fn what_filters_say_here_stays_enforced() {
         }
     });
 }
+
+#[test]
+fn the_report_says_what_was_applied() {
+    each_user(|place| {
+        let place = Place::new(place.user);
+        let own = place.file("own.sb", "(allow file-read-data (literal (param \"NOTES\")))\n");
+        let notes = format!("NOTES={}", place.file("notes", "text"));
+        let place = place.with(&["--overlay", &own, "-D", &notes, "-D", "OTHER="]);
+        let ran = place.run("(allow file-read-metadata)", &["true"]);
+        let profile = std::fs::read_to_string(place.profile("(allow file-read-metadata)")).unwrap();
+        let shipped = runtime::sandbox::overlay::shipped("linux-base.sb").unwrap().text;
+        let overlay = place.text("own.sb").unwrap();
+        let digest = |text: &str| runtime::base::digest::Sha256Hex::of(text.as_bytes()).to_string();
+        assert_eq!(ran.report["base_profile_sha256"], digest(&profile), "{ran:#?}");
+        assert_eq!(ran.report["base_profile_path"], place.profile("(allow file-read-metadata)").to_str().unwrap());
+        assert_eq!(ran.report["applied_profile_sha256"], digest(&format!("{profile}{shipped}{overlay}")));
+        let overlays = serde_json::json!([
+            {"name": "linux-base.sb", "shipped": true, "sha256": digest(shipped)},
+            {"name": own, "shipped": false, "sha256": digest(&overlay)},
+        ]);
+        assert_eq!(ran.report["overlays"], overlays);
+        assert_eq!(ran.report["parameters"], serde_json::json!({"NOTES": place.path("notes"), "OTHER": ""}));
+        assert_eq!(ran.report["records_dropped"], 0);
+    });
+}
+
+#[test]
+fn the_report_says_how_many_refusals_were_not_kept() {
+    each_user(|place| {
+        let ran = place.run("", &["sh", "-c", "cat $(seq -f missing%.0f 32800) 2>/dev/null"]);
+        assert!(ran.stderr.contains("not kept"), "{}", ran.stderr);
+        let dropped = ran.report["records_dropped"].as_u64().unwrap();
+        assert!(ran.stderr.contains(&format!("warning: {dropped} decisions not kept")), "{}", ran.stderr);
+        assert!(dropped >= 32, "{dropped}");
+    });
+}
