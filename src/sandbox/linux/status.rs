@@ -202,7 +202,7 @@ fn left_open(policy: &Policy, operation: &str) -> Option<String> {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    (!open.is_empty()).then(|| format!("undecided, and refused, where it depends on {}{more}", named.join(", ")))
+    (!open.is_empty()).then(|| format!("undecided, and refused, where this leaves it open: {}{more}", named.join(", ")))
 }
 
 /// The operations and families in the rules that nothing here is: a family by its name where it has no member in `known`, else
