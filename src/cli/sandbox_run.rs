@@ -17,13 +17,19 @@ use super::lock_args::seconds;
 use super::sandbox_output::{Output, refuse_overwriting};
 use super::sbpl::{self, ProfileArgs};
 use crate::base::cancel::Cancel;
+use crate::base::digest::Sha256Hex;
 use crate::base::json as document;
 use crate::base::text::counted;
 use crate::denial::{self, DecisionRecord};
 use crate::host::{Tool, missing};
 use crate::os::signal::is_ignored;
+use crate::sandbox::overlay::shipped;
 use crate::sandbox::sandbox_exec;
-use crate::sandbox::{self, Command, End, Job, ProfileText, SandboxError, Supervised, Tally, Trap};
+use crate::sandbox::{
+    self, AppliedOverlay, AppliedProfile, Command, CommandReport, End, Job, ProfileText, SandboxError, Supervised,
+    Tally, Trap,
+};
+use crate::sbpl::{Params, Source};
 use crate::unified_log::{self, Capture, Capturing};
 use crate::vocab::Decision;
 
@@ -109,7 +115,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         }
     };
     let ran = ran.inspect_err(|_| outputs.withdraw())?;
-    let lost = outputs.write(&ran);
+    let lost = outputs.write(&ran, || applied(&args.profile, &sources, &params));
     let Ran { supervised, doubt, .. } = ran;
     if supervised.records_dropped > 0 {
         super::note_line(&format!(
@@ -168,7 +174,7 @@ impl Outputs {
     }
 
     /// Writes what there is to tell.
-    fn write(&mut self, ran: &Ran) -> Result<(), Failure> {
+    fn write(&mut self, ran: &Ran, applied: impl Fn() -> AppliedProfile) -> Result<(), Failure> {
         let supervised = &ran.supervised;
         let denied = supervised.records.iter().any(|record| record.decision == Decision::Deny);
         // A program that is not there was never confined, and what an earlier one left is not replaced.
@@ -182,13 +188,39 @@ impl Outputs {
             None => Ok(()),
         };
         let denials = || ran.log.clone().unwrap_or_else(|| denial_lines(supervised));
-        let report = || supervised.report.as_ref().map(document::to_pretty).unwrap_or_default();
+        let report = || {
+            let enforced = supervised.report.clone();
+            let report = enforced.map(|enforced| CommandReport {
+                enforced,
+                applied: applied(),
+                records_dropped: supervised.records_dropped,
+            });
+            report.as_ref().map(document::to_pretty).unwrap_or_default()
+        };
         let first = tell(&mut self.denials, !nothing_ran, &denials);
         let second = tell(&mut self.report, !nothing_ran && ran.doubt.is_none(), &report);
         if let (Err(_), Err(second)) = (&first, &second) {
             super::note_line(&format!("error: {:#}", second.error));
         }
         first.and(second)
+    }
+}
+
+/// What stands in the report about the texts that were applied; `sources` are those that the arguments lead to, in their order.
+fn applied(args: &ProfileArgs, sources: &[Source], params: &Params) -> AppliedProfile {
+    let digest = |source: &Source| Sha256Hex::of(source.text.as_bytes());
+    let whole: String = sources.iter().map(|source| source.text.as_str()).collect();
+    let overlay = |(path, source): (&PathBuf, &Source)| AppliedOverlay {
+        name: source.name.clone(),
+        shipped: path.to_str().and_then(shipped).is_some(),
+        sha256: digest(source),
+    };
+    AppliedProfile {
+        base_profile_path: sources[0].name.clone(),
+        base_profile_sha256: digest(&sources[0]),
+        applied_profile_sha256: Sha256Hex::of(whole.as_bytes()),
+        overlays: args.overlay.iter().zip(&sources[1..]).map(overlay).collect(),
+        parameters: params.clone(),
     }
 }
 

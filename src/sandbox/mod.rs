@@ -43,7 +43,10 @@ use linux as platform;
 #[cfg(target_os = "macos")]
 use macos as platform;
 
-pub use report::{EnforcementReport, Layer, Layers, OperationStatus, Root, SkippedRoot, Status};
+pub use report::{
+    AppliedOverlay, AppliedProfile, CommandReport, EnforcementReport, Layer, Layers, OperationStatus, Root,
+    SkippedRoot, Status,
+};
 
 /// Which operations are brought before the supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

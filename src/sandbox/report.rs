@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::digest::Sha256Hex;
+
 /// One layer of enforcement, present or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layer {
@@ -143,6 +145,45 @@ pub struct EnforcementReport {
     pub skipped_roots: Vec<SkippedRoot>,
     /// Capabilities the tree and its supervisor gave up (those the caller held).
     pub capabilities_dropped: Vec<String>,
+}
+
+/// An overlay of an applied profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedOverlay {
+    /// The path as given, or the bare name of a shipped one.
+    pub name: String,
+    /// Whether it is the text that this program ships under that name.
+    pub shipped: bool,
+    /// SHA-256 of its text.
+    pub sha256: Sha256Hex,
+}
+
+/// What was applied to one command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedProfile {
+    /// The profile's path as given.
+    pub base_profile_path: String,
+    /// SHA-256 of the profile's text.
+    pub base_profile_sha256: Sha256Hex,
+    /// SHA-256 of the text that was applied: profile and overlays, one after the other.
+    pub applied_profile_sha256: Sha256Hex,
+    /// In the order they were appended.
+    pub overlays: Vec<AppliedOverlay>,
+    /// Values of `(param "KEY")` as given.
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// The report of `sandbox run`. A bundle says by itself what it applied, and how many decisions each row lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandReport {
+    /// What was enforced.
+    #[serde(flatten)]
+    pub enforced: EnforcementReport,
+    /// What was applied.
+    #[serde(flatten)]
+    pub applied: AppliedProfile,
+    /// Decisions that were not kept, because too many different ones had been kept already.
+    pub records_dropped: u64,
 }
 
 impl EnforcementReport {

@@ -163,6 +163,36 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The parts of a filter that stay unknown for every access like this one, whatever its values are.
+    pub(crate) fn left_open<'p>(&self, filter: &'p Filter) -> Vec<&'p Filter> {
+        match filter {
+            Filter::RequireAll(_) if self.never(filter) => Vec::new(),
+            Filter::RequireAll(inner) | Filter::RequireAny(inner) => {
+                inner.iter().flat_map(|own| self.left_open(own)).collect()
+            }
+            Filter::RequireNot(inner) => self.left_open(inner),
+            Filter::Network(NetworkFilter { peer: Peer::Unix(Some(inner)), .. }) if self.known_path().is_some() => {
+                self.left_open(inner)
+            }
+            single => match self.matches(single) {
+                Truth::Unknown(_) => vec![single],
+                Truth::No | Truth::Yes => Vec::new(),
+            },
+        }
+    }
+
+    /// Whether accesses like this one do not have what the filter asks for, so that it never matches them.
+    pub(crate) fn never(&self, filter: &Filter) -> bool {
+        match filter {
+            Filter::RequireAll(all) => all.iter().any(|inner| self.never(inner)),
+            Filter::RequireAny(any) => any.iter().all(|inner| self.never(inner)),
+            Filter::Name(name) => !vocabulary::attribute_fits(name.attribute, self.access.operation),
+            Filter::VnodeType(_) => !self.fits("vnode-type"),
+            Filter::FileMode(_) => !self.fits("file-mode"),
+            _ => false,
+        }
+    }
+
     /// Whether accesses of this operation have what a filter asks for.
     fn fits(&self, filter: &str) -> bool {
         FilterSpec::find(filter).is_some_and(|spec| spec.fits_exactly(self.access.operation))

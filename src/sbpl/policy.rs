@@ -3,7 +3,7 @@
 //! Invariants: `default` is order-free and asked last; nothing matched and no default line is a deny without a rule;
 //! a decision is unknown only where the unknown part can change it. `SPEC.md`, section "SBPL".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::access::{Access, Decide, Verdict};
@@ -248,6 +248,41 @@ impl Policy {
                 Truth::No => Some(false),
                 Truth::Unknown(_) => None,
             }
+        })
+    }
+
+    /// What can leave accesses like this one undecided, whatever their values are: filters as a profile spells them, and what
+    /// is not available. Each once.
+    pub(crate) fn left_open(&self, access: &Access<'_>) -> BTreeSet<String> {
+        self.with_table(access.operation, |table| {
+            let view = View::new(access, table.path_fits, table.primary);
+            let (mut allow, mut deny, mut found) = (Vec::new(), Vec::new(), BTreeSet::new());
+            // An open rule matters where a rule of the other action may decide in its place, as in `Open::close`.
+            for step in &table.steps {
+                let rule = match *step {
+                    Step::Rule(index) => &self.rules[index],
+                    Step::Missing(index) => {
+                        allow.push(self.missing[index].reason.clone());
+                        deny.push(self.missing[index].reason.clone());
+                        continue;
+                    }
+                };
+                let (own, other) = match rule.action {
+                    Decision::Allow => (&mut allow, &mut deny),
+                    Decision::Deny => (&mut deny, &mut allow),
+                };
+                let Some(filter) = &rule.filter else {
+                    found.extend(other.drain(..));
+                    return found;
+                };
+                if !view.never(filter) {
+                    found.extend(other.drain(..));
+                    own.extend(view.left_open(filter).into_iter().map(Filter::to_string));
+                }
+            }
+            // Nothing matched: denied.
+            found.extend(allow);
+            found
         })
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::support::{Place, each_user};
+use super::support::{Place, Ran, each_user};
 
 fn enter(place: &Place, rules: &str, trap: &str, action: &str, path: &str) -> (String, Vec<Value>) {
     let profile = match rules {
@@ -156,5 +156,145 @@ fn refusals_that_read_the_same_are_one_line() {
         assert_eq!(about[0]["count"], 3, "{ran:#?}");
         let time = |name: &str| about[0][name].as_f64().unwrap();
         assert!(time("first_at_unix_s") < time("last_at_unix_s"));
+    });
+}
+
+/// How far an operation is enforced, as the report says it, and why not fully.
+fn status<'r>(ran: &'r Ran, operation: &str) -> (Option<&'r str>, &'r str) {
+    let status = &ran.report["operations"][operation];
+    (status["status"].as_str(), status["reason"].as_str().unwrap_or_default())
+}
+
+const ENFORCED: (Option<&str>, &str) = (Some("enforced"), "");
+const ABSENT: (Option<&str>, &str) = (Some("not_enforceable"), "this system has no such operation");
+
+#[test]
+fn families_of_operations_that_are_not_here_are_reported() {
+    each_user(|place| {
+        let denied = "(allow default)(deny mach*)(deny iokit-open)(deny process-codesigning*)(deny nvram*)
+                      (deny user-preference*)(deny mach-lookup)";
+        let ran = place.run(denied, &["true"]).good();
+        for family in ["mach*", "iokit-open*", "process-codesigning*", "nvram*", "user-preference*", "mach-lookup"] {
+            assert_eq!(status(&ran, family), ABSENT, "{family}");
+        }
+        // Of a family that is here in part, the members that are not. What stands for all is no family.
+        let some = "(allow default file* network* process* system* sysctl* ipc*)(deny file-write* (literal \"/x\"))";
+        let ran = place.run(some, &["true"]).good();
+        for member in ["file-search", "process-codesigning", "system-audit", "ipc-posix-issue-extension"] {
+            assert_eq!(status(&ran, member), ABSENT, "{member}");
+        }
+        for operation in ["file-read-data", "file-write-data", "network-outbound", "process-fork", "ipc-sysv-shm"] {
+            assert_eq!(status(&ran, operation), ENFORCED, "{operation}");
+        }
+        let named = ran.report["operations"].as_object().unwrap();
+        let families: Vec<&String> = named.keys().filter(|name| name.ends_with('*') || *name == "default").collect();
+        assert_eq!(families, ["process-exec*"]);
+        assert!(!named.contains_key("file-write-acl"), "judged as file-write-mode: {named:#?}");
+    });
+}
+
+#[test]
+fn what_filters_leave_undecided_is_not_called_enforced() {
+    each_user(|place| {
+        place.file("file", "text");
+        for (rules, operation, named) in [
+            ("(deny file-read-data (extension \"x\"))", "file-read-data", "(extension \"x\")"),
+            ("(deny network-outbound (control-name \"x\"))", "network-outbound", "(control-name \"x\")"),
+            ("(deny network-bind (remote tcp \"localhost:80\"))", "network-bind", "(remote tcp \"localhost:80\")"),
+            ("(deny file-write* (require-all (subpath \"/x\") (uid 0)))", "file-write-create", "(uid \"0\")"),
+            ("(deny file-read* (require-not (csr 1)))", "file-test-existence", ""),
+            ("(deny file-read* (require-not (csr 1)))", "file-read-xattr", "(csr 1)"),
+            ("(deny file-read-data (regex \"a\\\\wb\"))", "file-read-data", "(regex "),
+            ("(deny file-ioctl (vnode-type TTY))", "file-ioctl", "(vnode-type TTY)"),
+            ("(deny signal (signal-number 9))", "signal", "(signal-number \"9\")"),
+            ("(deny default (extension \"x\"))", "process-fork", ""),
+            ("(deny file-link (extension \"a\"))(import \"no-such.sb\")", "file-link", "no-such.sb"),
+        ] {
+            let ran = place.run(&format!("(allow default){rules}"), &["true"]);
+            let (status, reason) = status(&ran, operation);
+            match named {
+                "" => assert_eq!((status, reason), ENFORCED, "{rules}"),
+                named => {
+                    assert_eq!(status, Some("partly"), "{rules}");
+                    assert!(reason.contains("undecided, and refused") && reason.contains(named), "{rules}: {reason}");
+                }
+            }
+        }
+        // The twin: the accesses that the report speaks of are undecided.
+        let ran = place.run("(allow default)(deny file-read-data (extension \"x\"))", &["cat", "file"]).bad();
+        assert!(ran.denials.iter().all(|denial| denial["undecided"].is_string()), "{ran:#?}");
+        assert!(!ran.denials.is_empty());
+    });
+}
+
+#[test]
+fn what_filters_say_here_stays_enforced() {
+    each_user(|place| {
+        let rules = "(allow default)
+            (deny file-read-data (require-all (vnode-type REGULAR-FILE) (file-mode #o0002) (regex #\"\\.key$\")))
+            (deny file-write-xattr (xattr \"user.a\"))
+            (deny file-write* (require-any (literal \"/x\") (prefix \"/y\") (path-ancestors \"/z/z\")))
+            (deny network-outbound (remote tcp \"*:9\") (remote unix-socket (subpath \"/x\")) (socket-type SOCK_SEQPACKET))
+            (deny network-bind (local udp \"localhost:9\"))
+            (deny ipc-posix-shm* (ipc-posix-name \"/x\"))
+            (deny process-exec* (literal \"/x\"))
+            ; Decides nothing otherwise than the rule below it.
+            (allow file-link (extension \"x\"))
+            ; Never matches.
+            (deny file-mknod (require-all (xattr \"user.a\") (extension \"x\")))";
+        let ran = place.run(rules, &["true"]).good();
+        for operation in [
+            "file-read-data",
+            "file-write-xattr",
+            "file-write-data",
+            "network-outbound",
+            "network-bind",
+            "ipc-posix-shm-write-create",
+            "process-exec-interpreter",
+            "file-link",
+            "file-mknod",
+        ] {
+            assert_eq!(status(&ran, operation), ENFORCED, "{operation}");
+        }
+        for (operation, status) in ran.report["operations"].as_object().unwrap() {
+            let reason = status["reason"].as_str().unwrap_or_default();
+            assert!(!reason.contains("undecided"), "{operation}: {reason}");
+        }
+    });
+}
+
+#[test]
+fn the_report_says_what_was_applied() {
+    each_user(|place| {
+        let place = Place::new(place.user);
+        let own = place.file("own.sb", "(allow file-read-data (literal (param \"NOTES\")))\n");
+        let notes = format!("NOTES={}", place.file("notes", "text"));
+        let place = place.with(&["--overlay", &own, "-D", &notes, "-D", "OTHER="]);
+        let ran = place.run("(allow file-read-metadata)", &["true"]);
+        let profile = std::fs::read_to_string(place.profile("(allow file-read-metadata)")).unwrap();
+        let shipped = runtime::sandbox::overlay::shipped("linux-base.sb").unwrap().text;
+        let overlay = place.text("own.sb").unwrap();
+        let digest = |text: &str| runtime::base::digest::Sha256Hex::of(text.as_bytes()).to_string();
+        assert_eq!(ran.report["base_profile_sha256"], digest(&profile), "{ran:#?}");
+        assert_eq!(ran.report["base_profile_path"], place.profile("(allow file-read-metadata)").to_str().unwrap());
+        assert_eq!(ran.report["applied_profile_sha256"], digest(&format!("{profile}{shipped}{overlay}")));
+        let overlays = serde_json::json!([
+            {"name": "linux-base.sb", "shipped": true, "sha256": digest(shipped)},
+            {"name": own, "shipped": false, "sha256": digest(&overlay)},
+        ]);
+        assert_eq!(ran.report["overlays"], overlays);
+        assert_eq!(ran.report["parameters"], serde_json::json!({"NOTES": place.path("notes"), "OTHER": ""}));
+        assert_eq!(ran.report["records_dropped"], 0);
+    });
+}
+
+#[test]
+fn the_report_says_how_many_refusals_were_not_kept() {
+    each_user(|place| {
+        let ran = place.run("", &["sh", "-c", "cat $(seq -f missing%.0f 32800) 2>/dev/null"]);
+        assert!(ran.stderr.contains("not kept"), "{}", ran.stderr);
+        let dropped = ran.report["records_dropped"].as_u64().unwrap();
+        assert!(ran.stderr.contains(&format!("warning: {dropped} decisions not kept")), "{}", ran.stderr);
+        assert!(dropped >= 32, "{dropped}");
     });
 }

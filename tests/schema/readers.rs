@@ -67,7 +67,7 @@ fn what_a_type_cannot_hold_its_schema_refuses() {
     holds::<ArtifactIndex>(&validator("artifact-index"), &first("artifact-index", "dry"));
     let mut profile = first("sandbox-report", "sandbox run 0");
     thin(&mut profile);
-    holds::<sandbox::EnforcementReport>(&validator("sandbox-report"), &profile);
+    holds::<sandbox::CommandReport>(&validator("sandbox-report"), &profile);
     let mut report = first("enforcement-report", "met");
     report["profiles"].as_object_mut().unwrap().values_mut().for_each(thin);
     holds::<promotion::EnforcementReport>(&validator("enforcement-report"), &report);

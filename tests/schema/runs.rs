@@ -420,7 +420,7 @@ fn sandbox(all: &mut Everything) {
         std::fs::write(&sb, profile).unwrap();
         let mut arguments = vec!["sandbox", "run", "--profile", &sb, "--report", &report, "--denials", &denials];
         if observe {
-            arguments.push("--observe");
+            arguments.extend(["--observe", "--overlay", "linux-base.sb", "-D", "HOME=/home/u"]);
         }
         let file = path("file");
         // The shell starts a child, which the third profile has no rule about.

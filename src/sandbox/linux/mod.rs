@@ -26,6 +26,7 @@ mod exec_stop;
 mod filter;
 mod holds;
 mod image;
+mod kinds;
 mod landlock;
 mod layers;
 mod metadata;

@@ -1,7 +1,8 @@
 //! How far each operation is enforced, for the report. What is not enforced is never called so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::kinds::each_kind;
 use crate::sandbox::lower::{LeftAlone, POSIX_IPC};
 use crate::sandbox::report::{OperationStatus, Status};
 use crate::sbpl::Policy;
@@ -81,6 +82,15 @@ const READ_ALONE: &str = "opening files for reading and looking at them is left 
 const WRITE_ALONE: &str = "all file operations but opening for writing are left to the kernel, because the profile allows them \
                            everywhere: not decided";
 
+const ABSENT: &str = "this system has no such operation";
+
+/// Operations of files that are expressed here by another member of `file-write*`: access lists by `file-write-mode`, the
+/// Finder's attribute by `file-write-xattr`. A rule on the family covers both.
+const EXPRESSED: [&str; 2] = ["file-write-acl", "file-write-finderinfo"];
+
+/// As many filters of one operation are named.
+const MOST_NAMED: usize = 4;
+
 /// How tightly what a race during exec can run is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExecBound {
@@ -158,13 +168,20 @@ pub(super) fn operations(
         note(name, Status::Partly, Some(left_alone.unwrap_or(reason)));
     }
     note("process-info-setcontrol", Status::Partly, Some(SET_CONTROL));
-    for rule in policy.rules().iter().filter(|rule| !rule.is_default()) {
-        for name in rule.operations.iter().map(Operation::canonical) {
-            if !name.ends_with('*') && !all.contains_key(name) {
-                let reason = Some("this system has no such operation".to_owned());
-                all.insert(name.to_owned(), OperationStatus { status: Status::NotEnforceable, reason });
-            }
+    for (name, status) in &mut all {
+        let applied =
+            !NEVER.contains(&name.as_str()) && (left_alone.is_none() || status.reason.as_deref() != left_alone);
+        if status.status != Status::NotEnforceable
+            && applied
+            && let Some(gap) = left_open(policy, name)
+        {
+            status.status = Status::Partly;
+            status.reason = Some(status.reason.take().map_or(gap.clone(), |reason| format!("{reason}; {gap}")));
         }
+    }
+    for name in absent(policy, &all) {
+        let status = OperationStatus { status: Status::NotEnforceable, reason: Some(ABSENT.to_owned()) };
+        all.insert(name, status);
     }
     for status in all.values_mut() {
         if observe || !supervised {
@@ -174,4 +191,37 @@ pub(super) fn operations(
         }
     }
     all
+}
+
+/// What accesses of an operation can depend on that they never say here; `None` when there is nothing of the kind.
+fn left_open(policy: &Policy, operation: &str) -> Option<String> {
+    let operation = Operation::new(operation);
+    let mut open = BTreeSet::new();
+    each_kind(&operation, &mut |access| open.extend(policy.left_open(access)));
+    let named: Vec<&str> = open.iter().take(MOST_NAMED).map(String::as_str).collect();
+    let more = match open.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!open.is_empty()).then(|| format!("undecided, and refused, where this leaves it open: {}{more}", named.join(", ")))
+}
+
+/// The operations and families in the rules that nothing here is: a family by its name where it has no member in `known`, else
+/// those of its members that are not.
+fn absent(policy: &Policy, known: &BTreeMap<String, OperationStatus>) -> BTreeSet<String> {
+    let named: BTreeSet<&str> =
+        policy.rules().iter().flat_map(|rule| &rule.operations).map(Operation::canonical).collect();
+    let mut absent = BTreeSet::new();
+    for name in named.into_iter().filter(|name| *name != "default" && !known.contains_key(*name)) {
+        let family = Operation::new(name);
+        let has_known = known.keys().any(|member| family.covers(&Operation::new(member.as_str())));
+        if !has_known {
+            absent.insert(name.to_owned());
+            continue;
+        }
+        let members = Operation::all().filter(|member| !member.is_wildcard() && family.covers(member));
+        let strange = members.map(|member| member.as_str().to_owned());
+        absent.extend(strange.filter(|member| !known.contains_key(member) && !EXPRESSED.contains(&member.as_str())));
+    }
+    absent
 }
