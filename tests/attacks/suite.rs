@@ -67,6 +67,7 @@ pub(crate) fn run() -> ExitCode {
     });
     // A static's destructor never runs.
     let _ = std::fs::remove_dir_all(programs());
+    remove_shared_memory();
     let outcomes = outcomes.into_inner().unwrap();
     show(&outcomes);
     println!("{} runs of {} attacks in {:.1} s", outcomes.len(), families.len(), began.elapsed().as_secs_f32());
@@ -84,6 +85,17 @@ pub(crate) fn run() -> ExitCode {
     }
     faults.iter().for_each(|fault| println!("FAILED: {fault}"));
     if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// An attack that was let make shared memory may not be let take it away again.
+fn remove_shared_memory() {
+    for entry in std::fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix("attack-"));
+        if number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit())) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Every attack of the program stands in the table exactly once, and the other way round.
