@@ -120,23 +120,6 @@ pub(crate) enum Sandbox {
     Run(super::sandbox_run::Args),
 }
 
-/// The part of the command line that starts once for every command run under a profile. Building the list of all commands takes
-/// longer than reading this one.
-#[derive(Debug, Parser)]
-#[command(name = "runtime")]
-struct Narrow {
-    #[arg(long, global = true)]
-    json: bool,
-    #[command(subcommand)]
-    command: NarrowCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum NarrowCommand {
-    #[command(subcommand)]
-    Sandbox(Sandbox),
-}
-
 impl Cli {
     /// Reads a command line.
     ///
@@ -147,10 +130,11 @@ impl Cli {
             [_, word] if word == crate::lane::WORKER_COMMAND => {
                 return Ok(Self { json: false, command: Command::Worker });
             }
-            // Whatever is wrong is told by the whole.
-            [_, first, second, ..] if first == "sandbox" && second == "run" => {
-                if let Ok(Narrow { json, command: NarrowCommand::Sandbox(command) }) = Narrow::try_parse_from(args) {
-                    return Ok(Self { json, command: Command::Sandbox(command) });
+            // It starts once for every command run under a profile, and building the list of all commands takes longer than all
+            // else it does before it reads the profile. Whatever is unusual or wrong is left to the whole.
+            [_, first, second, rest @ ..] if first == "sandbox" && second == "run" => {
+                if let Some((args, json)) = super::sandbox_run::Args::plain(rest) {
+                    return Ok(Self { json, command: Command::Sandbox(Sandbox::Run(args)) });
                 }
             }
             _ => {}
@@ -188,6 +172,9 @@ mod tests {
             "runtime sandbox run --profile p -- true",
             "runtime sandbox run --profile p --json -D A=b -D C=d --overlay o --denials d --observe true --json --profile q",
             "runtime sandbox run --json --profile p --report=r true -- x",
+            "runtime sandbox run --json --profile p --report r true -- x",
+            "runtime sandbox run --profile p --observe --overlay a --overlay b -- -x --",
+            "runtime sandbox run --profile p --import-dir d --log-seconds 3 - x",
         ] {
             let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             let (quick, whole) = (Cli::read(&args).unwrap(), Cli::try_parse_from(&args).unwrap());
@@ -197,6 +184,13 @@ mod tests {
             "runtime sandbox run",
             "runtime sandbox run --help",
             "runtime sandbox run --profile p --no-such x",
+            "runtime sandbox run --profile p -D K x",
+            "runtime sandbox run --profile p --profile p x",
+            "runtime sandbox run --profile p --observe --observe x",
+            "runtime sandbox run --denials --profile p x",
+            "runtime sandbox run --profile p --",
+            "runtime sandbox run -- x",
+            "runtime sandbox run x --profile p",
             "runtime __worker x",
         ] {
             let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();

@@ -1,7 +1,5 @@
 //! The exit codes, in one place, and how a failure is shown.
 
-use std::process::ExitCode;
-
 use serde_json::json;
 
 use crate::base::json as document;
@@ -34,12 +32,6 @@ impl Exit {
             Self::CannotAnswer => 3,
             Self::OfCommand(code) => code,
         }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit.code())
     }
 }
 
@@ -77,8 +69,8 @@ impl Failure {
     }
 
     /// Shows the failure: cause chain and hint on stderr, or the same as one object on stdout. What stdout itself did not take
-    /// is told on stderr.
-    pub(crate) fn report(&self, json: bool) -> ExitCode {
+    /// is told on stderr. Returns the status to end with.
+    pub(crate) fn report(&self, json: bool) -> u8 {
         if json && !self.error.is::<StdoutError>() {
             if let Err(unsaid) = super::print_line(&document::to_pretty(&self.document())) {
                 self.note();
@@ -87,7 +79,7 @@ impl Failure {
         } else {
             self.note();
         }
-        self.exit.into()
+        self.exit.code()
     }
 
     fn causes(&self) -> impl Iterator<Item = String> {

@@ -40,7 +40,7 @@ pub(crate) struct LaunchdArgs {
 }
 
 // Programs that are replaced.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct StandInArgs {
     /// Call another program in the place of one of macOS (NAME=PATH, repeatable); the evidence says so and is never
     /// promotable

@@ -45,15 +45,14 @@ mod validate_bundle;
 mod worker;
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use crate::base::text::{printable, printable_lines};
 use context::Context;
 use exit::{CliResult, Failure, StdoutError};
 
-/// Runs the command line of this process.
+/// Runs the command line of this process and returns the status to end with.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     // Not freed at the end: the process is over then.
     let args = Context::arguments();
     let json = wants_json(&args);
@@ -72,13 +71,13 @@ pub fn main() -> ExitCode {
                 return Failure::usage(text.trim().trim_start_matches("error: ")).report(true);
             }
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
     let json = cli.json;
     host::outlive_file_limits();
     match dispatch(cli, &context) {
-        Ok(exit) => exit.into(),
+        Ok(exit) => exit.code(),
         Err(failure) => failure.report(json),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -48,7 +49,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     stand_ins: StandInArgs,
     /// macOS, with --denials: limit for a provoked refusal to appear in the log, in seconds
-    #[arg(long, value_name = "N", default_value_t = 10.0, hide_short_help = true)]
+    #[arg(long, value_name = "N", default_value_t = LOG_SECONDS, hide_short_help = true)]
     log_seconds: f64,
     /// Write what was enforced to this file as JSON
     #[arg(long, value_name = "FILE")]
@@ -66,6 +67,48 @@ pub(crate) struct Args {
     /// Command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
+}
+
+const LOG_SECONDS: f64 = 10.0;
+
+impl Args {
+    /// Reads what stands behind `sandbox run` and whether JSON is asked for, in its most usual form: whole names of the options
+    /// for every system, each once unless it may be repeated, values in words of their own. `None` for anything else.
+    pub(crate) fn plain(words: &[OsString]) -> Option<(Self, bool)> {
+        let (mut profile, mut denials, mut report) = (None, None, None);
+        let (mut define, mut overlay) = (Vec::new(), Vec::new());
+        let (mut observe, mut json) = (false, false);
+        let mut words = words.iter();
+        let command = loop {
+            let word = words.next()?;
+            let mut value = || words.next().filter(|value| !value.is_empty() && !value.as_bytes().starts_with(b"-"));
+            match word.to_str()? {
+                "--profile" if profile.is_none() => profile = Some(value()?.into()),
+                "-D" => define.push(sbpl::key_value(value()?.to_str()?).ok()?),
+                "--overlay" => overlay.push(value()?.into()),
+                "--denials" if denials.is_none() => denials = Some(value()?.into()),
+                "--report" if report.is_none() => report = Some(value()?.into()),
+                "--observe" if !observe => observe = true,
+                "--json" if !json => json = true,
+                "--" => break words.as_slice().to_vec(),
+                option if option.starts_with('-') => return None,
+                _ => break [std::slice::from_ref(word), words.as_slice()].concat(),
+            }
+        };
+        let args = Self {
+            profile: ProfileArgs { profile: profile?, define, overlay, import_dir: Vec::new() },
+            denials,
+            stand_ins: StandInArgs::default(),
+            log_seconds: LOG_SECONDS,
+            report,
+            observe,
+            without_layer: Vec::new(),
+            #[cfg(feature = "test-fakes")]
+            weaken: Vec::new(),
+            command,
+        };
+        (!args.command.is_empty()).then_some((args, json))
+    }
 }
 
 const HELP: &str = "\
@@ -95,6 +138,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         trap: Trap::AsNeeded,
         observe: args.observe,
         without_layers: args.without_layer.clone(),
+        report: args.report.is_some(),
         ..Job::new(Some(&policy))
     };
     let command = Command {

@@ -117,6 +117,7 @@ fn execute(job: &ProbeJob, driver: Driver, policy: Option<&Policy>) -> Result<Pr
         trap: Trap::All,
         observe: false,
         without_layers: job.without_layers.clone(),
+        report: true,
         keep: &[report.as_fd()],
         compiled: job.compiled,
         before: is_prepared(driver).then_some(Before(&before)),

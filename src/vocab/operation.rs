@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -105,18 +104,39 @@ fn canonical_name(name: &str) -> &str {
 }
 
 fn index_of(name: &str) -> Option<usize> {
-    let sorted = sorted_indices();
-    sorted.binary_search_by(|&index| OPERATIONS[index].cmp(name)).ok().map(|at| sorted[at])
+    BY_NAME.binary_search_by(|&index| OPERATIONS[usize::from(index)].cmp(name)).ok().map(|at| BY_NAME[at].into())
 }
 
-/// Table indices in the order of their names, for look-ups by name.
-fn sorted_indices() -> &'static [usize; OPERATIONS.len()] {
-    static SORTED: LazyLock<[usize; OPERATIONS.len()]> = LazyLock::new(|| {
-        let mut indices = std::array::from_fn(|index| index);
-        indices.sort_unstable_by_key(|&index: &usize| OPERATIONS[index]);
-        indices
-    });
-    &SORTED
+/// Table indices in the order of their names, for look-ups by name. Sorted when this is compiled: commands that run for some
+/// milliseconds look names up.
+static BY_NAME: [u8; OPERATIONS.len()] = {
+    let mut indices = [0; OPERATIONS.len()];
+    let mut filled = 0;
+    while filled < indices.len() {
+        let mut at = filled;
+        while at > 0 && is_before(OPERATIONS[filled].as_bytes(), OPERATIONS[indices[at - 1] as usize].as_bytes()) {
+            indices[at] = indices[at - 1];
+            at -= 1;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "the table has fewer than 256 names")]
+        {
+            indices[at] = filled as u8;
+        }
+        filled += 1;
+    }
+    indices
+};
+
+/// Whether `one` sorts before `other`; comparing slices is not to be had in a constant.
+const fn is_before(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() {
+        if one[at] != other[at] {
+            return one[at] < other[at];
+        }
+        at += 1;
+    }
+    one.len() < other.len()
 }
 
 impl fmt::Display for Operation {

@@ -46,6 +46,27 @@ fn a_working_directory_that_is_gone_is_125() {
 }
 
 #[test]
+fn what_is_opened_never_takes_the_place_of_a_closed_standard_descriptor() {
+    each_user(|place| {
+        profile(place, "p.sb", START);
+        for (closed, ran) in [("<&- >&- 2>&-", ""), (">&-", ""), ("2>&-", "ran\n"), ("<&-", "ran\n")] {
+            let options = "--overlay linux-base.sb --denials denials --report report";
+            let script =
+                format!("exec \"$1\" sandbox run --profile p.sb {options} -- sh -c 'echo ran; cat x' {closed}");
+            let output = place
+                .guarded()
+                .args(["sh", "-c", &script, "sh", &place.fake().replace("/fake", "/runtime")])
+                .output()
+                .unwrap();
+            assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), ran.as_bytes()), "{output:?}");
+            let report: Value = serde_json::from_str(&place.text("report").unwrap()).expect(closed);
+            assert!(report["enforced"].is_object() || report["operations"].is_object(), "{closed}: {report}");
+            assert!(!denials(place, "denials").is_empty(), "{closed}");
+        }
+    });
+}
+
+#[test]
 fn our_own_failures_are_125_and_nothing_runs() {
     each_user(|place| {
         profile(place, "good.sb", START);

@@ -10,9 +10,11 @@ pub mod privilege;
 pub mod process;
 pub mod seccomp;
 pub mod socket;
+pub mod start;
 pub mod trace;
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 
 use rustix::io::Errno;
 
@@ -24,4 +26,15 @@ fn last_errno() -> Errno {
 /// Turns the return value of a raw system call into a result.
 fn checked(returned: libc::c_long) -> Result<libc::c_long, Errno> {
     if returned < 0 { Err(last_errno()) } else { Ok(returned) }
+}
+
+/// Reads a file of procfs from where it stands, in as few calls as that takes: what is in it is made for each of them, and how
+/// long it is cannot be asked.
+///
+/// # Errors
+/// Those of read(2).
+pub fn read_proc(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(8 * 1024);
+    file.take(u64::MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

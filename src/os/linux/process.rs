@@ -215,7 +215,13 @@ pub fn ignore_terminal_signals() {
     }
 }
 
-/// Restores what a program expects of signals: Rust's start-up ignores `SIGPIPE`, and an exec would hand that on.
+/// Lets writes to a pipe that nobody reads fail (`EPIPE`) instead of ending the process.
+pub(super) fn ignore_pipe_signal() {
+    // SAFETY: ignoring a signal installs no code.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
+/// Restores what a program expects of signals: `SIGPIPE` is ignored here, and an exec would hand that on.
 pub fn restore_pipe_signal() {
     // SAFETY: the default action installs no code.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };

@@ -168,7 +168,7 @@ fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cance
     let mut tree = Tree::grow(only, start.becomes(), scoped, |inside| first_process(job, plan.as_ref(), start, inside))
         .map_err(fork_failed)?;
     // While the first process confines itself.
-    let report = plan.as_ref().map(|plan| report(job, plan, offered, dropped));
+    let report = plan.as_ref().filter(|_| job.report).map(|plan| report(job, plan, offered, dropped));
     let supervised = supervise(job, plan.as_ref(), &mut tree, cancel);
     // While the reaper ends.
     drop(plan);

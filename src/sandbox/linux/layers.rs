@@ -1,6 +1,8 @@
 //! What this environment offers: probed, not assumed. Nothing here changes the process.
 
-use crate::os::linux::memory;
+use std::fs::File;
+
+use crate::os::linux::{memory, read_proc};
 use crate::sandbox::SandboxError;
 use crate::sandbox::report::Layers;
 
@@ -63,7 +65,7 @@ fn kernel(layers: &mut Layers) {
 }
 
 fn status(layers: &mut Layers) {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = text("/proc/self/status").unwrap_or_default();
     let field = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
     let filtered = field("Seccomp:").is_some_and(|mode| mode != "0");
     let no_new_privs = field("NoNewPrivs:").is_some_and(|mode| mode != "0");
@@ -96,7 +98,7 @@ fn process_access(layers: &mut Layers) {
     let pidfd =
         rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty()).and_then(|own| {
             let flags = rustix::process::PidfdGetfdFlags::empty();
-            let file = std::fs::File::open("/proc/self/stat").map_err(|_| rustix::io::Errno::NOENT)?;
+            let file = File::open("/proc/self/stat").map_err(|_| rustix::io::Errno::NOENT)?;
             let number = crate::os::linux::process::number_of(std::os::fd::AsFd::as_fd(&file));
             rustix::process::pidfd_getfd(own, number, flags)
         });
@@ -123,5 +125,9 @@ fn process_access(layers: &mut Layers) {
 }
 
 fn read_number(path: &str) -> Option<u32> {
-    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+    text(path)?.trim().parse().ok()
+}
+
+fn text(path: &str) -> Option<String> {
+    String::from_utf8(read_proc(&File::open(path).ok()?).ok()?).ok()
 }

@@ -1,12 +1,13 @@
 //! Mounts that matter to look-ups.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _};
+use std::io::Seek as _;
 use std::sync::{PoisonError, RwLock};
 
 use rustix::event::{PollFd, PollFlags};
 
 use super::path;
+use crate::os::linux::read_proc;
 
 /// The calling process's mounts of procfs elsewhere than at `/proc`: never entered, because their per-process files cannot be told
 /// apart.
@@ -19,15 +20,13 @@ pub(super) struct Mounts {
 impl Mounts {
     /// Opens the list of mounts; what it says is not known before [`Mounts::look`].
     pub(super) fn open() -> std::io::Result<Self> {
-        Ok(Self { list: File::open("/proc/self/mountinfo")?, foreign_proc: RwLock::default() })
+        Ok(Self { list: File::open("/proc/self/mounts")?, foreign_proc: RwLock::default() })
     }
 
     /// Reads the list.
     pub(super) fn look(&self) -> std::io::Result<()> {
-        let mut text = Vec::with_capacity(8 * 1024);
-        let mut list = &self.list;
-        list.rewind()?;
-        list.read_to_end(&mut text)?;
+        (&self.list).rewind()?;
+        let text = read_proc(&self.list)?;
         *self.foreign_proc.write().unwrap_or_else(PoisonError::into_inner) = parse(&text);
         Ok(())
     }
@@ -44,14 +43,14 @@ impl Mounts {
     }
 }
 
-/// proc_pid_mountinfo(5): field 5 is the mount point, the type is the first field after `-`.
+/// proc_pid_mounts(5), lines as in fstab(5): source, mount point, type and more. The kernel writes it in half the time that
+/// `mountinfo` takes, which every start waits for.
 fn parse(mounts: &[u8]) -> Vec<Vec<u8>> {
     mounts
         .split(|&byte| byte == b'\n')
         .filter_map(|line| {
-            let mut fields = line.split(|&byte| byte == b' ');
-            let point = fields.nth(4)?;
-            let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
+            let mut fields = line.split(|&byte| byte == b' ').skip(1);
+            let (point, kind) = (fields.next()?, fields.next()?);
             (kind == b"proc" && point != b"/proc" && !point.starts_with(b"/proc/")).then(|| unescape(point))
         })
         .collect()
@@ -83,8 +82,8 @@ mod tests {
 
     #[test]
     fn only_further_mounts_of_procfs_are_named() {
-        let text = b"22 1 0:21 / /proc rw - proc proc rw\n23 1 0:21 / /jail\\040a/proc rw shared:1 - proc proc rw\n\
-            24 1 0:22 / /sys rw - sysfs sysfs rw\n25 22 0:30 / /proc/sys/fs/x rw - proc p rw\n";
+        let text = b"proc /proc proc rw,nosuid 0 0\nmy\\040proc /jail\\040a/proc proc rw 0 0\n\
+            sysfs /sys sysfs rw 0 0\np /proc/sys/fs/x proc rw 0 0\nproc /proc2 tmpfs rw 0 0\n";
         assert_eq!(parse(text), vec![b"/jail a/proc".to_vec()]);
     }
 }
