@@ -16,7 +16,7 @@ use super::exit::{CliResult, Exit, Failure};
 use super::launchd::StandInArgs;
 use super::lock_args::seconds;
 use super::sandbox_output::{Output, refuse_overwriting};
-use super::sbpl::{self, ProfileArgs};
+use super::sbpl::{self, ProfileArgs, SearchPath};
 use crate::base::cancel::Cancel;
 use crate::base::digest::Sha256Hex;
 use crate::base::json as document;
@@ -27,10 +27,10 @@ use crate::os::signal::is_ignored;
 use crate::sandbox::overlay::shipped;
 use crate::sandbox::sandbox_exec;
 use crate::sandbox::{
-    self, AppliedOverlay, AppliedProfile, Command, CommandReport, End, Job, ProfileText, SandboxError, Supervised,
-    Tally, Trap,
+    self, AppliedImport, AppliedOverlay, AppliedProfile, Command, CommandReport, End, Job, ProfileText, SandboxError,
+    Supervised, Tally, Trap,
 };
-use crate::sbpl::{Params, Source};
+use crate::sbpl::{Params, Policy, Source};
 use crate::unified_log::{self, Capture, Capturing};
 use crate::vocab::Decision;
 
@@ -126,11 +126,13 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     #[cfg(all(feature = "test-fakes", target_os = "linux"))]
     sandbox::weaken::switch_off(&args.weaken).map_err(|error| set_up(anyhow::Error::from(error)))?;
     let (sources, params) = sbpl::texts(&args.profile, context).map_err(set_up)?;
-    let policy = match sbpl::compile_texts(&sources, &params, &args.profile, context) {
+    let search = SearchPath::new(&args.profile.import_dir, context);
+    let policy = match Policy::compile(&sources, &params, &search) {
         Ok(policy) => policy,
         Err(diagnostics) => return sbpl::refuse(&diagnostics, SET_UP_FAILED, json, context),
     };
-    sbpl::warn_of_enforced(&policy, &sources, context);
+    let imports = search.into_found();
+    sbpl::warn_of_enforced(&policy, sources.iter().chain(imports.iter().map(|(_, text)| text)), context);
     let live = live(args)?;
     let (cancel, signal) = interruptible()?;
     let job = Job {
@@ -148,7 +150,10 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         cwd: context.cwd.clone(),
         cancel,
     };
-    let mut outputs = Outputs::open(args, context, &command.cancel).map_err(|failure| {
+    let inputs = std::iter::once(&args.profile.profile).chain(&args.profile.overlay);
+    let inputs: Vec<PathBuf> =
+        inputs.chain(imports.iter().map(|(path, _)| path)).map(|path| context.absolute(path)).collect();
+    let mut outputs = Outputs::open(args, &inputs, context, &command.cancel).map_err(|failure| {
         let stopped = command.cancel.is_set().then(|| interrupted(&signal));
         Failure { exit: stopped.unwrap_or(failure.exit), ..failure }
     })?;
@@ -159,7 +164,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         }
     };
     let ran = ran.inspect_err(|_| outputs.withdraw())?;
-    let lost = outputs.write(&ran, || applied(&args.profile, &sources, &params));
+    let lost = outputs.write(&ran, || applied(&args.profile, &sources, &imports, &params));
     let Ran { supervised, doubt, .. } = ran;
     if supervised.records_dropped > 0 {
         super::note_line(&format!(
@@ -193,7 +198,8 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn open(args: &Args, context: &Context, cancel: &Cancel) -> Result<Self, Failure> {
+    /// `inputs` are files that must not be written over.
+    fn open(args: &Args, inputs: &[PathBuf], context: &Context, cancel: &Cancel) -> Result<Self, Failure> {
         let open = |what, path: &Option<PathBuf>| {
             path.as_deref().map(|path| Output::open(what, path, context, cancel)).transpose().map_err(set_up)
         };
@@ -201,8 +207,7 @@ impl Outputs {
         let opened = open("report", &args.report).and_then(|report| {
             outputs.report = report;
             let all: Vec<&Output> = outputs.all().collect();
-            let inputs = std::iter::once(&args.profile.profile).chain(&args.profile.overlay);
-            refuse_overwriting(&all, &inputs.map(|path| context.absolute(path)).collect::<Vec<_>>())
+            refuse_overwriting(&all, inputs)
         });
         opened.inspect_err(|_| outputs.withdraw())?;
         Ok(outputs)
@@ -251,7 +256,7 @@ impl Outputs {
 }
 
 /// What stands in the report about the texts that were applied; `sources` are those that the arguments lead to, in their order.
-fn applied(args: &ProfileArgs, sources: &[Source], params: &Params) -> AppliedProfile {
+fn applied(args: &ProfileArgs, sources: &[Source], imports: &[(PathBuf, Source)], params: &Params) -> AppliedProfile {
     let digest = |source: &Source| Sha256Hex::of(source.text.as_bytes());
     let whole: String = sources.iter().map(|source| source.text.as_str()).collect();
     let overlay = |(path, source): (&PathBuf, &Source)| AppliedOverlay {
@@ -264,6 +269,10 @@ fn applied(args: &ProfileArgs, sources: &[Source], params: &Params) -> AppliedPr
         base_profile_sha256: digest(&sources[0]),
         applied_profile_sha256: Sha256Hex::of(whole.as_bytes()),
         overlays: args.overlay.iter().zip(&sources[1..]).map(overlay).collect(),
+        imports: imports
+            .iter()
+            .map(|(_, source)| AppliedImport { path: source.name.clone(), sha256: digest(source) })
+            .collect(),
         parameters: params.clone(),
     }
 }

@@ -44,8 +44,8 @@ use linux as platform;
 use macos as platform;
 
 pub use report::{
-    AppliedOverlay, AppliedProfile, CommandReport, EnforcementReport, Layer, Layers, OperationStatus, Root,
-    SkippedRoot, Status,
+    AppliedImport, AppliedOverlay, AppliedProfile, CommandReport, EnforcementReport, Layer, Layers, OperationStatus,
+    Root, SkippedRoot, Status,
 };
 
 /// Which operations are brought before the supervisor.

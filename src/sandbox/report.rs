@@ -169,8 +169,19 @@ pub struct AppliedProfile {
     pub applied_profile_sha256: Sha256Hex,
     /// In the order they were appended.
     pub overlays: Vec<AppliedOverlay>,
+    /// Files that `(import …)` led to, in the order they were found.
+    pub imports: Vec<AppliedImport>,
     /// Values of `(param "KEY")` as given.
     pub parameters: BTreeMap<String, String>,
+}
+
+/// A file whose text a profile imports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedImport {
+    /// The search directory as given and the name below it.
+    pub path: String,
+    /// SHA-256 of the text.
+    pub sha256: Sha256Hex,
 }
 
 /// The report of `sandbox run`. A bundle says by itself what it applied, and how many decisions each row lost.

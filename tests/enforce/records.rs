@@ -267,9 +267,15 @@ fn what_filters_say_here_stays_enforced() {
 fn the_report_says_what_was_applied() {
     each_user(|place| {
         let place = Place::new(place.user);
-        let own = place.file("own.sb", "(allow file-read-data (literal (param \"NOTES\")))\n");
+        place.directory("imports");
+        let imported = place.file("imports/more.sb", "(allow file-read-data (literal \"/more\"))\n");
+        let own = place.file(
+            "own.sb",
+            "(import \"more.sb\")\n(import \"more.sb\")\n(allow file-read-data (literal (param \"NOTES\")))\n",
+        );
         let notes = format!("NOTES={}", place.file("notes", "text"));
-        let place = place.with(&["--overlay", &own, "-D", &notes, "-D", "OTHER="]);
+        let imports = place.path("imports");
+        let place = place.with(&["--overlay", &own, "--import-dir", &imports, "-D", &notes, "-D", "OTHER="]);
         let ran = place.run("(allow file-read-metadata)", &["true"]);
         let profile = std::fs::read_to_string(place.profile("(allow file-read-metadata)")).unwrap();
         let shipped = runtime::sandbox::overlay::shipped("linux-base.sb").unwrap().text;
@@ -283,6 +289,8 @@ fn the_report_says_what_was_applied() {
             {"name": own, "shipped": false, "sha256": digest(&overlay)},
         ]);
         assert_eq!(ran.report["overlays"], overlays);
+        let more = digest(&place.text("imports/more.sb").unwrap());
+        assert_eq!(ran.report["imports"], serde_json::json!([{"path": imported, "sha256": more}]));
         assert_eq!(ran.report["parameters"], serde_json::json!({"NOTES": place.path("notes"), "OTHER": ""}));
         assert_eq!(ran.report["records_dropped"], 0);
     });

@@ -405,10 +405,12 @@ fn sandbox(all: &mut Everything) {
     let temp = tempfile::tempdir().unwrap();
     let path = |name: &str| temp.path().join(name).display().to_string();
     std::fs::write(path("file"), "x").unwrap();
+    std::fs::write(path("more.sb"), "(allow signal)").unwrap();
+    let directory = temp.path().display().to_string();
     let allow = "(version 1)(allow default)";
     for (number, (profile, observe)) in [
         (format!("{allow}(deny file-read* (literal \"{}\"))", path("file")), false),
-        (format!("{allow}(deny file-read* (literal \"{}\"))", path("file")), true),
+        (format!("{allow}(deny file-read* (literal \"{}\"))(import \"more.sb\")", path("file")), true),
         ("(version 1)(allow file-read* file-map-executable process-exec* sysctl-read)".to_owned(), false),
         (format!("{allow}(deny file-read* (require-all (literal \"{}\") (extension \"x\")))", path("file")), false),
     ]
@@ -420,7 +422,15 @@ fn sandbox(all: &mut Everything) {
         std::fs::write(&sb, profile).unwrap();
         let mut arguments = vec!["sandbox", "run", "--profile", &sb, "--report", &report, "--denials", &denials];
         if observe {
-            arguments.extend(["--observe", "--overlay", "linux-base.sb", "-D", "HOME=/home/u"]);
+            arguments.extend([
+                "--observe",
+                "--overlay",
+                "linux-base.sb",
+                "-D",
+                "HOME=/home/u",
+                "--import-dir",
+                &directory,
+            ]);
         }
         let file = path("file");
         // The shell starts a child, which the third profile has no rule about.

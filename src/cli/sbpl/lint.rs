@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
             incomplete.push(file.display().to_string());
         }
     }
-    texts.extend(resolver.into_found());
+    texts.extend(resolver.into_found().into_iter().map(|(_, source)| source));
     let mut found = Found::new("sbpl lint");
     found.files = args.files.iter().map(|file| file.display().to_string()).collect();
     found.incomplete = incomplete.into_iter().collect();

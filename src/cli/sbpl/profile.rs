@@ -35,7 +35,7 @@ pub(crate) struct ProfileArgs {
 /// Reads and compiles the profile of a command.
 pub(crate) fn compile(args: &ProfileArgs, context: &Context) -> Result<Result<Policy, Diagnostics>, Failure> {
     let (sources, params) = texts(args, context)?;
-    Ok(compile_texts(&sources, &params, args, context))
+    Ok(Policy::compile(&sources, &params, &SearchPath::new(&args.import_dir, context)))
 }
 
 /// The profile and its overlays as texts, and the values of parameters.
@@ -51,16 +51,6 @@ pub(crate) fn texts(args: &ProfileArgs, context: &Context) -> Result<(Vec<Source
         });
     }
     Ok((sources, args.define.iter().cloned().collect()))
-}
-
-/// Compiles what [`texts`] read.
-pub(crate) fn compile_texts(
-    sources: &[Source],
-    params: &Params,
-    args: &ProfileArgs,
-    context: &Context,
-) -> Result<Policy, Diagnostics> {
-    Policy::compile(sources, params, &SearchPath::new(&args.import_dir, context))
 }
 
 /// Why there is no text of a profile.
@@ -132,8 +122,8 @@ fn read_text(what: &'static str, path: &Path, context: &Context) -> Result<Sourc
 pub(crate) struct SearchPath<'a> {
     directories: &'a [PathBuf],
     context: &'a Context,
-    /// Texts handed out, for showing what is found in them.
-    found: RefCell<Vec<Source>>,
+    /// Files handed out and their texts, each once: for showing what is found in them, and for saying what was read.
+    found: RefCell<Vec<(PathBuf, Source)>>,
 }
 
 impl<'a> SearchPath<'a> {
@@ -141,8 +131,8 @@ impl<'a> SearchPath<'a> {
         Self { directories, context, found: RefCell::default() }
     }
 
-    /// The texts handed out so far.
-    pub(super) fn into_found(self) -> Vec<Source> {
+    /// The files handed out so far and their texts, each once.
+    pub(crate) fn into_found(self) -> Vec<(PathBuf, Source)> {
         self.found.into_inner()
     }
 }
@@ -162,8 +152,12 @@ impl ImportResolver for SearchPath<'_> {
             if self.context.absolute(&path).is_file() {
                 return match read_source(&path, self.context) {
                     Ok(source) => {
-                        self.found.borrow_mut().push(source.clone());
-                        Imported::Found(source)
+                        let found = (path, source);
+                        let mut known = self.found.borrow_mut();
+                        if !known.contains(&found) {
+                            known.push(found.clone());
+                        }
+                        Imported::Found(found.1)
                     }
                     Err(error) => missing(error_chain(&error)),
                 };
@@ -211,15 +205,18 @@ pub(crate) fn warn(warnings: &Diagnostics, context: &Context) {
 
 /// The same of a profile that is about to be enforced, and rules about operations that nobody knows: they protect nothing, and
 /// nothing else would say so.
-pub(crate) fn warn_of_enforced(policy: &Policy, sources: &[Source], context: &Context) {
+pub(crate) fn warn_of_enforced<'t>(
+    policy: &Policy,
+    texts: impl Iterator<Item = &'t Source> + Clone,
+    context: &Context,
+) {
     let colour = context.colour && context.stderr_is_terminal;
     let mut parts = Vec::new();
     if !policy.warnings().is_empty() {
         parts.push(policy.warnings().render(colour));
     }
     for finding in sbpl::unknown_operations(policy) {
-        // The text of an import is not at hand any more.
-        let text = sources.iter().find(|source| source.name == finding.file).map_or("", |source| &source.text);
+        let text = texts.clone().find(|source| source.name == finding.file).map_or("", |source| &source.text);
         parts.push(sbpl::render_finding(&finding, text, colour));
     }
     if !parts.is_empty() {
