@@ -308,16 +308,19 @@ fn nothing_that_is_read_or_written_is_written_over() {
     each_user(|place| {
         let text = profile(place, "good.sb", START);
         let text = std::fs::read_to_string(text).unwrap();
-        profile(place, "over.sb", "; nothing\n");
+        profile(place, "over.sb", "(import \"imported.sb\")\n");
+        profile(place, "imported.sb", "; nothing\n");
         place.link("link", "good.sb");
         std::fs::hard_link(place.path("good.sb"), place.path("second")).unwrap();
         let start = ["--profile", "$W/good.sb", "--overlay", "linux-base.sb", "--overlay", "$W/over.sb"];
+        let start = [&start[..], &["--import-dir", "$W"]].concat();
         for (options, named) in [
             (&["--report", "$W/good.sb"][..], "good.sb"),
             (&["--denials", "$W/good.sb"], "good.sb"),
             (&["--report", "$W/link"], "link"),
             (&["--report", "$W/second"], "second"),
             (&["--denials", "$W/over.sb"], "over.sb"),
+            (&["--denials", "$W/imported.sb"], "imported.sb"),
             (&["--report", "$W/x", "--denials", "$W/x"], "x"),
             (&["--report", "$W/x", "--denials", "$W/../area/x"], "x"),
         ] {
@@ -326,8 +329,8 @@ fn nothing_that_is_read_or_written_is_written_over() {
             let told = stderr(&output);
             assert!(told.contains(named) && told.contains("is read or written already"), "{options:?}: {told}");
             assert_eq!(
-                (place.text("good.sb"), place.text("over.sb")),
-                (Some(text.clone()), Some("; nothing\n".to_owned()))
+                (place.text("good.sb"), place.text("over.sb"), place.text("imported.sb")),
+                (Some(text.clone()), Some("(import \"imported.sb\")\n".to_owned()), Some("; nothing\n".to_owned()))
             );
             assert!(!place.exists("x") && !place.exists("ran"), "{options:?}");
         }
