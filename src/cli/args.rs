@@ -146,6 +146,7 @@ impl Cli {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+    use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
     use super::*;
 
@@ -197,6 +198,44 @@ mod tests {
             let (quick, whole) = (Cli::read(&args).unwrap_err(), Cli::try_parse_from(&args).unwrap_err());
             assert_eq!(quick.to_string(), whole.to_string(), "{line}");
         }
+    }
+
+    #[test]
+    fn whatever_the_quick_way_reads_the_whole_reads_alike() {
+        const PARTS: [&[&str]; 15] = [
+            &["--profile", "p"],
+            &["--profile", "p"],
+            &["--profile", "p"],
+            &["--profile"],
+            &["-D", "K=V"],
+            &["-D", "K"],
+            &["--overlay", "o"],
+            &["--report", "r"],
+            &["--denials", "-"],
+            &["--observe"],
+            &["--json"],
+            &["--"],
+            &["x"],
+            &["-x"],
+            &[""],
+        ];
+        let words = proptest::collection::vec(proptest::sample::select(&PARTS[..]), 0..9);
+        let read = std::cell::Cell::new(0);
+        let mut runner =
+            TestRunner::new_with_rng(Config::with_cases(4_000), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+        let alike = runner.run(&words, |words| {
+            let rest: Vec<OsString> = words.concat().into_iter().map(OsString::from).collect();
+            if let Some((args, json)) = super::super::sandbox_run::Args::plain(&rest) {
+                read.set(read.get() + 1);
+                let line = ["runtime", "sandbox", "run"].into_iter().map(OsString::from).chain(rest);
+                let whole = Cli::try_parse_from(line).expect("the whole reads it too");
+                let quick = Cli { json, command: Command::Sandbox(Sandbox::Run(args)) };
+                assert_eq!(format!("{quick:?}"), format!("{whole:?}"));
+            }
+            Ok(())
+        });
+        alike.unwrap();
+        assert!(read.get() > 100, "{} lines", read.get());
     }
 
     #[test]
