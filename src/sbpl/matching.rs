@@ -352,9 +352,11 @@ fn derived(endpoint: Endpoint<'_>, attribute: &str) -> Known<&'static str> {
 
 /// Whether `path` is `tree` or lies below it.
 pub(crate) fn is_beneath(path: &[u8], tree: &[u8]) -> bool {
-    match path.strip_prefix(tree) {
-        Some(rest) => rest.is_empty() || rest.starts_with(b"/") || tree == b"/",
-        None => false,
+    // One byte refuses nearly every path, before whole texts are compared.
+    match path.get(tree.len()) {
+        None => path == tree,
+        Some(b'/') => path.starts_with(tree),
+        Some(_) => tree == b"/" && path.starts_with(tree),
     }
 }
 

@@ -83,11 +83,18 @@ impl Signs {
     }
 
     fn are_in(&self, text: &[u8]) -> bool {
-        text.starts_with(&self.start)
+        // The last byte of a beginning and of an end refuses most texts, before whole ones are compared.
+        let begins = match self.start.len().checked_sub(1) {
+            None => true,
+            Some(at) => text.get(at) == Some(&self.start[at]) && text.starts_with(&self.start),
+        };
+        begins
             && match &self.rest {
                 Sign::None => true,
                 Sign::Holds(finder) => finder.find(text).is_some(),
-                Sign::Ends(ends) => ends.iter().any(|end| text.ends_with(end)),
+                Sign::Ends(ends) => {
+                    ends.iter().any(|end| (end.is_empty() || text.last() == end.last()) && text.ends_with(end))
+                }
             }
     }
 }

@@ -613,6 +613,16 @@ mod tests {
             .prop_map(|rules| format!("(version 1)\n{}", rules.join("\n")))
     }
 
+    #[test]
+    fn a_path_lies_beneath_what_it_goes_on_from_at_a_slash() {
+        let trees = PATHS.iter().chain(&["//", "/a/b/"]);
+        for (path, tree) in trees.flat_map(|tree| PATHS.iter().map(move |path| (path, tree))) {
+            let goes_on = path.strip_prefix(tree).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            let beneath = goes_on || *tree == "/" && path.starts_with('/');
+            assert_eq!(is_beneath(path.as_bytes(), tree.as_bytes()), beneath, "{path} {tree}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

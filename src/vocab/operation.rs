@@ -104,39 +104,50 @@ fn canonical_name(name: &str) -> &str {
 }
 
 fn index_of(name: &str) -> Option<usize> {
-    BY_NAME.binary_search_by(|&index| OPERATIONS[usize::from(index)].cmp(name)).ok().map(|at| BY_NAME[at].into())
+    let mut slot = slot_of(name.as_bytes());
+    loop {
+        match BY_NAME[slot] {
+            EMPTY => return None,
+            index if OPERATIONS[index as usize] == name => return Some(index as usize),
+            _ => slot = (slot + 1) % SLOTS,
+        }
+    }
 }
 
-/// Table indices in the order of their names, for look-ups by name. Sorted when this is compiled: commands that run for some
-/// milliseconds look names up.
-static BY_NAME: [u8; OPERATIONS.len()] = {
-    let mut indices = [0; OPERATIONS.len()];
-    let mut filled = 0;
-    while filled < indices.len() {
-        let mut at = filled;
-        while at > 0 && is_before(OPERATIONS[filled].as_bytes(), OPERATIONS[indices[at - 1] as usize].as_bytes()) {
-            indices[at] = indices[at - 1];
-            at -= 1;
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "the table has fewer than 256 names")]
-        {
-            indices[at] = filled as u8;
-        }
-        filled += 1;
-    }
-    indices
-};
+/// Slots of [`BY_NAME`]: many more than names, so that nearly every look-up ends at the first one.
+const SLOTS: usize = 1024;
+/// Where no name is.
+const EMPTY: u8 = u8::MAX;
 
-/// Whether `one` sorts before `other`; comparing slices is not to be had in a constant.
-const fn is_before(one: &[u8], other: &[u8]) -> bool {
-    let mut at = 0;
-    while at < one.len() && at < other.len() {
-        if one[at] != other[at] {
-            return one[at] < other[at];
+/// Table indices by a hash of their names; one that finds its slot taken is in the next free one. A judgement begins with such a
+/// look-up, so it has to be quicker than a search among the names in their order.
+static BY_NAME: [u8; SLOTS] = by_name();
+
+const fn by_name() -> [u8; SLOTS] {
+    let mut slots = [EMPTY; SLOTS];
+    let mut index = 0;
+    while index < EMPTY && (index as usize) < OPERATIONS.len() {
+        let mut slot = slot_of(OPERATIONS[index as usize].as_bytes());
+        while slots[slot] != EMPTY {
+            slot = (slot + 1) % SLOTS;
         }
+        slots[slot] = index;
+        index += 1;
+    }
+    slots
+}
+
+const _: () = assert!(OPERATIONS.len() <= EMPTY as usize);
+
+/// The slot in which a name is looked for first: FNV-1a.
+const fn slot_of(name: &[u8]) -> usize {
+    let mut hash: u32 = 0x811c_9dc5;
+    let mut at = 0;
+    while at < name.len() {
+        hash = (hash ^ name[at] as u32).wrapping_mul(0x0100_0193);
         at += 1;
     }
-    one.len() < other.len()
+    (hash ^ hash >> 16) as usize % SLOTS
 }
 
 impl fmt::Display for Operation {
@@ -394,6 +405,18 @@ mod tests {
         assert_eq!(distinct.len(), 196);
         assert_eq!(OPERATIONS.iter().filter(|name| name.ends_with('*')).count(), 34);
         assert_eq!(Operation::new("file-write-unlink").index(), Some(39));
+    }
+
+    #[test]
+    fn every_name_is_found_at_its_place_and_no_other_is() {
+        for (index, name) in OPERATIONS.iter().enumerate() {
+            assert_eq!(Operation::named(name).index(), Some(index), "{name}");
+            for other in [format!("{name}x"), name[1..].to_owned(), name.to_uppercase()] {
+                let known = OPERATIONS.iter().position(|name| *name == other);
+                assert_eq!(Operation::new(&*other).index(), known, "{other}");
+            }
+        }
+        assert_eq!(Operation::named("").index(), None);
     }
 
     #[test]

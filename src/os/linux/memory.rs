@@ -55,7 +55,7 @@ pub fn read_string(tid: i32, address: u64, limit: usize) -> Result<Vec<u8>, Errn
         let start = text.len();
         text.resize(start + want, 0);
         let read = read_some(tid, at, &mut text[start..])?;
-        if let Some(end) = text[start..start + read].iter().position(|&byte| byte == 0) {
+        if let Some(end) = memchr::memchr(0, &text[start..start + read]) {
             text.truncate(start + end);
             return Ok(text);
         }

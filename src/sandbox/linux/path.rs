@@ -1,5 +1,6 @@
 //! Paths as bytes: joining, splitting, the shapes that matter under `/proc`. Pure.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 /// Longest path handled, in bytes without a terminator (PATH_MAX).
@@ -17,7 +18,22 @@ pub(super) fn means_directory(path: &[u8]) -> bool {
 
 /// Whether walking the path upwards is needed to know where it leads.
 pub(super) fn goes_up(path: &[u8]) -> bool {
-    path.split(|&byte| byte == b'/').any(|component| component == b"..")
+    memchr::memchr_iter(b'.', path).any(|at| {
+        let begins = at == 0 || path[at - 1] == b'/';
+        begins && matches!(path[at..], [b'.', b'.'] | [b'.', b'.', b'/', ..])
+    })
+}
+
+/// [`lexical`] of a path that does not go up; most are spelt in that way already.
+pub(super) fn without_way_up(path: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let names = |slash: usize| {
+        let rest = path[slash + 1..].strip_prefix(b".").unwrap_or(&path[slash + 1..]);
+        !matches!(rest, [] | [b'/', ..] | [b'.', ..])
+    };
+    if path.first() == Some(&b'/') && memchr::memchr_iter(b'/', path).all(names) {
+        return Some(Cow::Borrowed(path));
+    }
+    (!goes_up(path)).then(|| Cow::Owned(lexical(path)))
 }
 
 /// An absolute path from components; the root is `/`.
@@ -97,6 +113,23 @@ mod tests {
         }
         assert!(goes_up(b"/a/../b") && !goes_up(b"/a/..b"));
         assert!(within(b"/a/b", b"/a") && within(b"/a", b"/a") && !within(b"/ab", b"/a") && within(b"/x", b"/"));
+    }
+
+    #[test]
+    fn paths_are_spelt_without_what_means_nothing_unless_they_go_up() {
+        // Every text of up to seven of these.
+        let letters = b"/.a";
+        for length in 0..=7 {
+            for number in 0..letters.len().pow(length) {
+                let digit = |place: u32| letters[number / letters.len().pow(place) % letters.len()];
+                let path: Vec<u8> = (0..length).map(digit).collect();
+                let shown = String::from_utf8_lossy(&path);
+                let up = path.split(|&byte| byte == b'/').any(|component| component == b"..");
+                assert_eq!(goes_up(&path), up, "{shown}");
+                let spelt = without_way_up(&path).map(Cow::into_owned);
+                assert_eq!(spelt, (!up).then(|| lexical(&path)), "{shown}");
+            }
+        }
     }
 
     #[test]

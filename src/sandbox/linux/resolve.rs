@@ -6,6 +6,7 @@
 //! `/proc/<pid>` are steps of their own whose target is judged again. Per-process files of processes outside the tree are
 //! refused whatever the profile says.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -77,13 +78,13 @@ impl Call<'_> {
         let follow = last == Last::Follow || must_be_directory;
         if off(Protection::CanonicalPaths) {
             let flags = OFlags::PATH | OFlags::CLOEXEC | if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
-            let object = openat(CWD, &whole, flags, Mode::empty());
-            return Ok(Located { path: whole, object, must_be_directory });
+            let object = openat(CWD, &*whole, flags, Mode::empty());
+            return Ok(Located { path: whole.into_owned(), object, must_be_directory });
         }
         if let Some(plain) = plain(&whole)
             && let Some(object) = prove(&plain, follow)?
         {
-            return self.guarded(Located { path: plain, object, must_be_directory });
+            return self.guarded(Located { path: plain.into_owned(), object, must_be_directory });
         }
         for _ in 0..MOST_ATTEMPTS {
             if let Some(located) = self.walk_and_prove(&whole, follow, must_be_directory)? {
@@ -94,16 +95,21 @@ impl Call<'_> {
     }
 
     /// `raw` taken relative to `descriptor`, as an absolute path that still holds links.
-    fn whole(&self, descriptor: i32, raw: &[u8]) -> Result<Vec<u8>, Errno> {
-        let whole = if raw[0] == b'/' { raw.to_vec() } else { path::join(&self.base(descriptor)?, raw) };
+    fn whole<'r>(&self, descriptor: i32, raw: &'r [u8]) -> Result<Cow<'r, [u8]>, Errno> {
+        let whole =
+            if raw[0] == b'/' { Cow::Borrowed(raw) } else { Cow::Owned(path::join(&self.base(descriptor)?, raw)) };
         if whole.len() > path::LONGEST { Err(Errno::NAMETOOLONG) } else { Ok(whole) }
     }
 
     /// The path that `raw` spells, where looking at the text is enough to know it: canonical if the kernel opens it with
     /// [`open_proven`]. `None` where the long way of [`Call::locate`] has to be gone.
     pub(super) fn spelt(&mut self, descriptor: i32, raw: &[u8]) -> Option<Vec<u8>> {
-        let plain = if raw.is_empty() { None } else { plain(&self.whole(descriptor, raw).ok()?) }?;
-        (!self.shared.mounts.hide(&plain)).then_some(plain)
+        if raw.is_empty() {
+            return None;
+        }
+        let whole = self.whole(descriptor, raw).ok()?;
+        let plain = plain(&whole)?;
+        (!self.shared.mounts.hide(&plain)).then(|| plain.into_owned())
     }
 
     /// Where a path that [`Call::spelt`] gave leads when its links are followed; `None` for what [`Call::locate`] has to find out.
@@ -277,12 +283,8 @@ enum Link {
 
 /// The path without what text alone can resolve; `None` when it goes up, which links make ambiguous, or leads below `/proc`,
 /// where links mean another thing to every process.
-fn plain(whole: &[u8]) -> Option<Vec<u8>> {
-    if path::goes_up(whole) {
-        return None;
-    }
-    let plain = path::lexical(whole);
-    (!path::within(&plain, b"/proc")).then_some(plain)
+fn plain(whole: &[u8]) -> Option<Cow<'_, [u8]>> {
+    path::without_way_up(whole).filter(|plain| !path::within(plain, b"/proc"))
 }
 
 /// Whether the kernel's name for an object is not a path.
