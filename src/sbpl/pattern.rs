@@ -179,36 +179,36 @@ pub(crate) enum Node {
     Unsettled,
 }
 
-/// A set of bytes.
+/// A set of bytes, a bit for each, the lowest byte's first: an expression holds one for every character it is written with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ByteSet([bool; 256]);
+pub(crate) struct ByteSet([u64; 4]);
 
 impl ByteSet {
     fn none() -> Self {
-        Self([false; 256])
+        Self([0; 4])
     }
 
     fn single(byte: u8) -> Self {
         let mut set = Self::none();
-        set.0[usize::from(byte)] = true;
+        set.add_range(byte, byte);
         set
     }
 
     fn add_range(&mut self, first: u8, last: u8) {
         for byte in first..=last {
-            self.0[usize::from(byte)] = true;
+            self.0[usize::from(byte / 64)] |= 1 << (byte % 64);
         }
     }
 
     fn invert(&mut self) {
-        for slot in &mut self.0 {
-            *slot = !*slot;
+        for word in &mut self.0 {
+            *word = !*word;
         }
     }
 
     /// Whether the byte is in the set.
     pub(crate) fn contains(&self, byte: u8) -> bool {
-        self.0[usize::from(byte)]
+        self.0[usize::from(byte / 64)] >> (byte % 64) & 1 == 1
     }
 
     /// The bytes of the set in ascending order.
@@ -218,9 +218,7 @@ impl ByteSet {
 
     /// The only byte of the set, if there is exactly one.
     pub(crate) fn only(&self) -> Option<u8> {
-        let mut bytes = self.iter();
-        let first = bytes.next()?;
-        bytes.next().is_none().then_some(first)
+        (self.0.iter().map(|word| word.count_ones()).sum::<u32>() == 1).then(|| self.iter().next())?
     }
 
     /// Appends the set in the engine's syntax.
@@ -236,16 +234,13 @@ impl ByteSet {
             return;
         }
         out.push('[');
-        let mut byte = 0usize;
-        while byte < 256 {
-            if self.0[byte] {
-                let first = byte;
-                while byte + 1 < 256 && self.0[byte + 1] {
-                    byte += 1;
-                }
-                let _ = write!(out, "\\x{first:02x}-\\x{byte:02x}");
+        let mut bytes = self.iter().peekable();
+        while let Some(first) = bytes.next() {
+            let mut last = first;
+            while let Some(next) = bytes.next_if(|&next| next - 1 == last) {
+                last = next;
             }
-            byte += 1;
+            let _ = write!(out, "\\x{first:02x}-\\x{last:02x}");
         }
         out.push(']');
     }
