@@ -139,6 +139,10 @@ fn machine() -> String {
 /// How processors of a virtual machine wait for work, which decides what waking one costs: those that poll answer at once, those
 /// that halt have to be started by the host (Linux, Documentation/virt/guest-halt-polling.rst; 200,000 ns unless set).
 fn idle() -> Option<String> {
+    let governor = std::fs::read_to_string("/sys/devices/system/cpu/cpuidle/current_governor").ok()?;
+    if governor.trim() != "haltpoll" {
+        return None;
+    }
     let polls = std::fs::read_to_string("/sys/module/haltpoll/parameters/guest_halt_poll_ns").ok()?;
     Some(format!("idle ones poll for at most {} ns before they halt", polls.trim()))
 }

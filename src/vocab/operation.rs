@@ -89,8 +89,8 @@ pub(crate) fn name_covers(own: &str, other: &Operation) -> bool {
     if own == "default" {
         return true;
     }
-    // Spellings begin alike, and most names do not.
-    if own.as_bytes().first() != other.0.as_bytes().first() {
+    // Spellings begin alike, and most names do not. What a star alone covers has no beginning.
+    if own.as_bytes().first() != other.0.as_bytes().first() && own != "*" {
         return false;
     }
     let (own, other) = (canonical_name(own), other.canonical());
@@ -450,6 +450,7 @@ mod tests {
             ("process-exec", "process-exec-interpreter", true),
             ("process-exec-interpreter", "process-exec", false),
             ("file-write*", "file-unlink", true),
+            ("*", "-x", true),
             ("default", "signal", true),
             ("fs-quota*", "file-read-data", false),
             ("mach*", "machtrap", false),
