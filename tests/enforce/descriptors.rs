@@ -1,5 +1,7 @@
 //! Requests on open descriptors: mapping as executable, ioctl, inode flags; and calls that are always refused.
 
+use serde_json::Value;
+
 use super::support::{Place, each_user};
 
 const SEE: &str = "(allow file-read-data file-read-metadata (subpath \"$W\"))";
@@ -103,6 +105,39 @@ fn what_is_always_refused_leaves_a_record() {
             // The profile's own refusal names its rule; where the profile would allow, the record says who refused.
             assert!(record("")["rule"].is_string());
             assert!(record(&format!("(allow {operation})"))["undecided"].is_string());
+        }
+    });
+}
+
+#[test]
+fn what_is_always_refused_says_on_what() {
+    each_user(|place| {
+        let base = "(allow file* (subpath \"/usr\") (subpath \"/etc\"))(allow file-read* (subpath \"$W\"))";
+        let script = "import ctypes
+c = ctypes.CDLL(None)
+print(c.mount(b'none', b'/a/b', b'tmpfs', 0, None), c.umount2(b'/a/./c', 0), c.chroot(b'below'), c.acct(b'/log'),
+      c.acct(None), c.swapon(b'/swap', 0), c.sethostname(b'x', 1))
+print(c.syscall(428, 3, b'tree', 0), c.syscall(428, -100, b'../tree', 0))";
+        for options in [&[][..], &["--observe"]] {
+            let place = Place::new(place.user).with(options);
+            let ran = place.run(base, &["python3", "-c", script]).good();
+            assert_eq!(ran.stdout, "-1 -1 -1 -1 -1 -1 -1\n-1 -1\n", "{ran:#?}");
+            for (operation, target) in [
+                ("file-mount", "/a/b"),
+                ("file-unmount", "/a/./c"),
+                ("file-chroot", &place.path("below")),
+                ("system-acct", "/log"),
+                ("system-acct", ""),
+                ("system-swap", "/swap"),
+                ("sysctl-write", "kernel.hostname"),
+                ("file-mount", "tree"),
+                ("file-mount", &place.path("../tree")),
+            ] {
+                let same = |denial: &&Value| denial["operation"] == operation && denial["target"] == target;
+                // The profile's own refusal is the only record, observed or not.
+                let found: Vec<&Value> = ran.denials.iter().filter(same).collect();
+                assert!(matches!(found[..], [only] if only["rule"].is_string()), "{operation} {target}: {ran:#?}");
+            }
         }
     });
 }

@@ -223,6 +223,11 @@ impl<'s> Call<'s> {
         decision == Decision::Allow || self.shared.observe
     }
 
+    /// Whether a decision of this call so far is a refusal.
+    pub(super) fn has_refused(&self) -> bool {
+        self.pending.iter().any(|pending| pending.decision == Decision::Deny)
+    }
+
     /// A point to return to when an attempt turns out to be aimed at something else.
     pub(super) fn mark(&self) -> usize {
         self.pending.len()

@@ -3,11 +3,29 @@
 use rustix::io::Errno;
 
 use super::call::{Answer, Answered, Call, REFUSED};
-use super::processes::{Processes, capabilities_of};
+use super::processes::{Processes, capabilities_of, link_of};
+use crate::denial::target_text;
 use crate::os::linux::process::ids_of;
 use crate::sbpl::{Fact, ProcessTarget, Target};
 
 const NEVER: &str = "refused whatever the profile says";
+
+/// The arguments by which calls that are never performed name what they act on: the directory it is below, if there is one beside
+/// the working directory, and the path.
+const NAMED: [(&str, Option<usize>, usize); 12] = [
+    ("acct", None, 0),
+    ("chroot", None, 0),
+    ("fspick", Some(0), 1),
+    ("mount", None, 1),
+    ("mount_setattr", Some(0), 1),
+    ("move_mount", Some(2), 3),
+    ("open_tree", Some(0), 1),
+    ("open_tree_attr", Some(0), 1),
+    ("pivot_root", None, 0),
+    ("swapoff", None, 0),
+    ("swapon", None, 0),
+    ("umount2", None, 0),
+];
 
 /// Versions of capget(2): sets of one word, and of two (linux/capability.h).
 const CAPABILITIES_1: u32 = 0x1998_0330;
@@ -62,10 +80,35 @@ impl Call<'_> {
 
     /// A call that is refused whatever the profile says; the record names the rule where the profile refuses too.
     pub(super) fn refuse(&mut self, operation: &'static str) -> Answered {
-        if self.allowed_on(operation, Target::None, String::new()) {
-            return Err(self.turn_down(operation, b"", NEVER));
+        let target = self.named_target();
+        let allowed = self.allowed_on(operation, Target::None, target_text(&target));
+        // Where nothing is refused that a profile could allow, this still is, and the profile's own refusal is a record already.
+        if allowed && !self.has_refused() {
+            return Err(self.turn_down(operation, &target, NEVER));
         }
         Err(REFUSED)
+    }
+
+    /// What the call would act on, as text for its record: nothing is looked up, because nothing is done.
+    fn named_target(&self) -> Vec<u8> {
+        match self.name {
+            "sethostname" => return b"kernel.hostname".to_vec(),
+            "setdomainname" => return b"kernel.domainname".to_vec(),
+            _ => {}
+        }
+        let named = NAMED.iter().find(|(name, ..)| *name == self.name);
+        let Some((path, directory)) = named.and_then(|(_, directory, path)| Some((self.path(*path).ok()?, directory)))
+        else {
+            return Vec::new();
+        };
+        if path.is_empty() || path.starts_with(b"/") {
+            return path;
+        }
+        let directory = directory.map_or(libc::AT_FDCWD, |at| self.int(at));
+        match link_of(self.tid(), directory) {
+            Ok(directory) => [&directory, &b"/"[..], &path].concat(),
+            Err(_) => path,
+        }
     }
 
     /// Process of the calling thread.
