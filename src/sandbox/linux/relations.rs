@@ -3,6 +3,7 @@
 use rustix::io::Errno;
 
 use super::call::{Answer, Answered, Call, REFUSED};
+use super::path::join;
 use super::processes::{Processes, capabilities_of, link_of};
 use crate::denial::target_text;
 use crate::os::linux::process::ids_of;
@@ -106,7 +107,7 @@ impl Call<'_> {
         }
         let directory = directory.map_or(libc::AT_FDCWD, |at| self.int(at));
         match link_of(self.tid(), directory) {
-            Ok(directory) => [&directory, &b"/"[..], &path].concat(),
+            Ok(directory) => join(&directory, &path),
             Err(_) => path,
         }
     }
