@@ -124,6 +124,24 @@ fn observing_refuses_nothing_and_records_what_would_be() {
 }
 
 #[test]
+fn observed_forks_are_counted_and_not_interrupted() {
+    // The shell's handler for ended children interrupts calls; each child ends while the next one is made.
+    const SCRIPT: &str = "echo $$; n=0; while [ $n -lt 400 ]; do (exit 0) & n=$((n+1)); done; wait; sh -c 'exit 0'";
+    each_user(|place| {
+        let place = Place::new(place.user).with(&["--observe"]);
+        let ran = place.run("(deny process-fork)", &["dash", "-c", SCRIPT]).good();
+        assert_eq!(ran.stderr, "");
+        let forks: Vec<_> = ran.denials.iter().filter(|denial| denial["operation"] == "process-fork").collect();
+        assert_eq!(forks.len(), 1, "{ran:#?}");
+        assert_eq!(
+            (&forks[0]["count"], &forks[0]["process"], &forks[0]["target"]),
+            (&401.into(), &"dash".into(), &"".into())
+        );
+        assert_eq!(forks[0]["pid"].to_string(), ran.stdout.trim());
+    });
+}
+
+#[test]
 fn observing_does_not_offer_what_no_profile_can_allow() {
     each_user(|place| {
         let place = Place::new(place.user).with(&["--observe"]);

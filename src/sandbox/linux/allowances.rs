@@ -6,9 +6,11 @@ use std::os::fd::BorrowedFd;
 
 use rustix::net::{AddressFamily, SocketType, sockopt};
 
-use super::filter::{Free, Network};
+use super::filter::{Forks, Free, Network};
 use super::network::{BIND, INBOUND, OUTBOUND};
+use super::relations::FORK;
 use super::table::Handler;
+use super::tree::Becomes;
 use crate::sandbox::Trap;
 use crate::sandbox::lower::POSIX_IPC;
 use crate::sbpl::Policy;
@@ -42,6 +44,7 @@ pub(super) struct Allowances<'p> {
     policy: &'p Policy,
     trap: Trap,
     observe: bool,
+    first: Becomes,
     /// Whether a descriptor that the program is handed is a datagram socket, or may bring some.
     handed_datagrams: bool,
     /// Asked for by several calls' treatments.
@@ -51,13 +54,27 @@ pub(super) struct Allowances<'p> {
 }
 
 impl<'p> Allowances<'p> {
-    pub(super) fn new(policy: &'p Policy, trap: Trap, observe: bool, handed: &[BorrowedFd<'_>]) -> Self {
+    pub(super) fn new(
+        policy: &'p Policy,
+        trap: Trap,
+        observe: bool,
+        first: Becomes,
+        handed: &[BorrowedFd<'_>],
+    ) -> Self {
         // Any unix socket may bring descriptors of others.
         let datagrams = |fd: &BorrowedFd<'_>| {
             sockopt::socket_type(fd) == Ok(SocketType::DGRAM) || sockopt::socket_domain(fd) == Ok(AddressFamily::UNIX)
         };
         let handed_datagrams = handed.iter().any(datagrams);
-        Self { policy, trap, observe, handed_datagrams, network: OnceCell::new(), everywhere: RefCell::default() }
+        Self {
+            policy,
+            trap,
+            observe,
+            first,
+            handed_datagrams,
+            network: OnceCell::new(),
+            everywhere: RefCell::default(),
+        }
     }
 
     fn untrapped(&self) -> bool {
@@ -100,6 +117,16 @@ impl Free for Allowances<'_> {
 
     fn judge(&self, operation: &str) -> bool {
         self.untrapped() && self.everywhere(operation)
+    }
+
+    /// A worker's own forks are what is probed, and nothing interrupts them.
+    fn forks(&self) -> Forks {
+        let allowed = self.everywhere(FORK);
+        match self.first {
+            _ if self.untrapped() && allowed => Forks::Free,
+            Becomes::Program if self.observe || allowed => Forks::Told,
+            Becomes::Program | Becomes::Worker => Forks::Judged,
+        }
     }
 
     fn network(&self) -> Network {

@@ -11,7 +11,7 @@ use super::holds::Holds;
 use super::mounts::Mounts;
 use super::moved::Moves;
 use super::network::BoundPaths;
-use super::processes::{self, Processes};
+use super::processes::{self, Born, Processes};
 use super::records::{Records, now_unix_s};
 use super::table::{self, Class};
 use super::waits::Waits;
@@ -41,6 +41,8 @@ pub(super) struct Shared<'s> {
     pub(super) moves: &'s Moves,
     /// Workers in calls that may block for long.
     pub(super) waits: &'s Waits,
+    /// The processes known so far, where forks are told of.
+    pub(super) born: Option<Born>,
     /// Who is held on one processor while a descriptor is handed over.
     pub(super) holds: Holds,
     /// Whether the kernel keeps the tree's signals inside.
@@ -82,13 +84,22 @@ struct Pending {
     undecided: Option<String>,
 }
 
-/// What the records of a call say of its caller, and when.
+/// What the records of a call say of it beside its decisions: which it is, its caller, and when.
 #[derive(Debug)]
-struct Recorded {
+pub(super) struct Recorded {
+    syscall: &'static str,
     pid: i32,
     process: Option<String>,
     turn: u64,
     at_unix_s: f64,
+}
+
+impl Recorded {
+    /// `named`: whether its caller's name is needed.
+    pub(super) fn now(shared: &Shared<'_>, syscall: &'static str, pid: i32, named: bool) -> Self {
+        let process = if named { processes::name_of(pid) } else { None };
+        Self { syscall, pid, process, turn: shared.records.next_turn(), at_unix_s: now_unix_s() }
+    }
 }
 
 /// One trapped call in the hands of a worker.
@@ -280,9 +291,7 @@ impl<'s> Call<'s> {
         let watched = matches!(answered, Ok(Answer::Execute(_)));
         let of = (watched || !self.pending.is_empty()).then(|| {
             let pid = self.shared.processes.recorded_process_of(self.tid());
-            let refused = self.refused_since(0);
-            let process = if refused || watched { processes::name_of(pid) } else { None };
-            Recorded { pid, process, turn: self.shared.records.next_turn(), at_unix_s: now_unix_s() }
+            Recorded::now(self.shared, self.name, pid, self.refused_since(0) || watched)
         });
         let (sent, errno) = match answered {
             Ok(Answer::Value(value)) => (listener.answer(id, Ok(value)), None),
@@ -308,7 +317,7 @@ impl<'s> Call<'s> {
     }
 
     /// In observe mode a refusal is recorded and not applied, so it carries no errno.
-    fn record(&mut self, errno: Option<Errno>, of: &Recorded) {
+    pub(super) fn record(&mut self, errno: Option<Errno>, of: &Recorded) {
         for (index, pending) in std::mem::take(&mut self.pending).into_iter().enumerate() {
             let deny = pending.decision == Decision::Deny;
             let record = DecisionRecord {
@@ -320,7 +329,7 @@ impl<'s> Call<'s> {
                 errno: errno.map(Errno::raw_os_error),
                 pid: of.pid,
                 process: of.process.clone().filter(|_| deny),
-                syscall: self.name.to_owned(),
+                syscall: of.syscall.to_owned(),
                 at_unix_s: of.at_unix_s,
             };
             self.shared.records.add((of.turn, index), record);

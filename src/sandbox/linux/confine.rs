@@ -13,14 +13,14 @@ use rustix::io::Errno;
 
 use super::allowances::Allowances;
 use super::call::Shared;
-use super::filter::{self, Free};
+use super::filter::{self, Forks, Free};
 use super::holds::Holds;
 use super::landlock::Domain;
 use super::layers::{CAPABILITIES, EXEC_STOP, LANDLOCK, SECCOMP, SIGNAL_SCOPE};
 use super::mounts::Mounts;
 use super::moved::Moves;
 use super::network::BoundPaths;
-use super::processes::{Processes, link_of};
+use super::processes::{Born, Processes, link_of};
 use super::records::Records;
 use super::status::ExecBound;
 use super::supervise::{Pool, State};
@@ -86,6 +86,7 @@ struct Plan<'p> {
     exec_bound: ExecBound,
     signals_are_scoped: bool,
     alone: LeftAlone,
+    forks: Forks,
     mounts: Mounts,
 }
 
@@ -150,7 +151,7 @@ fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cance
     {
         return Err(obstacle);
     }
-    let plan = job.policy.map(|policy| plan(job, policy, &offered)).transpose()?;
+    let plan = job.policy.map(|policy| plan(job, policy, start.becomes(), &offered)).transpose()?;
     let dropped = if offered.has(CAPABILITIES) {
         privilege::drop_capabilities().map_err(|e| set_up("give up capabilities")(e.into()))?
     } else if off(Protection::NoNewPrivs) {
@@ -176,10 +177,15 @@ fn confine<F: FnOnce() -> u8>(job: &Job<'_>, start: Start<'_, F>, cancel: &Cance
     supervised.map(|supervised| Supervised { report, ..supervised })
 }
 
-fn plan<'p>(job: &Job<'_>, policy: &'p Policy, offered: &crate::sandbox::Layers) -> Result<Plan<'p>, SandboxError> {
+fn plan<'p>(
+    job: &Job<'_>,
+    policy: &'p Policy,
+    becomes: Becomes,
+    offered: &crate::sandbox::Layers,
+) -> Result<Plan<'p>, SandboxError> {
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     let handed = [&[stdin.as_fd(), stdout.as_fd(), stderr.as_fd()], job.keep].concat();
-    let allowances = Allowances::new(policy, job.trap, job.observe, &handed);
+    let allowances = Allowances::new(policy, job.trap, job.observe, becomes, &handed);
     let alone = LeftAlone {
         read: allowances.plain_read(),
         write: allowances.write_alone(),
@@ -211,7 +217,7 @@ fn plan<'p>(job: &Job<'_>, policy: &'p Policy, offered: &crate::sandbox::Layers)
     // Opened now, because the outer domain need not admit it.
     let mounts = Mounts::open().map_err(set_up("open the list of mounts"))?;
     let signals_are_scoped = domains.is_some() && offered.has(SIGNAL_SCOPE);
-    Ok(Plan { policy, program, domains, exec_bound, signals_are_scoped, alone, mounts })
+    Ok(Plan { policy, program, domains, exec_bound, signals_are_scoped, alone, forks: allowances.forks(), mounts })
 }
 
 fn report(
@@ -371,6 +377,7 @@ fn answer_until_ended(
                 moves: &moves,
                 waits: &waits,
                 signals_are_scoped: plan.signals_are_scoped,
+                born: (plan.forks == Forks::Told).then(|| Born::with(pid)),
                 holds: Holds::default(),
                 watch_exec: matches!(plan.exec_bound, ExecBound::Stopped { .. }),
             })

@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-use super::call::{Answered, Call};
+use super::call::{Answer, Answered, Call};
 use super::metadata::{At, Subject};
 use super::table::{Class, Handler, Registers};
 
@@ -11,10 +11,12 @@ const CWD: i32 = libc::AT_FDCWD;
 impl Call<'_> {
     /// Handles the call: decides, performs, and says how to answer.
     pub(super) fn handle(&mut self) -> Answered {
+        self.tell_of_fork();
         match self.class {
             Class::Trap(handler) => self.handle_with(handler),
             Class::Judge(operation) => self.plain(operation),
             Class::Refuse(operation) => self.refuse(operation),
+            Class::Begin => Ok(Answer::Run),
             Class::Registers(Registers::Ioctl) => self.ioctl(),
             Class::Registers(Registers::Mmap) => self.map_executable(),
             Class::Registers(Registers::Clone) => self.fork(),

@@ -1,7 +1,7 @@
 //! What the supervisor knows about the processes of its tree, read from `/proc`.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +13,7 @@ use crate::os::linux::process::parent_of;
 
 /// Longest chain of parents followed.
 const DEEPEST: usize = 4096;
-/// Thread-to-process pairs remembered for records.
+/// Thread-to-process pairs remembered for records, and processes known before those that ended are forgotten.
 const MOST_REMEMBERED: usize = 4096;
 /// Directories of threads kept open per worker.
 const MOST_DIRECTORIES: usize = 32;
@@ -67,6 +67,26 @@ impl Processes {
         }
         remembered.insert(tid, pid);
         pid
+    }
+}
+
+/// The processes of a tree that are known already.
+#[derive(Debug)]
+pub(super) struct Born(Mutex<HashSet<i32>>);
+
+impl Born {
+    /// Only the first process is known.
+    pub(super) fn with(first: i32) -> Self {
+        Self(Mutex::new(HashSet::from([first])))
+    }
+
+    /// Whether a process was not known before; from now on it is. One that got the number of another is taken for that.
+    pub(super) fn is_new(&self, pid: i32) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_REMEMBERED && !known.contains(&pid) {
+            known.retain(|pid| parent_of(*pid) != Ok(None));
+        }
+        known.insert(pid)
     }
 }
 

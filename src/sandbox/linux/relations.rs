@@ -2,12 +2,15 @@
 
 use rustix::io::Errno;
 
-use super::call::{Answer, Answered, Call, REFUSED};
+use super::call::{Answer, Answered, Call, REFUSED, Recorded};
 use super::path::join;
 use super::processes::{Processes, capabilities_of, link_of};
 use crate::denial::target_text;
-use crate::os::linux::process::ids_of;
+use crate::os::linux::process::{ids_of, parent_of};
 use crate::sbpl::{Fact, ProcessTarget, Target};
+
+/// The operation of making a process.
+pub(super) const FORK: &str = "process-fork";
 
 const NEVER: &str = "refused whatever the profile says";
 
@@ -71,7 +74,21 @@ impl Relation {
 
 impl Call<'_> {
     pub(super) fn fork(&mut self) -> Answered {
-        self.plain("process-fork")
+        self.plain(FORK)
+    }
+
+    /// Where forks are only told of, the first call of a process tells of the one that made it.
+    pub(super) fn tell_of_fork(&mut self) {
+        let processes = self.shared.processes;
+        let pid = processes.recorded_process_of(self.tid());
+        if !self.shared.born.as_ref().is_some_and(|born| born.is_new(pid)) {
+            return;
+        }
+        // A parent that is gone by now is not known any more.
+        let parent = parent_of(pid).ok().flatten().filter(|parent| !processes.keeps_the_tree(*parent));
+        let _ = self.plain(FORK);
+        // Which call it was is not known: one of the family.
+        self.record(None, &Recorded::now(self.shared, "fork", parent.unwrap_or(pid), self.has_refused()));
     }
 
     /// A decision without an object.

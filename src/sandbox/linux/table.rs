@@ -5,12 +5,16 @@
 //! and performs the operation itself; only handlers whose decision rests on register values let the kernel run the call.
 
 use super::network::{BIND, INBOUND, OUTBOUND};
+use super::relations::FORK;
 
 /// What happens to a system call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     /// Runs untouched: it takes no path, address or process, or works on descriptors the program holds already.
     Allow,
+    /// What a new process or thread calls first, about itself alone: runs untouched, but for telling of a fork
+    /// ([`super::filter::Forks::Told`]).
+    Begin,
     /// Does not exist: newer twins of calls, or calls that programs fall back from.
     Enosys,
     /// Refused (EPERM) whatever the profile says: it would change the ground the sandbox stands on.
@@ -176,7 +180,7 @@ impl Handler {
             Self::Link | Self::Linkat => &["file-link", CREATE, METADATA],
             Self::MemfdCreate => &["process-exec*"],
             Self::Execve | Self::Execveat => &["process-exec*", "process-exec-interpreter", METADATA],
-            Self::Fork => &["process-fork"],
+            Self::Fork => &[FORK],
             Self::Kill | Self::Tkill | Self::Tgkill | Self::RtSigqueueinfo | Self::RtTgsigqueueinfo => &["signal"],
             Self::PidfdSendSignal => &["signal"],
             // Never left to the kernel alone: processes outside the sandbox are refused whatever the profile says.
@@ -228,14 +232,16 @@ const TABLE: &[(Class, &[&str])] = &[
         "preadv2", "pselect6", "pwrite64", "pwritev", "pwritev2", "read", "readahead", "readv", "recvfrom", "recvmmsg",
         "recvmsg", "remap_file_pages", "restart_syscall", "rseq", "rt_sigaction", "rt_sigpending", "rt_sigprocmask",
         "rt_sigreturn", "rt_sigsuspend", "rt_sigtimedwait", "sched_get_priority_max", "sched_get_priority_min",
-        "sched_yield", "seccomp", "select", "sendfile", "set_mempolicy", "set_mempolicy_home_node", "set_robust_list",
-        "set_thread_area", "set_tid_address", "setfsgid", "setfsuid", "setgid", "setgroups", "setitimer", "setpgid",
+        "sched_yield", "seccomp", "select", "sendfile", "set_mempolicy", "set_mempolicy_home_node",
+        "set_thread_area", "setfsgid", "setfsuid", "setgid", "setgroups", "setitimer", "setpgid",
         "setregid", "setresgid", "setresuid", "setreuid", "setrlimit", "setsid", "setuid", "shutdown",
         "sigaltstack", "signalfd", "signalfd4", "splice", "sync", "sync_file_range", "syncfs", "sysinfo", "tee", "time",
         "timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime", "timerfd_create",
         "timerfd_gettime", "timerfd_settime", "times", "umask", "uname", "uprobe", "uretprobe", "vmsplice", "wait4",
         "waitid", "write", "writev",
     ]),
+    // The C libraries' first calls in the child of fork: glibc's and musl's.
+    (Class::Begin, &["set_robust_list", "set_tid_address"]),
     // Twins with flags in memory, calls the kernel dropped, calls of 32-bit tables, and confinement of one's own: file
     // rights a program took from itself would not bind the supervisor that opens files for it.
     (Class::Enosys, &[

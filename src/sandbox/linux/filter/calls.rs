@@ -1,7 +1,7 @@
 //! What the filter does with each call, by its class.
 
 use super::assemble::{Block, Step};
-use super::{ALLOW, ENOSYS, EOPNOTSUPP, EPERM, Free, NO_EFFECT, NOTIFY, Network};
+use super::{ALLOW, ENOSYS, EOPNOTSUPP, EPERM, Forks, Free, NO_EFFECT, NOTIFY, Network};
 use crate::sandbox::linux::network::BIND;
 use crate::sandbox::linux::table::{Class, Handler, Registers};
 use crate::sandbox::weaken::lets_through;
@@ -105,10 +105,12 @@ pub(super) fn treatment(class: Class, name: &str, free: &dyn Free) -> Block {
     }
     match class {
         Class::Allow => Block::new(ALLOW),
+        Class::Begin => Block::new(if free.forks() == Forks::Told { NOTIFY } else { ALLOW }),
         Class::Enosys => Block::new(ENOSYS),
         Class::Deny => Block::new(EPERM),
         Class::Refuse(_) => Block::new(NOTIFY),
         Class::Trap(handler) if free.handler(handler) => Block::new(ALLOW),
+        Class::Trap(Handler::Fork) => Block::new(fork(free)),
         Class::Trap(Handler::Getsockname) if free.network().names => Block::new(ALLOW),
         Class::Trap(Handler::Open) if free.plain_read() => plain_read(1),
         Class::Trap(Handler::Openat) if free.plain_read() => plain_read(2),
@@ -119,6 +121,13 @@ pub(super) fn treatment(class: Class, name: &str, free: &dyn Free) -> Block {
     }
 }
 
+fn fork(free: &dyn Free) -> u32 {
+    match free.forks() {
+        Forks::Free | Forks::Told => ALLOW,
+        Forks::Judged => NOTIFY,
+    }
+}
+
 fn plain_read(flags: usize) -> Block {
     Block::of([Step::Load(low(flags)), Step::AnyBit(NOT_PLAIN_READ, NOTIFY)], ALLOW)
 }
@@ -126,9 +135,8 @@ fn plain_read(flags: usize) -> Block {
 fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
     match test {
         Registers::Clone => {
-            let fork = if free.handler(Handler::Fork) { ALLOW } else { NOTIFY };
             let thread = libc::CLONE_THREAD.cast_unsigned();
-            Block::of([Step::Load(low(0)), Step::AnyBit(NAMESPACES, EPERM), Step::AnyBit(thread, ALLOW)], fork)
+            Block::of([Step::Load(low(0)), Step::AnyBit(NAMESPACES, EPERM), Step::AnyBit(thread, ALLOW)], fork(free))
         }
         Registers::Fcntl => {
             // The other form takes its owner from memory, which a racing thread could rewrite.

@@ -28,10 +28,24 @@ pub(super) trait Free {
     fn operations(&self, names: &[&str]) -> bool;
     /// Whether a [`table::Class::Judge`] call may run without asking.
     fn judge(&self, operation: &str) -> bool;
+    /// What happens to forks.
+    fn forks(&self) -> Forks;
     /// What of the network may run without asking.
     fn network(&self) -> Network;
     /// Whether the profile allows the operation on everything.
     fn everywhere(&self, operation: &str) -> bool;
+}
+
+/// What happens to forks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Forks {
+    /// Left to the kernel.
+    Free,
+    /// Left to the kernel, and the first call of the new process tells of them. Brought before the supervisor they could be
+    /// interrupted before it takes them, and a shell gives up when the end of one child makes the fork of the next one fail.
+    Told,
+    /// Brought before the supervisor.
+    Judged,
 }
 
 /// What of the network may run without asking.

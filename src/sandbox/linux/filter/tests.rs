@@ -28,6 +28,13 @@ impl Free for Names {
     fn everywhere(&self, operation: &str) -> bool {
         self.0.contains(operation)
     }
+    fn forks(&self) -> Forks {
+        match self.0.contains("process-fork") {
+            true if self.1 => Forks::Free,
+            true => Forks::Told,
+            false => Forks::Judged,
+        }
+    }
     fn network(&self) -> Network {
         let outbound = self.0.contains("network-outbound");
         let free = self.1 && outbound;
@@ -89,7 +96,7 @@ fn every_number_gets_the_treatment_of_its_class() {
     for (number, name, class) in table::native() {
         let action = run(&program, NATIVE_ARCH, number, [0; 6]);
         let expected = match class {
-            Class::Allow => ALLOW,
+            Class::Allow | Class::Begin => ALLOW,
             Class::Enosys => ENOSYS,
             Class::Deny | Class::Everywhere(_) => EPERM,
             Class::Trap(_) | Class::Judge(_) | Class::Refuse(_) => NOTIFY,
@@ -117,6 +124,11 @@ fn clone_judges_processes_and_refuses_namespaces() {
     assert_eq!(act(&nothing(), "clone", flags(thread)), ALLOW);
     assert_eq!(act(&nothing(), "clone", flags(libc::SIGCHLD)), NOTIFY);
     assert_eq!(act(&names(&["process-fork"]), "clone", flags(libc::SIGCHLD)), ALLOW);
+    assert_eq!(act(&names(&["process-fork"]), "set_robust_list", [0; 6]), ALLOW);
+    // Told of only: the kernel forks, and what the new process calls first is brought before the supervisor.
+    let told = Names(names(&["process-fork"]).0, false);
+    assert_eq!(act(&told, "clone", flags(libc::SIGCHLD)), ALLOW);
+    assert_eq!(act(&told, "set_robust_list", [0; 6]), NOTIFY);
     for namespace in [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWCGROUP, libc::CLONE_NEWPID] {
         assert_eq!(act(&names(&["process-fork"]), "clone", flags(namespace | libc::SIGCHLD)), EPERM);
         assert_eq!(act(&nothing(), "clone", flags(namespace | thread)), EPERM);
