@@ -13,8 +13,10 @@ use crate::os::linux::process::parent_of;
 
 /// Longest chain of parents followed.
 const DEEPEST: usize = 4096;
-/// Thread-to-process pairs remembered for records, and processes known before those that ended are forgotten.
+/// Thread-to-process pairs remembered for records.
 const MOST_REMEMBERED: usize = 4096;
+/// Processes known before those that ended are forgotten for the first time.
+const MOST_BORN: usize = 1024;
 /// Directories of threads kept open per worker.
 const MOST_DIRECTORIES: usize = 32;
 
@@ -77,16 +79,26 @@ pub(super) struct Born(Mutex<HashSet<i32>>);
 impl Born {
     /// Only the first process is known.
     pub(super) fn with(first: i32) -> Self {
-        Self(Mutex::new(HashSet::from([first])))
+        let mut known = HashSet::with_capacity(MOST_BORN);
+        known.insert(first);
+        Self(Mutex::new(known))
     }
 
     /// Whether a process was not known before; from now on it is. One that got the number of another is taken for that.
     pub(super) fn is_new(&self, pid: i32) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST_REMEMBERED && !known.contains(&pid) {
+        if known.len() == known.capacity() && !known.contains(&pid) {
             known.retain(|pid| parent_of(*pid) != Ok(None));
+            // So many more can come before it is looked through again.
+            let left = known.len();
+            known.reserve(left);
         }
         known.insert(pid)
+    }
+
+    #[cfg(test)]
+    fn known(&self) -> usize {
+        self.0.lock().unwrap().len()
     }
 }
 
@@ -168,4 +180,22 @@ pub(super) fn with_own<T>(
             found
         })
         .map_err(|errno| if errno == Errno::NOENT { Errno::BADF } else { errno })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_new_once_and_those_that_ended_are_forgotten() {
+        let own = rustix::process::getpid().as_raw_nonzero().get();
+        let born = Born::with(own);
+        assert!(!born.is_new(own));
+        // Numbers beyond the greatest that Linux gives out (PID_MAX_LIMIT, 4,194,304): nobody has them.
+        for number in 0..10_000 {
+            assert!(born.is_new(5_000_000 + number));
+        }
+        assert!(born.known() < 2 * MOST_BORN, "{}", born.known());
+        assert!(!born.is_new(own), "one that is there is not forgotten");
+    }
 }
