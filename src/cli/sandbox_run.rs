@@ -146,7 +146,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let command = Command {
         program: args.command[0].clone(),
         argv: args.command.clone(),
-        env: context.env.clone().into_iter().collect(),
+        env: context.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         cwd: context.cwd.clone(),
         cancel,
     };

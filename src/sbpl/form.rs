@@ -209,7 +209,7 @@ impl<'a> Reader<'a> {
         Diagnostic::new(Severity::Error, id, self.sources, span, message)
     }
 
-    fn token(&mut self, kind: TokenKind, span: Span) -> Result<(), Box<Diagnostic>> {
+    fn token(&mut self, kind: TokenKind<'_>, span: Span) -> Result<(), Box<Diagnostic>> {
         self.forms += 1;
         if self.forms > MAX_FORMS {
             let message = format!("the text has more than {MAX_FORMS} forms");
@@ -222,7 +222,7 @@ impl<'a> Reader<'a> {
             TokenKind::Comment(_) if !self.comments => return Ok(()),
             TokenKind::Comment(text) => {
                 // A comment between a quotation mark and its form belongs before the mark.
-                let form = Form { kind: FormKind::Comment(text), span };
+                let form = Form { kind: FormKind::Comment(text.to_owned()), span };
                 self.innermost_list().push(form);
                 return Ok(());
             }

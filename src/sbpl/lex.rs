@@ -9,14 +9,14 @@ use crate::vocab::{Severity, Span};
 
 /// One token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Token {
-    pub kind: TokenKind,
+pub(crate) struct Token<'a> {
+    pub kind: TokenKind<'a>,
     pub span: Span,
 }
 
 /// What a token is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum TokenKind {
+pub(crate) enum TokenKind<'a> {
     Open,
     Close,
     Quote(QuoteKind),
@@ -29,7 +29,7 @@ pub(crate) enum TokenKind {
     },
     Bool(bool),
     /// A comment without its leading semicolons' line end.
-    Comment(String),
+    Comment(&'a str),
 }
 
 /// The abbreviations of `quote` and its relatives.
@@ -81,7 +81,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The next token, or `None` at the end. Bad tokens are reported and left out.
-    pub(crate) fn next(&mut self) -> Option<Token> {
+    pub(crate) fn next(&mut self) -> Option<Token<'a>> {
         loop {
             self.skip_space();
             let start = self.here();
@@ -151,12 +151,12 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn single(&mut self, kind: TokenKind) -> Option<TokenKind> {
+    fn single(&mut self, kind: TokenKind<'a>) -> Option<TokenKind<'a>> {
         self.advance();
         Some(kind)
     }
 
-    fn unquote(&mut self) -> TokenKind {
+    fn unquote(&mut self) -> TokenKind<'a> {
         self.advance();
         if self.peek() == Some(b'@') {
             self.advance();
@@ -165,15 +165,20 @@ impl<'a> Lexer<'a> {
         TokenKind::Quote(QuoteKind::Unquote)
     }
 
-    fn comment(&mut self) -> TokenKind {
-        let start = self.at;
-        while self.peek().is_some_and(|byte| byte != b'\n') {
-            self.advance();
-        }
-        TokenKind::Comment(self.text[start..self.at].trim_end().to_owned())
+    fn comment(&mut self) -> TokenKind<'a> {
+        TokenKind::Comment(self.rest_of_line().trim_end())
     }
 
-    fn control(&mut self, start: Span) -> Option<TokenKind> {
+    /// Takes what stands before the end of the line.
+    fn rest_of_line(&mut self) -> &'a str {
+        let rest = &self.text[self.at..];
+        let line = &rest[..rest.find('\n').unwrap_or(rest.len())];
+        self.column += u32::try_from(line.chars().count()).unwrap_or(u32::MAX - self.column);
+        self.at += line.len();
+        line
+    }
+
+    fn control(&mut self, start: Span) -> Option<TokenKind<'a>> {
         let byte = self.text.as_bytes()[self.at];
         self.advance();
         let span = self.span_from(start);
@@ -181,7 +186,7 @@ impl<'a> Lexer<'a> {
         None
     }
 
-    fn byte_order_mark(&mut self, start: Span) -> Option<TokenKind> {
+    fn byte_order_mark(&mut self, start: Span) -> Option<TokenKind<'a>> {
         for _ in 0..BYTE_ORDER_MARK.len_utf8() {
             self.advance();
         }
@@ -190,7 +195,7 @@ impl<'a> Lexer<'a> {
         None
     }
 
-    fn string(&mut self, start: Span) -> Option<TokenKind> {
+    fn string(&mut self, start: Span) -> Option<TokenKind<'a>> {
         self.advance();
         let mut value = String::new();
         let mut bad = false;
@@ -292,7 +297,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn hash(&mut self, start: Span) -> Option<TokenKind> {
+    fn hash(&mut self, start: Span) -> Option<TokenKind<'a>> {
         if self.peek_at(1) == Some(b'"') {
             return self.regex(start);
         }
@@ -302,9 +307,7 @@ impl<'a> Lexer<'a> {
             "#t" | "#true" => Some(TokenKind::Bool(true)),
             "#f" | "#false" => Some(TokenKind::Bool(false)),
             "#if" | "#ifdef" | "#ifndef" | "#else" | "#elif" | "#endif" | "#include" | "#define" | "#undef" => {
-                while self.peek().is_some_and(|byte| byte != b'\n') {
-                    self.advance();
-                }
+                self.rest_of_line();
                 self.error(
                     "preprocessor-line",
                     span,
@@ -317,7 +320,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn radix(&mut self, word: &str, span: Span) -> Option<TokenKind> {
+    fn radix(&mut self, word: &str, span: Span) -> Option<TokenKind<'a>> {
         let radix = match word.as_bytes().get(1) {
             Some(b'o') => 8,
             Some(b'x') => 16,
@@ -339,7 +342,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn regex(&mut self, start: Span) -> Option<TokenKind> {
+    fn regex(&mut self, start: Span) -> Option<TokenKind<'a>> {
         self.advance();
         self.advance();
         let from = self.at;
@@ -369,7 +372,7 @@ impl<'a> Lexer<'a> {
         &self.text[from..self.at]
     }
 
-    fn word(&mut self, start: Span) -> Option<TokenKind> {
+    fn word(&mut self, start: Span) -> Option<TokenKind<'a>> {
         let word = self.take_word();
         let digits = word.strip_prefix(['+', '-']).unwrap_or(word);
         if digits.starts_with(|c: char| c.is_ascii_digit()) {
@@ -386,7 +389,7 @@ impl<'a> Lexer<'a> {
         self.bounded(start, TokenKind::Symbol(word.to_owned()))
     }
 
-    fn bounded(&mut self, start: Span, kind: TokenKind) -> Option<TokenKind> {
+    fn bounded(&mut self, start: Span, kind: TokenKind<'a>) -> Option<TokenKind<'a>> {
         let size = match &kind {
             TokenKind::String(text) | TokenKind::Regex(text) | TokenKind::Symbol(text) => text.len(),
             _ => 0,
@@ -404,16 +407,20 @@ impl<'a> Lexer<'a> {
 mod tests {
     use super::*;
 
-    fn lex(text: &str) -> (Vec<Token>, Diagnostics) {
-        let sources = [Source::new("t.sb", text)];
-        let mut lexer = Lexer::new(&sources, 0);
+    fn source(text: &str) -> [Source; 1] {
+        [Source::new("t.sb", text)]
+    }
+
+    fn lex(sources: &[Source]) -> (Vec<Token<'_>>, Diagnostics) {
+        let mut lexer = Lexer::new(sources, 0);
         let tokens = std::iter::from_fn(|| lexer.next()).collect();
         (tokens, lexer.diagnostics)
     }
 
     #[test]
     fn tokens_carry_values_and_places() {
-        let (tokens, diagnostics) = lex("(a \"é\\\"\\n\" ; note \n #\"^\\.x\" #o0004 -7 #t ,@b)");
+        let sources = source("(a \"é\\\"\\n\" ; note \n #\"^\\.x\" #o0004 -7 #t ,@b)");
+        let (tokens, diagnostics) = lex(&sources);
         assert!(diagnostics.is_empty(), "{diagnostics}");
         let shown: Vec<(TokenKind, (u32, u32))> =
             tokens.into_iter().map(|token| (token.kind, (token.span.line, token.span.column))).collect();
@@ -423,7 +430,7 @@ mod tests {
                 (TokenKind::Open, (1, 1)),
                 (TokenKind::Symbol("a".into()), (1, 2)),
                 (TokenKind::String("é\"\n".into()), (1, 4)),
-                (TokenKind::Comment("; note".into()), (1, 12)),
+                (TokenKind::Comment("; note"), (1, 12)),
                 (TokenKind::Regex("^\\.x".into()), (2, 2)),
                 (TokenKind::Integer { value: 4, text: "#o0004".into() }, (2, 10)),
                 (TokenKind::Integer { value: -7, text: "-7".into() }, (2, 17)),
@@ -452,11 +459,12 @@ mod tests {
             ("\"\\x00\"", "bad-escape", 1, 2),
             ("\"\\.pem\"", "dropped-backslash", 1, 2),
         ] {
-            let (_, diagnostics) = lex(text);
+            let sources = source(text);
+            let (_, diagnostics) = lex(&sources);
             let first = &diagnostics.items()[0];
             assert_eq!((first.id, first.span.line, first.span.column), (id, line, column), "{text:?}");
         }
         let long = format!("\"{}\"", "x".repeat(MAX_STRING_BYTES + 1));
-        assert_eq!(lex(&long).1.items()[0].id, "too-long");
+        assert_eq!(lex(&source(&long)).1.items()[0].id, "too-long");
     }
 }

@@ -1,5 +1,6 @@
 //! `allow`, `deny`, modifiers and imports: what leaves the evaluator.
 
+use std::fmt::Write as _;
 use std::rc::Rc;
 
 use super::core::{Arguments, VALUE_BYTES, shown};
@@ -11,6 +12,9 @@ use crate::sbpl::form::Form;
 use crate::sbpl::limits::{MAX_NESTING, MAX_RULES};
 use crate::sbpl::rule::{DEFAULT, MissingImport, Modifier, Rule};
 use crate::vocab::{Decision, Operation, RuleRef, Span};
+
+/// As many bytes are set aside for the text of a rule before it is written.
+const USUAL_RULE_BYTES: u32 = 256;
 
 /// What a modifier takes and where it applies.
 struct ModifierSpec {
@@ -116,7 +120,11 @@ impl<'f> Evaluator<'f, '_> {
 
     fn reference(&self, form: &Form, span: Span) -> RuleRef {
         let file = self.sources.get(span.source as usize).map_or_else(String::new, |source| source.name.clone());
-        RuleRef { file, line: span.line, text: form.to_string() }
+        // On one line it takes about as many bytes as it was written with, unless there is much space between its parts.
+        let written = form.span.end.saturating_sub(form.span.start).min(USUAL_RULE_BYTES);
+        let mut text = String::with_capacity(written as usize);
+        let _ = write!(text, "{form}");
+        RuleRef { file, line: span.line, text }
     }
 
     /// A rule's own filter together with those of the forms around it.
