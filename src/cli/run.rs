@@ -164,6 +164,9 @@ pub(super) fn run_as(args: &Args, json: bool, context: &Context, job: Option<InJ
         let inputs = inputs(&plans, &place, &registry, &compiled_whole(&plan, &registry)?, args, context, &lookup);
         return super::launchd::run(args, json, context, &plans, &options, &host, inputs?);
     }
+    if let Some(obstacle) = sandbox::obstacle(&layers).filter(|_| !options.dry) {
+        super::note_line(&format!("warning: {obstacle}: no row can be decided (`runtime status` says more)"));
+    }
     let cancel = super::host::cancel_on_signals()?;
     if let Some(job) = job {
         CHANNEL_LAUNCHD_CLEAN.clone_into(&mut options.channel);
@@ -339,11 +342,17 @@ fn show(
     print_line(&counts_line(summary.profile_count, summary.scenario_count, &summary.counts))?;
     for mismatch in &bundle.mismatches.mismatches {
         let text = super::printable;
+        // Most ids begin with the profile's.
+        let under = match mismatch.expectation_id.strip_prefix(&mismatch.profile_id) {
+            Some(rest) if rest.starts_with(':') => String::new(),
+            _ => format!(" under {}", mismatch.profile_id),
+        };
         let actual = mismatch.actual.map_or_else(|| "not observed".to_owned(), |actual| actual.to_string());
         print_line(&format!(
-            "  {}  {}  {} {}: expected {}, {actual} ({})",
+            "  {}  {}{}  {} {}: expected {}, {actual} ({})",
             mismatch.mismatch_type,
-            text(&mismatch.profile_id),
+            text(&mismatch.expectation_id),
+            text(&under),
             text(&mismatch.operation),
             text(&mismatch.path),
             mismatch.expected,
@@ -370,6 +379,10 @@ fn show(
         (RunStatusWord::Dry, _) => "nothing was executed (--dry)".to_owned(),
     };
     print_line(&format!("result    {what}"))?;
+    if !bundle.mismatches.mismatches.is_empty() {
+        let root = super::shown_path(out);
+        print_line(&format!("one told  runtime explain-event --bundle {root} --scenario ID"))?;
+    }
     print_line(&format!("[+] wrote {}", super::shown_path(out.join(&summary.run_id))))?;
     print_line(&format!("[+] updated {}", super::shown_path(out.join("LATEST"))))
 }

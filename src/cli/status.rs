@@ -7,7 +7,7 @@ use super::print_line;
 use crate::base::json;
 use crate::host::detect_world;
 use crate::report;
-use crate::run::{RuntimeStatus, runtime_status};
+use crate::run::{CHANNEL_DIRECT, RuntimeStatus, runtime_status};
 use crate::sandbox;
 
 // Arguments of `status`.
@@ -46,7 +46,12 @@ fn rows(status: &RuntimeStatus) -> Vec<Vec<String>> {
         ),
     ];
     for (name, channel) in &status.channels {
-        let state = if channel.available { "can run" } else { "cannot run" };
+        let state = match (channel.available, *name) {
+            (true, _) => "can run",
+            // A run is made all the same, of rows in error: it is evidence of such a host.
+            (false, CHANNEL_DIRECT) => "cannot enforce",
+            (false, _) => "cannot run",
+        };
         rows.push(row(&format!("channel {name}"), state, channel.note.as_deref().unwrap_or("")));
     }
     for (name, layer) in &layers.layers {

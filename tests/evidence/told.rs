@@ -264,6 +264,9 @@ fn an_event_is_found_in_a_bundle_of_any_size_in_bounded_memory() {
     let (unknown, _) = tell("wide:x0");
     expect(&unknown, 3);
     assert!(text(&unknown).contains("did you mean \\\"wide:0\\\"?"), "{}", text(&unknown));
+    // The end of an id, the probe's name, is enough to be shown the whole.
+    let (end, _) = tell("7");
+    assert!(text(&end).contains("did you mean \\\"wide:7\\\"?"), "{}", text(&end));
     // The twin: another row at the place that the event names is another row's, and is no support.
     if !full {
         let events = bundle.join("runtime_events.normalized.json");

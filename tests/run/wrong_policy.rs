@@ -36,7 +36,10 @@ fn the_unbroken_suite_passes_and_its_gate_opens() {
 fn an_allow_rule_too_many_is_found_typed_and_closes_the_gate() {
     let wider = format!("{READER}(allow file-read* (subpath (param \"FIXTURES\")))\n");
     let suite = reader(&wider);
-    expect(&suite.run(&[]), 0);
+    let run = suite.run(&[]);
+    expect(&run, 0);
+    let line = "unexpected_allow  demo:reader:read_b  file-read-data ${FIXTURES}/b: expected deny, allow";
+    assert!(text(&run).contains(line) && text(&run).contains("explain-event --bundle"), "{}", text(&run));
     let summary = suite.document("mismatch_summary.json");
     assert_eq!(summary["counts"], json!({"unexpected_allow": 1}));
     assert_eq!(summary["mismatches"][0]["expectation_id"], "demo:reader:read_b");

@@ -79,7 +79,10 @@ impl Events {
             pull.elements(|number, raw| {
                 let event = named(&raw, EVENTS, number)?;
                 let Some(known) = event.as_ref().and_then(|event| event.scenario_id.as_deref()) else { return Ok(()) };
-                let nearer = nearest(scenario, near.as_deref().into_iter().chain([known]));
+                // Ids end with the probe's name, and that may be all that was given.
+                let ends_so = known.rsplit(':').next() == Some(scenario) && near.is_none();
+                let spelled = || nearest(scenario, near.as_deref().into_iter().chain([known]));
+                let nearer = if ends_so { Some(known) } else { spelled() };
                 if let Some(nearer) = nearer.filter(|nearer| near.as_deref() != Some(*nearer)) {
                     near = Some(nearer.to_owned());
                 }
