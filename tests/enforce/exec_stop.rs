@@ -82,6 +82,33 @@ fn a_link_exchanged_from_outside_during_exec_wins_nothing() {
 }
 
 #[test]
+fn an_interpreter_alone_is_no_program_however_its_script_is_exchanged_for_it() {
+    each_user(|place| {
+        const RULES: &str =
+            "(deny process-exec (literal \"/usr/bin/dash\"))(allow process-exec (literal \"$W/script\"))
+            (allow process-exec-interpreter (literal \"/usr/bin/dash\"))";
+        let script = |place: &Place| {
+            let path = place.file("script", "#! /usr/bin/dash -e \nexit 0\n");
+            place.mode("script", 0o755);
+            place.link("way", &path);
+            path
+        };
+        // As a program the shell does what it is told: it exits with 1.
+        let flipped = |place: &Place| {
+            let path = script(place);
+            let words = ["repeat-exec", &place.path("way"), "1500", "-c", "exit 1"];
+            place.while_exchanging("way", ["/usr/bin/dash", &path], || race(place, RULES, &words))
+        };
+        let (attempts, wins, passes, ran) = flipped(place);
+        println!("interpreter: {attempts} attempts, {wins} forbidden, {passes} allowed");
+        assert!(wins == 0 && passes > 0, "{wins} of {attempts}, {passes} allowed");
+        assert!(ran.denied("process-exec*", "/usr/bin/dash"), "{ran:#?}");
+        let without = Place::new(place.user).with(&WITHOUT);
+        assert!(won_at_some_time(|| flipped(&without).1), "the test cannot see what the layer protects from");
+    });
+}
+
+#[test]
 fn scripts_that_the_program_can_exchange_are_reported() {
     each_user(|place| {
         let status = |rules: &str| {

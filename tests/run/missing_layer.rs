@@ -58,7 +58,10 @@ fn a_run_inside_a_sandbox_is_recorded_as_such_and_proves_nothing() {
         .unwrap();
     expect(&output, 0);
     let said = text(&output);
-    assert!(said.contains("warning: cannot enforce the profile here") && said.contains("no row can be decided"), "{said}");
+    assert!(
+        said.contains("warning: cannot enforce the profile here") && said.contains("no row can be decided"),
+        "{said}"
+    );
     let row = suite.row("demo:a", "r");
     assert_eq!((&row["actual"], &row["error_kind"]), (&json!(null), &json!("apply")), "{row:#}");
     assert_eq!(report(&suite)["start_unsandboxed"], false);

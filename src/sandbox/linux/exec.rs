@@ -33,6 +33,9 @@ pub(super) struct Chain {
     pub(super) image: OwnedFd,
     /// Canonical path of its loader, if it has one.
     pub(super) loader: Option<Vec<u8>>,
+    /// Of a script: what the kernel puts before the script's name in the arguments, in the place of the first: interpreters with
+    /// their arguments, the last interpreter first (fs/binfmt_script.c). Empty for a program that is native itself.
+    pub(super) words: Vec<Vec<u8>>,
 }
 
 /// A permitted exec before it happens.
@@ -104,6 +107,7 @@ impl Call<'_> {
     pub(super) fn judge_program(&mut self, program: Located) -> Result<Chain, Errno> {
         let mut located = program;
         let mut operation = EXEC;
+        let mut words = Vec::new();
         for _ in 0..=DEEPEST {
             if matches!(located.object, Err(Errno::NOENT)) && self.may_see(&located.path) {
                 return Err(Errno::NOENT);
@@ -117,9 +121,10 @@ impl Call<'_> {
                 Image::Unknown => return Err(Errno::NOEXEC),
                 Image::Elf(headers) => {
                     let loader = self.judge_loader(file.as_fd(), headers)?;
-                    return Ok(Chain { image: file, loader });
+                    return Ok(Chain { image: file, loader, words });
                 }
-                Image::Script(interpreter) => {
+                Image::Script { interpreter, argument } => {
+                    words.splice(0..0, std::iter::once(interpreter.clone()).chain(argument));
                     located = self.locate(libc::AT_FDCWD, &interpreter, Last::Follow)?;
                     operation = INTERPRETER;
                 }

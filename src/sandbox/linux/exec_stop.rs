@@ -6,11 +6,14 @@
 //! stops the thread as well, and it is let go at once.
 //!
 //! Compared are, by what the kernel itself kept: the program's file (`/proc/<pid>/exe`, by inode), the name it was asked for
-//! by (`AT_EXECFN`, which tells one script from another), and the loader (the mapping at `AT_BASE`, by name). What differs
-//! from what was judged is judged anew, by what it is. A script is known by its name alone: what its interpreter will find
+//! by (`AT_EXECFN`, which tells one script from another), of a script the words that the kernel put before that name (which tell it
+//! from its interpreter run as a program), and the loader (the mapping at `AT_BASE`, by name). What differs from what was judged is
+//! judged anew, by what it is. A script is known by its name alone: what its interpreter will find
 //! under that name, when it opens it by itself later, cannot be held here. The worker waits meanwhile; no other process needs to wait for
 //! the sandboxed one's stops, and should the worker die, so does the process.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::os::fd::AsFd;
 
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat, readlinkat};
@@ -79,17 +82,17 @@ impl Call<'_> {
             let located = self.locate(libc::AT_FDCWD, &asked, Last::Follow)?;
             self.judge_program(located)?
         };
-        self.compare_image(pid, &chain)?;
+        self.compare_image(pid, &asked, &chain)?;
         self.compare_loader(pid, &vector, &chain)
     }
 
     /// Another file than was judged is taken for a program: that it may be an interpreter says nothing about what it was
-    /// given to interpret.
-    fn compare_image(&mut self, pid: i32, chain: &Chain) -> Result<(), Errno> {
+    /// given to interpret. So is the interpreter of a script that was not given that script.
+    fn compare_image(&mut self, pid: i32, asked: &[u8], chain: &Chain) -> Result<(), Errno> {
         let link = format!("/proc/{pid}/exe");
         let image = openat(CWD, &link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
         let (own, wanted) = (fstat(&image)?, fstat(&chain.image)?);
-        if (own.st_dev, own.st_ino) == (wanted.st_dev, wanted.st_ino) {
+        if (own.st_dev, own.st_ino) == (wanted.st_dev, wanted.st_ino) && begins_with(pid, &chain.words, asked)? {
             return Ok(());
         }
         let path = readlinkat(CWD, &link, Vec::new())?.into_bytes();
@@ -108,6 +111,23 @@ impl Call<'_> {
         }
         if self.allowed(INTERPRETER, loader, None) { Ok(()) } else { Err(REFUSED) }
     }
+}
+
+/// Whether the arguments of a process that was just executed are those that the kernel makes of a script's. Who wrote them by hand
+/// instead has the interpreter do what it would do for that script.
+fn begins_with(pid: i32, words: &[Vec<u8>], script: &[u8]) -> Result<bool, Errno> {
+    if words.is_empty() {
+        return Ok(true);
+    }
+    let mut wanted = Vec::new();
+    for word in words.iter().map(Vec::as_slice).chain([script]) {
+        wanted.extend_from_slice(word);
+        wanted.push(0);
+    }
+    let mut found = Vec::with_capacity(wanted.len());
+    let file = File::open(format!("/proc/{pid}/cmdline")).map_err(|_| Errno::ACCESS)?;
+    file.take(wanted.len() as u64).read_to_end(&mut found).map_err(|_| Errno::ACCESS)?;
+    Ok(found == wanted)
 }
 
 /// A value of an auxiliary vector: pairs of 64-bit words.

@@ -6,8 +6,8 @@ pub(super) const HEAD: usize = 256;
 /// What a program file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Image {
-    /// A script: the interpreter's path as written.
-    Script(Vec<u8>),
+    /// A script: the interpreter's path as written, and what else stands on its line.
+    Script { interpreter: Vec<u8>, argument: Option<Vec<u8>> },
     /// A native program; where its program headers are.
     Elf(ProgramHeaders),
     /// Nothing the kernel runs by itself.
@@ -32,25 +32,43 @@ const RUNNABLE: [u16; 2] = [2, 3];
 
 /// Tells what a file is by its first bytes.
 pub(super) fn identify(head: &[u8]) -> Image {
-    if let Some(line) = head.strip_prefix(b"#!") {
-        return script(line, head.len() >= HEAD);
+    if head.starts_with(b"#!") {
+        return script(head);
     }
     elf(head).map_or(Image::Unknown, Image::Elf)
 }
 
-/// The interpreter of a `#!` line: the kernel skips blanks, takes one word, and refuses a word that its window cuts off
-/// (fs/binfmt_script.c).
-fn script(line: &[u8], cut: bool) -> Image {
-    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let end = line.iter().position(|&byte| byte == b'\n' || byte == 0);
-    let text = &line[..end.unwrap_or(line.len())];
-    let Some(start) = text.iter().position(|byte| !blank(byte)) else { return Image::Unknown };
-    let word = &text[start..];
-    match word.iter().position(blank) {
-        Some(length) => Image::Script(word[..length].to_vec()),
-        None if end.is_none() && cut => Image::Unknown,
-        None => Image::Script(word.to_vec()),
+/// Reads a `#!` line as the kernel does (fs/binfmt_script.c, `load_script`): blanks, the interpreter, and the rest of the line without
+/// the blanks at its ends as one argument. An interpreter that the window cuts off is refused.
+fn script(head: &[u8]) -> Image {
+    let mut window = [0; HEAD];
+    let length = head.len().min(HEAD);
+    window[..length].copy_from_slice(&head[..length]);
+    let blank = |at: &usize| matches!(window[*at], b' ' | b'\t');
+    let ends_word = |at: &usize| blank(at) || window[*at] == 0;
+    let last = HEAD - 1;
+    let mut end = match window.iter().position(|&byte| byte == b'\n') {
+        Some(line_end) => line_end,
+        None => {
+            let start = (2..=last).find(|at| !blank(at));
+            if !start.is_some_and(|start| (start..=last).any(|at| ends_word(&at))) {
+                return Image::Unknown;
+            }
+            last
+        }
+    };
+    while blank(&(end - 1)) {
+        end -= 1;
     }
+    let Some(start) = (2..=end).find(|at| !blank(at)).filter(|start| *start < end) else { return Image::Unknown };
+    let separator = (start..=end).find(ends_word);
+    let interpreter = window[start..separator.unwrap_or(end)].to_vec();
+    let argument = separator.filter(|at| window[*at] != 0).and_then(|at| (at..=end).find(|at| !blank(at)));
+    let argument = argument.map(|from| {
+        let text = &window[from..end];
+        text[..text.iter().position(|&byte| byte == 0).unwrap_or(text.len())].to_vec()
+    });
+    Image::Script { interpreter, argument }
 }
 
 fn elf(head: &[u8]) -> Option<ProgramHeaders> {
@@ -89,21 +107,34 @@ mod tests {
     #[test]
     fn interpreters_of_scripts_are_read_like_the_kernel_does() {
         for (head, expected) in [
-            (&b"#!/bin/sh\n"[..], Some("/bin/sh")),
-            (b"#! \t/bin/sh -e\n", Some("/bin/sh")),
-            (b"#!/bin/sh", Some("/bin/sh")),
-            (b"#!sh\tx", Some("sh")),
+            (&b"#!/bin/sh\n"[..], Some(("/bin/sh", None))),
+            (b"#! \t/bin/sh -e\n", Some(("/bin/sh", Some("-e")))),
+            (b"#!/bin/sh", Some(("/bin/sh", None))),
+            (b"#!/bin/sh -e", Some(("/bin/sh", Some("-e")))),
+            (b"#!/bin/sh  \n", Some(("/bin/sh", None))),
+            (b"#!/usr/bin/env  -S a b \t\nrest", Some(("/usr/bin/env", Some("-S a b")))),
+            (b"#!/bin/sh -e\0f\n", Some(("/bin/sh", Some("-e")))),
+            (b"#!/bin/sh\0 -e\n", Some(("/bin/sh", None))),
+            // Without a line end the window's zeros follow: an argument without text.
+            (b"#!/bin/sh ", Some(("/bin/sh", Some("")))),
+            (b"#!sh\tx", Some(("sh", Some("x")))),
             (b"#!\n", None),
             (b"#!  \n/bin/sh", None),
             (b"echo", None),
             (b"", None),
         ] {
-            let expected = expected.map_or(Image::Unknown, |path| Image::Script(path.into()));
+            let expected = expected.map_or(Image::Unknown, |(interpreter, argument)| Image::Script {
+                interpreter: interpreter.into(),
+                argument: argument.map(Into::into),
+            });
             assert_eq!(identify(head), expected, "{head:?}");
         }
         let mut long = b"#!/".to_vec();
         long.resize(HEAD, b'a');
         assert_eq!(identify(&long), Image::Unknown);
+        long[20] = b' ';
+        let Image::Script { argument: Some(argument), .. } = identify(&long) else { panic!("not recognised") };
+        assert_eq!(argument.len(), HEAD - 1 - 21, "the last byte of the window is never used");
     }
 
     #[test]

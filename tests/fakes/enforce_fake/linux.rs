@@ -30,7 +30,7 @@ pub(crate) fn main() {
         ["pidfd-kill", pid, signal] => pidfd_kill(pid, signal),
         ["swap-pidfd", milliseconds] => swap_pidfd(milliseconds),
         ["exec-too-big", count] => exec_too_big(count),
-        ["repeat-exec", path, milliseconds] => repeat_exec(path, milliseconds),
+        ["repeat-exec", path, milliseconds, words @ ..] => repeat_exec(path, milliseconds, words),
         ["mode", mode, path] => make(mode, path),
         ["memfd-exec", program] => memfd_exec(program),
         ["threads", count, path] => threads(count, path),
@@ -421,13 +421,14 @@ fn swap_pidfd(milliseconds: &str) {
 }
 
 /// Executes the same path again and again and reports "attempts forbidden allowed": the programs exit with 1 and 0.
-fn repeat_exec(path: &str, milliseconds: &str) {
+fn repeat_exec(path: &str, milliseconds: &str, words: &[&str]) {
+    let words: Vec<CString> = words.iter().map(|word| CString::new(*word).unwrap()).collect();
     let program = CString::new(path).unwrap();
     let end = Instant::now() + Duration::from_millis(milliseconds.parse().unwrap());
     let (mut attempts, mut wins, mut passes) = (0_u64, 0_u64, 0_u64);
     while Instant::now() < end {
         attempts += 1;
-        match run_and_wait(program.as_ptr()) {
+        match run_and_wait(program.as_ptr(), &words) {
             1 => wins += 1,
             0 => passes += 1,
             _ => {}
@@ -437,8 +438,9 @@ fn repeat_exec(path: &str, milliseconds: &str) {
 }
 
 /// Exit status of a program run by a child that shares this process's memory; 7 when it could not be executed.
-fn run_and_wait(path: *const libc::c_char) -> i32 {
-    let argv = [path, std::ptr::null()];
+fn run_and_wait(path: *const libc::c_char, words: &[CString]) -> i32 {
+    let words = words.iter().map(|word| word.as_ptr());
+    let argv: Vec<_> = std::iter::once(path).chain(words).chain([std::ptr::null()]).collect();
     let env = [std::ptr::null::<libc::c_char>()];
     let mut status = 0;
     // SAFETY: a vfork child shares the memory that another thread may flip; it only executes or exits.
@@ -529,7 +531,7 @@ fn flip_exec(allowed: &str, forbidden: &str, milliseconds: &str) {
         forbidden,
         |path| {
             attempts.fetch_add(1, Ordering::Relaxed);
-            match run_and_wait(path) {
+            match run_and_wait(path, &[]) {
                 42 => wins.fetch_add(1, Ordering::Relaxed),
                 0 => passes.fetch_add(1, Ordering::Relaxed),
                 _ => 0,
