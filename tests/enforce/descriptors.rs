@@ -81,6 +81,19 @@ fn file_write_flags() {
 }
 
 #[test]
+fn the_generation_of_an_inode_is_one_of_its_flags() {
+    each_user(|place| {
+        let path = place.file("a", "");
+        let words = [&place.fake(), "set-generation", &path];
+        let denied = place.run(&format!("{SEE}(allow file-ioctl)"), &words).good();
+        assert_eq!(denied.stdout, "-1 1\n");
+        assert!(denied.denied("file-write-flags", &path), "{denied:#?}");
+        let allowed = place.run(&format!("{SEE}(allow file-ioctl file-write-flags)"), &words).good();
+        assert_eq!(allowed.stdout, place.plainly(&words));
+    });
+}
+
+#[test]
 fn what_is_always_refused_leaves_a_record() {
     each_user(|place: &Place| {
         for (number, operation) in [

@@ -150,10 +150,17 @@ fn observing_does_not_offer_what_no_profile_can_allow() {
         let outside = format!("/proc/{}", std::process::id());
         let ran = place.run("", &["cat", &format!("{outside}/status")]).bad();
         assert!(ran.stdout.is_empty() && ran.denied("file-read-metadata", &outside), "{ran:#?}");
+        for form in ["fcntl", "ioctl"] {
+            for rules in ["", "(allow signal)"] {
+                let ran = place.run(rules, &[&place.fake(), "kill-by-memory", form]).good();
+                assert_eq!(ran.stdout, "-1\n", "{form} {rules}");
+                assert!(ran.denied("signal", ""), "{ran:#?}");
+            }
+        }
         // Nor what would take the records along: the parent of the first process, and everything that there is.
         let path = place.file("a", "text");
-        for signal in ["kill -9 $PPID", "kill -CONT -1"] {
-            let ran = place.run("", &["sh", "-c", &format!("cat a; {signal}; :")]).good();
+        for (rules, signal) in [("", "kill -9 $PPID"), ("", "kill -CONT -1"), ("(allow signal)", "kill -9 $PPID")] {
+            let ran = place.run(rules, &["sh", "-c", &format!("cat a; {signal}; :")]).good();
             assert!(ran.denied("file-read-data", &path) && ran.denied_any("signal"), "{signal}: {ran:#?}");
         }
     });

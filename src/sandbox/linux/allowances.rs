@@ -9,6 +9,7 @@ use rustix::net::{AddressFamily, SocketType, sockopt};
 use super::filter::{Forks, Free, Network};
 use super::network::{BIND, INBOUND, OUTBOUND};
 use super::relations::FORK;
+use super::signals::SIGNAL;
 use super::table::Handler;
 use super::tree::Becomes;
 use crate::sandbox::Trap;
@@ -92,7 +93,9 @@ impl Free for Allowances<'_> {
         if let Some(known) = self.everywhere.borrow().get(operation) {
             return *known;
         }
-        let decided = self.policy.unconditional(&Operation::new(operation)) == Some(Decision::Allow);
+        // While observing no domain keeps signals inside, and one to what keeps the sandbox would take the records along.
+        let kept = operation == SIGNAL && self.observe;
+        let decided = !kept && self.policy.unconditional(&Operation::new(operation)) == Some(Decision::Allow);
         self.everywhere.borrow_mut().insert(operation.to_owned(), decided);
         decided
     }

@@ -9,7 +9,7 @@
 use std::os::fd::AsFd;
 
 use super::call::{Answer, Answered, Call, REFUSED};
-use super::filter::{FLAG_REQUESTS, FLAG_STRUCTURE_REQUEST, LOCK_COMMANDS};
+use super::filter::{F_SETOWN_EX, FLAG_REQUESTS, FLAG_STRUCTURE_REQUEST, LOCK_COMMANDS, SIGNAL_REQUESTS};
 use super::resolve::name_of_object;
 use crate::os::linux::{object, process};
 use crate::sbpl::{Fact, Target};
@@ -30,7 +30,11 @@ impl Call<'_> {
 
     /// fcntl(2), for what the filter does not let pass.
     pub(super) fn fcntl(&mut self) -> Answered {
-        if LOCK_COMMANDS.contains(&self.unsigned(1)) { self.lock() } else { self.signal_owner() }
+        match self.unsigned(1) {
+            command if LOCK_COMMANDS.contains(&command) => self.lock(),
+            F_SETOWN_EX => Err(self.refuse_by_memory()),
+            _ => self.signal_owner(),
+        }
     }
 
     /// flock(2), and the forms of fcntl(2). What has no path has no rule.
@@ -42,6 +46,9 @@ impl Call<'_> {
 
     pub(super) fn ioctl(&mut self) -> Answered {
         let request = self.unsigned(1);
+        if SIGNAL_REQUESTS.contains(&request) {
+            return Err(self.refuse_by_memory());
+        }
         if FLAG_REQUESTS.contains(&request) {
             return self.set_flags(request, size_of::<libc::c_int>());
         }

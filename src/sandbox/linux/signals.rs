@@ -13,9 +13,11 @@ use super::call::{Answer, Answered, Call, REFUSED};
 use super::processes::Processes;
 use crate::os::linux::process;
 
-const SIGNAL: &str = "signal";
+pub(super) const SIGNAL: &str = "signal";
 const OUTSIDER: &str = "a signal to a process outside the sandbox through a pidfd is refused whatever the profile says";
 const KEEPER: &str = "a signal to what keeps the sandbox is refused whatever the profile says";
+
+const BY_MEMORY: &str = "who gets the signal is named in memory, which can change after the decision";
 
 /// Flags of pidfd_send_signal(2) (linux/pidfd.h): to the thread, or to its process. A group is not offered.
 const TO_ONE: u32 = 0b11;
@@ -125,6 +127,12 @@ impl Call<'_> {
         self.still_waiting()?;
         process::send_signal(pidfd.as_fd(), signal, info, flags)?;
         Ok(Answer::DONE)
+    }
+
+    /// Forms that name in memory who shall get a descriptor's signals, or to whom one is sent. Performed by the supervisor they would
+    /// lose the kernel's scope of signals; while observing, a program could end what keeps the sandbox.
+    pub(super) fn refuse_by_memory(&mut self) -> Errno {
+        self.turn_down(SIGNAL, b"", BY_MEMORY)
     }
 
     /// fcntl(2) with `F_SETOWN`: who gets the signals of a descriptor. 0 is nobody.

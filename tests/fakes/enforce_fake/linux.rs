@@ -24,7 +24,10 @@ pub(crate) fn main() {
         ["exec-in-thread", program] => exec_in_thread(program),
         ["exec-in-threads", count, program] => exec_in_threads(count, program),
         ["map-executable", path] => map_executable(path),
-        ["set-flags", path] => set_flags(path),
+        // The flag that forbids to dump a file (chattr +d), and an inode's generation.
+        ["set-flags", path] => set_inode(path, 0x4008_6602, 0x40),
+        ["set-generation", path] => set_inode(path, 0x4008_7602, 77),
+        ["kill-by-memory", form] => kill_by_memory(form),
         ["terminal"] => terminal(),
         ["posix-ipc", action, name] => posix_ipc(action, name),
         ["pidfd-kill", pid, signal] => pidfd_kill(pid, signal),
@@ -295,16 +298,40 @@ fn map_executable(path: &str) {
     if at == libc::MAP_FAILED { println!("-1 {}", errno()) } else { println!("0 0") }
 }
 
-/// Sets the flag that forbids to dump a file (chattr +d); tells result and errno.
-fn set_flags(path: &str) {
-    let flags: libc::c_int = 0x40;
+/// Sets an attribute of an inode through a descriptor that can only read; tells result and errno.
+fn set_inode(path: &str, request: libc::c_ulong, value: libc::c_int) {
     let path = CString::new(path).unwrap();
     // SAFETY: a NUL-terminated path; the request reads one int.
     let result = unsafe {
         let fd = libc::open(path.as_ptr(), libc::O_RDONLY);
-        libc::ioctl(fd, 0x4008_6602, &raw const flags)
+        libc::ioctl(fd, request, &raw const value)
     };
     println!("{result} {}", if result < 0 { errno() } else { 0 });
+}
+
+/// Has the kernel kill the parent when a socket can be read: its owner is named in memory, by fcntl or ioctl. Tells result and errno.
+fn kill_by_memory(form: &str) {
+    const F_SETOWN_EX: libc::c_int = 15;
+    const F_SETSIG: libc::c_int = 10;
+    const FIOSETOWN: libc::c_ulong = 0x8901;
+    // SAFETY: descriptors of this process only; the requests read one or two ints.
+    let result = unsafe {
+        let mut ends = [0; 2];
+        assert_eq!(libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM, 0, ends.as_mut_ptr()), 0);
+        let parent = libc::getppid();
+        let owner = [1, parent];
+        let result = match form {
+            "fcntl" => libc::fcntl(ends[0], F_SETOWN_EX, owner.as_ptr()),
+            _ => libc::ioctl(ends[0], FIOSETOWN, &raw const parent),
+        };
+        let failed = errno();
+        libc::fcntl(ends[0], F_SETSIG, libc::SIGKILL);
+        libc::fcntl(ends[0], libc::F_SETFL, libc::O_ASYNC);
+        libc::write(ends[1], c"x".as_ptr().cast(), 1);
+        std::thread::sleep(Duration::from_millis(50));
+        if result < 0 { -failed } else { 0 }
+    };
+    println!("{result}");
 }
 
 /// Makes a pseudo-terminal, becomes the leader of a session on it in a child, and writes to /dev/tty there; tells what

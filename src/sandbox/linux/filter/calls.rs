@@ -53,20 +53,24 @@ const PROT_EXEC: u32 = libc::PROT_EXEC as u32;
 
 /// `FIOSETOWN` and `SIOCSPGRP` (asm/sockios.h): `F_SETOWN` with its argument in memory. `TIOCSIG` (asm-generic/ioctls.h): a signal to
 /// those who have a pseudo-terminal of the program's.
-const SIGNAL_REQUESTS: [u32; 3] = [0x8901, 0x8902, 0x4004_5436];
+pub(in crate::sandbox::linux) const SIGNAL_REQUESTS: [u32; 3] = [0x8901, 0x8902, 0x4004_5436];
 /// `USERFAULTFD_IOC_NEW` (linux/userfaultfd.h): userfaultfd(2) by a device. With it a program could keep whoever reads its memory
 /// waiting.
 const PAGE_FAULT_REQUEST: u32 = 0xaa00;
 /// asm-generic/fcntl.h; not in libc for every target.
-const F_SETOWN_EX: u32 = 15;
+pub(in crate::sandbox::linux) const F_SETOWN_EX: u32 = 15;
 /// `F_SETLK`, `F_SETLKW`, `F_OFD_SETLK`, `F_OFD_SETLKW` (asm-generic/fcntl.h), and what holds others up as a lock does:
 /// `F_SETLEASE`, `F_SETDELEG` (linux/fcntl.h).
 pub(in crate::sandbox::linux) const LOCK_COMMANDS: [u32; 6] = [6, 7, 37, 38, 1024, 1040];
-/// `FS_IOC_SETFLAGS` in both widths (linux/fs.h): one `int` in memory.
-pub(in crate::sandbox::linux) const FLAG_REQUESTS: [u32; 2] = [0x4008_6602, 0x4004_6602];
+/// `FS_IOC_SETFLAGS`, and `FS_IOC_SETVERSION` for an inode's generation, both in both widths (linux/fs.h), and the names that ext4 has
+/// for the latter (fs/ext4/ext4.h): one `int` in memory.
+pub(in crate::sandbox::linux) const FLAG_REQUESTS: [u32; 6] =
+    [0x4008_6602, 0x4004_6602, 0x4008_7602, 0x4004_7602, 0x4008_6604, 0x4004_6604];
 /// `FS_IOC_FSSETXATTR` (linux/fs.h): a `struct fsxattr` in memory.
 pub(in crate::sandbox::linux) const FLAG_STRUCTURE_REQUEST: u32 = 0x401c_5820;
-const INODE_FLAG_REQUESTS: [u32; 3] = [FLAG_REQUESTS[0], FLAG_REQUESTS[1], FLAG_STRUCTURE_REQUEST];
+/// What else changes a file through a descriptor that can only read it, and cannot be performed on one's behalf by a number:
+/// `FS_IOC_ENABLE_VERITY` (linux/fsverity.h), `FS_IOC_SET_ENCRYPTION_POLICY` (linux/fscrypt.h), `EXT4_IOC_MIGRATE` (fs/ext4/ext4.h).
+const INODE_REQUESTS: [u32; 3] = [0x4080_6685, 0x800c_6613, 0x6609];
 
 /// The type byte of a request, and btrfs's (linux/btrfs.h); `FICLONE`, `FICLONERANGE`, `FIDEDUPERANGE` share it.
 const REQUEST_TYPE: u32 = 0xff00;
@@ -121,6 +125,11 @@ pub(super) fn treatment(class: Class, name: &str, free: &dyn Free) -> Block {
     }
 }
 
+/// Calls that name in memory who shall get a signal: a racing thread could rewrite that, so nothing can be decided.
+fn by_memory(free: &dyn Free) -> u32 {
+    if free.everywhere("signal") { ALLOW } else { NOTIFY }
+}
+
 fn fork(free: &dyn Free) -> u32 {
     match free.forks() {
         Forks::Free | Forks::Told => ALLOW,
@@ -139,13 +148,11 @@ fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
             Block::of([Step::Load(low(0)), Step::AnyBit(NAMESPACES, EPERM), Step::AnyBit(thread, ALLOW)], fork(free))
         }
         Registers::Fcntl => {
-            // The other form takes its owner from memory, which a racing thread could rewrite.
             let owner = if free.handler(Handler::Kill) { ALLOW } else { NOTIFY };
-            let by_memory = if free.operations(&["signal"]) { ALLOW } else { EPERM };
             let mut steps = vec![
                 Step::Load(low(1)),
                 Step::Equal(libc::F_SETOWN.cast_unsigned(), owner),
-                Step::Equal(F_SETOWN_EX, by_memory),
+                Step::Equal(F_SETOWN_EX, by_memory(free)),
             ];
             if !free.judge("file-lock") {
                 steps.extend(LOCK_COMMANDS.map(|command| Step::Equal(command, NOTIFY)));
@@ -230,12 +237,12 @@ fn ioctl(free: &dyn Free) -> Block {
     let mut steps = vec![Step::Load(low(1))];
     let mut all = |requests: &[u32], action: u32| steps.extend(requests.iter().map(|k| Step::Equal(*k, action)));
     all(&TERMINAL_REQUESTS, EPERM);
-    if !free.operations(&["signal"]) {
-        all(&SIGNAL_REQUESTS, EPERM);
-    }
+    all(&SIGNAL_REQUESTS, by_memory(free));
     all(&[PAGE_FAULT_REQUEST], EPERM);
     if !free.judge("file-write-flags") {
-        all(&INODE_FLAG_REQUESTS, NOTIFY);
+        all(&FLAG_REQUESTS, NOTIFY);
+        all(&[FLAG_STRUCTURE_REQUEST], NOTIFY);
+        all(&INODE_REQUESTS, EPERM);
     }
     all(&EVERYDAY_REQUESTS, ALLOW);
     // Requests of btrfs make and remove subvolumes by name, past every path call; cloning works on open files only.

@@ -8,7 +8,7 @@ mod calls;
 #[cfg(test)]
 mod tests;
 
-pub(super) use calls::{FLAG_REQUESTS, FLAG_STRUCTURE_REQUEST, LOCK_COMMANDS};
+pub(super) use calls::{F_SETOWN_EX, FLAG_REQUESTS, FLAG_STRUCTURE_REQUEST, LOCK_COMMANDS, SIGNAL_REQUESTS};
 
 use assemble::{Assembler, Block, Label, Test};
 

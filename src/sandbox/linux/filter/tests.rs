@@ -146,19 +146,28 @@ fn requests_that_reach_past_the_descriptor_are_refused() {
     assert_eq!(act(&nothing(), "ioctl", [0, 0x5000_940e, 0, 0, 0, 0]), EPERM);
     assert_eq!(act(&nothing(), "ioctl", [0, 0x4004_9409, 0, 0, 0, 0]), ALLOW);
     assert_eq!(act(&nothing(), "ioctl", [0, 0x5401, 0, 0, 0, 0]), ALLOW);
-    for request in [0x4008_6602_u64, 0x4004_6602, 0x401c_5820] {
-        assert_eq!(act(&nothing(), "ioctl", [0, request, 0, 0, 0, 0]), NOTIFY);
+    for (request, expected) in [
+        (0x4008_6602_u64, NOTIFY),
+        (0x4004_6602, NOTIFY),
+        (0x401c_5820, NOTIFY),
+        (0x4008_7602, NOTIFY),
+        (0x4008_6604, NOTIFY),
+        (0x4080_6685, EPERM),
+        (0x800c_6613, EPERM),
+        (0x6609, EPERM),
+    ] {
+        assert_eq!(act(&nothing(), "ioctl", [0, request, 0, 0, 0, 0]), expected);
         let free = names(&["file-write-flags", "file-ioctl"]);
         assert_eq!(act(&free, "ioctl", [0, request, 0, 0, 0, 0]), ALLOW);
-        assert_eq!(act(&names(&["file-ioctl"]), "ioctl", [0, request, 0, 0, 0, 0]), NOTIFY);
+        assert_eq!(act(&names(&["file-ioctl"]), "ioctl", [0, request, 0, 0, 0, 0]), expected);
     }
     assert_eq!(act(&nothing(), "ioctl", [0, 0x8008_6601, 0, 0, 0, 0]), NOTIFY);
     assert_eq!(act(&names(&["file-ioctl"]), "ioctl", [0, 0x8008_6601, 0, 0, 0, 0]), ALLOW);
-    for request in [0x8901_u64, 0x8902] {
-        assert_eq!(act(&nothing(), "ioctl", [0, request, 0, 0, 0, 0]), EPERM);
+    for request in [0x8901_u64, 0x8902, 0x4004_5436] {
+        assert_eq!(act(&nothing(), "ioctl", [0, request, 0, 0, 0, 0]), NOTIFY);
         assert_eq!(act(&names(&["signal", "file-ioctl"]), "ioctl", [0, request, 0, 0, 0, 0]), ALLOW);
     }
-    for (command, expected) in [(8, NOTIFY), (15, EPERM), (3, ALLOW)] {
+    for (command, expected) in [(8, NOTIFY), (15, NOTIFY), (3, ALLOW)] {
         assert_eq!(act(&nothing(), "fcntl", [0, command, 7, 0, 0, 0]), expected);
         assert_eq!(act(&names(&["signal"]), "fcntl", [0, command, 7, 0, 0, 0]), ALLOW);
     }
