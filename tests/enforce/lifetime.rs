@@ -232,3 +232,27 @@ fn an_open_whose_program_died_is_given_up() {
         ran.wait().unwrap();
     });
 }
+
+#[test]
+fn the_supervisor_may_open_more_than_its_program() {
+    use std::io::{BufRead as _, BufReader};
+    each_user(|place| {
+        let command = place.command("", &["sh", "-c", "ulimit -Sn; read line; true"]);
+        let mut limited = Command::new("/usr/bin/sh");
+        limited.args(["-c", "ulimit -Sn 64; exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
+        limited.current_dir(place.root()).env_clear().env("PATH", "/usr/bin:/bin");
+        limited.stdin(Stdio::piped()).stdout(Stdio::piped());
+        place.runs_as_user(&mut limited);
+        let mut child = limited.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "64\n", "the program keeps the limit it was started with");
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+        let limit = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        let mut words = limit.split_whitespace();
+        let (soft, hard) = (words.next().unwrap(), words.next().unwrap());
+        assert!(soft == hard && soft != "64", "{limit}");
+        drop(child.stdin.take());
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    });
+}

@@ -297,9 +297,11 @@ pub struct Ids {
     pub group: i32,
     /// Its controlling terminal as a device number of `/proc`, 0 for none.
     pub terminal: u32,
+    /// When it began, in clock ticks since the system did. Tells it from a later process of the same number.
+    pub began: u64,
 }
 
-/// Parent, group and terminal of a process; `None` when it is gone.
+/// What a process belongs to, and when it began; `None` when it is gone.
 ///
 /// # Errors
 /// Whatever else keeps its entry from being read, such as EMFILE: then nothing is known of it.
@@ -313,7 +315,7 @@ pub fn ids_of(pid: i32) -> Result<Option<Ids>, Errno> {
     }
 }
 
-/// Fields 4, 5 and 7 of proc_pid_stat(5). The name in field 2 may hold anything, so the count starts after its last
+/// Fields 4, 5, 7 and 22 of proc_pid_stat(5). The name in field 2 may hold anything, so the count starts after its last
 /// parenthesis.
 #[must_use]
 pub fn parse_ids(stat: &[u8]) -> Option<Ids> {
@@ -321,7 +323,16 @@ pub fn parse_ids(stat: &[u8]) -> Option<Ids> {
     let mut fields = std::str::from_utf8(&stat[after_name..]).ok()?.split_ascii_whitespace().skip(1);
     let (parent, group) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
     let terminal: i32 = fields.nth(1)?.parse().ok()?;
-    Some(Ids { parent, group, terminal: terminal.cast_unsigned() })
+    let began = fields.nth(14)?.parse().ok()?;
+    Some(Ids { parent, group, terminal: terminal.cast_unsigned(), began })
+}
+
+/// Raises this process's limit of open descriptors as far as it may: what others have it hold must not run it out of them. Nothing
+/// when it may not.
+pub fn allow_descriptors() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
 }
 
 /// Every process there is, by a scan of `/proc`.
@@ -370,7 +381,8 @@ mod tests {
 
     #[test]
     fn parent_and_group_are_read_past_any_name() {
-        assert_eq!(parse_ids(b"12 (a) b) R 7 12 11 34816 5"), Some(Ids { parent: 7, group: 12, terminal: 34816 }));
+        let stat = b"12 (a) b) R 7 12 11 34816 5 9 10 11 12 13 14 15 16 17 18 19 20 21 4711 23";
+        assert_eq!(parse_ids(stat), Some(Ids { parent: 7, group: 12, terminal: 34816, began: 4711 }));
         assert_eq!(parse_ids(b"12 (x"), None);
         assert_eq!(parse_ids(b"12 (x) R 7"), None);
         assert_eq!(parse_ids(b""), None);

@@ -290,8 +290,9 @@ impl<'s> Call<'s> {
         // Asked while the caller still waits: afterwards it may be gone, or be another program.
         let watched = matches!(answered, Ok(Answer::Execute(_)));
         let of = (watched || !self.pending.is_empty()).then(|| {
-            let pid = self.shared.processes.recorded_process_of(self.tid());
-            Recorded::now(self.shared, self.name, pid, self.refused_since(0) || watched)
+            // A refusal is worth a look at who it is.
+            let named = self.refused_since(0) || watched;
+            Recorded::now(self.shared, self.name, self.shared.processes.recorded_process_of(self.tid(), named), named)
         });
         let (sent, errno) = match answered {
             Ok(Answer::Value(value)) => (listener.answer(id, Ok(value)), None),

@@ -354,6 +354,7 @@ fn answer_until_ended(
     cancel: &Cancel,
 ) -> Result<Supervised, SandboxError> {
     process::allow_interrupts();
+    process::allow_descriptors();
     let processes = Processes::new(tree.reaper.as_raw_nonzero().get());
     let (bound, moves, waits) = (BoundPaths::default(), Moves::default(), Waits::default());
     let (state, shared) = (State::new(), OnceLock::new());

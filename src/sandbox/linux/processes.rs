@@ -1,7 +1,7 @@
 //! What the supervisor knows about the processes of its tree, read from `/proc`.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 
-use crate::os::linux::process::parent_of;
+use crate::os::linux::process::{ids_of, parent_of};
 
 /// Longest chain of parents followed.
 const DEEPEST: usize = 4096;
@@ -56,14 +56,15 @@ impl Processes {
         status_field(tid, "Tgid:").and_then(|text| text.parse().ok()).ok_or(Errno::SRCH)
     }
 
-    /// Process of a thread for records: remembered, so that a busy thread costs one look-up. A number that the system
-    /// gave out again may name its former process.
-    pub(super) fn recorded_process_of(&self, tid: i32) -> i32 {
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pid) = remembered.get(&tid) {
+    /// Process of a thread for records: remembered, so that a busy thread costs one look-up, unless it shall be looked up anew. A
+    /// number that the system gave out again may be remembered with its former process.
+    pub(super) fn recorded_process_of(&self, tid: i32, anew: bool) -> i32 {
+        let remembered = || self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if !anew && let Some(pid) = remembered().get(&tid) {
             return *pid;
         }
         let pid = Self::process_of(tid).unwrap_or(tid);
+        let mut remembered = remembered();
         if remembered.len() >= MOST_REMEMBERED {
             remembered.clear();
         }
@@ -72,34 +73,45 @@ impl Processes {
     }
 }
 
-/// The processes of a tree that are known already.
+/// The processes of a tree that are known already, with the times they began.
 #[derive(Debug)]
-pub(super) struct Born(Mutex<HashSet<i32>>);
+pub(super) struct Born(Mutex<HashMap<i32, u64>>);
 
 impl Born {
     /// Only the first process is known.
     pub(super) fn with(first: i32) -> Self {
-        let mut known = HashSet::with_capacity(MOST_BORN);
-        known.insert(first);
+        let mut known = HashMap::with_capacity(MOST_BORN);
+        known.insert(first, began(first));
         Self(Mutex::new(known))
     }
 
-    /// Whether a process was not known before; from now on it is. One that got the number of another is taken for that.
-    pub(super) fn is_new(&self, pid: i32) -> bool {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() == known.capacity() && !known.contains(&pid) {
-            known.retain(|pid| parent_of(*pid) != Ok(None));
+    /// Whether a process was not known before; from now on it is. Only where it `begins` is it told from a former one of its number.
+    pub(super) fn is_new(&self, pid: i32, begins: bool) -> bool {
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known().get(&pid).copied();
+        if before.is_some() && !begins {
+            return false;
+        }
+        let began = began(pid);
+        let mut known = known();
+        if known.len() == known.capacity() {
+            known.retain(|pid, _| parent_of(*pid) != Ok(None));
             // So many more can come before it is looked through again.
             let left = known.len();
             known.reserve(left);
         }
-        known.insert(pid)
+        known.insert(pid, began) != Some(began)
     }
 
     #[cfg(test)]
     fn known(&self) -> usize {
         self.0.lock().unwrap().len()
     }
+}
+
+/// When a process began, in clock ticks; 0 for one that cannot be looked at.
+fn began(pid: i32) -> u64 {
+    ids_of(pid).ok().flatten().map_or(0, |ids| ids.began)
 }
 
 /// Name of a process, at most 15 bytes.
@@ -187,15 +199,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_number_given_out_again_is_seen_by_who_looks_anew() {
+        let (own, thread) = (rustix::process::getpid(), rustix::thread::gettid().as_raw_nonzero().get());
+        let own = own.as_raw_nonzero().get();
+        let processes = Processes::new(1);
+        processes.remembered.lock().unwrap().insert(thread, 1);
+        assert_eq!(processes.recorded_process_of(thread, false), 1);
+        assert_eq!(processes.recorded_process_of(thread, true), own);
+        assert_eq!(processes.recorded_process_of(thread, false), own);
+    }
+
+    #[test]
     fn a_process_is_new_once_and_those_that_ended_are_forgotten() {
         let own = rustix::process::getpid().as_raw_nonzero().get();
         let born = Born::with(own);
-        assert!(!born.is_new(own));
+        assert!(!born.is_new(own, false) && !born.is_new(own, true));
         // Numbers beyond the greatest that Linux gives out (PID_MAX_LIMIT, 4,194,304): nobody has them.
         for number in 0..10_000 {
-            assert!(born.is_new(5_000_000 + number));
+            assert!(born.is_new(5_000_000 + number, false));
         }
         assert!(born.known() < 2 * MOST_BORN, "{}", born.known());
-        assert!(!born.is_new(own), "one that is there is not forgotten");
+        assert!(!born.is_new(own, true), "one that is there is not forgotten");
+        // Another one of the same number.
+        born.0.lock().unwrap().insert(own, 1);
+        assert!(!born.is_new(own, false) && born.is_new(own, true));
     }
 }

@@ -5,6 +5,7 @@ use rustix::io::Errno;
 use super::call::{Answer, Answered, Call, REFUSED, Recorded};
 use super::path::join;
 use super::processes::{Processes, capabilities_of, link_of};
+use super::table::Class;
 use crate::denial::target_text;
 use crate::os::linux::process::{ids_of, parent_of};
 use crate::sbpl::{Fact, ProcessTarget, Target};
@@ -79,9 +80,11 @@ impl Call<'_> {
 
     /// Where forks are only told of, the first call of a process tells of the one that made it.
     pub(super) fn tell_of_fork(&mut self) {
+        let Some(born) = &self.shared.born else { return };
+        let begins = self.class == Class::Begin;
         let processes = self.shared.processes;
-        let pid = processes.recorded_process_of(self.tid());
-        if !self.shared.born.as_ref().is_some_and(|born| born.is_new(pid)) {
+        let pid = processes.recorded_process_of(self.tid(), begins);
+        if !born.is_new(pid, begins) {
             return;
         }
         // A parent that is gone by now is not known any more.

@@ -75,6 +75,9 @@ const INODE_REQUESTS: [u32; 3] = [0x4080_6685, 0x800c_6613, 0x6609];
 /// The type byte of a request, and btrfs's (linux/btrfs.h); `FICLONE`, `FICLONERANGE`, `FIDEDUPERANGE` share it.
 const REQUEST_TYPE: u32 = 0xff00;
 const BTRFS_REQUESTS: u32 = 0x9400;
+/// Requests on a pidfd (linux/pidfd.h, `PIDFS_IOCTL_MAGIC`): they tell about its process and give its namespaces, and a connection
+/// gives the pidfd of a peer outside (`SO_PEERPIDFD`).
+const PROCESS_REQUESTS: u32 = 0xff00;
 const CLONE_REQUESTS: [u32; 3] = [0x4004_9409, 0x4020_940d, 0xc018_9436];
 
 /// Open flags that ask for more than reading an existing object.
@@ -247,7 +250,7 @@ fn ioctl(free: &dyn Free) -> Block {
     all(&EVERYDAY_REQUESTS, ALLOW);
     // Requests of btrfs make and remove subvolumes by name, past every path call; cloning works on open files only.
     all(&CLONE_REQUESTS, ALLOW);
-    steps.extend([Step::And(REQUEST_TYPE), Step::Equal(BTRFS_REQUESTS, EPERM)]);
+    steps.extend([Step::And(REQUEST_TYPE), Step::Equal(BTRFS_REQUESTS, EPERM), Step::Equal(PROCESS_REQUESTS, EPERM)]);
     Block::of(steps, if free.everywhere("file-ioctl") { ALLOW } else { NOTIFY })
 }
 

@@ -145,6 +145,10 @@ fn requests_that_reach_past_the_descriptor_are_refused() {
     }
     assert_eq!(act(&nothing(), "ioctl", [0, 0x5000_940e, 0, 0, 0, 0]), EPERM);
     assert_eq!(act(&nothing(), "ioctl", [0, 0x4004_9409, 0, 0, 0, 0]), ALLOW);
+    // PIDFD_GET_INFO, PIDFD_GET_USER_NAMESPACE
+    for request in [0xc040_ff0b_u64, 0xff09] {
+        assert_eq!(act(&names(&["file-ioctl"]), "ioctl", [0, request, 0, 0, 0, 0]), EPERM);
+    }
     assert_eq!(act(&nothing(), "ioctl", [0, 0x5401, 0, 0, 0, 0]), ALLOW);
     for (request, expected) in [
         (0x4008_6602_u64, NOTIFY),
