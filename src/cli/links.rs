@@ -41,7 +41,7 @@ pub(crate) struct FileArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime links list --links runtime_links.json
-  runtime links list --json")]
+  runtime links list --links runtime_links.json --json")]
 pub(crate) struct ListArgs {
     #[command(flatten)]
     file: FileArgs,
@@ -50,7 +50,7 @@ pub(crate) struct ListArgs {
 // Arguments of `links show`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  runtime links show hardened-runtime:mach
+  runtime links show hardened-runtime:mach --links runtime_links.json
   runtime links show adv:file_mode:deny-world --links runtime_links.json --json
 
 Exit status: 0 found, 3 no such id, or the document cannot be read.")]

@@ -70,7 +70,12 @@ pub fn main() -> u8 {
                 let text = error.render().to_string();
                 return Failure::usage(text.trim().trim_start_matches("error: ")).report(true);
             }
-            let _ = error.print();
+            match error.print() {
+                Err(unsaid) if !error.use_stderr() && unsaid.kind() != std::io::ErrorKind::BrokenPipe => {
+                    return Failure::from(StdoutError(unsaid)).report(json);
+                }
+                _ => {}
+            }
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };

@@ -20,8 +20,8 @@ use crate::promotion::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime promotion set --packet a.json --packet b.json --gate linux_enforcement --out packet_set.json
-  runtime promotion set --packet-set packet_set.json --receipt promotion_receipt.json
-  runtime promotion set --packet a.dsse.json --packet b.dsse.json --key public.pem --out packet_set.json
+  runtime promotion set --packet-set packet_set.json --gate linux_enforcement --receipt promotion_receipt.json
+  runtime promotion set --packet a.dsse.json --packet b.dsse.json --key public.pem --gate linux_enforcement --out packet_set.json
 
 Every packet is verified against its bundle, must be of one world, and its gate must be open. A new set is written only when all
 packets are used; of a set that is read, at least one must be. With --key every packet must be an attestation (emit-promotion

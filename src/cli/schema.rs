@@ -39,7 +39,7 @@ pub(crate) struct ShowArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   runtime schema check plans/*/plan.json plans/*/registry/*.json
-  runtime schema check out/RUN/*.json
+  runtime schema check out/RUN/run_manifest.json out/RUN/summary.json
   runtime schema check --as events out/RUN/runtime_events.normalized.json
 
 A document names its schema by schema_version; one that does not needs --as. A file that ends in .jsonl holds one document a

@@ -278,6 +278,23 @@ pub struct ToolEnd {
     pub stderr: Vec<u8>,
 }
 
+impl ToolEnd {
+    /// How it ended and what it said on stderr, as one sentence's rest.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let how = match self.exit_status {
+            Some(status) => format!("exit status {status}"),
+            None if self.timed_out => "the time limit passed".to_owned(),
+            None => "ended by a signal".to_owned(),
+        };
+        let said = String::from_utf8_lossy(&self.stderr);
+        match said.trim() {
+            "" => how,
+            said => format!("{how}: {said}"),
+        }
+    }
+}
+
 /// Runs another program to its end, or to its time limit, or until cancelled, with an empty stdin and a small environment; its
 /// whole process group is dead on return. Of its stdout, `keep` bytes are kept.
 ///

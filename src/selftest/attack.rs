@@ -58,7 +58,7 @@ fn both(caller: &Caller<'_>, way: &Way, denied: &Path, open: &Path) -> [Check; 2
                 _ if shown.contains(SECRET) => read.to_owned(),
                 // What cat says when it was started and could not open its file.
                 Some(1) => refused.to_owned(),
-                other => format!("status {other:?}: {}", String::from_utf8_lossy(&end.stderr).trim()),
+                _ => end.told(),
             };
             Check::compare(id, expected, observed)
         }

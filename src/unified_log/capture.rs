@@ -114,10 +114,7 @@ impl Capture {
             // What cat says when it was started and could not open its file.
             Some(1) => Ok(()),
             Some(0) => Err(failed("the file that the profile denies was read".to_owned())),
-            other => {
-                let said = String::from_utf8_lossy(&end.stderr).trim().to_owned();
-                Err(failed(format!("status {other:?}: {said}")))
-            }
+            _ => Err(failed(end.told())),
         }
     }
 }

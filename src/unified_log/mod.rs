@@ -66,6 +66,15 @@ pub enum Edge {
     End,
 }
 
+impl std::fmt::Display for Edge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Start => "start",
+            Self::End => "end",
+        })
+    }
+}
+
 /// Something for which a captured log may lack a refusal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -77,7 +86,7 @@ pub enum Gap {
         why: String,
     },
     /// A sentinel could not be provoked.
-    #[error("no refusal could be provoked as a sentinel ({edge:?}): {why}")]
+    #[error("no refusal could be provoked as a sentinel at the {edge}: {why}")]
     NoSentinel {
         /// Which one.
         edge: Edge,
@@ -85,7 +94,7 @@ pub enum Gap {
         why: String,
     },
     /// A sentinel was provoked and not seen in time.
-    #[error("the sentinel ({edge:?}) was not seen within {limit_s} s")]
+    #[error("the sentinel at the {edge} was not seen within {limit_s} s")]
     SentinelMissing {
         /// Which one.
         edge: Edge,
@@ -93,7 +102,7 @@ pub enum Gap {
         limit_s: f64,
     },
     /// The log tool ended by itself.
-    #[error("the log tool ended by itself (status {status:?})")]
+    #[error("the log tool ended by itself ({})", status.map_or_else(|| "by a signal".to_owned(), |status| format!("exit status {status}")))]
     StreamEnded {
         /// Its exit status, unless a signal ended it.
         status: Option<i32>,
@@ -131,7 +140,7 @@ pub enum Gap {
         messages: u64,
     },
     /// Somebody asked to stop while a sentinel was waited for.
-    #[error("interrupted while a sentinel ({edge:?}) was waited for")]
+    #[error("interrupted while the sentinel at the {edge} was waited for")]
     Interrupted {
         /// Which one.
         edge: Edge,

@@ -147,6 +147,14 @@ fn what_stdout_does_not_take_is_told_on_stderr() {
             assert_eq!((ran.status, ran.stderr.as_str()), (Some(3), told), "{words} {json}");
         }
     }
+    for word in ["--help", "--version"] {
+        let ran = run(&suite.path(""), &[OsStr::new(word)], full());
+        assert!(
+            ran.status == Some(3) && ran.stderr.contains("cannot write to standard output"),
+            "{word}: {}",
+            ran.stderr
+        );
+    }
     // An error that stdout should say, and cannot.
     let lost = run(&suite.path(""), &["describe-plan", "--plan", "absent", "--json"].map(OsStr::new), full());
     assert!(lost.stderr.contains("absent") && lost.stderr.contains("standard output"), "{}", lost.stderr);

@@ -81,9 +81,9 @@ fn a_stream_that_is_late_is_waited_for() {
 #[test]
 fn without_a_first_sentinel_the_command_does_not_begin() {
     for (fault, said) in [
-        ("no_start_sentinel", "the sentinel (Start) was not seen within 1 s"),
-        ("stream_fails", "the log tool ended by itself (status Some(64))"),
-        ("exec_refused", "no refusal could be provoked as a sentinel (Start): status Some(71)"),
+        ("no_start_sentinel", "the sentinel at the start was not seen within 1 s"),
+        ("stream_fails", "the log tool ended by itself (exit status 64)"),
+        ("exec_refused", "no refusal could be provoked as a sentinel at the start: exit status 71"),
         ("nothing_refused", "the file that the profile denies was read"),
     ] {
         let bench = Bench::new().fault(fault);

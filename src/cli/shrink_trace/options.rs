@@ -82,7 +82,7 @@ pub(super) struct TraceOptions {
     #[arg(long)]
     require_complete: bool,
     /// Most iterations
-    #[arg(long, value_name = "N", default_value_t = MAX_ITERATIONS)]
+    #[arg(long, value_name = "N", default_value_t = MAX_ITERATIONS, value_parser = clap::value_parser!(u32).range(1..))]
     max_iterations: u32,
 }
 

@@ -236,6 +236,7 @@ fn time_limits_checks_of_the_result_and_bad_profiles_have_their_words() {
     assert_eq!(absent.status, 3, "{absent:?}");
     assert_eq!(place.json("a/run.json")["shrink"]["reason"], "missing_trace_profile");
     assert_eq!(run(&["workflow"]).status, 2);
+    assert_eq!(run(&["trace", "--max-iterations", "0", "--cmd", FIXTURE, "--", "min"]).status, 2);
 }
 
 #[test]
