@@ -24,6 +24,7 @@ mod index;
 pub mod layout;
 mod lock;
 mod manifest;
+mod outputs;
 mod pointer;
 #[cfg(test)]
 mod power_tests;
@@ -37,6 +38,7 @@ pub use document::{Identity, Tool};
 pub use index::{ArtifactEntry, ArtifactIndex, IndexStatus};
 pub use lock::RunLock;
 pub use manifest::{ApplyPreflight, RunManifest};
+pub use outputs::{OutputError, belongs_to_a_bundle, check_outputs};
 pub use reader::{
     ArtifactError, Checked, Document, ResolveError, ResolvedBundle, UnverifiedBundle, Verification, VerifiedBundle,
     Writer, resolve,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
 use super::gates::{GateArgs, listed, words};
-use super::print_line;
+use super::{outputs, print_line};
 use crate::base::json as document;
 use crate::promotion::{
     AttestRequest, Attested, Emission, EmitError, EmitRequest, Fate, GateName, KeyError, Predicate, SignKey,
@@ -50,15 +50,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let required = args.gates.required();
     let (out, attest_out) = (context.absolute(&args.out), args.attest.as_deref().map(|path| context.absolute(path)));
-    let key = args.sign_key.as_deref().map(|path| read_key(path, [Some(&out), attest_out.as_ref()], context));
-    let key = key.transpose()?;
+    let key = args.sign_key.as_deref().map(|path| context.absolute(path));
+    outputs::check(attest_out.iter().chain([&out]).map(PathBuf::as_path), key.as_deref())?;
+    let key = key.as_deref().map(read_key).transpose()?;
     let predicate = if args.vsa { Predicate::VerificationSummary } else { Predicate::Packet };
     let attest = attest_out.as_deref().map(|out| AttestRequest { out, key: key.as_ref(), predicate });
     let request =
         EmitRequest { bundle: &context.absolute(&args.bundle), out: &out, require: &required, attest, jobs: args.jobs };
     let emission = emit_promotion_packet(request).map_err(|error| match error {
-        EmitError::OutInsideBundle { .. } => Failure::usage(error).hint("write it outside the run's directory"),
-        EmitError::SamePlace { .. } => Failure::usage(error),
+        EmitError::Output(error) => outputs::refused(error),
         EmitError::NothingToAttest { .. } => {
             Failure::no(error).hint("validate-bundle says what is wrong with the bundle; nothing was written")
         }
@@ -75,14 +75,8 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     })
 }
 
-/// The private key, which none of the files to be written may replace.
-fn read_key(path: &Path, outs: [Option<&PathBuf>; 2], context: &Context) -> Result<SignKey, Failure> {
-    let path = context.absolute(path);
-    let real = path.canonicalize().ok();
-    if real.is_some() && outs.into_iter().flatten().any(|out| out.canonicalize().ok() == real) {
-        return Err(Failure::usage(format!("{} is the key; nothing is written over it", path.display())));
-    }
-    SignKey::read(&path).map_err(|error| match error {
+fn read_key(path: &Path) -> Result<SignKey, Failure> {
+    SignKey::read(path).map_err(|error| match error {
         KeyError::TooOpen { .. } => {
             Failure::from(error).hint("chmod 600 the key, and think about who may have read it")
         }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::exit::{CliResult, Exit};
-use super::print_line;
+use super::{outputs, print_line};
 use crate::base::json as document;
 use crate::base::text::counted;
 use crate::inventory::{Inventory, Request, build_runtime_inventory, load_items, shipped_items};
@@ -49,13 +49,15 @@ pub(crate) struct Args {
 
 pub(crate) fn run(command: &Command, json: bool, context: &Context) -> CliResult {
     let Command::Build(args) = command;
-    let items = match &args.items {
-        Some(path) => load_items(&Place::Disk(context.absolute(path)))?,
+    let absolute = |path: &Option<PathBuf>| path.as_deref().map(|path| context.absolute(path));
+    let (out, items, world) = (absolute(&args.out), absolute(&args.items), absolute(&args.world));
+    outputs::check(out.as_deref(), items.as_deref().into_iter().chain(world.as_deref()))?;
+    let items = match items {
+        Some(path) => load_items(&Place::Disk(path))?,
         None => shipped_items()?,
     };
     let root = args.root.as_ref().map_or_else(|| root_of(&context.cwd), |path| context.absolute(path));
-    let world = args.world.as_ref().map(|path| Place::Disk(context.absolute(path)));
-    let out = args.out.as_ref().map(|path| context.absolute(path));
+    let world = world.map(Place::Disk);
     let request = Request { root: &root, items: &items, world: world.as_ref(), output: out.clone() };
     let inventory = build_runtime_inventory(&request)?;
     let text = document::to_pretty(&inventory);

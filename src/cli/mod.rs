@@ -23,6 +23,7 @@ mod list_templates;
 mod lock_args;
 mod lookup;
 mod normalise_events;
+mod outputs;
 mod plan_build;
 mod plan_lint;
 mod promotion;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
-use super::print_line;
+use super::{outputs, print_line};
 use crate::analysis::{normalise_bundle, normalise_metadata_document};
 use crate::base::json as document;
 
@@ -41,8 +41,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let out = context.absolute(&args.out);
-    let done = match (&args.metadata, &args.bundle) {
-        (Some(document), _) => normalise_metadata_document(&context.absolute(document), &out),
+    let metadata = args.metadata.as_ref().map(|document| context.absolute(document));
+    outputs::check([out.as_path()], metadata.as_deref())?;
+    let done = match (&metadata, &args.bundle) {
+        (Some(document), _) => normalise_metadata_document(document, &out),
         (None, bundle) => {
             let bundle = bundle.as_deref().unwrap_or(Path::new("."));
             normalise_bundle(&context.absolute(bundle), &out, args.allow_unverified, args.jobs)

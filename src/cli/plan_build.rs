@@ -51,6 +51,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let out = context.absolute(&args.out);
+    super::outputs::outside_bundles(&out)?;
     // A suite that is there is replaced as a whole directory, which would leave the caller's shell in one that is gone.
     let stay = out.canonicalize().is_ok_and(|out| context.cwd.starts_with(out));
     if stay && args.overwrite {

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
 use super::gates::listed;
-use super::promotion_set::refuse_overwriting;
-use super::{nothing_written, print_line, printable};
+use super::{nothing_written, outputs, print_line, printable};
 use crate::base::json as document;
 use crate::os::fs;
 use crate::promotion::{Acceptance, PathSelection, select_path_observations};
@@ -41,8 +40,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let root = args.root.as_deref().map(|root| fs::resolved(&context.absolute(root))).transpose()?;
+    outputs::check([context.absolute(&args.out).as_path()], [context.absolute(&args.packet).as_path()])?;
     let (packet, out) = (fs::resolved(&context.absolute(&args.packet))?, fs::resolved(&context.absolute(&args.out))?);
-    refuse_overwriting(Some(&out), None, std::iter::once(packet.as_path()))?;
     let selection = select_path_observations(&packet, root.as_deref(), args.jobs)?;
     if let PathSelection::Used(used) = &selection {
         let stored = Base::of(&Place::Disk(out.clone()), root.as_deref()).relative(&Place::Disk(packet));

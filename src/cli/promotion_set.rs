@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
 use super::gates::GateWord;
-use super::print_line;
+use super::{outputs, print_line};
 use crate::base::digest::Sha256Hex;
 use crate::base::json as document;
 use crate::os::fs;
 use crate::promotion::{
-    PacketRef, PacketStatus, PromoteRequest, Promotion, PublicKey, belongs_to_a_bundle, load_packet_set,
-    packet_set_document, promote_from_packets,
+    PacketRef, PacketStatus, PromoteRequest, Promotion, PublicKey, load_packet_set, packet_set_document,
+    promote_from_packets,
 };
 
 // Arguments of `promotion set`.
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let input = Input::of(args, out.as_deref(), root.as_deref(), context)?;
     let files = input.packets.iter().map(|packet| packet.path.as_path()).chain(input.set_path.as_deref());
     let files = files.chain(key_path.as_deref());
-    refuse_overwriting(out.as_deref(), receipt.as_deref(), files)?;
+    outputs::check([&out, &receipt].into_iter().flatten().map(PathBuf::as_path), files)?;
     let promotion = promote_from_packets(PromoteRequest {
         packets: &input.packets,
         packet_set: input.set_sha256.as_ref().zip(input.set_stored.as_deref()).map(|(sha256, stored)| (stored, sha256)),
@@ -142,27 +142,6 @@ impl Input {
         let world_id = args.world.clone();
         Ok(Self { packets, set_path: None, set_stored, set_sha256: None, allow_missing: true, world_id })
     }
-}
-
-/// Nothing that is read is written over, and no two files go to one place.
-pub(super) fn refuse_overwriting<'a>(
-    out: Option<&Path>,
-    receipt: Option<&Path>,
-    inputs: impl Iterator<Item = &'a Path>,
-) -> Result<(), Failure> {
-    let real = |path: &Path| fs::resolved(path).unwrap_or_else(|_| path.to_owned());
-    let mut taken: Vec<PathBuf> = inputs.map(real).collect();
-    for path in [out, receipt].into_iter().flatten() {
-        let path = real(path);
-        if taken.contains(&path) {
-            return Err(Failure::usage(format!("{} is read or written already", path.display())));
-        }
-        if belongs_to_a_bundle(&path) {
-            return Err(Failure::usage(format!("{} belongs to a bundle; derived files stand outside", path.display())));
-        }
-        taken.push(path);
-    }
-    Ok(())
 }
 
 fn answer(promotion: &Promotion, args: &Args, ok: bool) -> Value {

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
 use super::lookup::{LookupArgs, name_from_working_directory};
-use super::{note_line, print_line, printable};
+use super::{note_line, outputs, print_line, printable};
 use crate::base::json;
 use crate::os::fs;
 use crate::registry::{Files, UpgradeError, select, upgrade_registry};
@@ -85,6 +85,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let mut warnings = upgraded.warnings;
     name_from_working_directory(&mut warnings, context);
     if !args.check {
+        targets.iter().try_for_each(|target| outputs::outside_bundles(&target.path))?;
         write_all(&targets)?;
     }
     let paths: Vec<String> = targets.iter().map(|target| target.path.display().to_string()).collect();

@@ -94,6 +94,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
+    if let Some(out) = &args.out {
+        super::outputs::outside_bundles(&context.absolute(out))?;
+    }
     run_as(args, json, context, None)
 }
 

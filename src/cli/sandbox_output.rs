@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::context::Context;
-use super::exit::Failure;
 use crate::base::cancel::Cancel;
 use crate::os::{fd, fifo, fs};
 
@@ -86,6 +85,11 @@ impl Output {
         }
     }
 
+    /// As the command line names it.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn identity(&self) -> Option<(u64, u64)> {
         identity(&self.file.metadata().ok()?)
     }
@@ -113,24 +117,7 @@ fn descriptor(path: &Path) -> Option<i32> {
     }
 }
 
-/// What tells regular files apart; devices and pipes may be written twice.
+/// What tells regular files apart.
 fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
     metadata.is_file().then(|| (metadata.dev(), metadata.ino()))
-}
-
-/// Nothing that is read is written over, and no two outputs go to one file.
-pub(super) fn refuse_overwriting(outputs: &[&Output], inputs: &[PathBuf]) -> Result<(), Failure> {
-    // A file that was made a moment ago is none of those that were there.
-    if outputs.iter().all(|output| output.made) {
-        return Ok(());
-    }
-    let mut taken: Vec<(u64, u64)> = inputs.iter().filter_map(|path| identity(&path.metadata().ok()?)).collect();
-    for output in outputs {
-        let Some(own) = output.identity() else { continue };
-        if taken.contains(&own) {
-            return Err(Failure::usage(format!("{} is read or written already", output.shown.display())));
-        }
-        taken.push(own);
-    }
-    Ok(())
 }

@@ -15,7 +15,8 @@ use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
 use super::launchd::StandInArgs;
 use super::lock_args::seconds;
-use super::sandbox_output::{Output, refuse_overwriting};
+use super::outputs;
+use super::sandbox_output::Output;
 use super::sbpl::{self, ProfileArgs, SearchPath};
 use crate::base::cancel::Cancel;
 use crate::base::digest::Sha256Hex;
@@ -206,8 +207,7 @@ impl Outputs {
         let mut outputs = Self { denials: open("denials", &args.denials)?, report: None };
         let opened = open("report", &args.report).and_then(|report| {
             outputs.report = report;
-            let all: Vec<&Output> = outputs.all().collect();
-            refuse_overwriting(&all, inputs)
+            outputs::check(outputs.all().map(Output::path), inputs.iter().map(PathBuf::as_path))
         });
         opened.inspect_err(|_| outputs.withdraw())?;
         Ok(outputs)

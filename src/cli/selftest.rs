@@ -53,6 +53,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         None => RunId::random(),
     };
     let out = context.absolute(&args.out);
+    super::outputs::outside_bundles(&out)?;
     let (tested, sealed) = if args.channel == CHANNEL_LAUNCHD_CLEAN {
         let words = ["selftest", "--out"].map(|word| Argument::Word(word.to_owned()));
         let arguments: Vec<Argument> = words.into_iter().chain([Argument::Path(out.clone())]).collect();

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::exit::{CliResult, Exit, Failure};
-use super::print_line;
+use super::{outputs, print_line};
 use crate::analysis::{
     SummaryError, SummaryOptions, summarize_ops_from_bundle, summarize_ops_from_packet, write_op_runtime_summary,
 };
@@ -54,13 +54,16 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         jobs: args.jobs,
     };
     let root = args.root.as_ref().map(|root| context.absolute(root));
-    let made = match (&args.bundle, &args.packet) {
+    let out = context.absolute(&args.out);
+    let packet = args.packet.as_ref().map(|packet| context.absolute(packet));
+    outputs::check([out.as_path()], packet.as_deref())?;
+    let made = match (&args.bundle, &packet) {
         (Some(bundle), _) => summarize_ops_from_bundle(&context.absolute(bundle), options),
-        (None, Some(packet)) => summarize_ops_from_packet(&context.absolute(packet), root.as_deref(), options),
+        (None, Some(packet)) => summarize_ops_from_packet(packet, root.as_deref(), options),
         (None, None) => return Err(Failure::usage("give --bundle or --packet")),
     };
     let mut summary = made.map_err(failure)?;
-    write_op_runtime_summary(&mut summary, &context.absolute(&args.out)).map_err(failure)?;
+    write_op_runtime_summary(&mut summary, &out).map_err(failure)?;
     let out = args.out.display();
     if json {
         let answer = json!({

@@ -7,8 +7,7 @@ use super::facts;
 use super::gate::{GateName, Promotability, assess};
 use super::packet::promotion_packet;
 use crate::base::json;
-use crate::bundle::layout::{ARTIFACT_INDEX, LATEST, LOCK_FILE, RUN_STATUS};
-use crate::bundle::{ResolveError, UnverifiedBundle, resolve};
+use crate::bundle::{OutputError, ResolveError, UnverifiedBundle, check_outputs, resolve};
 use crate::os::fs::{self, FsError};
 use crate::vocab::Finding;
 
@@ -39,18 +38,9 @@ pub enum EmitError {
         /// The directory.
         path: PathBuf,
     },
-    /// The packet would become part of a bundle, or replace a file that a bundle root keeps.
-    #[error("{} belongs to a bundle; a packet stands outside", out.display())]
-    OutInsideBundle {
-        /// Where the packet should have gone.
-        out: PathBuf,
-    },
-    /// Packet and attestation would be the same file.
-    #[error("packet and attestation cannot both be {}", out.display())]
-    SamePlace {
-        /// Where both should have gone.
-        out: PathBuf,
-    },
+    /// A file that is to be written must not be replaced or made there.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The bundle is refused, so there is no digest that could be attested.
     #[error("run {run_id} is not proven, so nothing about it can be attested")]
     NothingToAttest {
@@ -121,20 +111,7 @@ pub fn emit_promotion_packet(request: EmitRequest<'_>) -> Result<Emission, EmitE
         return Err(EmitError::NoBundle { path: bundle.run_dir().to_owned() });
     }
     let attest_out = request.attest.map(|attest| attest.out);
-    for out in attest_out.into_iter().chain([request.out]) {
-        if belongs_to_a_bundle(out) {
-            return Err(EmitError::OutInsideBundle { out: out.to_owned() });
-        }
-    }
-    if let Some(attest_out) = attest_out {
-        let attest_at = fs::resolved(attest_out)
-            .map_err(|source| EmitError::WriteAttestation { out: attest_out.to_owned(), source })?;
-        let out_at =
-            fs::resolved(request.out).map_err(|source| EmitError::Write { out: request.out.to_owned(), source })?;
-        if attest_at == out_at {
-            return Err(EmitError::SamePlace { out: request.out.to_owned() });
-        }
-    }
+    check_outputs(attest_out.into_iter().chain([request.out]), [])?;
     let run_dir = bundle.run_dir().to_owned();
     let verification = bundle.verify(request.jobs);
     let promotability = assess(&verification);
@@ -175,15 +152,4 @@ fn policy(require: &[GateName], documents: &UnverifiedBundle) -> Vec<GateName> {
         (true, Some(true)) => vec![GateName::LinuxEnforcement],
         (true, _) => vec![GateName::DecisionStage],
     }
-}
-
-/// Whether `out` would become part of a bundle, this one or another, or of what a bundle root keeps about its runs. Seen
-/// through links, as far as its directories exist.
-pub(crate) fn belongs_to_a_bundle(out: &Path) -> bool {
-    let Some(directory) = out.ancestors().skip(1).find_map(|ancestor| ancestor.canonicalize().ok()) else {
-        return false;
-    };
-    let is_run = |ancestor: &Path| [RUN_STATUS, ARTIFACT_INDEX].iter().any(|name| fs::exists(&ancestor.join(name)));
-    let kept_by_root = out.file_name().is_some_and(|name| name == LATEST || name == LOCK_FILE);
-    kept_by_root || directory.ancestors().any(is_run)
 }

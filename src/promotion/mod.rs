@@ -34,7 +34,6 @@ mod verify;
 
 pub use attest::{AttestRequest, Attested};
 pub use consume::{ConsumeError, PacketContext, consumption_receipt, resolve_packet_context};
-pub(crate) use emit::belongs_to_a_bundle;
 pub use emit::{Emission, EmitError, EmitRequest, Fate, emit_promotion_packet};
 pub use enforcement_report::{ENFORCEMENT_REPORT_TAG, EnforcementReport, Layer};
 pub use envelope::{Envelope, EnvelopeSignature, PAYLOAD_TYPE};

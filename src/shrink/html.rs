@@ -8,7 +8,19 @@ use serde_json::Value;
 
 use super::layout;
 use super::summary::Summary;
-use crate::os::fs::read_bounded;
+use crate::os::fs::{read_bounded, resolved};
+
+/// What every page begins with.
+const PAGE_START: &str = "<!doctype html>";
+
+/// Whether `file` is one of those in the `directory` of a run that a page must not take the place of: all but another page.
+#[must_use]
+pub fn is_record(directory: &Path, file: &Path) -> bool {
+    let real = |path: &Path| resolved(path).unwrap_or_else(|_| path.to_owned());
+    let (directory, file) = (real(directory), real(file));
+    let is_page = || read_bounded(&file, layout::MAX_BYTES).is_ok_and(|bytes| bytes.starts_with(PAGE_START.as_bytes()));
+    file.starts_with(directory) && file.is_file() && !is_page()
+}
 
 /// The page about a run or a matrix. What a run does not have is left out, and said to be.
 #[must_use]
@@ -30,7 +42,7 @@ pub fn page(summary: &Summary) -> String {
         run(summary, &mut body)
     }
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, \
+        "{PAGE_START}\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, \
          initial-scale=1\">\n<title>{title}: {}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n",
         escape(&name)
     )

@@ -38,7 +38,7 @@ mod worker;
 
 pub use claim::ClaimError;
 pub use completeness::{Completeness, Verdict};
-pub use html::page;
+pub use html::{is_record, page};
 pub use lint::{ProfileLint, lint_profile};
 pub use matrix::{Matrix, MatrixError, run_matrix};
 pub use offline::{FromLog, learn_from_log};

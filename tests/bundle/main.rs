@@ -22,6 +22,7 @@ mod injected;
 #[cfg(target_os = "linux")]
 mod limits;
 mod lock;
+mod outputs;
 mod random;
 mod repair;
 #[cfg(target_os = "linux")]

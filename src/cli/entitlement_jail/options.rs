@@ -9,7 +9,7 @@ use crate::base::json as document;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliResult, Exit, Failure};
 use crate::cli::lock_args::{LockArgs, seconds};
-use crate::cli::{print_line, printable};
+use crate::cli::{outputs, print_line, printable};
 use crate::entitlement_jail::{
     APP_VARIABLE, Client, DEFAULT_APP, Done, JailError, OBSERVER_TIMEOUT, Outcome, Records, Settings, VARIABLES,
 };
@@ -161,7 +161,9 @@ fn is_own(name: &std::ffi::OsStr) -> bool {
 
 impl RecordArgs {
     pub(super) fn records(&self, context: &Context) -> Result<Records, Failure> {
-        Ok(Records { out: context.absolute(&self.out), lock_mode: self.lock.mode()? })
+        let out = context.absolute(&self.out);
+        outputs::outside_bundles(&out)?;
+        Ok(Records { out, lock_mode: self.lock.mode()? })
     }
 }
 

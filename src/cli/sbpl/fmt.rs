@@ -8,7 +8,7 @@ use super::profile::{read_source, show_diagnostics};
 use crate::base::json as document;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliResult, Exit};
-use crate::cli::{print_as_is, print_line, printable};
+use crate::cli::{outputs, print_as_is, print_line, printable};
 use crate::os::fs;
 use crate::sbpl::{self, Source};
 
@@ -43,6 +43,9 @@ cannot be read leaves all files as they are.";
 pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let mut results = Vec::new();
     for file in &args.files {
+        if !args.check && !args.stdout {
+            outputs::outside_bundles(&context.absolute(file))?;
+        }
         let source = read_source(file, context)?;
         match sbpl::format(&source) {
             Ok(text) => results.push((file, source, text)),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::base::json as document;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliResult, Exit};
-use crate::cli::print_line;
+use crate::cli::{outputs, print_line};
 use crate::os::fs::write_durable;
 use crate::shrink;
 
@@ -30,9 +30,15 @@ Examples:
 Exit status: 0 shown, 2 usage, 3 there is no run, or its record cannot be read.";
 
 pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
-    let summary = shrink::summary(&context.absolute(&args.out))?;
-    if let Some(path) = &args.html {
-        write_durable(&context.absolute(path), shrink::page(&summary).as_bytes())?;
+    let directory = context.absolute(&args.out);
+    let html = args.html.as_ref().map(|path| context.absolute(path));
+    if let Some(path) = &html {
+        // A page that stands in the run's directory may be made again; every other file there is part of what it shows.
+        outputs::check([path.as_path()], shrink::is_record(&directory, path).then_some(path.as_path()))?;
+    }
+    let summary = shrink::summary(&directory)?;
+    if let Some(path) = &html {
+        write_durable(path, shrink::page(&summary).as_bytes())?;
     }
     if json {
         print_line(&document::to_pretty_sorted(&summary.record))?;

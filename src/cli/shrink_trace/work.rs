@@ -9,7 +9,7 @@ use crate::base::text::counted;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliResult, Exit, Failure};
 use crate::cli::host::cancel_on_signals;
-use crate::cli::print_line;
+use crate::cli::{outputs, print_line};
 use crate::host::detect_world;
 use crate::shrink::{
     ClaimError, FromLog, Matrix, ShrinkError, learn_from_log, run_matrix, shrink_profile, trace_profile,
@@ -107,6 +107,8 @@ Exit status: 0 learned, shrunk and shown to work, 1 not (see run.json) or --out 
 2 usage or --out is not shrink-trace's own, 3 could not answer (no such program, no log) or interrupted.";
 
 pub(super) fn trace(args: &TraceArgs, json: bool, context: &Context) -> CliResult {
+    outputs::outside_bundles(&context.absolute(&args.profile))?;
+    outputs::outside_bundles(&context.absolute(&args.target.out))?;
     if !args.from_log.is_empty() {
         return from_log(args, json, context);
     }
@@ -118,6 +120,7 @@ pub(super) fn trace(args: &TraceArgs, json: bool, context: &Context) -> CliResul
 }
 
 pub(super) fn shrink(args: &ShrinkArgs, json: bool, context: &Context) -> CliResult {
+    outputs::outside_bundles(&context.absolute(&args.target.out))?;
     needs_command(&args.target)?;
     let options = options::options(&args.target, None, Some(&args.search), Some(&args.profile), context)?;
     let cancel = cancel_on_signals()?;
@@ -126,6 +129,7 @@ pub(super) fn shrink(args: &ShrinkArgs, json: bool, context: &Context) -> CliRes
 }
 
 pub(super) fn workflow(args: &WorkflowArgs, json: bool, context: &Context) -> CliResult {
+    outputs::outside_bundles(&context.absolute(&args.target.out))?;
     let cancel = cancel_on_signals()?;
     let mut progress = Progress::new(context);
     if let Some(path) = &args.matrix {
