@@ -21,7 +21,8 @@ use crate::vocab::Finding;
   runtime registry-upgrade --registry ./old-suite --out-dir upgraded
   runtime registry-upgrade --registry ./suite --check
 
-Both files are written or neither. What is in the current form already is not written again.
+Both files are written or neither. What is in the current form already is not written again. A file that is replaced keeps its
+mode and owner; one that cannot, or that has a second name (hard link), is left as it is.
 
 Exit status: 0 done or nothing to do, 1 refused (findings, or a file stands there and --overwrite is not given), or with
 --check: something would change; 2 usage, 3 a file cannot be read or written.")]
@@ -150,10 +151,10 @@ fn directory(args: &Args, files: &Files, context: &Context) -> Result<PathBuf, F
 /// Writes every file; when one cannot be written, those before it get back what stood there.
 fn write_all(targets: &[Target]) -> Result<(), Failure> {
     for (number, target) in targets.iter().enumerate() {
-        let Err(error) = fs::write_durable(&target.path, target.text.as_bytes()) else { continue };
+        let Err(error) = fs::rewrite_durable(&target.path, target.text.as_bytes()) else { continue };
         for before in &targets[..number] {
             match &before.older {
-                Some(bytes) => fs::write_durable(&before.path, bytes)?,
+                Some(bytes) => fs::rewrite_durable(&before.path, bytes)?,
                 None => fs::remove(&before.path)?,
             }
         }

@@ -33,7 +33,7 @@ use fault::Change;
 pub use list::{Entry, EntryKind};
 pub use lone::{
     PrivateFile, exists, make_durable, open_regular, overwrite, read_bounded, read_private, remove, replace_with,
-    resolved, write_durable, write_whole,
+    resolved, rewrite_durable, write_durable, write_whole,
 };
 pub use tree::{add_tree, replace_tree, taken};
 pub use write::Prepared;

@@ -166,3 +166,22 @@ fn when_one_file_cannot_be_written_the_other_gets_back_what_stood_there() {
     assert_eq!(both(&suite), [probes, profiles]);
     assert!(suite.path(PROFILES).is_symlink());
 }
+
+#[test]
+fn what_is_replaced_keeps_its_mode_and_a_second_name_is_not_cut_off() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let suite = old();
+    let mode = |file: &str| suite.path(file).metadata().unwrap().permissions().mode() & 0o7777;
+    std::fs::set_permissions(suite.path(PROBES), std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::set_permissions(suite.path(PROFILES), std::fs::Permissions::from_mode(0o640)).unwrap();
+    let before = both(&suite);
+    std::fs::hard_link(suite.path(PROFILES), suite.path("second.json")).unwrap();
+    let (status, told) = upgrade(&suite, &["--overwrite"]);
+    assert_eq!(status, Some(3), "{told}");
+    assert!(told.contains("profiles.json has 2 names"), "{told}");
+    assert_eq!((both(&suite), mode(PROBES), mode(PROFILES)), (before.clone(), 0o600, 0o640));
+    std::fs::remove_file(suite.path("second.json")).unwrap();
+    assert_eq!(upgrade(&suite, &["--overwrite"]).0, Some(0));
+    assert!(both(&suite) != before);
+    assert_eq!((mode(PROBES), mode(PROFILES)), (0o600, 0o640));
+}

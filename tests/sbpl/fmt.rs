@@ -1,5 +1,7 @@
 //! `sbpl fmt` from outside: in place, by check, and not at all when a file cannot be read.
 
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
 use super::support::{fixture, profiles, runtime};
 
 #[test]
@@ -22,6 +24,77 @@ fn check_changes_nothing_and_fmt_changes_once() {
     assert_eq!(laid_out, std::fs::read_to_string(fixture("odd-layout.expected")).unwrap());
     assert_eq!(runtime(&["sbpl", "fmt", "--check", name]).status.code(), Some(0));
     assert!(runtime(&["sbpl", "fmt", name]).stdout.is_empty());
+}
+
+/// Mode, owner and group of a file.
+fn held_by(file: &std::path::Path) -> (u32, u32, u32) {
+    let metadata = file.metadata().unwrap();
+    (metadata.mode() & 0o7777, metadata.uid(), metadata.gid())
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test prepares its files")]
+fn a_changed_file_keeps_its_mode_and_owner() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("p.sb");
+    let is_root = directory.path().metadata().unwrap().uid() == 0;
+    for mode in [0o600, 0o640, 0o755, 0o444, 0o666] {
+        for (owner, group) in [(None, None), (Some(1000), Some(1001))] {
+            let _ = std::fs::remove_file(&file);
+            std::fs::write(&file, "(version 1)   (deny default)\n").unwrap();
+            if is_root {
+                std::os::unix::fs::chown(&file, owner, group).unwrap();
+            }
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            let before = held_by(&file);
+            let output = runtime(&["sbpl", "fmt", file.to_str().unwrap()]);
+            assert_eq!(output.status.code(), Some(0), "{mode:o}: {output:?}");
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), "(version 1)\n(deny default)\n", "{mode:o}");
+            assert_eq!(held_by(&file), before, "{mode:o}");
+        }
+    }
+    if !is_root {
+        eprintln!("NOT TESTED: only root can give a file to somebody else");
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test prepares its files")]
+fn a_file_with_two_names_or_a_foreign_owner_is_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, second) = (directory.path().join("p.sb"), directory.path().join("second.sb"));
+    let text = "(version 1)   (deny default)\n";
+    std::fs::write(&file, text).unwrap();
+    std::fs::hard_link(&file, &second).unwrap();
+    let untouched = |told: &str, output: std::process::Output| {
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains("p.sb") && stderr.contains(told), "{stderr}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+        let mut names: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let names = untouched("has 2 names (hard links)", runtime(&["sbpl", "fmt", file.to_str().unwrap()]));
+    assert_eq!(names, ["p.sb", "second.sb"]);
+    assert_eq!(file.metadata().unwrap().ino(), second.metadata().unwrap().ino());
+    std::fs::remove_file(&second).unwrap();
+    if directory.path().metadata().unwrap().uid() != 0 {
+        return eprintln!("NOT TESTED: only root can lay down a file of somebody else");
+    }
+    // A user whose directory it is may replace it, and may not give it back to its owner.
+    std::os::unix::fs::chown(directory.path(), Some(1000), Some(1000)).unwrap();
+    let before = (held_by(&file), file.metadata().unwrap().ino());
+    let names = untouched("cannot keep the owner and mode of", as_user(&["sbpl", "fmt", file.to_str().unwrap()]));
+    assert_eq!((names, (held_by(&file), file.metadata().unwrap().ino())), (vec!["p.sb".into()], before));
+}
+
+/// Runs the binary as an ordinary user.
+#[expect(clippy::disallowed_methods, reason = "a test of the command line runs the command")]
+fn as_user(arguments: &[&str]) -> std::process::Output {
+    use std::os::unix::process::CommandExt as _;
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_runtime"));
+    command.args(arguments).uid(1000).gid(1000).output().expect("the binary starts")
 }
 
 #[test]

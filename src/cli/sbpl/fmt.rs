@@ -37,7 +37,8 @@ Examples:
   runtime sbpl fmt --stdout profile.sb | diff profile.sb -
 
 Exit status: 0 done, 1 with --check when a file would change, 2 usage, 3 a file cannot be read or written. A file that
-cannot be read leaves all files as they are.";
+cannot be read leaves all files as they are. A changed file keeps its mode and owner; one that cannot, or that has a second name
+(hard link), is left as it is.";
 
 /// Lays files out; nothing is written before every file has been read.
 pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
@@ -62,7 +63,7 @@ pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         }
         changed.push(source.name.as_str());
         if !args.check && !args.stdout {
-            fs::write_durable(&context.absolute(file), text.as_bytes())?;
+            fs::rewrite_durable(&context.absolute(file), text.as_bytes())?;
         }
     }
     let refused = args.check && !changed.is_empty();

@@ -5,10 +5,11 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
 
 use super::fault::{self, Change};
-use super::{Dir, FsError, Prepared, RegularFile, UNTRUSTED, kind_of, regular};
+use super::{Dir, FsError, Prepared, RegularFile, UNTRUSTED, kind_of, regular, widened};
 
 /// Bytes gathered before they are written.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -104,6 +105,51 @@ pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
         out.flush()
     };
     Prepared::filled(&parent.handle, last, path.to_owned(), buffered)?.sync_and_put()
+}
+
+/// As [`write_durable`], of a file that somebody else made: the new one has the mode, the owner and the group of the one that stood
+/// there, which stays where that cannot be.
+///
+/// # Errors
+/// As [`write_durable`]; [`FsError::HardLinked`]; the system does not let this process give the file to its owner.
+pub fn rewrite_durable(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
+    let (parent, last) = parent_and_name("write", path)?;
+    let parent = Dir::open(parent)?;
+    let old = match rustix::fs::statat(&parent.handle, last, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => return write_durable(path, bytes),
+        old => old.map_err(|error| FsError::io("inspect", path, error))?,
+    };
+    let kind = FileType::from_raw_mode(old.st_mode);
+    if kind.is_symlink() {
+        return Err(FsError::Link { path: path.to_owned() });
+    }
+    if !kind.is_file() {
+        return Err(FsError::NotRegular { path: path.to_owned(), kind: kind_of(kind) });
+    }
+    let names = widened(old.st_nlink);
+    if names > 1 {
+        return Err(FsError::HardLinked { path: path.to_owned(), names });
+    }
+    let owned = |file: &File| -> Result<(), Errno> {
+        let new = rustix::fs::fstat(file)?;
+        if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid) {
+            rustix::fs::fchown(file, Some(Uid::from_raw(old.st_uid)), Some(Gid::from_raw(old.st_gid)))?;
+        }
+        rustix::fs::fchmod(file, Mode::from_raw_mode(old.st_mode & 0o7777))
+    };
+    let mut refused = None;
+    // Before anything is in it: what only its owner may read is never readable by others.
+    let filled = Prepared::filled(&parent.handle, last, path.to_owned(), |file: &mut File| {
+        owned(file).map_err(|error| {
+            refused = Some(error);
+            io::Error::from(error)
+        })?;
+        file.write_all(bytes)
+    });
+    match refused {
+        Some(source) => Err(FsError::io("keep the owner and mode of", path, source)),
+        None => filled?.sync_and_put(),
+    }
 }
 
 /// Replaces the file at `path` whole: it appears under its name at once, but nothing is synced. Missing directories on the way
