@@ -132,7 +132,10 @@ impl SummaryError {
     /// Whether the answer is "no" rather than "could not answer".
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Invalid(_) | Self::NotPromotable { .. } | Self::Changed { .. })
+        match self {
+            Self::Resolve(error) => error.is_refusal(),
+            other => matches!(other, Self::Invalid(_) | Self::NotPromotable { .. } | Self::Changed { .. }),
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod pointer;
 mod power_tests;
 mod reader;
 mod repair;
+mod root;
 mod runs;
 mod status;
 mod writer;
@@ -44,6 +45,7 @@ pub use reader::{
     Writer, resolve,
 };
 pub use repair::{Change, Measured, ReindexError, ReindexRequest, Reindexed, reindex_bundle};
-pub use runs::{Found, PruneRequest, Pruned, Run, RunLife, Runs, find_bundles, list_runs, prune_runs};
+pub use root::RunLife;
+pub use runs::{Found, PruneRequest, Pruned, Run, Runs, find_bundles, list_runs, prune_runs};
 pub use status::{RunState, RunStatus};
 pub use writer::{BundleError, OpenBundle, Outcome, SealedBundle};

@@ -6,35 +6,20 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize as _, Serialize};
 
 use super::index::IndexStatus;
-use super::layout::{ARTIFACT_INDEX, LATEST, RUN_STATUS, name};
+use super::layout::{ARTIFACT_INDEX, LATEST, RUN_STATUS};
 use super::lock::RunLock;
 use super::pointer::{self, Pointer};
-use super::reader::{ResolvedBundle, UnverifiedBundle, Writer};
+use super::reader::UnverifiedBundle;
+use super::root::{ENTRIES, RunLife, is_root, is_visible_directory, run_directories};
 use super::writer::BundleError;
 use crate::base::error_chain;
 use crate::base::rel_path::RelPath;
 use crate::base::tree::Node;
-use crate::os::fs::{Dir, Entry, EntryKind, FsError};
+use crate::os::fs::{Dir, EntryKind, FsError};
 use crate::os::lock::LockMode;
 
-/// How many entries of a directory are looked at.
-const ENTRIES: usize = 1_000_000;
 /// How deep [`find_bundles`] goes.
 const DEPTH: usize = 16;
-
-/// Where a run is in its life, by its documents and its writer's lock; nothing is hashed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RunLife {
-    /// It has an index.
-    Committed,
-    /// Its writer is at work.
-    InProgress,
-    /// It has no index and its writer is gone.
-    Abandoned,
-    /// It has no index; whether somebody writes it is not known (earlier tool, file systems without locks).
-    Uncommitted,
-}
 
 /// One run of a root.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -95,14 +80,8 @@ fn runs_of(root: &Dir) -> Result<Runs, FsError> {
         Pointer::NotText => (None, Some("is not UTF-8 text".to_owned())),
     };
     let mut runs = Vec::new();
-    for entry in root.list(ENTRIES)?.0.into_iter().filter(is_visible_directory) {
-        let Some(dir) = RelPath::try_from(entry.name.as_str()).ok().and_then(|name| root.open_dir(&name).ok()) else {
-            continue;
-        };
-        if is_run(&dir) {
-            let resolved = ResolvedBundle { dir, directory_name: entry.name, through_pointer: false };
-            runs.push(run(&UnverifiedBundle::read(resolved), latest.as_deref()));
-        }
+    for resolved in run_directories(root)? {
+        runs.push(run(&UnverifiedBundle::read(resolved), latest.as_deref()));
     }
     runs.sort_by(|a, b| {
         let at = |run: &Run| run.updated_at_unix.unwrap_or(f64::NEG_INFINITY);
@@ -111,23 +90,8 @@ fn runs_of(root: &Dir) -> Result<Runs, FsError> {
     Ok(Runs { root: root.path().to_owned(), latest, latest_unusable, runs })
 }
 
-/// No run's name begins with a dot; what killed removals and builds leave does.
-fn is_visible_directory(entry: &Entry) -> bool {
-    entry.kind == EntryKind::Directory && !entry.name.starts_with('.')
-}
-
-fn is_run(dir: &Dir) -> bool {
-    [RUN_STATUS, ARTIFACT_INDEX].iter().any(|document| dir.contains(&name(document)).unwrap_or(false))
-}
-
 fn run(bundle: &UnverifiedBundle, latest: Option<&str>) -> Run {
     let run_id = bundle.resolved.directory_name.clone();
-    let life = match (bundle.index.is_absent(), bundle.writer()) {
-        (false, _) => RunLife::Committed,
-        (true, Writer::AtWork) => RunLife::InProgress,
-        (true, Writer::Gone) => RunLife::Abandoned,
-        (true, Writer::Unknown) => RunLife::Uncommitted,
-    };
     let text = |key: &str| {
         let documents = [&bundle.status, &bundle.manifest, &bundle.index];
         documents.into_iter().find_map(|document| document.text(key)).map(str::to_owned)
@@ -135,7 +99,7 @@ fn run(bundle: &UnverifiedBundle, latest: Option<&str>) -> Run {
     let artifacts = bundle.index.get("artifacts").and_then(Node::as_array);
     let size = |entry: Node<'_>| entry.get("file_size")?.as_number()?.as_u64();
     Run {
-        life,
+        life: RunLife::of(bundle),
         status: bundle.index.get("status").and_then(|status| IndexStatus::deserialize(status).ok()),
         world_id: text("world_id"),
         plan_id: text("plan_id"),
@@ -184,10 +148,12 @@ pub struct Pruned {
 /// when nobody can tell.
 ///
 /// # Errors
-/// The root cannot be locked or read; a run cannot be removed (those before it are gone).
+/// The directory is no bundle root; it cannot be locked or read; a run cannot be removed (those before it are gone).
 pub fn prune_runs(request: PruneRequest<'_>, cancelled: &dyn Fn() -> bool) -> Result<Pruned, BundleError> {
-    // A root that is not there is not made.
-    drop(Dir::open(request.root)?);
+    // What is no root is not made one by a lock.
+    if !is_root(&Dir::open(request.root)?)? {
+        return Err(BundleError::NoRoot { path: request.root.to_owned() });
+    }
     let lock = RunLock::acquire(request.root, request.lock_mode, cancelled)?;
     let Runs { runs, latest_unusable, .. } = runs_of(&lock.root)?;
     // The run that stays in any case cannot be told.

@@ -51,6 +51,12 @@ pub enum BundleError {
         /// What refused the pointer.
         source: FsError,
     },
+    /// There is neither a run nor what a writer of runs leaves.
+    #[error("{} is no bundle root: it holds no LATEST, no .runtime.lock and no run", path.display())]
+    NoRoot {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Which run must stay in any case cannot be told.
     #[error("{}/LATEST {why}; nothing is removed", root.display())]
     PointerUnusable {

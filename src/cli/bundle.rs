@@ -78,7 +78,7 @@ pub(crate) struct ShowArgs {
 The newest N committed runs stay, and in any case the one that LATEST names. Runs that were never committed stay, unless
 --abandoned is given and their writer is known to be gone. Nothing goes while LATEST is there and names no run id.
 
-Exit status: 0 done, 1 the root is locked, 2 usage, 3 something could not be read or removed.")]
+Exit status: 0 done, 1 the root is locked, 2 usage, 3 it is no bundle root, or something could not be read or removed.")]
 pub(crate) struct PruneArgs {
     /// The bundle root
     #[arg(long, value_name = "DIR")]
@@ -143,15 +143,6 @@ fn list(args: &ListArgs, json: bool, context: &Context) -> CliResult {
     Ok(Exit::Yes)
 }
 
-fn life(run: &Run) -> &'static str {
-    match run.life {
-        RunLife::Committed => "committed",
-        RunLife::InProgress => "in-progress",
-        RunLife::Abandoned => "abandoned",
-        RunLife::Uncommitted => "uncommitted",
-    }
-}
-
 fn table(runs: &[Run]) -> String {
     let word = |value: Value| value.as_str().unwrap_or("-").to_owned();
     let rows = runs.iter().map(|run| {
@@ -159,7 +150,7 @@ fn table(runs: &[Run]) -> String {
         let marks: Vec<&str> = marks.iter().filter(|(holds, _)| *holds).map(|(_, mark)| *mark).collect();
         vec![
             printable(&run.run_id),
-            life(run).to_owned(),
+            run.life.word().to_owned(),
             word(document::to_value(&run.status)),
             run.artifact_count.to_string(),
             run.size_bytes.to_string(),
@@ -212,10 +203,10 @@ fn prune(args: &PruneArgs, json: bool, context: &Context) -> CliResult {
     }
     let verb = if args.dry_run { "would remove" } else { "removed" };
     for run in &pruned.removed {
-        print_line(&format!("[-] {verb} {} ({})", printable(&run.run_id), life(run)))?;
+        print_line(&format!("[-] {verb} {} ({})", printable(&run.run_id), run.life.word()))?;
     }
     for run in pruned.kept.iter().filter(|run| run.life != RunLife::Committed) {
-        print_line(&format!("[~] kept {}, which is {}", printable(&run.run_id), life(run)))?;
+        print_line(&format!("[~] kept {}, which is {}", printable(&run.run_id), run.life.word()))?;
     }
     print_line(&format!("[+] {verb} {}, kept {}", pruned.removed.len(), pruned.kept.len()))?;
     Ok(Exit::Yes)

@@ -22,8 +22,8 @@ use crate::promotion::{
   openssl genpkey -algorithm ed25519 -out key.pem && chmod 600 key.pem
   runtime emit-promotion --bundle out --out packet.json --attest packet.dsse.json --sign-key key.pem
 
-Exit status: 0 the packet is written, 1 a required gate is shut or nothing can be attested (nothing is written), 2 usage, 3 no
-packet can be derived.")]
+Exit status: 0 the packet is written, 1 a required gate is shut, no run is committed or nothing can be attested (nothing is
+written), 2 usage, 3 no packet can be derived.")]
 pub(crate) struct Args {
     /// A bundle root (its LATEST is followed) or one run's directory
     #[arg(long, value_name = "DIR")]
@@ -58,6 +58,7 @@ pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let request =
         EmitRequest { bundle: &context.absolute(&args.bundle), out: &out, require: &required, attest, jobs: args.jobs };
     let emission = emit_promotion_packet(request).map_err(|error| match error {
+        EmitError::Resolve(ref cause) if cause.is_refusal() => Failure::no(error),
         EmitError::Output(error) => outputs::refused(error),
         EmitError::NothingToAttest { .. } => {
             Failure::no(error).hint("validate-bundle says what is wrong with the bundle; nothing was written")

@@ -64,7 +64,7 @@ fn a_first_run_that_dies_leaves_no_pointer() {
     assert!(!root.join("LATEST").exists());
     let output = runtime(&["validate-bundle", "--bundle", root.to_str().unwrap()]);
     assert_eq!(code(&output), 1);
-    assert!(text(&output.stdout).contains("never committed"), "{output:?}");
+    assert!(text(&output.stdout).contains("run-dropped is abandoned"), "{output:?}");
 }
 
 #[test]

@@ -243,3 +243,72 @@ fn a_run_that_is_removed_meanwhile_is_named_and_the_others_are_checked() {
     assert!(document["skipped"][0]["reason"].as_str().unwrap().contains("No such file"), "{document}");
     assert!(document["bundles"].as_array().unwrap().iter().any(|bundle| bundle["path"] == "c/run-1"), "{document}");
 }
+
+/// Nobody committed anything there yet, and every reader says the same.
+#[test]
+fn a_root_whose_only_run_was_interrupted_is_called_that_by_every_reader() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("out");
+    let live = open(&root, temp.path(), "run-first");
+    let path = root.to_str().unwrap();
+    let out = temp.path().join("x.json");
+    let out = out.to_str().unwrap();
+    let readers = [
+        &["validate-bundle", "--bundle", path][..],
+        &["reindex-bundle", "--strict", "--bundle", path],
+        &["reindex-bundle", "--repair", "--bundle", path],
+        &["bundle", "show", "--bundle", path],
+        &["emit-promotion", "--bundle", path, "--out", out],
+        &["summarize-ops", "--bundle", path, "--out", out],
+        &["normalise-events", "--bundle", path, "--out", out],
+        &["explain-event", "--bundle", path, "--scenario", "x"],
+    ];
+    let agree = |statement: &str| {
+        for reader in readers {
+            let output = runtime(reader);
+            let told = text(&output.stdout) + &text(&output.stderr);
+            assert_eq!(code(&output), 1, "{reader:?}: {output:?}");
+            assert!(told.contains(&format!("{path} is a bundle root without a committed run; {statement}")), "{told}");
+            assert!(!std::path::Path::new(out).exists());
+        }
+    };
+    agree("run-first is in-progress");
+    drop(live);
+    agree("run-first is abandoned");
+    assert_eq!(ids(&validate(&root).1, "error"), ["no-committed-run"]);
+    drop(open(&root, temp.path(), "run-second"));
+    agree("run-first is abandoned, run-second is abandoned");
+    // The twins: the run itself is told as before, a root with nothing but its lock as what it is, and a commit ends it.
+    assert_eq!(ids(&validate(&root.join("run-first")).1, "error"), ["index-missing", "run-abandoned"]);
+    let (exit, pruned) = bundle(&["prune", "--bundle", path, "--keep", "0", "--abandoned"]);
+    assert_eq!((exit, names(&pruned["removed"])), (0, vec!["run-first", "run-second"]));
+    agree("no run stands there");
+    commit(&root, "run-third", 5);
+    assert_eq!(validate(&root).0, 0);
+}
+
+#[test]
+fn what_is_no_bundle_root_is_not_pruned_and_left_as_it_was() {
+    let temp = tempfile::tempdir().unwrap();
+    let (plain, root) = (temp.path().join("plain"), temp.path().join("out"));
+    std::fs::create_dir_all(plain.join("sub")).unwrap();
+    commit(&root, "run-1", 1);
+    let entries = |directory: &Path| {
+        let mut names: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    for directory in [&plain, &root.join("run-1")] {
+        let before = entries(directory);
+        for more in [&["--dry-run"][..], &[], &["--abandoned"]] {
+            let words = ["bundle", "prune", "--keep", "0", "--bundle", directory.to_str().unwrap()];
+            let output = runtime(&[&words, more].concat());
+            assert_eq!(code(&output), 3, "{output:?}");
+            assert!(text(&output.stderr).contains("is no bundle root"), "{output:?}");
+            assert_eq!(entries(directory), before, "{more:?}");
+        }
+    }
+    // The twin: a root without runs is one as long as LATEST or the lock stands there.
+    std::fs::write(plain.join(".runtime.lock"), "").unwrap();
+    assert_eq!(bundle(&["prune", "--keep", "0", "--bundle", plain.to_str().unwrap()]).0, 0);
+}

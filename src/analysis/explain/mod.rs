@@ -82,7 +82,10 @@ impl ExplainError {
     /// Whether the answer is "no" rather than "could not answer".
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Invalid(_))
+        match self {
+            Self::Resolve(error) => error.is_refusal(),
+            other => matches!(other, Self::Invalid(_)),
+        }
     }
 }
 

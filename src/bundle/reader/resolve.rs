@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::layout::{ARTIFACT_INDEX, LATEST, RUN_STATUS, name};
+use super::super::layout::{ARTIFACT_INDEX, LATEST, LOCK_FILE, RUN_STATUS, name};
 use super::super::pointer::{self, Pointer};
+use super::super::root::{RunLife, run_directories};
+use super::UnverifiedBundle;
 use crate::base::ids::NameError;
 use crate::base::rel_path::RelPath;
-use crate::os::fs::{Dir, EntryKind, FsError};
+use crate::os::fs::{Dir, FsError};
 use crate::vocab::{Finding, Severity};
-
-/// How many entries of a root are looked at to name the runs one could have meant.
-const LISTED_RUNS: usize = 10_000;
 
 /// Why a path does not lead to a run's directory.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +74,14 @@ pub enum ResolveError {
         /// Runs under the root that have an index.
         committed: Vec<String>,
     },
+    /// A root in which no run was committed yet: the writers of those that stand there are gone or at work.
+    #[error("{} is a bundle root without a committed run; {}", root.display(), Begun(.begun))]
+    NoCommittedRun {
+        /// The bundle root.
+        root: PathBuf,
+        /// The runs that were begun, and where they are.
+        begun: Vec<(String, RunLife)>,
+    },
     /// The directory is a bundle root and a run's directory at once.
     #[error("{} holds LATEST and a run's own files: it cannot be both a bundle root and a run", path.display())]
     Ambiguous {
@@ -83,11 +90,28 @@ pub enum ResolveError {
     },
 }
 
+/// How many runs a message names.
+const SHOWN: usize = 5;
+
+struct Begun<'a>(&'a [(String, RunLife)]);
+
+impl std::fmt::Display for Begun<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("no run stands there");
+        }
+        let one = |(run, life): &(String, RunLife)| format!("{run} is {}", life.word());
+        let shown = self.0.iter().take(SHOWN).map(one).collect::<Vec<_>>().join(", ");
+        let more = self.0.len().saturating_sub(SHOWN);
+        f.write_str(&shown)?;
+        if more > 0 { write!(f, " and {more} more") } else { Ok(()) }
+    }
+}
+
 struct Committed<'a>(&'a [String]);
 
 impl std::fmt::Display for Committed<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const SHOWN: usize = 5;
         match self.0 {
             [] => f.write_str("no committed run stands there"),
             runs => {
@@ -101,6 +125,12 @@ impl std::fmt::Display for Committed<'_> {
 }
 
 impl ResolveError {
+    /// Whether the answer to whatever is asked of the path is no: it is a bundle root, and there is no evidence yet.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::NoCommittedRun { .. })
+    }
+
     /// The error as a verdict about the bundle; `None` when there is nothing to judge.
     #[must_use]
     pub fn finding(&self) -> Option<Finding> {
@@ -112,6 +142,7 @@ impl ResolveError {
             Self::PointerDangling { .. } => "latest-dangling",
             Self::PointerTarget { .. } => "latest-target-unusable",
             Self::NoPointer { .. } => "latest-missing",
+            Self::NoCommittedRun { .. } => "no-committed-run",
             Self::Ambiguous { .. } => "bundle-ambiguous",
         };
         let mut message = self.to_string();
@@ -160,10 +191,17 @@ pub fn resolve(path: &Path) -> Result<ResolvedBundle, ResolveError> {
         pointer::read(&dir).map_err(|source| ResolveError::PointerUnreadable { root: path.to_owned(), source })?;
     match pointer {
         Pointer::Absent if has_run_files => Ok(own_directory(dir)),
-        Pointer::Absent => match committed_runs(&dir) {
-            committed if committed.is_empty() => Ok(own_directory(dir)),
-            committed => Err(ResolveError::NoPointer { root: path.to_owned(), committed }),
-        },
+        Pointer::Absent => {
+            let committed = committed_runs(&dir);
+            if !committed.is_empty() {
+                return Err(ResolveError::NoPointer { root: path.to_owned(), committed });
+            }
+            let begun = begun_runs(&dir);
+            if begun.is_empty() && !dir.contains(&name(LOCK_FILE)).map_err(unreadable)? {
+                return Ok(own_directory(dir));
+            }
+            Err(ResolveError::NoCommittedRun { root: path.to_owned(), begun })
+        }
         _ if has_run_files => Err(ResolveError::Ambiguous { path: path.to_owned() }),
         Pointer::NotText => Err(ResolveError::PointerNotText { root: path.to_owned() }),
         Pointer::Invalid { text, why } => Err(ResolveError::PointerInvalid { root: path.to_owned(), text, why }),
@@ -193,14 +231,13 @@ fn own_directory(dir: Dir) -> ResolvedBundle {
 
 /// Directories under a root that have an index; an unreadable root names none.
 fn committed_runs(root: &Dir) -> Vec<String> {
-    let Ok((entries, _)) = root.list(LISTED_RUNS) else { return Vec::new() };
-    let runs = entries.into_iter().filter(|entry| entry.kind == EntryKind::Directory);
-    runs.filter(|entry| {
-        RelPath::try_from(entry.name.as_str())
-            .ok()
-            .and_then(|run| root.open_dir(&run).ok())
-            .is_some_and(|run| run.contains(&name(ARTIFACT_INDEX)).unwrap_or(false))
-    })
-    .map(|entry| entry.name)
-    .collect()
+    let runs = run_directories(root).unwrap_or_default().into_iter();
+    let committed = runs.filter(|run| run.dir.contains(&name(ARTIFACT_INDEX)).unwrap_or(false));
+    committed.map(|run| run.directory_name).collect()
+}
+
+/// The runs under a root, with where they are.
+fn begun_runs(root: &Dir) -> Vec<(String, RunLife)> {
+    let runs = run_directories(root).unwrap_or_default().into_iter();
+    runs.map(|run| (run.directory_name.clone(), RunLife::of(&UnverifiedBundle::read(run)))).collect()
 }
