@@ -2,7 +2,7 @@
 
 use crate::base::rel_path::RelPath;
 
-/// The pointer to the newest committed run, directly under the bundle root.
+/// The pointer to the newest committed run (no dry one while it names one that was executed), directly under the bundle root.
 pub const LATEST: &str = "LATEST";
 /// The lock file, directly under the bundle root.
 pub const LOCK_FILE: &str = ".runtime.lock";

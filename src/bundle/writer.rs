@@ -13,7 +13,9 @@ use super::document::{Identity, Tool};
 use super::index::{ArtifactEntry, ArtifactIndex, IndexStatus, check_size, schema_version_of};
 use super::layout::{self, ARTIFACT_INDEX, ARTIFACT_INDEX_TAG, RUN_STATUS};
 use super::lock::RunLock;
-use super::pointer;
+use super::pointer::{self, Pointer};
+use super::reader::{ResolvedBundle, UnverifiedBundle};
+use super::root::is_run;
 use super::status::{RunState, RunStatus};
 use crate::base::digest::Sha256Hex;
 use crate::base::ids::RunId;
@@ -92,6 +94,8 @@ pub struct OpenBundle {
     recorded_dir: String,
     status: RunStatus,
     identity: Identity,
+    /// Whether nothing is executed.
+    dry: bool,
     written: IndexMap<RelPath, Written>,
 }
 
@@ -109,6 +113,8 @@ pub struct SealedBundle {
     pub run_dir: PathBuf,
     /// The run.
     pub run_id: RunId,
+    /// The run that `LATEST` names all the same: this one is dry, and that one was executed.
+    pub latest_stays: Option<RunId>,
     /// What the index says about the files.
     pub status: IndexStatus,
     /// Number of artifacts in the index.
@@ -139,7 +145,7 @@ impl OpenBundle {
         // How readers tell a run that goes on from one whose writer died.
         status.writer_lock = dir.lock().then_some(true);
         let recorded_dir = recorded_path(path_root, dir.path());
-        let mut bundle = Self { lock, dir, recorded_dir, status, identity, written: IndexMap::new() };
+        let mut bundle = Self { lock, dir, recorded_dir, status, identity, dry: false, written: IndexMap::new() };
         bundle.write_status()?;
         Ok(bundle)
     }
@@ -166,6 +172,11 @@ impl OpenBundle {
     /// Names the run's directory in documents as `recorded_dir`: a staged run writes for the place it is collected to.
     pub fn record_as(&mut self, recorded_dir: &str) {
         recorded_dir.clone_into(&mut self.recorded_dir);
+    }
+
+    /// Says that nothing is executed: `LATEST` then stays where it names a run in which something was ([`OpenBundle::seal`]).
+    pub fn set_dry(&mut self, dry: bool) {
+        self.dry = dry;
     }
 
     /// Names the clean channel's diagnostics in `run_status.json`, from the next time that is written.
@@ -200,8 +211,9 @@ impl OpenBundle {
     /// Commits: final status, everything durable in one batch, index (the commit), pointer. Releases the lock.
     ///
     /// `expected` names what a run of this shape should have left; what was not written is listed as missing. `LATEST`
-    /// moves to every committed run, failed and dry ones too: it names the newest commit, so that whoever gates on the
-    /// root after a failed run is told about the failure instead of being handed the evidence of an earlier run.
+    /// moves to every committed run, failed ones too: it names the newest commit, so that whoever gates on the root after a
+    /// failed run is told about the failure instead of being handed the evidence of an earlier run. Only a dry run, which
+    /// says nothing about the policy, does not take the place of one that was executed.
     ///
     /// # Errors
     /// Before the commit: the run stays refused by readers. [`BundleError::Pointer`]: committed, but `LATEST` is old.
@@ -235,14 +247,19 @@ impl OpenBundle {
         let run_id = self.identity.run_id;
         // Both are synced with the rest, and then only named: each sync that has to wait for another one costs milliseconds.
         let prepared = self.dir.prepare(&layout::name(ARTIFACT_INDEX), text.as_bytes())?;
-        let pointer = pointer::prepare(&self.lock.root, &run_id);
-        let written: Vec<&Prepared<'_>> = std::iter::once(&prepared).chain(&pointer).collect();
+        let latest_stays = if self.dry { executed_run(&self.lock.root) } else { None };
+        let pointer = latest_stays.is_none().then(|| pointer::prepare(&self.lock.root, &run_id));
+        let written: Vec<&Prepared<'_>> = std::iter::once(&prepared).chain(pointer.iter().flatten()).collect();
         self.dir.sync_batch(&names, &written, &self.lock.root)?;
         prepared.put()?;
-        pointer.and_then(Prepared::put).map_err(|source| BundleError::Pointer { run_id: run_id.clone(), source })?;
+        if let Some(pointer) = pointer {
+            let moved = pointer.and_then(Prepared::put);
+            moved.map_err(|source| BundleError::Pointer { run_id: run_id.clone(), source })?;
+        }
         Ok(SealedBundle {
             run_dir: self.dir.path().to_owned(),
             run_id,
+            latest_stays,
             status: index.status,
             artifact_count: index.artifacts.len(),
             missing: index.missing,
@@ -303,6 +320,16 @@ impl OpenBundle {
         }
         Ok(())
     }
+}
+
+/// The run that `LATEST` names, when it is there and not known to be dry.
+fn executed_run(root: &Dir) -> Option<RunId> {
+    let Ok(Pointer::Run(run_id)) = pointer::read(root) else { return None };
+    let dir = root.open_dir(&RelPath::try_from(run_id.as_str()).ok()?).ok()?;
+    let is_there = is_run(&dir);
+    let resolved = ResolvedBundle { dir, directory_name: run_id.to_string(), through_pointer: true };
+    let is_dry = UnverifiedBundle::read(resolved).manifest().flag("dry_run") == Some(true);
+    (is_there && !is_dry).then_some(run_id)
 }
 
 /// `path` as documents record it: relative to `root` when inside it, else absolute. Links are resolved on both sides.

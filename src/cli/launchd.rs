@@ -238,6 +238,7 @@ fn show(collected: &Collected, job: &JobPlan, json: bool) -> Result<(), Failure>
             "channel": CHANNEL_LAUNCHD_CLEAN,
             "bundle_dir": sealed.run_dir.display().to_string(),
             "artifact_index_sha256": sealed.index_sha256,
+            "latest": super::run::latest(sealed),
             "summary": summary,
             "mismatches": collected.mismatches.as_ref().map(|document| document["mismatches"].clone()),
             "error": failure.map(ToString::to_string),
@@ -263,7 +264,11 @@ fn show(collected: &Collected, job: &JobPlan, json: bool) -> Result<(), Failure>
         ))?;
         print_line(&format!("result    {}", text("status")))?;
     }
-    print_line(&format!("[+] wrote {}", super::shown_path(&sealed.run_dir)))
+    print_line(&format!("[+] wrote {}", super::shown_path(&sealed.run_dir)))?;
+    match sealed.run_dir.parent() {
+        Some(out) if sealed.latest_stays.is_some() => super::run::show_latest(sealed, out),
+        _ => Ok(()),
+    }
 }
 
 fn exit(collected: &Collected, fail_on_mismatch: bool) -> Exit {

@@ -12,7 +12,7 @@ use crate::base::ids::RunId;
 use crate::base::json as document;
 use crate::base::position;
 use crate::base::text::counted;
-use crate::bundle::BundleError;
+use crate::bundle::{BundleError, SealedBundle};
 use crate::event::AnchorMap;
 use crate::fixture::FixtureSet;
 use crate::lane::{BlobDigests, PreflightMode, PrepareError};
@@ -51,7 +51,7 @@ pub(crate) struct Args {
     /// Where the run happens
     #[arg(long, default_value = "direct", value_parser = ["direct", "launchd_clean"])]
     pub(super) channel: String,
-    /// Execute nothing; commit a bundle of the documents that need no execution
+    /// Execute nothing; commit a bundle of the documents that need no execution. LATEST goes on naming a run that was executed
     #[arg(long, conflicts_with = "fail_on_mismatch")]
     pub(super) dry: bool,
     /// Run only this profile (repeatable)
@@ -331,6 +331,7 @@ fn show(
             "run_id": bundle.summary.run_id,
             "bundle_dir": bundle.sealed.run_dir.display().to_string(),
             "artifact_index_sha256": bundle.sealed.index_sha256,
+            "latest": latest(&bundle.sealed),
             "registry": registry.source.to_string(),
             "registry_files": {"probes": registry.probes, "profiles": registry.profiles},
             "compiled_digest": digest,
@@ -387,7 +388,23 @@ fn show(
         print_line(&format!("one told  runtime explain-event --bundle {root} --scenario ID"))?;
     }
     print_line(&format!("[+] wrote {}", super::shown_path(out.join(&summary.run_id))))?;
-    print_line(&format!("[+] updated {}", super::shown_path(out.join("LATEST"))))
+    show_latest(&bundle.sealed, out)
+}
+
+/// The run that `LATEST` names after a run.
+pub(super) fn latest(sealed: &SealedBundle) -> &str {
+    sealed.latest_stays.as_ref().unwrap_or(&sealed.run_id).as_str()
+}
+
+/// What became of `LATEST`.
+pub(super) fn show_latest(sealed: &SealedBundle, out: &Path) -> Result<(), Failure> {
+    let pointer = super::shown_path(out.join("LATEST"));
+    match &sealed.latest_stays {
+        None => print_line(&format!("[+] updated {pointer}")),
+        Some(run_id) => print_line(&format!(
+            "[~] {pointer} still names run {run_id}: a dry run does not take the place of one that was executed"
+        )),
+    }
 }
 
 fn counts_line(profiles: usize, scenarios: usize, counts: &Counts) -> String {

@@ -92,6 +92,7 @@ pub fn run_launchd_clean(
     let mut bundle =
         OpenBundle::create(lock, plans.path_root, identity.clone(), (host.clock)()).map_err(bundle_error)?;
     bundle.record_as(&job.job.recorded_dir);
+    bundle.set_dry(options.dry);
     bundle.point_at_launchctl_diagnostics(&name(DIAGNOSTICS_FILE));
     let stage = match Stage::build(job) {
         Ok(stage) => stage,

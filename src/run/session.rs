@@ -428,6 +428,7 @@ impl Session<'_> {
         let context = self.plans.path_root.display().to_string();
         let mut manifest = RunManifest::direct(self.bundle.identity(), self.bundle.recorded_dir(), &context);
         manifest.dry_run = self.options.dry;
+        self.bundle.set_dry(self.options.dry);
         manifest.apply_preflight = apply_preflight;
         manifest.world_rebound = Some(self.world_rebound);
         manifest.compiled_digest = self.plans.compiled_digest.digest.as_ref().map(ToString::to_string);

@@ -312,3 +312,45 @@ fn what_is_no_bundle_root_is_not_pruned_and_left_as_it_was() {
     std::fs::write(plain.join(".runtime.lock"), "").unwrap();
     assert_eq!(bundle(&["prune", "--keep", "0", "--bundle", plain.to_str().unwrap()]).0, 0);
 }
+
+/// A look at a plan is no reason to lose sight of what was found out.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_dry_run_does_not_take_the_place_of_one_that_was_executed() {
+    let small = crate::small_run::SmallRun::new();
+    let root = small.path().join("out");
+    let path = root.to_str().unwrap();
+    let run = |dry: bool, json: bool| {
+        let mut command = small.command(&[], &root, dry);
+        if json {
+            command.arg("--json");
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stdout)
+    };
+    let latest = || crate::small_run::latest(&root);
+    // Dry runs follow one another, and an executed one takes the place of a dry one.
+    let said = run(true, false);
+    let first = latest();
+    assert!(said.contains("[+] updated") && run(true, false).contains("[+] updated"), "{said}");
+    assert!(latest() != first);
+    assert!(run(false, false).contains("[+] updated"));
+    let real = latest();
+    assert_eq!(of_run(&bundle(&["list", "--bundle", path]).1, &real)["dry_run"], false);
+    let said = run(true, false);
+    assert!(said.contains(&format!("LATEST still names run {real}: a dry run")) && !said.contains("updated"), "{said}");
+    let answer: Value = serde_json::from_str(&run(true, true)).unwrap();
+    assert_eq!(answer["latest"], json!(real));
+    assert!(answer["run_id"] != json!(real) && latest() == real, "{answer}");
+    let packet = small.path().join("p.json");
+    let words = ["emit-promotion", "--bundle", path, "--require", "linux_enforcement", "--out"];
+    let output = runtime(&[&words[..], &[packet.to_str().unwrap()]].concat());
+    assert!(!text(&output.stderr).contains("dry"), "{output:?}");
+    let (_, pruned) = bundle(&["prune", "--bundle", path, "--keep", "0"]);
+    assert_eq!((names(&pruned["kept"]), names(&pruned["removed"]).len()), (vec![real.as_str()], 4));
+    // The twins: where LATEST leads to nothing, and after an executed run, it moves.
+    std::fs::write(root.join("LATEST"), "run-gone\n").unwrap();
+    assert!(run(true, false).contains("[+] updated") && latest() != "run-gone");
+    assert!(run(false, false).contains("[+] updated") && latest() != real);
+}
