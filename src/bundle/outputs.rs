@@ -22,14 +22,6 @@ pub enum OutputError {
         /// Where it should have gone.
         out: PathBuf,
     },
-    /// Its directory is not there, and is not made: the path may be a slip.
-    #[error("{} cannot be written: there is no directory {}", out.display(), directory.display())]
-    NoDirectory {
-        /// Where it should have gone.
-        out: PathBuf,
-        /// The directory.
-        directory: PathBuf,
-    },
     /// Another name of the file may be part of a bundle.
     #[error("{} has {names} names (hard links), and another one may belong to a bundle", out.display())]
     HardLinked {
@@ -41,7 +33,7 @@ pub enum OutputError {
 }
 
 /// Refuses the files `outs` of one command that are one of its `inputs`, one another, or part of a bundle, also where a link leads
-/// to one of these, and those whose directory is not there. A device or a pipe takes whatever it is given.
+/// to one of these. A device or a pipe takes whatever it is given.
 ///
 /// # Errors
 /// The first that must not be written.
@@ -65,9 +57,6 @@ pub fn check_outputs<'a>(
         }
         if belongs_to_a_bundle(path) || belongs_to_a_bundle(&place.path) {
             return Err(OutputError::InBundle { out: out() });
-        }
-        if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
-            return Err(OutputError::NoDirectory { out: out(), directory: directory.to_owned() });
         }
         if let Some((.., names)) = place.file.filter(|(.., names)| *names > 1) {
             return Err(OutputError::HardLinked { out: out(), names });

@@ -23,8 +23,6 @@ pub(super) fn outside_bundles(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A file that must not be written there is wrong usage; a directory that is not there is a target that is missing.
 pub(super) fn refused(error: OutputError) -> Failure {
-    let exit = if matches!(error, OutputError::NoDirectory { .. }) { Exit::CannotAnswer } else { Exit::Usage };
-    Failure { exit, ..Failure::from(error) }
+    Failure { exit: Exit::Usage, ..Failure::from(error) }
 }

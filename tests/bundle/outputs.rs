@@ -100,24 +100,6 @@ fn no_derived_file_takes_the_place_of_evidence() {
     }
 }
 
-#[test]
-fn no_directory_is_made_for_a_derived_file() {
-    let laid = laid();
-    assert_eq!(code(&call(&laid, "emit-promotion --bundle $W/out --out $OUT", "$W/packet.json")), 0);
-    let before = all(laid.temp.path());
-    let sets = ["promotion set --packet $W/packet.json --gate linux_enforcement --out $OUT"];
-    for command in COMMANDS.into_iter().map(|(command, _)| command).chain(sets) {
-        for place in ["$W/a-slip/file", "$W/a-slip/more/file"] {
-            let output = call(&laid, command, place);
-            assert_eq!(code(&output), 3, "{command} at {place}: {output:?}");
-            let directory = laid.temp.path().join(place.strip_prefix("$W/").unwrap());
-            let named = format!("there is no directory {}", directory.parent().unwrap().display());
-            assert!(text(&output.stderr).contains(&named), "{command} at {place}: {output:?}");
-            assert!(all(laid.temp.path()) == before, "{command} at {place} changed something");
-        }
-    }
-}
-
 /// The twin: beside the bundle everything is written, and what was derived before is replaced.
 #[test]
 fn derived_files_stand_beside_a_bundle_and_are_replaced() {
