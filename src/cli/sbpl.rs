@@ -7,7 +7,9 @@ mod fmt;
 mod lint;
 mod profile;
 
-pub(super) use profile::{ProfileArgs, SearchPath, key_value, read_source, refuse, texts, warn_of_enforced};
+pub(super) use profile::{
+    ProfileArgs, SearchPath, SystemArgs, key_value, read_source, refuse, texts, warn_of_enforced,
+};
 
 use super::context::Context;
 use super::exit::CliResult;

@@ -28,9 +28,6 @@ impl CompiledText {
     }
 }
 
-/// Lints about macOS alone: what they say does not hold on Linux.
-const MACOS_ONLY: [&str; 2] = ["link-in-path", "data-volume-path"];
-
 /// Compiles and lints the file at `place` with the profile's appended rules. Blobs are not looked into. Without `params`,
 /// which a plan gives, those that runs may give hold values that stand for later ones.
 pub(super) fn compile_text(
@@ -80,11 +77,8 @@ pub(super) fn compile_file(
         possible_parameters(&all)
     });
     let compiled = Policy::compile(&sources, &params, &NoImports);
-    let report = sbpl::lint_compiled(&sources, compiled.as_ref());
+    let report = sbpl::lint_compiled(&sources, compiled.as_ref(), platform.unwrap_or(Platform::MacOs));
     let mut findings = report.findings;
-    if platform == Some(Platform::Linux) {
-        findings.retain(|finding| !MACOS_ONLY.contains(&finding.id.as_str()));
-    }
     let short = file.rsplit('/').next().unwrap_or(&file);
     for finding in &mut findings {
         finding.id = format!("sbpl-{}", finding.id);

@@ -1,7 +1,7 @@
 //! What a learned profile must not say about the network, and everything `sbpl lint` finds. Pure.
 
 use crate::sbpl::{self, Diagnostics, Form, FormKind, ImportResolver, NoImports, Params, Policy, Source, parse};
-use crate::vocab::{Finding, Severity};
+use crate::vocab::{Finding, Platform, Severity};
 
 /// What a lint found in one profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,22 +29,19 @@ impl ProfileLint {
     }
 }
 
-/// Looks at a profile: hosts and ports of network filters, the shape of unix sockets, and all that `sbpl lint` looks at.
+/// Looks at a profile for `system`: hosts and ports of network filters, the shape of unix sockets, and all that `sbpl lint`
+/// looks at.
 ///
-/// With `unnamed_sockets` a unix socket filter without a path is none of its business: sockets of Linux's abstract namespace
-/// can be named in no other way.
+/// For Linux a unix socket filter without a path is none of its business: sockets of the abstract namespace can be named in
+/// no other way.
 #[must_use]
-pub fn lint_profile(
-    source: &Source,
-    params: &Params,
-    imports: &dyn ImportResolver,
-    unnamed_sockets: bool,
-) -> ProfileLint {
+pub fn lint_profile(source: &Source, params: &Params, imports: &dyn ImportResolver, system: Platform) -> ProfileLint {
     let mut diagnostics = Diagnostics::new();
     let forms = parse(std::slice::from_ref(source), 0, &mut diagnostics);
     let mut findings = Vec::new();
+    let unnamed_sockets = system == Platform::Linux;
     forms.iter().for_each(|form| network(form, &source.name, unnamed_sockets, &mut findings));
-    let report = sbpl::lint(std::slice::from_ref(source), params, imports);
+    let report = sbpl::lint(std::slice::from_ref(source), params, imports, system);
     findings.extend(report.findings);
     findings.sort_by_key(|finding| (finding.line, finding.column));
     ProfileLint { findings, complete: report.complete && !diagnostics.has_errors() }
@@ -108,7 +105,7 @@ mod tests {
             ("(remote unix-socket (path-literal \"/x\"))", &[]),
         ] {
             let text = format!("(version 1)\n(deny default)\n(allow network-outbound {rule})\n");
-            let found = lint_profile(&Source::new("p.sb", text), &Params::new(), &NoImports, false);
+            let found = lint_profile(&Source::new("p.sb", text), &Params::new(), &NoImports, Platform::MacOs);
             let own: Vec<&str> = found
                 .findings
                 .iter()

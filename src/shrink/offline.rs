@@ -18,9 +18,10 @@ use super::trace::STATUS_SCHEMA;
 use super::{Completeness, ShrinkError, Verdict};
 use crate::base::json as document;
 use crate::base::text::counted;
-use crate::denial::log;
+use crate::denial::log::{self, Spelling};
 use crate::os::fs::{exists, read_bounded};
 use crate::sbpl::{NoImports, Source};
+use crate::vocab::Platform;
 
 /// What is learned from which logs.
 #[derive(Debug, Clone)]
@@ -82,6 +83,9 @@ pub fn learn_from_log(options: &FromLog) -> Result<(Value, bool), ShrinkError> {
     let mut metrics = String::new();
     let (mut denials, mut new_rules) = (0, 0);
     let mut all_whole = true;
+    // Only macOS has the unified log; records are this system's own.
+    let unified = read.iter().flat_map(|found| &found.entries).any(|entry| entry.spelling == Spelling::UnifiedLog);
+    let system = Platform::of_this_build().filter(|_| !unified).unwrap_or(Platform::MacOs);
     for (index, (file, found)) in options.files.iter().zip(read).enumerate() {
         all_whole &= judge(&found, options.sentinel.as_deref(), file, &mut verdict);
         let scope = scope(options, &found);
@@ -149,7 +153,7 @@ pub fn learn_from_log(options: &FromLog) -> Result<(Value, bool), ShrinkError> {
     phase("metrics.jsonl", &metrics)?;
     phase("bad_rules.txt", &lines(&learner.bad))?;
     let params = Places::new(options.work.as_deref(), options.home.as_deref()).params();
-    let lint = lint_profile(&Source::new("trace.sb", learner.text.as_str()), &params, &NoImports, false);
+    let lint = lint_profile(&Source::new("trace.sb", learner.text.as_str()), &params, &NoImports, system);
     phase("validation/lint.txt", &lines(&lint.lines()))?;
     layout::write_sorted(&layout.phase(Phase::Trace, "status.json"), &status)?;
     layout::write_record(&layout.path("run.json"), &record)?;

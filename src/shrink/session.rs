@@ -27,6 +27,7 @@ use crate::os::fs::{exists, read_bounded};
 use crate::os::workspace;
 use crate::sbpl::{self, MAX_SOURCE_BYTES, NoImports, Source};
 use crate::unified_log::Capturing;
+use crate::vocab::Platform;
 
 /// Whose refusals count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -300,7 +301,7 @@ fn write_lint(
 ) -> Result<Option<String>, ShrinkError> {
     let params = options.target.params_in(work);
     let source = Source::new(format!("{}.sb", if phase == Phase::Trace { "trace" } else { "shrunk" }), text);
-    let found = lint_profile(&source, &params, &NoImports, cfg!(target_os = "linux"));
+    let found = lint_profile(&source, &params, &NoImports, Platform::of_this_build().unwrap_or(Platform::MacOs));
     let lines: String = found.lines().iter().map(|line| format!("{line}\n")).collect();
     layout::write(&layout.phase(phase, "validation/lint.txt"), lines.as_bytes())?;
     let first = found.errors().next().map(|own| format!("line {}: {}", own.line.unwrap_or(0), own.message));

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use runtime::registry::{Probe, Profile, applied_sources};
 use runtime::sbpl::{NoImports, Params, Source, lint};
+use runtime::vocab::Platform;
 use serde_json::Value;
 
 use crate::suite::run_in;
@@ -133,7 +134,7 @@ fn profiles_lint_clean_where_a_lint_is_not_their_subject() {
     for &(id, ..) in SUITES {
         let suite = Built::new(id);
         for profile in &suite.profiles {
-            let report = lint(&suite.sources(profile), &suite.parameters(), &NoImports);
+            let report = lint(&suite.sources(profile), &suite.parameters(), &NoImports, Platform::MacOs);
             assert!(report.complete, "{}", profile.profile_id);
             let mut counts: BTreeMap<String, usize> = BTreeMap::new();
             for finding in report.findings {

@@ -213,8 +213,14 @@ fn the_action_lints_what_it_is_given() {
         assert!(bad.stdout.contains(said), "{said}: {}", bad.stdout);
     }
     let suite = Suite::new();
+    suite.write("sb/b.sb", b"(version 1)\n(deny default)\n(allow file-read-data (subpath \"/etc/ssl\"))\n");
+    let strict = [("profiles", "sb/b.sb"), ("deny-warnings", "true")];
+    let on_linux = action.run(&suite, &[&strict[..], &[("system", "linux")]].concat());
+    assert_eq!((on_linux.status, on_linux.stdout.as_str()), (Some(0), ""), "{}", on_linux.stderr);
     for (inputs, status, said) in [
-        (&[][..], 2, "nothing to lint"),
+        (&strict[..], 1, "link-in-path"),
+        (&[("profiles", "sb/b.sb"), ("system", "windows")], 2, "windows"),
+        (&[], 2, "nothing to lint"),
         (&[("plans", "absent*.json")], 3, "no file matches absent*.json"),
         (&[("frozen", "x")], 2, "frozen is about a plan"),
         (&[("profiles", "sb/a.sb"), ("deny-warnings", "maybe")], 2, "neither true nor false"),

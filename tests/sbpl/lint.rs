@@ -3,12 +3,17 @@
 use std::collections::BTreeSet;
 
 use runtime::sbpl::{NoImports, Params, Source, lint};
+use runtime::vocab::Platform;
 
 use super::support::{fixture, runtime};
 
 fn ids_of(path: &std::path::Path) -> BTreeSet<String> {
     let source = Source::new("p.sb", std::fs::read_to_string(path).unwrap());
-    lint(&[source], &Params::new(), &NoImports).findings.into_iter().map(|finding| finding.id).collect()
+    lint(&[source], &Params::new(), &NoImports, Platform::MacOs)
+        .findings
+        .into_iter()
+        .map(|finding| finding.id)
+        .collect()
 }
 
 fn fixture_ids() -> BTreeSet<String> {
@@ -64,7 +69,7 @@ fn every_error_of_a_profile_is_documented() {
 fn parameters_that_are_not_given_do_not_hide_a_profile() {
     let text = "(version 1)\n(deny default)\n(allow file-read* (subpath (string-append (param \"HOME\") \"/x\")))\n\
                 (if (param \"NET\") (allow network*) (allow signal))\n(deny sysctl-read)\n(allow sysctl*)\n";
-    let report = lint(&[Source::new("p.sb", text)], &Params::new(), &NoImports);
+    let report = lint(&[Source::new("p.sb", text)], &Params::new(), &NoImports, Platform::MacOs);
     let ids: Vec<&str> = report.findings.iter().map(|finding| finding.id.as_str()).collect();
     assert!(report.complete);
     assert_eq!(ids, ["shadowed-rule"]);

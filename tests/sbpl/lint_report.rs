@@ -40,6 +40,32 @@ fn warnings_that_count_as_errors_are_shown_as_errors() {
 }
 
 #[test]
+fn lints_about_macos_are_left_out_for_linux() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/profiles/linux");
+    let mut profiles: Vec<String> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path().to_str().unwrap().to_owned()).collect();
+    profiles.sort();
+    let lint = |files: &[&str], more: &[&str]| {
+        let output = runtime(&[&["sbpl", "lint", "--deny", "warnings"], more, files].concat());
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let profiles: Vec<&str> = profiles.iter().map(String::as_str).collect();
+    let (code, text) = lint(&profiles, &["--system", "linux"]);
+    assert_eq!((code, text.lines().count()), (Some(0), 1), "{text}");
+    for system in [&["--system", "macos"][..], &[]] {
+        let (code, text) = lint(&profiles, system);
+        assert_eq!((code, text.matches("error[link-in-path]").count()), (Some(1), 17), "{text}");
+        assert!(text.contains("about macOS, `sbpl lint --system linux`"), "{text}");
+    }
+    // Only these two lints are about one system.
+    for (id, status) in [("link-in-path", 0), ("data-volume-path", 0), ("shadowed-rule", 1), ("relative-path", 1)] {
+        let failing = fixture(&format!("lint/{id}/fail.sb"));
+        let (code, text) = lint(&[failing.to_str().unwrap()], &["--system", "linux"]);
+        assert_eq!((code, text.contains(&format!("[{id}]"))), (Some(status), status == 1), "{id}: {text}");
+    }
+}
+
+#[test]
 fn what_cannot_be_read_does_not_hide_the_rest_in_any_form() {
     let wrong = fixture("lint/shadowed-rule/fail.sb").to_str().unwrap().to_owned();
     let directory = tempfile::tempdir().unwrap();

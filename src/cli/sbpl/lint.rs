@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::profile::{SearchPath, key_value, read_source};
+use super::profile::{SearchPath, SystemArgs, key_value, read_source};
 use crate::base::text::counted;
 use crate::cli::context::Context;
 use crate::cli::exit::CliResult;
@@ -28,6 +28,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     import_dir: Vec<PathBuf>,
     #[command(flatten)]
+    system: SystemArgs,
+    #[command(flatten)]
     report: ReportArgs,
 }
 
@@ -35,6 +37,7 @@ const HELP: &str = "\
 Examples:
   runtime sbpl lint profile.sb
   runtime sbpl lint --deny warnings --format github policies/*.sb
+  runtime sbpl lint --system linux --overlay linux-base.sb git.sb
   runtime sbpl lint --import-dir /System/Library/Sandbox/Profiles -D HOME=/Users/me app.sb
 
 Exit status: 0 no errors, 1 errors found (with --deny warnings: or warnings), 2 usage, 3 a profile cannot be read or
@@ -56,7 +59,7 @@ pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         let complete = match source {
             Ok(source) if unread.is_empty() => {
                 let sources: Vec<Source> = std::iter::once(source).chain(overlays.iter().cloned()).collect();
-                let report = sbpl::lint(&sources, &params, &resolver);
+                let report = sbpl::lint(&sources, &params, &resolver, args.system.platform());
                 findings.extend(report.findings);
                 texts.extend(sources);
                 report.complete

@@ -13,7 +13,7 @@ use crate::cli::{note_as_is, print_line};
 use crate::os::fs::{self, FsError};
 use crate::sandbox::overlay::{SHIPPED, shipped};
 use crate::sbpl::{self, Diagnostics, ImportResolver, Imported, MAX_SOURCE_BYTES, Params, Policy, Source};
-use crate::vocab::{Finding, Severity};
+use crate::vocab::{Finding, Platform, Severity};
 
 // The profile a command is about.
 #[derive(Debug, clap::Args)]
@@ -30,6 +30,30 @@ pub(crate) struct ProfileArgs {
     /// Directory in which (import "name") is looked up; may be given several times
     #[arg(long, value_name = "DIR")]
     pub import_dir: Vec<PathBuf>,
+}
+
+// The system that linted profiles are for.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SystemArgs {
+    /// The system the profiles are for: lints about macOS alone (link-in-path, data-volume-path) are left out for Linux
+    #[arg(long, value_enum, value_name = "SYSTEM", default_value_t = System::Macos)]
+    system: System,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum System {
+    Macos,
+    Linux,
+}
+
+impl SystemArgs {
+    /// The same in the words of the library.
+    pub(crate) fn platform(&self) -> Platform {
+        match self.system {
+            System::Macos => Platform::MacOs,
+            System::Linux => Platform::Linux,
+        }
+    }
 }
 
 /// Reads and compiles the profile of a command.

@@ -8,7 +8,7 @@ use crate::base::json as document;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliResult, Exit, Failure};
 use crate::cli::print_line;
-use crate::cli::sbpl::{SearchPath, key_value, read_source};
+use crate::cli::sbpl::{SearchPath, SystemArgs, key_value, read_source};
 use crate::sbpl::Params;
 use crate::shrink::lint_profile;
 
@@ -25,21 +25,23 @@ pub(crate) struct Args {
     /// Directory in which (import "name") is looked up; may be given several times
     #[arg(long, value_name = "DIR")]
     import_dir: Vec<PathBuf>,
+    #[command(flatten)]
+    system: SystemArgs,
 }
 
 const HELP: &str = "\
 One issue a line, as LINE: TEXT [ID]. Hosts of network filters are `*` or `localhost`, ports `*` or a number, filters on unix
-sockets name a path; the rest is what `sbpl lint` finds.
+sockets name a path (not with --system linux); the rest is what `sbpl lint` finds.
 
 Examples:
-  runtime shrink-trace lint --profile shrink-out/profiles/shrunk.sb
+  runtime shrink-trace lint --profile shrink-out/profiles/shrunk.sb --system linux
 
 Exit status: 0 clean (warnings are shown), 1 issues, 2 usage, or no such file.";
 
 pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let source = read_source(&args.profile, context).map_err(|error| Failure { exit: Exit::Usage, ..error.into() })?;
     let params: Params = args.define.iter().cloned().collect();
-    let found = lint_profile(&source, &params, &SearchPath::new(&args.import_dir, context), false);
+    let found = lint_profile(&source, &params, &SearchPath::new(&args.import_dir, context), args.system.platform());
     let clean = found.complete && found.errors().next().is_none();
     if json {
         let report =

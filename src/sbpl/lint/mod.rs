@@ -12,7 +12,7 @@ use super::compile;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::policy::Policy;
 use super::source::{AbsentParams, ImportResolver, Params, Source};
-use crate::vocab::{Finding, Severity, Span};
+use crate::vocab::{Finding, Platform, Severity, Span};
 
 /// What a lint found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,16 +27,19 @@ pub struct LintReport {
 /// Problems of the compiler that are an answer about the profile, not a failure to read it.
 const ANSWERS: [&str; 2] = ["missing-version", "modifier-on-deny"];
 
-/// Looks at a profile with its appended texts.
+/// Lints about macOS alone: what they say does not hold on Linux.
+const MACOS_ONLY: [&str; 2] = ["link-in-path", "data-volume-path"];
+
+/// Looks at a profile for `system` with its appended texts.
 #[must_use]
-pub fn lint(sources: &[Source], params: &Params, imports: &dyn ImportResolver) -> LintReport {
+pub fn lint(sources: &[Source], params: &Params, imports: &dyn ImportResolver, system: Platform) -> LintReport {
     let compiled = compile::compile(sources, params, AbsentParams::Unknown, imports);
-    lint_compiled(sources, compiled.as_ref())
+    lint_compiled(sources, compiled.as_ref(), system)
 }
 
 /// Like [`lint`] for a profile that was compiled already, or could not be.
 #[must_use]
-pub fn lint_compiled(sources: &[Source], compiled: Result<&Policy, &Diagnostics>) -> LintReport {
+pub fn lint_compiled(sources: &[Source], compiled: Result<&Policy, &Diagnostics>, system: Platform) -> LintReport {
     let mut findings: Vec<Finding> = sources.iter().flat_map(text::findings).collect();
     let complete = match compiled {
         Ok(policy) => {
@@ -55,6 +58,7 @@ pub fn lint_compiled(sources: &[Source], compiled: Result<&Policy, &Diagnostics>
                     .all(|item| item.severity == Severity::Warning || ANSWERS.contains(&item.id))
         }
     };
+    findings.retain(|finding| system == Platform::MacOs || !MACOS_ONLY.contains(&finding.id.as_str()));
     let position = |finding: &Finding| {
         let source = sources.iter().position(|source| source.name == finding.file);
         (source.unwrap_or(usize::MAX), finding.line, finding.column)

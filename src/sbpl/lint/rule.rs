@@ -143,7 +143,8 @@ fn path_spelling(rule: &Rule, filter: &Filter, found: &mut Vec<Finding>) {
         let names_link = matches!(leaf, Filter::Literal(own) if LINKS.contains(&own.as_str()));
         if LINKS.iter().any(|link| below(link)) && !names_link {
             let message = format!("{leaf} names a path through a symbolic link; macOS compares the resolved path");
-            found.push(about("link-in-path", rule, message).help(format!("write /private{path}")));
+            let help = format!("write /private{path}; this is about macOS, `sbpl lint --system linux` leaves it out");
+            found.push(about("link-in-path", rule, message).help(help));
         }
         if below(DATA_VOLUME) {
             let message = format!("{leaf} names the data volume's mount point, which macOS never compares");

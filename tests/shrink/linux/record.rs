@@ -258,4 +258,14 @@ fn lint_answers_with_its_own_statuses() {
         "{bad:?}"
     );
     assert_eq!(lint("absent.sb").status, 2);
+    // What is a link on macOS is a directory on Linux, which also has sockets without a path.
+    place.file(
+        "linux.sb",
+        "(version 1)\n(deny default)\n(allow file-read-data (subpath \"/etc/ssl\"))\n\
+         (allow network-outbound (remote unix-socket))\n",
+    );
+    let linux = place.runtime(&["shrink-trace", "lint", "--profile", "linux.sb", "--system", "linux"]);
+    assert_eq!((linux.status, linux.stdout.as_str()), (0, ""), "{linux:?}");
+    let macos = lint("linux.sb");
+    assert!(macos.stdout.contains("[link-in-path]") && macos.stdout.contains("[unix-socket-shape]"), "{macos:?}");
 }
