@@ -40,6 +40,44 @@ fn warnings_that_count_as_errors_are_shown_as_errors() {
 }
 
 #[test]
+fn a_shipped_overlay_is_taken_by_its_bare_name() {
+    let directory = tempfile::tempdir().unwrap();
+    // The overlay says that the loader's cache may be read, so the deny before it never takes effect.
+    let text = "(version 1)\n(deny default)\n(deny file-read-data (literal \"/etc/ld.so.cache\"))\n";
+    let profile = write(&directory, "p.sb", text);
+    let lint = |overlay: &str| {
+        let output = runtime(&["sbpl", "lint", "--system", "linux", "--overlay", overlay, &profile]);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, text) = lint("linux-base.sb");
+    assert!(code == Some(1) && text.contains("error[shadowed-rule]") && text.contains("linux-base.sb:"), "{text}");
+    // A path is a file, as everywhere, and so is a name that is not shipped.
+    for absent in ["./linux-base.sb", "linux-base"] {
+        let (code, text) = lint(absent);
+        assert!(code == Some(3) && text.contains("error[unreadable-file]"), "{absent}: {text}");
+        assert!(text.contains("shipped overlays, by their bare names: linux-base.sb"), "{absent}: {text}");
+    }
+    // `sbpl diff` appends it to both sides: what only the overlay allows is no difference between them.
+    let same = write(&directory, "q.sb", "(version 1)\n(deny default)\n");
+    let diff = |more: &[&str]| {
+        let output = runtime(&[&["sbpl", "diff", "--fail-if-wider", &profile], more].concat());
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(diff(&[&same, "--overlay", "linux-base.sb"]), (Some(0), String::new()));
+    let wider =
+        write(&directory, "r.sb", "(version 1)\n(deny default)\n(allow file-read-data (literal \"/etc/hosts\"))\n");
+    let (code, text) = diff(&[&wider, "--overlay", "linux-base.sb"]);
+    assert!(code == Some(1) && text.contains("/etc/hosts") && !text.contains("ld.so.cache"), "{text}");
+    // Nor is what one side says besides and the overlay allows too.
+    let cache = write(
+        &directory,
+        "s.sb",
+        "(version 1)\n(deny default)\n(allow file-read-data (literal \"/etc/ld.so.cache\"))\n",
+    );
+    assert_eq!((diff(&[&cache]).0, diff(&[&cache, "--overlay", "linux-base.sb"]).0), (Some(1), Some(0)));
+}
+
+#[test]
 fn lints_about_macos_are_left_out_for_linux() {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/profiles/linux");
     let mut profiles: Vec<String> =

@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// Value of (param "KEY") in both
     #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = key_value)]
     define: Vec<(String, String)>,
+    /// Text appended to both; may be given several times. A bare name of a shipped overlay means that one
+    #[arg(long, value_name = "FILE")]
+    overlay: Vec<PathBuf>,
     /// Directory in which (import "name") is looked up; may be given several times
     #[arg(long, value_name = "DIR")]
     import_dir: Vec<PathBuf>,
@@ -37,6 +40,7 @@ that no attribute says, the difference is listed as undecided. No output means: 
 Examples:
   runtime sbpl diff old.sb new.sb
   runtime sbpl diff old.sb new.sb --fail-if-wider -D HOME=/home/u
+  runtime sbpl diff old.sb new.sb --overlay linux-base.sb
 
 Exit status: 0 compared, 1 B is wider (--fail-if-wider), 2 usage, 3 a profile cannot be read or compiled, or with
 --fail-if-wider: not decided.";
@@ -48,7 +52,7 @@ pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
         let profile = ProfileArgs {
             profile: file.clone(),
             define: args.define.clone(),
-            overlay: Vec::new(),
+            overlay: args.overlay.clone(),
             import_dir: args.import_dir.clone(),
         };
         match compile(&profile, context)? {

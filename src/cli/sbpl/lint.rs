@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::profile::{SearchPath, SystemArgs, key_value, read_source};
+use super::profile::{SearchPath, SystemArgs, key_value, read_overlay, read_source, shipped_names};
 use crate::base::text::counted;
 use crate::cli::context::Context;
 use crate::cli::exit::CliResult;
@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// Value of (param "KEY"); a parameter without one is unknown
     #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = key_value)]
     define: Vec<(String, String)>,
-    /// Text appended to each profile; may be given several times
+    /// Text appended to each profile; may be given several times. A bare name of a shipped overlay means that one
     #[arg(long, value_name = "FILE")]
     overlay: Vec<PathBuf>,
     /// Directory in which (import "name") is looked up; may be given several times
@@ -50,14 +50,18 @@ pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let mut texts: Vec<Source> = Vec::new();
     let mut findings: Vec<Finding> = Vec::new();
     let mut incomplete: Vec<String> = Vec::new();
-    let read = |files: &[PathBuf]| -> Vec<_> { files.iter().map(|file| read_source(file, context)).collect() };
-    let (overlays, unread): (Vec<_>, Vec<_>) = read(&args.overlay).into_iter().partition(Result::is_ok);
-    let overlays: Vec<Source> = overlays.into_iter().flatten().collect();
-    findings.extend(unread.iter().filter_map(|overlay| Some(overlay.as_ref().err()?.finding())));
-    for (file, source) in args.files.iter().zip(read(&args.files)) {
+    let mut overlays: Vec<Source> = Vec::new();
+    for overlay in &args.overlay {
+        match read_overlay(overlay, context) {
+            Ok(overlay) => overlays.push(overlay),
+            Err(error) => findings.push(error.finding().help(shipped_names())),
+        }
+    }
+    let all_read = overlays.len() == args.overlay.len();
+    for file in &args.files {
         // The other profiles are looked at all the same, and every form says which one was not.
-        let complete = match source {
-            Ok(source) if unread.is_empty() => {
+        let complete = match read_source(file, context) {
+            Ok(source) if all_read => {
                 let sources: Vec<Source> = std::iter::once(source).chain(overlays.iter().cloned()).collect();
                 let report = sbpl::lint(&sources, &params, &resolver, args.system.platform());
                 findings.extend(report.findings);

@@ -66,15 +66,23 @@ pub(crate) fn compile(args: &ProfileArgs, context: &Context) -> Result<Result<Po
 pub(crate) fn texts(args: &ProfileArgs, context: &Context) -> Result<(Vec<Source>, Params), Failure> {
     let mut sources = vec![read_source(&args.profile, context)?];
     for overlay in &args.overlay {
-        sources.push(match overlay.to_str().and_then(shipped) {
-            Some(shipped) => Source::new(shipped.name, shipped.text),
-            None => read_text("overlay", overlay, context).map_err(|error| {
-                let names: Vec<&str> = SHIPPED.iter().map(|overlay| overlay.name).collect();
-                Failure::from(error).hint(format!("shipped overlays, by their bare names: {}", names.join(", ")))
-            })?,
-        });
+        sources.push(read_overlay(overlay, context).map_err(|error| Failure::from(error).hint(shipped_names()))?);
     }
     Ok((sources, args.define.iter().cloned().collect()))
+}
+
+/// An overlay: the shipped one of this name, else the file.
+pub(super) fn read_overlay(path: &Path, context: &Context) -> Result<Source, SourceError> {
+    match path.to_str().and_then(shipped) {
+        Some(shipped) => Ok(Source::new(shipped.name, shipped.text)),
+        None => read_text("overlay", path, context),
+    }
+}
+
+/// What to say when there is no such overlay.
+pub(super) fn shipped_names() -> String {
+    let names: Vec<&str> = SHIPPED.iter().map(|overlay| overlay.name).collect();
+    format!("shipped overlays, by their bare names: {}", names.join(", "))
 }
 
 /// Why there is no text of a profile.
