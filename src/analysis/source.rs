@@ -254,10 +254,10 @@ pub fn summarize_ops_from_packet(
     let base = Base::of(&Place::Disk(packet.to_owned()), root);
     let pointer = |key: &str| {
         let stored = document[key].as_str().ok_or_else(|| wrong(format!("has no {key}")))?;
-        match base.resolve(stored) {
-            Ok(Place::Disk(path)) => Ok((stored.to_owned(), path)),
-            Ok(place) => Err(wrong(format!("points to {place} for {key}"))),
-            Err(error) => Err(wrong(format!("has the {key} {stored:?}: {error}"))),
+        let place = base.resolve(stored).map_err(|error| wrong(format!("has the {key} {stored:?}: {error}")))?;
+        match place.disk_path() {
+            Some(path) => Ok((stored.to_owned(), path.to_owned())),
+            None => Err(wrong(format!("points to {place} for {key}"))),
         }
     };
     let (_, manifest_path) = pointer("run_manifest")?;

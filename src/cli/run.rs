@@ -232,6 +232,8 @@ fn inputs(
         .map_or_else(|| plans.path_root.join(registry::INDEX_PATH), |path| context.absolute(path));
     let tables = [&args.anchor_map, &args.blob_digests].map(|path| path.as_ref().map(|path| context.absolute(path)));
     let more = std::iter::once(Some(index)).chain(tables);
+    // What is reached through a link is refused when it is read, and a copy would not tell.
+    let places = places.filter(|place| place.link().is_none());
     let files = places.filter_map(|place| place.disk_path().map(Path::to_path_buf)).chain(more.flatten());
     Ok(files.filter(|path| is_file(path)).collect())
 }

@@ -9,6 +9,12 @@ pub fn is_file(path: &Path) -> bool {
     path.is_file()
 }
 
+/// Whether `path` itself is a symbolic link.
+#[must_use]
+pub fn is_link(path: &Path) -> bool {
+    path.is_symlink()
+}
+
 /// How long the file at `path` is (links followed); 0 when that cannot be told.
 #[must_use]
 pub fn size_bytes(path: &Path) -> u64 {

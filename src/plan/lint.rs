@@ -16,7 +16,7 @@ use crate::base::digest::Sha256Hex;
 use crate::base::position::escape;
 use crate::fixture::FixtureSet;
 use crate::registry::check::{CONTROLS, Sink, id_problem, kind_name};
-use crate::registry::{self, Base, Document, Files, Lookup, Place, Reading, RegistryError, Used};
+use crate::registry::{self, Document, Files, Lookup, Place, Reading, RegistryError, Used};
 use crate::vocab::{Finding, Lane, Severity, world_platform};
 
 /// What lint says about one plan.
@@ -175,11 +175,12 @@ pub(super) fn usable_ids(plan: &Plan) -> impl Iterator<Item = (usize, &str)> {
 /// The files the plan itself names, where they are: preflight profile and fixture set.
 fn check_paths(plan: &Plan, lookup: &Lookup, sink: &mut Sink<'_>) -> (Option<Place>, Option<Place>) {
     let base = plan.base(lookup.root());
-    let preflight = plan.apply_preflight_profile.as_ref();
-    let preflight =
-        preflight.and_then(|path| named_file(&base, path, "apply_preflight_profile", "preflight-file-missing", sink));
-    let fixtures = plan.fixtures.as_ref();
-    (preflight, fixtures.and_then(|path| named_file(&base, path, "fixtures", "fixtures-file-missing", sink)))
+    let mut file = |path: &Option<String>, key: &str, missing: &str| {
+        let path = path.as_ref()?;
+        registry::named_file(&base, path, &format!("{key} {path:?}"), (missing, &format!("/{key}")), sink)
+    };
+    let preflight = file(&plan.apply_preflight_profile, "apply_preflight_profile", "preflight-file-missing");
+    (preflight, file(&plan.fixtures, "fixtures", "fixtures-file-missing"))
 }
 
 /// The fixture set, when there is nothing wrong with it: what a broken one holds is not known.
@@ -190,19 +191,4 @@ fn read_fixtures(place: &Place) -> (Option<FixtureSet>, Vec<Finding>) {
     };
     let sound = found.iter().all(|finding| finding.severity != Severity::Error);
     (sound.then_some(set), found)
-}
-
-fn named_file(base: &Base, path: &str, key: &str, id: &str, sink: &mut Sink<'_>) -> Option<Place> {
-    let at = format!("/{key}");
-    match base.resolve(path) {
-        Err(error) => {
-            sink.error("path-leaves-bound", &at, format!("{key} {path:?}: {error}"));
-            None
-        }
-        Ok(place) if !place.is_file() => {
-            sink.error(id, &at, format!("{key} {path:?} names no file")).help = Some(format!("looked for {place}"));
-            None
-        }
-        Ok(place) => Some(place),
-    }
 }

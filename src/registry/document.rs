@@ -103,7 +103,7 @@ impl DocumentError {
     pub fn finding(&self) -> Finding {
         match self {
             Self::Read { place, source } => Finding::new(
-                "unreadable-file",
+                if matches!(source, FsError::Link { .. }) { "path-leaves-bound" } else { "unreadable-file" },
                 Severity::Error,
                 &place.to_string(),
                 format!("cannot be read: {}", error_chain(source)),

@@ -67,9 +67,9 @@ impl Files {
     /// The two files with the links of their directories resolved: the same however they were named.
     #[must_use]
     pub fn canonical(&self) -> [Place; 2] {
-        [&self.probes, &self.profiles].map(|place| match place {
-            Place::Disk(path) => Place::Disk(input::resolved(path)),
-            embedded @ Place::Embedded(_) => embedded.clone(),
+        [&self.probes, &self.profiles].map(|place| match place.disk_path() {
+            Some(path) => Place::Disk(input::resolved(path)),
+            None => place.clone(),
         })
     }
 

@@ -3,13 +3,15 @@
 //! Every rule has a stable id, documented in `docs/lints.md`. Plan lint asks the same questions about the entries its
 //! plan uses.
 
+use std::path::Path;
+
 use foldhash::{HashMap, HashMapExt as _, HashSet};
 
 use super::check::{Sink, did_you_mean};
 use super::entry::{Probe, Profile};
 use super::find::Files;
 use super::index::Lookup;
-use super::place::Place;
+use super::place::{Base, Place};
 use super::profile_text::{CompiledText, compile_file, compile_text};
 use super::read::{Reading, Registry};
 use crate::base::position::escape;
@@ -197,14 +199,32 @@ fn check_file(registry: &Registry, profile: &Profile, pointer: &str, sink: &mut 
         let message = format!("profile {id:?} has mode \"sbpl\" but its path {path:?} names a compiled blob");
         sink.error("profile-mode", &format!("{pointer}/mode"), message);
     }
-    match registry.base.resolve(path) {
+    let what = format!("profile_path {path:?} of profile {id:?}");
+    named_file(&registry.base, path, &what, ("profile-file-missing", &at), sink)
+}
+
+/// The file that a document names with `path`, which messages call `what`, when it is there and may be read. The finding about one
+/// that is absent has an id of its own.
+pub fn named_file(
+    base: &Base,
+    path: &str,
+    what: &str,
+    (missing, at): (&str, &str),
+    sink: &mut Sink<'_>,
+) -> Option<Place> {
+    match base.resolve(path) {
         Err(error) => {
-            sink.error("path-leaves-bound", &at, format!("profile_path {path:?} of profile {id:?}: {error}"));
+            sink.error("path-leaves-bound", at, format!("{what}: {error}"));
+            None
+        }
+        Ok(place) if place.link().is_some() => {
+            let link = place.link().map(Path::display)?;
+            let message = format!("{what}: {link} is a symbolic link, and what it leads to may lie anywhere");
+            sink.error("path-leaves-bound", at, message).help = Some("put the file itself there".to_owned());
             None
         }
         Ok(place) if !place.is_file() => {
-            sink.error("profile-file-missing", &at, format!("profile_path {path:?} of profile {id:?} names no file"))
-                .help = Some(format!("looked for {place}"));
+            sink.error(missing, at, format!("{what} names no file")).help = Some(format!("looked for {place}"));
             None
         }
         Ok(place) => Some(place),

@@ -30,7 +30,7 @@ pub use index::{
     INDEX_ENTRY_FIELDS, INDEX_FIELDS, INDEX_PATH, INDEX_TAG, Index, IndexEntry, Lookup, ReadOnce, RegistryListing,
 };
 pub use lint::{
-    ProfileReport, RegistryReport, WORLDS, lint_files, lint_probe, lint_profile, lint_registry, lint_text,
+    ProfileReport, RegistryReport, WORLDS, lint_files, lint_probe, lint_profile, lint_registry, lint_text, named_file,
     names_a_world,
 };
 pub use place::{Base, Place, StoredPathError, root_of};

@@ -1,19 +1,28 @@
 //! Where a document lives, and how the paths written inside it are understood.
 //!
 //! Path rules (`SPEC.md`, section "Paths"): `./...` is relative to the document itself and stays inside its suite; an
-//! absolute path stays; anything else is relative to the root and stays beneath it.
+//! absolute path stays; anything else is relative to the root and stays beneath it. What must stay beneath a directory is
+//! opened beneath it without following links, so that the file, too, is where its path says.
 
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-use crate::os::fs::{self, FsError};
+use crate::base::rel_path::RelPath;
+use crate::os::fs::{self, Dir, FsError};
 use crate::os::input;
 
 /// A file on disk, or one of the shipped files held inside the binary.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Place {
-    /// A path on disk, absolute.
+    /// A path on disk, absolute; links are followed.
     Disk(PathBuf),
+    /// A path on disk that a document names and that must stay beneath a directory: no link is followed on the way.
+    Beneath {
+        /// The directory.
+        bound: Box<Path>,
+        /// The path, absolute; begins with `bound`.
+        path: PathBuf,
+    },
     /// A shipped file by its path in the project, for instance `plans/linux-baseline/plan.json`.
     Embedded(String),
 }
@@ -21,7 +30,7 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Disk(path) => write!(f, "{}", path.display()),
+            Self::Disk(path) | Self::Beneath { path, .. } => write!(f, "{}", path.display()),
             Self::Embedded(path) => write!(f, "embedded:{path}"),
         }
     }
@@ -35,6 +44,15 @@ impl Place {
     pub fn read(&self, limit_bytes: u64) -> Result<Vec<u8>, FsError> {
         match self {
             Self::Disk(path) => fs::read_bounded(path, limit_bytes),
+            Self::Beneath { bound, path } => {
+                let name = path.strip_prefix(bound).ok().and_then(Path::to_str).unwrap_or_default();
+                let name = RelPath::try_from(name.to_owned()).map_err(|_| FsError::Io {
+                    action: "open",
+                    path: path.clone(),
+                    source: std::io::ErrorKind::InvalidInput.into(),
+                })?;
+                Dir::open(bound)?.read(&name, limit_bytes)
+            }
             Self::Embedded(path) => match super::embedded::file(path) {
                 Some(text) => Ok(text.as_bytes().to_vec()),
                 None => {
@@ -44,11 +62,18 @@ impl Place {
         }
     }
 
+    /// The symbolic link on the way to a file that must stay beneath a directory: reading it is refused.
+    #[must_use]
+    pub fn link(&self) -> Option<&Path> {
+        let Self::Beneath { bound, path } = self else { return None };
+        path.ancestors().take_while(|above| *above != &**bound).filter(|above| input::is_link(above)).last()
+    }
+
     /// Whether there is a regular file here.
     #[must_use]
     pub fn is_file(&self) -> bool {
         match self {
-            Self::Disk(path) => input::is_file(path),
+            Self::Disk(path) | Self::Beneath { path, .. } => input::is_file(path),
             Self::Embedded(path) => super::embedded::file(path).is_some(),
         }
     }
@@ -57,7 +82,7 @@ impl Place {
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         match self {
-            Self::Disk(path) => input::size_bytes(path),
+            Self::Disk(path) | Self::Beneath { path, .. } => input::size_bytes(path),
             Self::Embedded(path) => super::embedded::file(path).map_or(0, |text| text.len() as u64),
         }
     }
@@ -66,7 +91,7 @@ impl Place {
     #[must_use]
     pub fn disk_path(&self) -> Option<&Path> {
         match self {
-            Self::Disk(path) => Some(path),
+            Self::Disk(path) | Self::Beneath { path, .. } => Some(path),
             Self::Embedded(_) => None,
         }
     }
@@ -75,7 +100,9 @@ impl Place {
     #[must_use]
     pub fn beside(&self, relative: &str) -> Self {
         match self {
-            Self::Disk(path) => Self::Disk(path.parent().unwrap_or(Path::new("/")).join(relative)),
+            Self::Disk(path) | Self::Beneath { path, .. } => {
+                Self::Disk(path.parent().unwrap_or(Path::new("/")).join(relative))
+            }
             Self::Embedded(path) => Self::Embedded(match path.rsplit_once('/') {
                 Some((directory, _)) => format!("{directory}/{relative}"),
                 None => relative.to_owned(),
@@ -98,14 +125,14 @@ impl Place {
 
     fn path(&self) -> &Path {
         match self {
-            Self::Disk(path) => path,
+            Self::Disk(path) | Self::Beneath { path, .. } => path,
             Self::Embedded(path) => Path::new(path),
         }
     }
 
     fn with_path(&self, path: PathBuf) -> Self {
         match self {
-            Self::Disk(_) => Self::Disk(path),
+            Self::Disk(_) | Self::Beneath { .. } => Self::Disk(path),
             Self::Embedded(_) => Self::Embedded(path.to_string_lossy().into_owned()),
         }
     }
@@ -159,7 +186,7 @@ impl Base {
         let root = match document {
             Place::Embedded(_) => PathBuf::new(),
             // A suite outside of any project is a root of its own.
-            Place::Disk(_) => root
+            Place::Disk(_) | Place::Beneath { .. } => root
                 .map(Path::to_path_buf)
                 .or_else(|| marked_root(&directory))
                 .unwrap_or_else(|| suite.clone().unwrap_or_else(|| directory.clone())),
@@ -187,8 +214,9 @@ impl Base {
         if stored.starts_with('/') {
             return Ok(Place::Disk(PathBuf::from(stored)));
         }
+        let folder = self.document.path().parent().unwrap_or(Path::new(""));
         let (start, bound, name) = if stored.starts_with("./") {
-            (self.document.path().parent().unwrap_or(Path::new("")), self.suite.as_path(), "the suite's directory")
+            (folder, self.suite.as_path(), "the suite's directory")
         } else {
             (self.root.as_path(), self.root.as_path(), "the root")
         };
@@ -198,7 +226,12 @@ impl Base {
         if !path.starts_with(&bound) || path == bound {
             return Err(leaves());
         }
-        Ok(self.document.with_path(path))
+        if matches!(self.document, Place::Embedded(_)) {
+            return Ok(self.document.with_path(path));
+        }
+        // The document's own folder was chosen by whoever chose the document, links on the way to it included.
+        let bound = normalise(folder).filter(|own| stored.starts_with("./") && path.starts_with(own)).unwrap_or(bound);
+        Ok(Place::Beneath { bound: bound.into(), path })
     }
 
     /// How `place` is written in stored output: relative to the root with `/`, or as it is when outside or in the
@@ -257,7 +290,7 @@ mod tests {
             ("s/../t/a.sb", "/w/t/a.sb"),
             ("/System/a.sb", "/System/a.sb"),
         ] {
-            assert_eq!(base.resolve(stored).unwrap(), Place::Disk(expected.into()), "{stored}");
+            assert_eq!(base.resolve(stored).unwrap().disk_path(), Some(Path::new(expected)), "{stored}");
         }
         assert_eq!(base.relative(&Place::Disk("/w/s/sb/a.sb".into())), "s/sb/a.sb");
         assert_eq!(base.relative(&Place::Disk("/other/a.sb".into())), "/other/a.sb");
@@ -273,6 +306,49 @@ mod tests {
         assert_eq!(plan.resolve("a\0b"), Err(StoredPathError::Control));
         let registry = Base::of(&Place::Disk("/w/s/registry/profiles.json".into()), None);
         assert!(registry.resolve("./../../t/a.sb").is_err());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test prepares files")]
+    fn what_must_stay_beneath_a_directory_is_not_read_through_a_link() {
+        let temp = tempfile::tempdir().unwrap();
+        let suite = temp.path().join("s");
+        for folder in ["s/registry", "s/sb", "away"] {
+            std::fs::create_dir_all(temp.path().join(folder)).unwrap();
+        }
+        for file in ["s/sb/a.sb", "away/a.sb"] {
+            std::fs::write(temp.path().join(file), file).unwrap();
+        }
+        for (to, link) in
+            [("../../away/a.sb", "s/sb/out.sb"), ("a.sb", "s/sb/in.sb"), ("../away", "s/linked"), ("s", "t")]
+        {
+            std::os::unix::fs::symlink(to, temp.path().join(link)).unwrap();
+        }
+        let base = |registry: &str| Base::of(&Place::Disk(temp.path().join(registry)), Some(temp.path()));
+        let own = base("s/registry/profiles.json");
+        for (stored, link) in [
+            ("./../sb/out.sb", "sb/out.sb"),
+            ("./../sb/in.sb", "sb/in.sb"),
+            ("./../linked/a.sb", "linked"),
+            ("s/sb/out.sb", "sb/out.sb"),
+            ("s/linked/a.sb", "linked"),
+        ] {
+            let place = own.resolve(stored).unwrap();
+            assert_eq!(place.link(), Some(suite.join(link).as_path()), "{stored}");
+            assert!(matches!(place.read(10), Err(FsError::Link { .. })), "{stored}");
+        }
+        // Whoever names a document, or a file by its whole path, may go through links.
+        let absolute = suite.join("sb/out.sb");
+        for (base, stored, text) in [
+            (&own, "./../sb/a.sb", "s/sb/a.sb"),
+            (&own, "s/sb/a.sb", "s/sb/a.sb"),
+            (&base("t/registry/profiles.json"), "./../sb/a.sb", "s/sb/a.sb"),
+            (&base("s/linked/plan.json"), "./a.sb", "away/a.sb"),
+            (&own, absolute.to_str().unwrap(), "away/a.sb"),
+        ] {
+            let place = base.resolve(stored).unwrap();
+            assert_eq!((place.link(), place.read(10).unwrap()), (None, text.as_bytes().to_vec()), "{stored}");
+        }
     }
 
     #[test]

@@ -66,16 +66,16 @@ mod tests {
     fn ids_directories_and_files() {
         let project = Path::new(env!("CARGO_MANIFEST_DIR"));
         let lookup = Lookup { start: project.to_path_buf(), ..Lookup::default() };
-        let probes = Place::Disk(project.join("plans/linux-baseline/registry/probes.json"));
+        let probes = project.join("plans/linux-baseline/registry/probes.json");
         let (id, files) = select("linux-baseline", &lookup).unwrap();
-        assert_eq!((id.as_deref(), &files.probes), (Some("linux-baseline"), &probes));
+        assert_eq!((id.as_deref(), files.probes.disk_path()), (Some("linux-baseline"), Some(probes.as_path())));
         for text in [
             "plans/linux-baseline",
             "./plans/linux-baseline/registry",
             "plans/linux-baseline/registry/probes.json",
             "plans/linux-baseline/registry/profiles.json",
         ] {
-            assert_eq!(select(text, &lookup).unwrap().1.probes, probes, "{text}");
+            assert_eq!(select(text, &lookup).unwrap().1.probes.disk_path(), Some(probes.as_path()), "{text}");
         }
         for text in ["./plans", "./absent", "plans/registry/index.json", "absent.json"] {
             assert!(matches!(select(text, &lookup), Err(RegistryError::NotThere { .. })), "{text}");

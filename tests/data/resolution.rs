@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::suite::{INDEX, PLAN, PROBES, PROFILES, Suite};
+use crate::suite::{FIXTURES, INDEX, PLAN, PROBES, PROFILE_TEXT, PROFILES, Suite};
 
 #[test]
 fn people_and_programs_are_told_which_files_were_used() {
@@ -147,4 +147,60 @@ fn a_narrowed_run_does_not_need_the_files_of_others() {
     let whole = run("demo:a");
     let report: Value = serde_json::from_str(&whole.stdout).unwrap();
     assert!(report["compiled_digest"].is_string() && !whole.stderr.contains("digest"), "{}", whole.stderr);
+}
+
+/// A link of the suite must not make the program read, and quote, a file of somewhere else.
+#[test]
+fn what_a_document_names_is_not_read_through_a_link() {
+    type Change = fn(&Suite);
+    let to_elsewhere = |suite: &Suite, link: &str| {
+        suite.write("elsewhere", b"foreign words of a foreign file\n");
+        if suite.path(link).exists() {
+            suite.remove(link);
+        }
+        std::os::unix::fs::symlink(suite.path("elsewhere"), suite.path(link)).unwrap();
+    };
+    let no_change: Change = |_| {};
+    let cases: [(&str, Change, &str); 5] = [
+        (PROFILE_TEXT, no_change, "registry/profiles.json /profiles/demo:a/profile_path"),
+        (
+            PROFILE_TEXT,
+            |suite| {
+                suite.change(PROFILES, |document| {
+                    document["profiles"]["demo:a"]["profile_path"] = json!(PROFILE_TEXT);
+                });
+            },
+            "registry/profiles.json /profiles/demo:a/profile_path",
+        ),
+        (FIXTURES, no_change, "plan.json /fixtures"),
+        (
+            "sb/preflight.sb",
+            |suite| suite.change(PLAN, |plan| plan["apply_preflight_profile"] = json!("./sb/preflight.sb")),
+            "plan.json /apply_preflight_profile",
+        ),
+        ("moved/profiles.json", |suite| suite.move_registry("moved"), "moved/profiles.json "),
+    ];
+    for (link, change, at) in cases {
+        let suite = Suite::new();
+        change(&suite);
+        to_elsewhere(&suite, link);
+        let lint = suite.run(&["plan-lint", "--plan", PLAN, "--registry-index", INDEX, "--json"]);
+        let report: Value = serde_json::from_str(&lint.stdout).unwrap();
+        let found = report["findings"].as_array().unwrap().iter().find(|finding| finding["id"] == "path-leaves-bound");
+        let found = found.unwrap_or_else(|| panic!("{link}: {report:#}"));
+        assert_eq!(crate::lints::spelled(found), format!("path-leaves-bound {at}"), "{link}");
+        assert!(found["message"].as_str().unwrap().contains("symbolic link"), "{found}");
+        let run = suite.run(&["run", "--plan", PLAN, "--registry-index", INDEX, "--dry", "--out", "out"]);
+        assert!(run.status == Some(3) || run.status == Some(1), "{link}: {}", run.stdout);
+        assert!(run.stderr.contains("symbolic link"), "{link}: {}", run.stderr);
+        for said in [&lint.stdout, &lint.stderr, &run.stdout, &run.stderr] {
+            assert!(!said.contains("foreign words"), "{link}: {said}");
+        }
+    }
+    // Whoever names the plan may do it through a link.
+    let suite = Suite::new();
+    std::os::unix::fs::symlink(suite.path(""), suite.path("again")).unwrap();
+    let plan = format!("again/{PLAN}");
+    let lint = suite.run(&["plan-lint", "--plan", &plan, "--registry-index", INDEX]);
+    assert_eq!(lint.status, Some(0), "{}", lint.stdout);
 }
