@@ -64,91 +64,157 @@ pub enum FixturesError {
 /// # Errors
 /// See [`FixturesError`]; a refusal holds every finding.
 pub fn load_fixtures(place: &Place) -> Result<FixtureSet, FixturesError> {
-    let (set, findings) = read(&Document::read(place)?);
+    let (read, findings) = read(&Document::read(place)?);
     Refusal::unless_clean(findings)?;
-    Ok(set)
+    Ok(read.map_or_else(FixtureSet::empty, |read| read.set))
 }
 
-/// Checks a document as a fixture set: its usable entries, and every finding.
+/// A fixture set as far as it can be read.
+#[derive(Debug)]
+pub struct Legible {
+    /// The entries and ports that have no errors.
+    pub set: FixtureSet,
+    /// The paths of those entries that have, as far as they can be told; an empty one may be any.
+    pub unsure: Vec<String>,
+    /// Whether every port could be read.
+    pub all_ports: bool,
+    /// Whether there is no error in the whole set.
+    is_sound: bool,
+}
+
+impl Legible {
+    /// The set, when there is nothing wrong with it.
+    #[must_use]
+    pub fn sound(&self) -> Option<&FixtureSet> {
+        self.is_sound.then_some(&self.set)
+    }
+}
+
+/// Checks a document as a fixture set: what can be read of it, and every finding. `None`: it is no list of entries at all.
 #[must_use]
-pub fn read(document: &Document) -> (FixtureSet, Vec<Finding>) {
+pub fn read(document: &Document) -> (Option<Legible>, Vec<Finding>) {
     let file = document.place.to_string();
     let mut sink = Sink::new(&file);
-    let set = read_value(document.root(), &mut sink);
+    let read = read_value(document.root(), &mut sink);
     let mut findings = sink.into_findings();
     document.add_positions(&mut findings);
-    (set, findings)
+    (read, findings)
 }
 
-fn read_value(value: Node<'_>, sink: &mut Sink<'_>) -> FixtureSet {
+fn read_value(value: Node<'_>, sink: &mut Sink<'_>) -> Option<Legible> {
     let mut set = FixtureSet::empty();
+    let mut unsure = Vec::new();
     let mut declared = Declared::default();
+    let start = sink.len();
     if !check::has_tag(value, SCHEMA_VERSION, sink) {
-        return set;
+        return None;
     }
     check::object(value, FIXTURE_SET_FIELDS, Severity::Warning, "the fixture set", "", sink);
+    if sink.has_error_since(start) {
+        return None;
+    }
     let entries = value.get("entries").and_then(Node::as_array);
     set.entries.reserve(entries.as_ref().map_or(0, ExactSizeIterator::len));
     for (number, value) in entries.into_iter().flatten().enumerate() {
         let pointer: Lazy<'_> = &|| format!("/entries/{number}");
         let mark = sink.len();
         check::object_at(value.into(), ENTRY_FIELDS, Severity::Error, &|| "a fixture entry".to_owned(), pointer, sink);
-        if sink.has_error_since(mark) {
-            continue;
-        }
-        let entry = match FixtureEntry::deserialize(value) {
-            Ok(entry) => entry,
-            Err(error) => {
-                check_texts(value, &pointer(), sink);
-                if !sink.has_error_since(mark) {
-                    sink.error("wrong-type", &pointer(), format!("a fixture entry cannot be read: {error}"));
-                }
-                continue;
-            }
+        let entry = if sink.has_error_since(mark) { None } else { Some(FixtureEntry::deserialize(value)) };
+        let parts = match &entry {
+            Some(Ok(entry)) => Parts::of(entry),
+            // One wrong field hides nothing about the others.
+            _ => Parts::read(value, pointer, sink),
         };
-        let path = value.get("path").and_then(Node::as_str).unwrap_or_default();
-        declared.check(path, entry.kind, pointer, sink);
-        check_content(&entry, &set.entries, pointer, sink);
-        if !sink.has_error_since(mark) {
-            set.entries.push(entry);
+        let path = value.get("path").and_then(Node::as_str).filter(|_| parts.path.is_some());
+        if let Some(path) = path {
+            declared.check(path, parts.kind.is_none_or(|kind| kind == FixtureKind::Directory), pointer, sink);
+        }
+        check_content(&parts, &set.entries, &unsure, pointer, sink);
+        match entry {
+            Some(Err(error)) if !sink.has_error_since(mark) => {
+                sink.error("wrong-type", &pointer(), format!("a fixture entry cannot be read: {error}"));
+            }
+            Some(Ok(entry)) if !sink.has_error_since(mark) => set.entries.push(entry),
+            _ => unsure.push(meant(value.get("path").and_then(Node::as_str).unwrap_or_default())),
         }
     }
     let ports = value.get("ports").and_then(Node::as_array);
+    let mark = sink.len();
     for (number, value) in ports.into_iter().flatten().enumerate() {
         if let Some(port) = read_port(value, &format!("/ports/{number}"), &set.ports, sink) {
             set.ports.push(port);
         }
     }
-    set
+    let (all_ports, is_sound) = (!sink.has_error_since(mark), !sink.has_error_since(start));
+    Some(Legible { set, unsure, all_ports, is_sound })
+}
+
+/// The path that a text is meant to be, which may hold what no path of a fixture holds.
+fn meant(text: &str) -> String {
+    text.split('/').filter(|part| !matches!(*part, "" | "." | "..")).collect::<Vec<_>>().join("/")
 }
 
 fn read_port(value: Node<'_>, pointer: &str, before: &[FixturePort], sink: &mut Sink<'_>) -> Option<FixturePort> {
     let mark = sink.len();
     check::object(value, PORT_FIELDS, Severity::Error, "a port", pointer, sink);
+    let at = format!("{pointer}/name");
+    match value.get("name").and_then(Node::as_str).map(|name| PortName::try_from(name.to_owned())) {
+        Some(Err(error)) => {
+            sink.error("fixture-port", &at, error.to_string());
+        }
+        Some(Ok(name)) if before.iter().any(|other| other.name == name) => {
+            sink.error("fixture-duplicate", &at, format!("the port {name} is declared twice"));
+        }
+        _ => {}
+    }
     if sink.has_error_since(mark) {
         return None;
     }
-    let at = format!("{pointer}/name");
-    if let Some(Err(error)) = value.get("name").and_then(Node::as_str).map(|name| PortName::try_from(name.to_owned())) {
-        sink.error("fixture-port", &at, error.to_string());
-        return None;
-    }
-    let port = FixturePort::deserialize(value).expect("the checks admit only what the type can hold");
-    if before.iter().any(|other| other.name == port.name) {
-        sink.error("fixture-duplicate", &at, format!("the port {} is declared twice", port.name));
-        return None;
-    }
-    Some(port)
+    Some(FixturePort::deserialize(value).expect("the checks admit only what the type can hold"))
 }
 
-/// Says which texts the entry's type refuses: path, mode or both.
-fn check_texts(value: Node<'_>, pointer: &str, sink: &mut Sink<'_>) {
-    let text = |key: &str| value.get(key).and_then(Node::as_str).map(str::to_owned);
-    if let Some(Err(error)) = text("path").map(RelPath::try_from) {
-        sink.error("fixture-path", &format!("{pointer}/path"), format!("the fixture's path {error}"));
+/// What could be read of an entry, field by field.
+struct Parts<'e> {
+    path: Option<RelPath>,
+    kind: Option<FixtureKind>,
+    has_mode: bool,
+    has_content: bool,
+    has_target: bool,
+    /// The target, when it is a text.
+    target: Option<&'e str>,
+}
+
+impl<'e> Parts<'e> {
+    fn of(entry: &'e FixtureEntry) -> Self {
+        Self {
+            path: Some(entry.path.clone()),
+            kind: Some(entry.kind),
+            has_mode: entry.mode.is_some(),
+            has_content: entry.content.is_some(),
+            has_target: entry.target.is_some(),
+            target: entry.target.as_deref(),
+        }
     }
-    if let Some(Err(error)) = text("mode").map(Mode::try_from) {
-        sink.error("fixture-mode", &format!("{pointer}/mode"), error.to_string());
+
+    /// The parts of an entry that cannot be read as a whole; says which of its texts cannot be what they are to be.
+    fn read(value: Node<'e>, pointer: Lazy<'_>, sink: &mut Sink<'_>) -> Self {
+        let text = |key: &str| value.get(key).and_then(Node::as_str);
+        let has = |key: &str| value.get(key).is_some();
+        let path = text("path").map(|path| RelPath::try_from(path.to_owned()));
+        if let Some(Err(error)) = &path {
+            sink.error("fixture-path", &format!("{}/path", pointer()), format!("the fixture's path {error}"));
+        }
+        if let Some(Err(error)) = text("mode").map(|mode| Mode::try_from(mode.to_owned())) {
+            sink.error("fixture-mode", &format!("{}/mode", pointer()), error.to_string());
+        }
+        Self {
+            path: path.and_then(Result::ok),
+            kind: value.get("kind").and_then(|kind| FixtureKind::deserialize(kind).ok()),
+            has_mode: has("mode"),
+            has_content: has("content"),
+            has_target: has("target"),
+            target: text("target"),
+        }
     }
 }
 
@@ -162,9 +228,8 @@ struct Declared<'t> {
 
 impl<'t> Declared<'t> {
     /// Nothing is declared twice, and nothing stands below anything but a directory.
-    fn check(&mut self, path: &'t str, kind: FixtureKind, pointer: Lazy<'_>, sink: &mut Sink<'_>) {
+    fn check(&mut self, path: &'t str, is_directory: bool, pointer: Lazy<'_>, sink: &mut Sink<'_>) {
         let at = || format!("{}/path", pointer());
-        let is_directory = kind == FixtureKind::Directory;
         match self.paths.get(path) {
             Some((_, true)) => {
                 sink.error("fixture-duplicate", &at(), format!("{path} is declared twice"));
@@ -194,9 +259,17 @@ impl<'t> Declared<'t> {
     }
 }
 
-fn check_content(entry: &FixtureEntry, before: &[FixtureEntry], pointer: Lazy<'_>, sink: &mut Sink<'_>) {
-    let path = &entry.path;
-    if entry.content.is_some() && entry.kind != FixtureKind::File {
+/// What content, target and mode mean for the kind; an entry whose kind could not be read has a finding about that.
+fn check_content(
+    parts: &Parts<'_>,
+    before: &[FixtureEntry],
+    unsure: &[String],
+    pointer: Lazy<'_>,
+    sink: &mut Sink<'_>,
+) {
+    let Some(kind) = parts.kind else { return };
+    let path = parts.path.as_ref().map_or("the entry", RelPath::as_str);
+    if parts.has_content && kind != FixtureKind::File {
         sink.error(
             "fixture-content",
             &format!("{}/content", pointer()),
@@ -204,29 +277,32 @@ fn check_content(entry: &FixtureEntry, before: &[FixtureEntry], pointer: Lazy<'_
         );
     }
     let at = || format!("{}/target", pointer());
-    match (&entry.target, entry.kind) {
-        (None, FixtureKind::Symlink | FixtureKind::HardLink | FixtureKind::BindMount) => {
+    let needs_target = matches!(kind, FixtureKind::Symlink | FixtureKind::HardLink | FixtureKind::BindMount);
+    match (parts.target, kind) {
+        _ if needs_target && !parts.has_target => {
             sink.error("fixture-target", &pointer(), format!("{path} is a link or a mount and has no target"));
         }
-        (Some(target), FixtureKind::Symlink) if !stays_beneath(path, target) => {
+        _ if !needs_target && parts.has_target => {
+            let message = format!("{path} is not a link or a mount and has no target");
+            sink.error("fixture-target", &at(), message);
+        }
+        (Some(target), FixtureKind::Symlink)
+            if parts.path.as_ref().is_some_and(|path| !stays_beneath(path, target)) =>
+        {
             let message = format!("target {target:?} of {path} leaves the fixture directory");
             sink.error("fixture-target", &at(), message);
         }
-        (Some(target), FixtureKind::HardLink | FixtureKind::BindMount) => {
+        (Some(target), FixtureKind::HardLink | FixtureKind::BindMount) if !unsure.iter().any(|own| own == target) => {
             let aim = before.iter().find(|other| other.path.as_str() == target);
-            if !aim.is_some_and(|aim| can_have(entry.kind, aim.kind)) {
-                let what = if entry.kind == FixtureKind::HardLink { "file" } else { "file or directory" };
+            if !aim.is_some_and(|aim| can_have(kind, aim.kind)) {
+                let what = if kind == FixtureKind::HardLink { "file" } else { "file or directory" };
                 let message = format!("target {target:?} of {path} is no {what} among the entries before it");
                 sink.error("fixture-target", &at(), message);
             }
         }
-        (Some(_), kind) if kind != FixtureKind::Symlink => {
-            let message = format!("{path} is not a link or a mount and has no target");
-            sink.error("fixture-target", &at(), message);
-        }
         _ => {}
     }
-    if entry.mode.is_some() && matches!(entry.kind, FixtureKind::HardLink | FixtureKind::BindMount) {
+    if parts.has_mode && matches!(kind, FixtureKind::HardLink | FixtureKind::BindMount) {
         let message = format!("{path} has the mode of its target and none of its own");
         sink.error("fixture-mode", &format!("{}/mode", pointer()), message);
     }
@@ -272,7 +348,7 @@ mod tests {
     fn read_entries(entries: &Value) -> (FixtureSet, Vec<String>) {
         let mut sink = Sink::new("fixtures.json");
         let document = json!({"schema_version": SCHEMA_VERSION, "entries": entries});
-        let set = read_value(tree(&document).root(), &mut sink);
+        let set = read_value(tree(&document).root(), &mut sink).unwrap().set;
         (set, sink.into_findings().into_iter().map(|f| format!("{} {}", f.id, f.pointer.unwrap_or_default())).collect())
     }
 
@@ -341,11 +417,50 @@ mod tests {
     }
 
     #[test]
+    fn one_wrong_field_hides_nothing_about_the_others() {
+        for (entries, expected) in [
+            (
+                json!([{"path": "../x", "kind": "fil", "mode": "9999", "content": 5}]),
+                &[
+                    "fixture-kind /entries/0/kind",
+                    "wrong-type /entries/0/content",
+                    "fixture-path /entries/0/path",
+                    "fixture-mode /entries/0/mode",
+                ][..],
+            ),
+            (
+                json!([{"path": "../x", "kind": "fifo", "mode": 9, "content": "", "target": ""}]),
+                &[
+                    "wrong-type /entries/0/mode",
+                    "fixture-path /entries/0/path",
+                    "fixture-content /entries/0/content",
+                    "fixture-target /entries/0/target",
+                ],
+            ),
+            // An entry with an error is there all the same: once, with what stands below it and what leads to it.
+            (
+                json!([{"path": "d", "kind": "x"}, {"path": "d/f", "kind": "file"}, {"path": "d", "kind": "file", "mode": "8"},
+                    {"path": "f", "kind": "file", "mode": "8"}, {"path": "h", "kind": "hard_link", "target": "f"},
+                    {"path": "f/x", "kind": "file"}]),
+                &[
+                    "fixture-kind /entries/0/kind",
+                    "fixture-mode /entries/2/mode",
+                    "fixture-duplicate /entries/2/path",
+                    "fixture-mode /entries/3/mode",
+                    "fixture-parent /entries/5/path",
+                ],
+            ),
+        ] {
+            assert_eq!(read_entries(&entries).1, expected, "{entries}");
+        }
+    }
+
+    #[test]
     fn ports_have_names_of_their_own() {
         let read = |ports: Value| {
             let mut sink = Sink::new("fixtures.json");
             let document = json!({"schema_version": SCHEMA_VERSION, "entries": [], "ports": ports});
-            let set = read_value(tree(&document).root(), &mut sink);
+            let set = read_value(tree(&document).root(), &mut sink).unwrap().set;
             let found = sink.into_findings().into_iter();
             (set, found.map(|f| format!("{} {}", f.id, f.pointer.unwrap_or_default())).collect::<Vec<_>>())
         };
@@ -368,5 +483,7 @@ mod tests {
             assert_eq!(findings, [finding], "{bad}");
             assert_eq!(set.ports.len(), 1, "{bad}");
         }
+        let both = read(json!([port("a", "udp")])).1;
+        assert_eq!(both, ["fixture-kind /ports/0/kind", "fixture-port /ports/0/name"]);
     }
 }

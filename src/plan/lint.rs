@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::compile::Filters;
 use super::document::{self, Plan};
-use super::fixtures;
+use super::fixtures::{self, Legible};
 use super::frozen::check_frozen;
 use super::used::Use;
 use crate::base::digest::Sha256Hex;
@@ -78,7 +78,13 @@ pub fn lint_run(document: Document, filters: &Filters, frozen: Option<&Sha256Hex
     }
     if let Some(frozen) = frozen {
         let registry = read.as_ref().and_then(|read| read.as_ref().ok()).map(|reading| &reading.registry);
-        report.findings.extend(check_frozen(&plan, registry, fixtures.as_ref(), lookup, frozen));
+        report.findings.extend(check_frozen(
+            &plan,
+            registry,
+            fixtures.as_ref().and_then(Legible::sound),
+            lookup,
+            frozen,
+        ));
     }
     match read {
         None => {}
@@ -183,12 +189,10 @@ fn check_paths(plan: &Plan, lookup: &Lookup, sink: &mut Sink<'_>) -> (Option<Pla
     (preflight, file(&plan.fixtures, "fixtures", "fixtures-file-missing"))
 }
 
-/// The fixture set, when there is nothing wrong with it: what a broken one holds is not known.
-fn read_fixtures(place: &Place) -> (Option<FixtureSet>, Vec<Finding>) {
-    let (set, found) = match Document::read(place) {
+/// The fixture set as far as it can be read.
+fn read_fixtures(place: &Place) -> (Option<Legible>, Vec<Finding>) {
+    match Document::read(place) {
         Ok(document) => fixtures::read(&document),
-        Err(error) => return (None, vec![error.finding()]),
-    };
-    let sound = found.iter().all(|finding| finding.severity != Severity::Error);
-    (sound.then_some(set), found)
+        Err(error) => (None, vec![error.finding()]),
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::{HashSet, HashSetExt as _};
 
-use super::fixtures::FIXTURES_VARIABLE;
+use super::fixtures::{FIXTURES_VARIABLE, Legible};
 use crate::base::position::escape;
 use crate::base::rel_path::RelPath;
 use crate::fixture::{FixtureEntry, FixtureKind, FixtureSet};
@@ -21,6 +21,10 @@ pub(super) struct Ground<'f> {
     params: BTreeMap<String, String>,
     /// Every path the fixtures hold, directories on the way included.
     held: HashSet<&'f str>,
+    /// The paths of entries with errors, an empty one for any: what stands there, above or below is not known.
+    unsure: &'f [String],
+    /// Whether every port is known.
+    all_ports: bool,
     /// Links and mounts among the fixtures.
     links: Vec<&'f FixtureEntry>,
 }
@@ -31,13 +35,14 @@ enum Kind {
     None,
     /// The plan names a set that cannot be read.
     Unreadable,
-    /// The plan's set.
+    /// The plan's set, as far as it can be read.
     Known,
 }
 
 impl<'f> Ground<'f> {
-    /// The ground of a plan that names `set`, or one that cannot be read, or none.
-    pub(super) fn new(set: Option<&'f FixtureSet>, named: bool) -> Self {
+    /// The ground of a plan that names the set `read`, or one that cannot be read, or none.
+    pub(super) fn new(read: Option<&'f Legible>, named: bool) -> Self {
+        let set = read.map(|read| &read.set);
         let kind = match set {
             Some(_) => Kind::Known,
             None if named => Kind::Unreadable,
@@ -60,7 +65,9 @@ impl<'f> Ground<'f> {
         let leads = |entry: &&FixtureEntry| matches!(entry.kind, FixtureKind::BindMount | FixtureKind::Symlink);
         let links = entries.iter().filter(leads).collect();
         let params = set.map_or_else(|| FixtureSet::empty().sample_parameters(), FixtureSet::sample_parameters);
-        Self { kind, params, held, links }
+        let unsure = read.map_or(&[][..], |read| &read.unsure);
+        let all_ports = kind != Kind::Unreadable && read.is_none_or(|read| read.all_ports);
+        Self { kind, params, held, unsure, all_ports, links }
     }
 }
 
@@ -107,7 +114,7 @@ pub(super) fn check(
     let used = target_parameters(inside.unwrap_or(&probe.target));
     let unknown = |name: &&&str| !params.contains_key(**name) || **name == "FIXTURES";
     if let Some(name) = used.iter().find(unknown)
-        && ground.kind != Kind::Unreadable
+        && ground.all_ports
     {
         let ports = params.keys().filter(|key| *key != "FIXTURES").map(|key| format!(", ${{{key}}}"));
         let known: String = [format!("a leading {FIXTURES_VARIABLE}")].into_iter().chain(ports).collect();
@@ -147,6 +154,13 @@ fn check_fixture(probe: &Probe, driver: Driver, ground: &Ground<'_>, path: &str,
     }
     let id = &probe.probe_id;
     let led = through_links(&ground.links, path);
+    let within = |inner: &str, outer: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| outer.is_empty() || rest.is_empty() || rest.starts_with('/'))
+    };
+    // What an entry with errors holds has findings of its own.
+    if ground.unsure.iter().any(|own| within(own, led.as_ref()) || within(led.as_ref(), own)) {
+        return;
+    }
     let declared = ground.held.contains(led.as_ref());
     if driver.makes_target() && declared {
         let message = format!("probe {id:?} creates {path:?}, which the fixtures already hold");

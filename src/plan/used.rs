@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::compile::Filters;
 use super::document::Plan;
+use super::fixtures::Legible;
 use super::lint::{PlanReport, usable_ids};
 use super::target::{self, Ground};
 use crate::base::position::escape;
@@ -37,12 +38,13 @@ pub(super) struct Use<'a> {
     profiles_file: String,
     /// The platform of the plan's world, where the world says so.
     platform: Option<Platform>,
+    /// The fixture set, when there is nothing wrong with it.
     fixtures: Option<&'a FixtureSet>,
     ground: Ground<'a>,
 }
 
 impl<'a> Use<'a> {
-    pub(super) fn new(plan: &'a Plan, reading: &'a Reading, fixtures: Option<&'a FixtureSet>) -> Self {
+    pub(super) fn new(plan: &'a Plan, reading: &'a Reading, fixtures: Option<&'a Legible>) -> Self {
         Self {
             plan,
             reading,
@@ -50,7 +52,7 @@ impl<'a> Use<'a> {
             probes_file: reading.registry.documents[0].place.to_string(),
             profiles_file: reading.registry.documents[1].place.to_string(),
             platform: plan.world_id.as_deref().and_then(world_platform),
-            fixtures,
+            fixtures: fixtures.and_then(Legible::sound),
             // A set that is named and cannot be read is a finding already.
             ground: Ground::new(fixtures, plan.document.value().get("fixtures").is_some_and(|path| !path.is_null())),
         }
