@@ -13,6 +13,12 @@ pub fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
     near.filter(|(distance, known)| *distance <= 2 && *distance < known.len()).min().map(|(_, known)| known)
 }
 
+/// The question after the word that is meant, where one is near.
+#[must_use]
+pub fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+    nearest(word, known).map(|known| format!("did you mean {known:?}?"))
+}
+
 /// Edit distance by bytes; 3 stands for everything more.
 fn distance(left: &str, right: &str) -> usize {
     if left.len().abs_diff(right.len()) > 2 {

@@ -6,7 +6,7 @@ pub use super::sink::Sink;
 use super::view::View;
 use crate::base::digest::Sha256Hex;
 use crate::base::position::escape;
-use crate::base::spelling;
+use crate::base::spelling::{self, did_you_mean};
 use crate::vocab::Severity;
 
 /// What a field may hold.
@@ -295,11 +295,6 @@ fn nearest(key: &str, fields: &[Field]) -> Option<&'static str> {
         known == wanted || known.strip_suffix('s') == Some(&wanted) || wanted.strip_suffix('s') == Some(&known)
     });
     same.or_else(|| spelling::nearest(key, keys()))
-}
-
-/// The question after the word that is meant, where one is near.
-pub fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
-    spelling::nearest(word, known).map(|known| format!("did you mean {known:?}?"))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use foldhash::{HashMap, HashMapExt as _, HashSet};
 
-use super::check::{Sink, did_you_mean};
+use super::check::Sink;
 use super::entry::{Probe, Profile};
 use super::find::Files;
 use super::index::Lookup;
@@ -15,6 +15,7 @@ use super::place::{Base, Place};
 use super::profile_text::{CompiledText, compile_file, compile_text};
 use super::read::{Reading, Registry};
 use crate::base::position::escape;
+use crate::base::spelling::did_you_mean;
 use crate::base::tree::Node;
 use crate::sbpl::{Params, Policy};
 use crate::vocab::driver::PROCESS_INHERITANCE;

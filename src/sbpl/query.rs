@@ -14,6 +14,7 @@ use super::near::{self, NearMiss};
 use super::policy::Policy;
 use super::rule::Rule;
 use super::vocabulary;
+use crate::base::spelling::did_you_mean;
 use crate::vocab::{Decision, Operation, RuleRef};
 
 /// One question: an operation on a target, with attributes.
@@ -188,8 +189,13 @@ impl Query {
     }
 
     /// What a reader should know about the question itself.
-    fn note(&self) -> Option<&'static str> {
-        (!self.operation.is_known()).then_some("the operation is not in the system's table")
+    fn note(&self) -> Option<String> {
+        if self.operation.is_known() {
+            return None;
+        }
+        let meant = did_you_mean(self.operation.as_str(), Operation::names());
+        let meant = meant.map(|meant| format!("; {meant}")).unwrap_or_default();
+        Some(format!("the operation is not in the system's table{meant}"))
     }
 
     /// Hands the question to a function as an access.
@@ -231,7 +237,7 @@ pub struct Answer {
     /// Rules that narrowly do not match although they would change the answer.
     pub near_misses: Vec<NearMiss>,
     /// What to know about the question: its operation is not in the system's table.
-    pub note: Option<&'static str>,
+    pub note: Option<String>,
 }
 
 /// The answer to one question of a stream.
@@ -244,7 +250,7 @@ pub struct ShortAnswer {
     /// Why the decision is unknown.
     pub reason: Option<String>,
     /// What to know about the question: its operation is not in the system's table.
-    pub note: Option<&'static str>,
+    pub note: Option<String>,
 }
 
 fn word(decision: Option<Decision>) -> &'static str {

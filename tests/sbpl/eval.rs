@@ -40,7 +40,7 @@ fn questions_are_answered_in_order() {
 fn an_operation_that_no_table_holds_is_noted() {
     let (answers, code) = answers("{\"operation\": \"file-red-data\"}\n{\"operation\": \"process-fork\"}\n");
     assert_eq!(code, Some(0));
-    assert_eq!(answers[0]["note"], "the operation is not in the system's table");
+    assert_eq!(answers[0]["note"], "the operation is not in the system's table; did you mean \"file-read-data\"?");
     assert!(answers[1]["note"].is_null() && answers[1].as_object().unwrap().contains_key("note"));
 }
 

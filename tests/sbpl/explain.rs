@@ -118,7 +118,9 @@ fn explain(text: &str, question: &[&str]) -> serde_json::Value {
 #[test]
 fn an_operation_that_no_table_holds_is_noted() {
     let text = "(version 1)\n(allow default)\n";
-    assert_eq!(explain(text, &["file-red-data"])["note"], "the operation is not in the system's table");
+    let near = "the operation is not in the system's table; did you mean \"file-read-data\"?";
+    assert_eq!(explain(text, &["file-red-data"])["note"], near);
+    assert_eq!(explain(text, &["some-new-operation"])["note"], "the operation is not in the system's table");
     assert_eq!(explain(text, &["file-read-data"])["note"], serde_json::Value::Null);
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use runtime::sbpl::{NoImports, Params, Source, lint};
 use runtime::vocab::Platform;
 
-use super::support::{fixture, runtime};
+use super::support::{fixture, runtime, written};
 
 fn ids_of(path: &std::path::Path) -> BTreeSet<String> {
     let source = Source::new("p.sb", std::fs::read_to_string(path).unwrap());
@@ -62,6 +62,22 @@ fn every_error_of_a_profile_is_documented() {
                 assert!(text.contains(&format!("`{id}`")), "{source}: {id} is not documented");
             }
         }
+    }
+}
+
+#[test]
+fn a_misspelt_operation_is_asked_after() {
+    for (operation, help) in [
+        ("defualt", "did you mean \"default\"? the rule is kept as written"),
+        ("file-raed-data", "did you mean \"file-read-data\"? the rule is kept as written"),
+        ("some-new-operation", "check the spelling; the rule is kept as written"),
+    ] {
+        let (_directory, path) = written(&format!("(version 1)\n(deny default)\n(deny {operation})\n"));
+        let output = String::from_utf8(runtime(&["sbpl", "lint", &path]).stdout).unwrap();
+        assert!(
+            output.contains("warning[unknown-operation]") && output.contains(&format!("= help: {help}\n")),
+            "{output}"
+        );
     }
 }
 

@@ -74,7 +74,7 @@ fn explanation(answer: &Answer) -> String {
         lines.push(format!("  near miss {}", place(&miss.rule)));
         lines.push(format!("    {}", miss.hint));
     }
-    lines.extend(answer.note.map(|note| format!("  note: {note}")));
+    lines.extend(answer.note.iter().map(|note| format!("  note: {note}")));
     lines.join("\n")
 }
 

@@ -2,6 +2,7 @@
 
 use super::order::{made_by_forms, place_of};
 use super::{about, refuses_by_default};
+use crate::base::spelling::did_you_mean;
 use crate::sbpl::filter::{Filter, NameFilter, NetworkFilter, Peer};
 use crate::sbpl::implies;
 use crate::sbpl::policy::Policy;
@@ -53,7 +54,9 @@ pub(super) fn findings(policy: &Policy) -> Vec<Finding> {
 pub(super) fn unknown_operation(rule: &Rule, found: &mut Vec<Finding>) {
     for operation in rule.operations.iter().filter(|operation| !operation.is_known()) {
         let message = format!("`{operation}` is not an operation known from systems or profiles");
-        found.push(about("unknown-operation", rule, message).help("check the spelling; the rule is kept as written"));
+        let meant = did_you_mean(operation.as_str(), Operation::names());
+        let meant = meant.unwrap_or_else(|| "check the spelling;".to_owned());
+        found.push(about("unknown-operation", rule, message).help(format!("{meant} the rule is kept as written")));
     }
 }
 
