@@ -123,6 +123,34 @@ pub enum NameTest {
     Regex(Pattern),
 }
 
+/// How a path is spelled that the system has resolved, where it is spelled otherwise: absolute paths have no `.`, `..` and
+/// empty components then, and only such paths are compared. Of a `prefix` the last component may go on in the path. `..` is
+/// taken by the text, as if no link were on the way.
+pub(crate) fn resolved_spelling(path: &str, is_prefix: bool) -> Option<String> {
+    let inner = path.strip_prefix('/')?;
+    let (whole, last) = match inner.rsplit_once('/') {
+        Some((whole, last)) if is_prefix => (whole, Some(last)),
+        None if is_prefix => return None,
+        _ => (inner.trim_end_matches('/'), None),
+    };
+    if whole.is_empty() && last.is_none() {
+        return None;
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in whole.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    if parts.iter().copied().eq(whole.split('/')) {
+        return None;
+    }
+    parts.extend(last);
+    Some(format!("/{}", parts.join("/")))
+}
+
 /// Spellings of the `vnode-type` filter.
 pub(crate) const VNODE_TYPES: [(&str, VnodeType); 8] = [
     ("REGULAR-FILE", VnodeType::RegularFile),

@@ -3,7 +3,7 @@
 //! Sound, not complete: `true` is proved, `false` means "not shown". Bounded: a comparison that takes more than a fixed
 //! number of steps is given up.
 
-use super::filter::{Filter, NameTest, NetworkFilter, Peer, TargetRelation};
+use super::filter::{Filter, NameTest, NetworkFilter, Peer, TargetRelation, resolved_spelling};
 use super::matching::is_beneath;
 use super::roots::ancestors;
 
@@ -140,9 +140,13 @@ impl Prover {
             return false;
         }
         match filter {
-            // Canonical paths are absolute.
-            Filter::Literal(path) | Filter::Subpath(path) => !path.starts_with('/'),
-            Filter::Prefix(text) => !text.is_empty() && !text.starts_with('/'),
+            // Canonical paths are absolute, and spelled in one way.
+            Filter::Literal(path) | Filter::Subpath(path) => {
+                !path.starts_with('/') || resolved_spelling(path, false).is_some()
+            }
+            Filter::Prefix(text) => {
+                !text.is_empty() && (!text.starts_with('/') || resolved_spelling(text, true).is_some())
+            }
             Filter::PathAncestors(path) => ancestors(path).next().is_none(),
             Filter::RequireAny(any) => any.iter().all(|one| self.never(one)),
             Filter::RequireAll(all) => {

@@ -65,6 +65,39 @@ fn every_error_of_a_profile_is_documented() {
     }
 }
 
+/// Paths that no access is ever compared by, with what to write instead; and paths that look alike and are in order.
+#[test]
+fn paths_that_can_never_match_are_found_with_their_right_spelling() {
+    for (filter, advice) in [
+        ("(literal \"/a/../b\")", "write \"/b\", where no link is on the way to `..`"),
+        ("(literal \"/a//b\")", "write \"/a/b\""),
+        ("(subpath \"/a/./c\")", "write \"/a/c\""),
+        ("(subpath \"//a\")", "write \"/a\""),
+        ("(subpath \"/a/..\")", "write \"/\", where no link is on the way to `..`"),
+        ("(prefix \"/a//b\")", "write \"/a/b\""),
+        ("(prefix \"/a//\")", "write \"/a/\""),
+        ("(subpath (string-append (param \"HOME\") \"/x\"))", "write \"/home/u/x\""),
+        ("(path-ancestors \"/a//b\")", "write \"/a/b\""),
+        ("(literal \"b\")", "write the path from the root on"),
+        ("(literal \"/a..b/.c/..d/...\")", ""),
+        ("(prefix \"/a/.\")", ""),
+        ("(prefix \"/a/..\")", ""),
+        ("(prefix \"/a/\")", ""),
+        ("(literal \"/\")", ""),
+        ("(path-ancestors \"/a/b\")", ""),
+    ] {
+        let text = format!("(version 1)\n(deny default)\n(allow file-read-data {filter})\n");
+        let params: Params = [("HOME".to_owned(), "/home/u/".to_owned())].into_iter().collect();
+        let report = lint(&[Source::new("p.sb", text)], &params, &NoImports, Platform::MacOs);
+        let find = |id: &str| report.findings.iter().find(|finding| finding.id == id);
+        let help = find("relative-path").and_then(|finding| finding.help.as_deref()).unwrap_or_default();
+        assert_eq!(help, advice, "{filter}: {:?}", report.findings);
+        // The directories above such a path can be there; of nothing else does the rule match anything.
+        let dead = !advice.is_empty() && !filter.contains("ancestors");
+        assert_eq!(find("unreachable-rule").is_some(), dead, "{filter}: {:?}", report.findings);
+    }
+}
+
 #[test]
 fn a_misspelt_operation_is_asked_after() {
     for (operation, help) in [

@@ -7,7 +7,7 @@ use super::core::{Arguments, shown};
 use super::fault::{Fault, Outcome};
 use super::value::{FilterValue, Value};
 use crate::sbpl::filter::{
-    Filter, NameFilter, NameTest, NetworkFilter, Opaque, PROTOCOLS, Peer, Side, TARGETS, VNODE_TYPES,
+    Filter, NameFilter, NameTest, NetworkFilter, Opaque, PROTOCOLS, Peer, Side, TARGETS, VNODE_TYPES, resolved_spelling,
 };
 use crate::sbpl::form::{Form, FormKind};
 use crate::sbpl::limits::MAX_NESTING;
@@ -113,7 +113,19 @@ impl<'f> Evaluator<'f, '_> {
         if !path.starts_with('/') {
             let message = format!("`{name}` with \"{}\" never matches: paths are absolute", shown(&path));
             self.warn("relative-path", span, message, "write the path from the root on");
-        } else if test != PathTest::Prefix && path.len() > 1 && path.ends_with('/') {
+        }
+        if let Some(resolved) = resolved_spelling(&path, test == PathTest::Prefix) {
+            // Of the directories above such a path some can be there.
+            let how = if test == PathTest::Ancestors { "does not match what it names" } else { "never matches" };
+            let message = format!(
+                "`{name}` with \"{}\" {how}: resolved paths are compared, which have no `.`, `..` and doubled slashes",
+                shown(&path)
+            );
+            let climbs = path.split('/').any(|part| part == "..");
+            let caution = if climbs { ", where no link is on the way to `..`" } else { "" };
+            self.warn("relative-path", span, message, &format!("write \"{}\"{caution}", shown(&resolved)));
+        }
+        if path.starts_with('/') && test != PathTest::Prefix && path.len() > 1 && path.ends_with('/') {
             let message = format!("`{name}` with a trailing slash: what the system makes of it is not settled");
             self.warn("trailing-slash", span, message, "leave the slash out");
             return Ok(Filter::Opaque(Opaque {
