@@ -2,13 +2,13 @@
 //! bundle.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::layout::{ARTIFACT_INDEX, LATEST, LOCK_FILE, RUN_MANIFEST, RUN_STATUS};
-use crate::os::fs;
+use crate::os::fs::{self, FsError};
 
 /// Why a file must not be written where it was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// The command reads that file, or writes it already.
     #[error("{} is read or written already", out.display())]
@@ -21,6 +21,14 @@ pub enum OutputError {
     InBundle {
         /// Where it should have gone.
         out: PathBuf,
+    },
+    /// Where it leads cannot be told: a directory would first have to be made, to leave it again by `..`.
+    #[error("{} cannot be written", out.display())]
+    Unresolved {
+        /// Where it should have gone.
+        out: PathBuf,
+        /// Why.
+        source: FsError,
     },
     /// Another name of the file may be part of a bundle.
     #[error("{} has {names} names (hard links), and another one may belong to a bundle", out.display())]
@@ -47,8 +55,11 @@ pub fn check_outputs<'a>(
     }
     let mut taken: Vec<Place> = inputs.into_iter().map(Place::of).collect();
     for path in outs {
-        let place = Place::of(path);
         let out = || path.to_owned();
+        if path.components().any(|component| component == Component::ParentDir) {
+            fs::resolved(path).map_err(|source| OutputError::Unresolved { out: out(), source })?;
+        }
+        let place = Place::of(path);
         if place.is_special {
             continue;
         }

@@ -23,6 +23,8 @@ pub(super) fn outside_bundles(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A file that must not be written there is wrong usage; where one leads nowhere there is no answer.
 pub(super) fn refused(error: OutputError) -> Failure {
-    Failure { exit: Exit::Usage, ..Failure::from(error) }
+    let exit = if matches!(error, OutputError::Unresolved { .. }) { Exit::CannotAnswer } else { Exit::Usage };
+    Failure { exit, ..Failure::from(error) }
 }

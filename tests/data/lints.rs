@@ -23,7 +23,7 @@ fn plan(suite: &Suite, key: &str, value: Value) {
     suite.change(PLAN, |plan| plan[key] = value);
 }
 
-fn probe_x(suite: &Suite, key: &str, value: Value) {
+pub(crate) fn probe_x(suite: &Suite, key: &str, value: Value) {
     suite.change(PROBES, |document| document.pointer_mut(PROBE_X).unwrap()[key] = value);
 }
 
@@ -38,7 +38,7 @@ fn network(suite: &Suite, operation: &str, target: &str) {
     probe_x(suite, "target", json!(target));
 }
 
-fn fixture(suite: &Suite, entry: Value) {
+pub(crate) fn fixture(suite: &Suite, entry: Value) {
     suite.change(FIXTURES, |set| set["entries"].as_array_mut().unwrap().push(entry));
 }
 
@@ -829,56 +829,6 @@ fn rules_with_a_condition_stay_silent_without_it() {
     add_probe(&suite, probe("demo:a:m", "mach-lookup", "com.apple.x"));
     remove(&suite, PLAN, "", "lanes");
     assert!(suite.plan_lint().1.iter().any(|finding| finding["id"] == "mach-lookup-driver"));
-}
-
-/// What is wrong with one field of a fixture entry hides neither its other fields nor what probes act on.
-#[test]
-fn a_wrong_field_of_a_fixture_hides_no_other() {
-    let suite = Suite::new();
-    fixture(&suite, json!({"path": "../x", "kind": "fil", "mode": "9999", "content": 5}));
-    probe_x(&suite, "target", json!("${FIXTURES}/nope"));
-    let expected = [
-        "fixture-kind fixtures.json /entries/1/kind",
-        "fixture-missing registry/probes.json /probes/demo:a:x/target",
-        "fixture-mode fixtures.json /entries/1/mode",
-        "fixture-path fixtures.json /entries/1/path",
-        "wrong-type fixtures.json /entries/1/content",
-    ];
-    let found = |suite: &Suite| {
-        let mut found: Vec<String> = suite.plan_lint().1.iter().map(spelled).collect();
-        found.sort();
-        found
-    };
-    assert_eq!(found(&suite), expected);
-    suite.change(FIXTURES, |set| set["entries"][1]["kind"] = json!("file"));
-    assert_eq!(found(&suite), expected[1..]);
-    // An entry or a port with an error is there all the same, and what stands below it is not known.
-    for (entry, target, port, more) in [
-        (
-            json!({"path": "x", "kind": "file", "mode": "9"}),
-            "${FIXTURES}/x",
-            json!([]),
-            "fixture-mode fixtures.json /entries/1/mode",
-        ),
-        (
-            json!({"path": "x/y", "kind": "fil"}),
-            "${FIXTURES}/x/y/z",
-            json!([]),
-            "fixture-kind fixtures.json /entries/1/kind",
-        ),
-        (
-            json!({"path": "y", "kind": "file"}),
-            "${FIXTURES}/${PORT_A}",
-            json!([{"name": "A", "kind": "udp"}]),
-            "fixture-kind fixtures.json /ports/0/kind",
-        ),
-    ] {
-        let suite = Suite::new();
-        fixture(&suite, entry);
-        probe_x(&suite, "target", json!(target));
-        suite.change(FIXTURES, |set| set["ports"] = port);
-        assert_eq!(found(&suite), [more], "{target}");
-    }
 }
 
 #[test]
