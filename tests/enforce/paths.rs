@@ -188,3 +188,64 @@ fn a_procfs_that_somebody_mounts_elsewhere_later_shows_no_outsiders() {
         assert!(ran.denied("file-read-metadata", &place.path(file)), "{file}: {ran:#?}");
     }
 }
+
+/// Directories in each other, `deep` down in the working directory, the last with links `l0` to `l38`. Each goes in and out of a
+/// directory 800 times and then through the link before it.
+struct Maze<'p> {
+    place: &'p Place,
+    /// From the working directory to the last one.
+    way: String,
+}
+
+impl<'p> Maze<'p> {
+    fn new(place: &'p Place) -> Self {
+        use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat, symlinkat};
+        let mode = Mode::from_raw_mode(0o755);
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let mut directory = openat(CWD, place.directory("deep"), flags, Mode::empty()).unwrap();
+        for _ in 0..1_900 {
+            mkdirat(&directory, "a", mode).unwrap();
+            directory = openat(&directory, "a", flags, Mode::empty()).unwrap();
+        }
+        mkdirat(&directory, "x", mode).unwrap();
+        for link in 0..39 {
+            let next = if link == 0 { "x".to_owned() } else { format!("l{}", link - 1) };
+            symlinkat("x/../".repeat(800) + &next, &directory, format!("l{link}")).unwrap();
+        }
+        Self { place, way: format!("deep{}", "/a".repeat(1_900)) }
+    }
+
+    /// A run of a script in the last directory.
+    fn command(&self, script: &str) -> std::process::Command {
+        let script = format!("cd -P {}; {script}", self.way);
+        self.place.command("(allow file-read* file-write* (subpath \"$W\"))", &["sh", "-c", &script])
+    }
+}
+
+impl Drop for Maze<'_> {
+    fn drop(&mut self) {
+        // The library holds a descriptor per level.
+        let _ = std::process::Command::new("rm").arg("-rf").arg(self.place.path("deep")).status();
+    }
+}
+
+#[test]
+fn a_look_up_takes_as_long_as_it_has_components_which_are_bounded() {
+    each_user(|place| {
+        let maze = Maze::new(place);
+        let run = maze.command("for time in 1 2 3 4 5; do [ -e l8 ] || exit 1; done; ls l38; [ -e l38 ]; echo $?");
+        // Processor time, which a busy machine does not lengthen as it does the other.
+        let mut guarded = place.guarded();
+        guarded.args(["sh", "-c", "\"$@\"; times", "sh"]).arg(run.get_program()).args(run.get_args());
+        let ran = place.ran(&guarded.output().unwrap());
+        assert!(ran.stderr.contains("l38': Too many levels"), "{ran:#?}");
+        let lines: Vec<&str> = ran.stdout.lines().collect();
+        let ["1", _, children] = lines.as_slice() else { panic!("{ran:#?}") };
+        let seconds = |time: &str| {
+            let (minutes, seconds) = time.trim_end_matches('s').split_once('m').unwrap();
+            minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap()
+        };
+        let used: f64 = children.split(' ').map(seconds).sum();
+        assert!(used < 5.0, "{used} s of processor time");
+    });
+}

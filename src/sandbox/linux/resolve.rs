@@ -5,12 +5,14 @@
 //! process changes in between can change which path is judged, never which of two objects is acted on. Links of
 //! `/proc/<pid>` are steps of their own whose target is judged again. Per-process files of processes outside the tree are
 //! refused whatever the profile says.
+//!
+//! A look-up takes time in proportion to the components it looks at, which are bounded, and ends when its caller is gone.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
 use rustix::io::Errno;
 
 use super::call::{Call, REFUSED};
@@ -21,6 +23,10 @@ use crate::sbpl::VnodeType;
 
 /// Links followed in one look-up (the kernel's MAXSYMLINKS).
 const MOST_LINKS: usize = 40;
+/// Components looked at in one look-up, with those of links and of further attempts: the longest path has 2,048.
+const MOST_STEPS: usize = 16_384;
+/// Steps of long work between two questions whether the caller still waits.
+const STEPS_BETWEEN: usize = 256;
 /// Attempts when other processes change the tree during the look-up.
 const MOST_ATTEMPTS: usize = 8;
 
@@ -65,6 +71,15 @@ enum Walked {
     Pathless(Vec<u8>),
     /// Nothing is there: the path as far as it can be spelt, and why.
     Nowhere(Vec<u8>, Errno),
+    /// Nowhere yet: what was seen was exchanged meanwhile.
+    Changed,
+}
+
+/// How far one look-up has come.
+struct Steps {
+    taken: usize,
+    /// Whether its end is worth asking for: a program that is stopped at its exec does not wait for an answer.
+    asks: bool,
 }
 
 impl Call<'_> {
@@ -86,8 +101,9 @@ impl Call<'_> {
         {
             return self.guarded(Located { path: plain.into_owned(), object, must_be_directory });
         }
+        let mut steps = self.no_steps();
         for _ in 0..MOST_ATTEMPTS {
-            if let Some(located) = self.walk_and_prove(&whole, follow, must_be_directory)? {
+            if let Some(located) = self.walk_and_prove(&whole, follow, must_be_directory, &mut steps)? {
                 return self.guarded(located);
             }
         }
@@ -114,7 +130,8 @@ impl Call<'_> {
 
     /// Where a path that [`Call::spelt`] gave leads when its links are followed; `None` for what [`Call::locate`] has to find out.
     pub(super) fn walked(&mut self, spelt: &[u8]) -> Option<Vec<u8>> {
-        let Ok(Walked::At(path)) = self.walk(spelt, true) else { return None };
+        let mut steps = self.no_steps();
+        let Ok(Walked::At(path)) = self.walk(spelt, true, &mut steps) else { return None };
         (!path::within(&path, b"/proc") && !self.shared.mounts.hide(&path)).then_some(path)
     }
 
@@ -158,9 +175,14 @@ impl Call<'_> {
         whole: &[u8],
         follow: bool,
         must_be_directory: bool,
+        steps: &mut Steps,
     ) -> Result<Option<Located>, Errno> {
         let mark = self.mark();
-        let located = match self.walk(whole, follow)? {
+        let located = match self.walk(whole, follow, steps)? {
+            Walked::Changed => {
+                self.forget_since(mark);
+                return Ok(None);
+            }
             Walked::Nowhere(path, errno) => Located { path, object: Err(errno), must_be_directory },
             Walked::Pathless(path) => {
                 let object = pathless(&path);
@@ -178,41 +200,66 @@ impl Call<'_> {
         Ok(Some(located))
     }
 
+    fn no_steps(&self) -> Steps {
+        Steps { taken: 0, asks: self.shared.listener.is_waiting(self.notification.id) }
+    }
+
+    fn step(&self, steps: &mut Steps) -> Result<(), Errno> {
+        steps.taken += 1;
+        if steps.taken > MOST_STEPS {
+            return Err(Errno::LOOP);
+        }
+        if steps.asks { self.now_and_then(steps.taken) } else { Ok(()) }
+    }
+
+    /// Ends long work, of which this many steps are done, when its caller is gone.
+    pub(super) fn now_and_then(&self, steps: usize) -> Result<(), Errno> {
+        if steps.is_multiple_of(STEPS_BETWEEN) { self.still_waiting() } else { Ok(()) }
+    }
+
     /// Walks component by component, expanding links; each link met needs `file-read-metadata` on itself.
-    fn walk(&mut self, whole: &[u8], follow: bool) -> Result<Walked, Errno> {
+    ///
+    /// It goes from directory to directory, upwards as the kernel does. Where somebody moves these meanwhile it can come to
+    /// another one than the path it has put together says. That wins nothing: a link is read, and the object is opened in the end,
+    /// by that path alone.
+    fn walk(&mut self, whole: &[u8], follow: bool, steps: &mut Steps) -> Result<Walked, Errno> {
         let mut rest = path::components(whole);
         let mut at: Vec<u8> = Vec::new();
+        let mut here = beneath(CWD, b"/")?;
         let mut links = 0;
         while let Some(component) = rest.pop_front() {
+            self.step(steps)?;
             if component == b".." {
-                open_path(&path::rooted(at.clone()), true)?;
+                here = beneath(here.as_fd(), b"..")?;
                 path::pop(&mut at);
                 continue;
             }
-            let mut next = at.clone();
-            path::push(&mut next, &component);
-            if next.len() > path::LONGEST {
+            path::push(&mut at, &component);
+            if at.len() > path::LONGEST {
                 return Err(Errno::NAMETOOLONG);
             }
             let is_last = rest.is_empty();
             if is_last && !follow {
-                return Ok(Walked::At(next));
+                return Ok(Walked::At(at));
             }
-            match self.link_text(&next)? {
-                Link::No => at = next,
-                Link::Gone(errno) => {
-                    rest.iter().for_each(|component| path::push(&mut next, component));
-                    return Ok(Walked::Nowhere(path::lexical(&next), errno));
+            match self.look(here.as_fd(), &component, &at)? {
+                Seen::Object(object) => here = object,
+                Seen::Nothing(errno) => {
+                    rest.iter().for_each(|component| path::push(&mut at, component));
+                    return Ok(Walked::Nowhere(path::lexical(&at), errno));
                 }
-                Link::Pathless if is_last => return Ok(Walked::Pathless(next)),
-                Link::Pathless => return Err(Errno::NOTDIR),
-                Link::To(text) => {
+                Seen::Changed => return Ok(Walked::Changed),
+                Seen::Pathless if is_last => return Ok(Walked::Pathless(at)),
+                Seen::Pathless => return Err(Errno::NOTDIR),
+                Seen::Link(text) => {
                     links += 1;
                     if links > MOST_LINKS {
                         return Err(Errno::LOOP);
                     }
+                    path::pop(&mut at);
                     if text.first() == Some(&b'/') {
                         at.clear();
+                        here = beneath(CWD, b"/")?;
                     }
                     let mut expanded: VecDeque<Vec<u8>> = path::components(&text);
                     expanded.extend(rest);
@@ -223,20 +270,35 @@ impl Call<'_> {
         Ok(Walked::At(path::rooted(at)))
     }
 
-    fn link_text(&mut self, at: &[u8]) -> Result<Link, Errno> {
+    /// What `name` is in the directory `here`; `at` is its path.
+    fn look(&mut self, here: BorrowedFd<'_>, name: &[u8], at: &[u8]) -> Result<Seen, Errno> {
         // The caller's own entries, not the supervisor's. They tell a program nothing it does not know.
         if at == b"/proc/self" {
-            return Ok(Link::To(Processes::process_of(self.tid())?.to_string().into_bytes()));
+            return Ok(Seen::Link(Processes::process_of(self.tid())?.to_string().into_bytes()));
         }
         if at == b"/proc/thread-self" {
             let process = Processes::process_of(self.tid())?;
-            return Ok(Link::To(format!("{process}/task/{}", self.tid()).into_bytes()));
+            return Ok(Seen::Link(format!("{process}/task/{}", self.tid()).into_bytes()));
         }
+        let found = beneath(here, name).and_then(|object| Ok((fstat(&object)?.st_mode, object)));
         self.guard(at)?;
-        let text = match readlinkat(CWD, at, Vec::new()) {
+        match found {
+            Ok((mode, _)) if FileType::from_raw_mode(mode) == FileType::Symlink => self.read_link(at),
+            Ok((_, object)) => Ok(Seen::Object(object)),
+            Err(errno) if is_shortage(errno) => Err(Errno::NFILE),
+            Err(errno) => Ok(Seen::Nothing(errno)),
+        }
+    }
+
+    /// Reads a link in the directory that its path leads to, which is the one it is judged by.
+    fn read_link(&mut self, at: &[u8]) -> Result<Seen, Errno> {
+        let (parent, name) = path::split(at).ok_or(Errno::NOENT)?;
+        let text = match open_path(parent, true).and_then(|parent| readlinkat(parent, name, Vec::new())) {
             Ok(text) => text.into_bytes(),
-            Err(Errno::INVAL) => return Ok(Link::No),
-            Err(errno) => return Ok(Link::Gone(errno)),
+            // No link any more, or another one on the way.
+            Err(Errno::INVAL | Errno::LOOP | Errno::AGAIN) => return Ok(Seen::Changed),
+            Err(errno) if is_shortage(errno) => return Err(Errno::NFILE),
+            Err(errno) => return Ok(Seen::Nothing(errno)),
         };
         let mark = self.mark();
         if !self.allowed_of_type("file-read-metadata", at, VnodeType::Symlink) {
@@ -244,9 +306,9 @@ impl Call<'_> {
         }
         self.forget_permitted_since(mark);
         if path::proc_pid(at).is_some() && is_pathless(&text) {
-            return Ok(Link::Pathless);
+            return Ok(Seen::Pathless);
         }
-        Ok(Link::To(text))
+        Ok(Seen::Link(text))
     }
 
     fn guarded(&mut self, located: Located) -> Result<Located, Errno> {
@@ -273,12 +335,17 @@ impl Call<'_> {
     }
 }
 
-/// What stands at a path, as far as links are concerned.
-enum Link {
-    No,
-    To(Vec<u8>),
+/// What a component of a path is.
+enum Seen {
+    /// No link.
+    Object(OwnedFd),
+    /// A link with this text.
+    Link(Vec<u8>),
+    /// A link of `/proc/<pid>` to something that has no path.
     Pathless,
-    Gone(Errno),
+    Nothing(Errno),
+    /// It was exchanged while it was looked at.
+    Changed,
 }
 
 /// The path without what text alone can resolve; `None` when it goes up, which links make ambiguous, or leads below `/proc`,
@@ -297,10 +364,19 @@ fn is_pathless(text: &[u8]) -> bool {
 fn prove(at: &[u8], follow: bool) -> Result<Option<Result<OwnedFd, Errno>>, Errno> {
     match open_proven(at, last_flags(follow)) {
         Err(Errno::LOOP) => Ok(None),
-        // Shortages of the supervisor say nothing about the path.
-        Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => Err(Errno::NFILE),
+        Err(errno) if is_shortage(errno) || errno == Errno::AGAIN => Err(Errno::NFILE),
         other => Ok(Some(other)),
     }
+}
+
+/// Whether an error is a shortage of the supervisor's, which says nothing about the path.
+fn is_shortage(errno: Errno) -> bool {
+    matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+}
+
+/// An entry of a directory, following nothing.
+fn beneath(directory: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
+    openat(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Flags for holding an object. A last link that is to be followed is refused as those before it are; one that is not is
