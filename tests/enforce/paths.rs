@@ -249,3 +249,16 @@ fn a_look_up_takes_as_long_as_it_has_components_which_are_bounded() {
         assert!(used < 5.0, "{used} s of processor time");
     });
 }
+
+#[test]
+fn a_long_look_up_holds_up_neither_other_calls_nor_the_end() {
+    each_user(|place| {
+        let maze = Maze::new(place);
+        let begin = std::time::Instant::now();
+        let rename = format!("{} call {} -100 l38/none -100 l38/other 0", place.fake(), libc::SYS_renameat2);
+        let script = format!("{rename} > /dev/null & sleep 0.5; mkdir {}", place.path("beside"));
+        assert!(maze.command(&script).status().unwrap().success());
+        assert!(place.exists("beside"));
+        assert!(begin.elapsed() < std::time::Duration::from_secs(8), "{:?}", begin.elapsed());
+    });
+}

@@ -38,8 +38,6 @@ impl Call<'_> {
 
     fn handle_with(&mut self, handler: Handler) -> Answered {
         use Handler as H;
-        let shared = self.shared;
-        let _part = shared.moves.part_of(handler);
         match handler {
             H::Open => self.open(CWD, 0),
             H::Openat => self.open(self.int(0), 1),

@@ -11,6 +11,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::call::{Answer, Answered, Call, REFUSED};
+use super::moved::Part;
 use super::path;
 use super::resolve::{Last, Located, open_path, refuse_way_up};
 use crate::os::linux::object;
@@ -28,20 +29,26 @@ const MOST_ATTEMPTS: usize = 16;
 
 /// An entry of a directory, there or not.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct Entry<'m> {
     /// The directory (`O_PATH`).
     pub(super) parent: OwnedFd,
     /// The name in it.
     pub(super) name: CString,
+    /// One that is made keeps directories from moving until it is there.
+    _part: Option<Part<'m>>,
 }
 
-impl Entry {
+impl<'m> Entry<'m> {
     /// The entry a canonical path names.
     pub(super) fn of(at: &[u8]) -> Result<Self, Errno> {
         refuse_way_up(at)?;
         let (parent, name) = path::split(at).ok_or(Errno::BUSY)?;
         let parent = open_path(parent, true)?;
-        Ok(Self { parent, name: CString::new(name).map_err(|_| Errno::INVAL)? })
+        Ok(Self { parent, name: CString::new(name).map_err(|_| Errno::INVAL)?, _part: None })
+    }
+
+    fn with(self, part: Option<Part<'m>>) -> Self {
+        Self { _part: part, ..self }
     }
 }
 
@@ -51,7 +58,7 @@ fn last_spelt(raw: &[u8]) -> &[u8] {
     trimmed.rsplit(|&byte| byte == b'/').next().unwrap_or(b"")
 }
 
-impl Call<'_> {
+impl<'s> Call<'s> {
     /// Locates an entry without following a link in its place, however the path ends.
     pub(super) fn locate_entry(&mut self, descriptor: i32, raw: &[u8]) -> Result<Located, Errno> {
         let end = raw.iter().rposition(|&byte| byte != b'/').map_or(raw.len().min(1), |at| at + 1);
@@ -147,7 +154,7 @@ impl Call<'_> {
         raw: &[u8],
         vnode_type: VnodeType,
         directory: bool,
-    ) -> Result<Entry, Errno> {
+    ) -> Result<Entry<'s>, Errno> {
         let located = self.locate_entry(descriptor, raw)?;
         self.new_entry_at(&located, raw, vnode_type, directory)
     }
@@ -158,7 +165,7 @@ impl Call<'_> {
         raw: &[u8],
         vnode_type: VnodeType,
         directory: bool,
-    ) -> Result<Entry, Errno> {
+    ) -> Result<Entry<'s>, Errno> {
         if located.object.is_ok() && self.may_see(&located.path) {
             return Err(Errno::EXIST);
         }
@@ -173,7 +180,8 @@ impl Call<'_> {
         if located.must_be_directory && !directory || matches!(last_spelt(raw), b"." | b"..") {
             return Err(Errno::NOENT);
         }
-        Entry::of(&located.path)
+        let part = self.shared.moves.making();
+        Ok(Entry::of(&located.path)?.with(part))
     }
 
     pub(super) fn link(&mut self, from: (i32, usize), to: (i32, usize), flags: i32) -> Answered {
@@ -208,8 +216,14 @@ impl Call<'_> {
         let mark = self.mark();
         for _ in 0..MOST_ATTEMPTS {
             self.forget_since(mark);
-            let source = self.locate_entry(from.0, &source_raw)?;
-            let target = self.locate_entry(to.0, &target_raw)?;
+            let mut source = self.locate_entry(from.0, &source_raw)?;
+            let mut target = self.locate_entry(to.0, &target_raw)?;
+            // Others wait from here on, not while paths are looked up, which can take long. Meanwhile both entries can have become
+            // others: what is judged is what stands there now.
+            let _part = self.shared.moves.moving();
+            if !(source.look_again() && target.look_again()) {
+                continue;
+            }
             match self.rename_once(&source, &target, flags) {
                 // The target appeared after it was judged as absent: judge again, now as one that is replaced.
                 Err(Errno::EXIST) if !flags.contains(RenameFlags::NOREPLACE) && target.object.is_err() => {}
@@ -237,6 +251,10 @@ impl Call<'_> {
         source.found()?;
         if (source.must_be_directory || target.must_be_directory) && !is_directory(source) {
             return Err(Errno::NOTDIR);
+        }
+        // The root never moves. It is said before everything in it is looked at.
+        if path::split(&source.path).is_none() || path::split(&target.path).is_none() {
+            return Err(Errno::BUSY);
         }
         if is_directory(source) {
             self.judge_moved(&source.path, &target.path)?;

@@ -3,7 +3,8 @@
 //! For every entry below, the call is what it would be for that entry alone: `file-write-unlink` on the old path and
 //! `file-write-create` on the new one. Otherwise a file would move out from under the rule about it, or to where the rules
 //! let nobody make it. Where the rules cannot tell the entries apart nobody looks at them. What lies in a directory stays
-//! as it was judged until the directory has moved: other calls that make or move entries wait ([`Moves`]).
+//! as it was judged until the directory has moved: other calls that make or move entries wait ([`Moves`]). They wait for that
+//! judgement and the call, never for the look-up of somebody else's path.
 
 use std::ffi::CString;
 use std::os::fd::AsFd;
@@ -16,7 +17,6 @@ use super::call::{Call, REFUSED};
 use super::entries::{CREATE, UNLINK, kind_of};
 use super::path;
 use super::resolve::open_proven;
-use super::table::Handler;
 use crate::sandbox::weaken::{Protection, off};
 use crate::sbpl::VnodeType;
 use crate::vocab::Operation;
@@ -36,33 +36,14 @@ pub(super) enum Part<'m> {
 }
 
 impl Moves {
-    /// Waits for the part of a call in this; `None` for calls that have none. Opening makes files too, and can block: it takes its
-    /// part when it makes one ([`Moves::making`]).
-    pub(super) fn part_of(&self, handler: Handler) -> Option<Part<'_>> {
-        use Handler as H;
-        if off(Protection::StillEntries) {
-            return None;
-        }
-        match handler {
-            H::Rename | H::Renameat | H::Renameat2 => {
-                Some(Part::Moves(self.0.write().unwrap_or_else(PoisonError::into_inner)))
-            }
-            H::Mkdir
-            | H::Mkdirat
-            | H::Symlink
-            | H::Symlinkat
-            | H::Mknod
-            | H::Mknodat
-            | H::Link
-            | H::Linkat
-            | H::Bind => Some(self.making()),
-            _ => None,
-        }
+    /// The part of a call that makes an entry: taken before the directory is opened that the entry is made in.
+    pub(super) fn making(&self) -> Option<Part<'_>> {
+        (!off(Protection::StillEntries)).then(|| Part::Makes(self.0.read().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// The part of a call that makes an entry.
-    pub(super) fn making(&self) -> Part<'_> {
-        Part::Makes(self.0.read().unwrap_or_else(PoisonError::into_inner))
+    /// The part of a call that moves an entry: taken before what is there is judged.
+    pub(super) fn moving(&self) -> Option<Part<'_>> {
+        (!off(Protection::StillEntries)).then(|| Part::Moves(self.0.write().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 

@@ -54,6 +54,12 @@ impl Located {
     pub(super) fn found(&self) -> Result<BorrowedFd<'_>, Errno> {
         self.object.as_ref().map(AsFd::as_fd).map_err(|errno| *errno)
     }
+
+    /// Looks again at what stands at the path, following nothing; `false` when it leads through a link by now.
+    pub(super) fn look_again(&mut self) -> bool {
+        self.object = open_path(&self.path, false);
+        !matches!(self.object, Err(Errno::LOOP))
+    }
 }
 
 /// Whether a link in the last place is followed.
