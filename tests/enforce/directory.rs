@@ -135,3 +135,52 @@ fn a_directory_that_cannot_be_looked_into_stays_where_rules_tell_entries_apart()
         assert!(place.exists("moved"));
     });
 }
+
+#[test]
+fn a_directory_can_be_deeper_than_any_stack() {
+    each_user(|place| {
+        // Nearly as deep as a path can be.
+        let levels = (4_000 - place.path("").len()) / 2;
+        let mut nested = place.nested("d", levels);
+        place.file("d/z", "");
+        nested.enter("q");
+        let bottom = format!("d{}/q", "/a".repeat(levels - 1));
+        let all = "(allow file* (subpath \"$W\"))(deny file-write-create (regex #\"/never$\"))";
+        let deny = |name: &str| format!("(deny file-write-unlink (literal \"$W/{name}\"))");
+        // In the order of names: what lies deepest comes before what lies beside the first step down.
+        for (denied, first) in [(vec!["d/z"], "d/z"), (vec!["d/z", &bottom], &bottom)] {
+            let rules = format!("{all}{}", denied.iter().map(|name| deny(name)).collect::<String>());
+            let ran = place.run(&rules, &["mv", "-T", "d", "e"]).bad();
+            assert!(place.exists("d") && ran.denied("file-write-unlink", &place.path(first)), "{ran:#?}");
+            let refused = ran.denials.iter().filter(|denial| denial["operation"] == "file-write-unlink");
+            assert_eq!(refused.count(), 1, "{ran:#?}");
+        }
+        place.run(all, &["mv", "-T", "d", "e"]).good();
+        assert!(place.exists("e/z"));
+        // Deeper than any path: nobody can say what lies there.
+        for name in ["x".repeat(200).as_str(), "a"] {
+            nested.enter(name);
+        }
+        let ran = place.run(all, &["mv", "-T", "e", "d"]).bad();
+        let reason = ran.denials.iter().find_map(|denial| denial["undecided"].as_str());
+        assert!(reason.is_some_and(|reason| reason.contains("cannot be looked at")), "{ran:#?}");
+        assert!(place.exists("e/z"));
+    });
+}
+
+#[test]
+fn a_directory_that_takes_long_to_judge_does_not_hold_up_the_end() {
+    each_user(|place| {
+        place.directory("d");
+        for number in 0..20_000 {
+            std::fs::write(place.path(&format!("d/f{number}")), "").unwrap();
+        }
+        let slow: String =
+            (0..4_000).map(|n| format!("(deny file-write* (regex #\"/[0-9]*f[^z]*never{n}$\"))")).collect();
+        let begin = std::time::Instant::now();
+        let rules = format!("(allow file* (subpath \"$W\")){slow}");
+        place.run(&rules, &["sh", "-c", "mv -T d e & sleep 0.5"]).good();
+        assert!(begin.elapsed() < std::time::Duration::from_secs(8), "{:?}", begin.elapsed());
+        assert!(place.exists("d"));
+    });
+}

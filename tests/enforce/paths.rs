@@ -1,6 +1,6 @@
 //! Ways to spell a path: none of them leads around a rule, and each works where the rule allows.
 
-use super::support::{Place, User, each_user, skipped};
+use super::support::{Nested, Place, User, each_user, skipped};
 
 const RULES: &str = "(allow file-read-metadata (subpath \"$W\"))
 (allow file-read-data (subpath \"$W\"))
@@ -189,43 +189,28 @@ fn a_procfs_that_somebody_mounts_elsewhere_later_shows_no_outsiders() {
     }
 }
 
-/// Directories in each other, `deep` down in the working directory, the last with links `l0` to `l38`. Each goes in and out of a
-/// directory 800 times and then through the link before it.
+/// Directories in each other, the last with links `l0` to `l38`. Each goes in and out of a directory 800 times and then through
+/// the link before it.
 struct Maze<'p> {
     place: &'p Place,
-    /// From the working directory to the last one.
-    way: String,
+    _directories: Nested,
 }
 
 impl<'p> Maze<'p> {
     fn new(place: &'p Place) -> Self {
-        use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat, symlinkat};
-        let mode = Mode::from_raw_mode(0o755);
-        let flags = OFlags::PATH | OFlags::DIRECTORY;
-        let mut directory = openat(CWD, place.directory("deep"), flags, Mode::empty()).unwrap();
-        for _ in 0..1_900 {
-            mkdirat(&directory, "a", mode).unwrap();
-            directory = openat(&directory, "a", flags, Mode::empty()).unwrap();
-        }
-        mkdirat(&directory, "x", mode).unwrap();
+        let directories = place.nested("deep", 1_900);
+        rustix::fs::mkdirat(&directories.last, "x", rustix::fs::Mode::from_raw_mode(0o755)).unwrap();
         for link in 0..39 {
             let next = if link == 0 { "x".to_owned() } else { format!("l{}", link - 1) };
-            symlinkat("x/../".repeat(800) + &next, &directory, format!("l{link}")).unwrap();
+            rustix::fs::symlinkat("x/../".repeat(800) + &next, &directories.last, format!("l{link}")).unwrap();
         }
-        Self { place, way: format!("deep{}", "/a".repeat(1_900)) }
+        Self { place, _directories: directories }
     }
 
     /// A run of a script in the last directory.
     fn command(&self, script: &str) -> std::process::Command {
-        let script = format!("cd -P {}; {script}", self.way);
+        let script = format!("cd -P deep{}; {script}", "/a".repeat(1_899));
         self.place.command("(allow file-read* file-write* (subpath \"$W\"))", &["sh", "-c", &script])
-    }
-}
-
-impl Drop for Maze<'_> {
-    fn drop(&mut self) {
-        // The library holds a descriptor per level.
-        let _ = std::process::Command::new("rm").arg("-rf").arg(self.place.path("deep")).status();
     }
 }
 

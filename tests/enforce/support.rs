@@ -81,6 +81,28 @@ pub(crate) struct Place {
     extra: Vec<String>,
 }
 
+/// Directories in each other.
+pub(crate) struct Nested {
+    root: PathBuf,
+    pub(crate) last: std::os::fd::OwnedFd,
+}
+
+impl Nested {
+    /// Makes one more in the last, which it is from now on.
+    pub(crate) fn enter(&mut self, name: &str) {
+        use rustix::fs::{Mode, OFlags, mkdirat, openat};
+        mkdirat(&self.last, name, Mode::from_raw_mode(0o755)).unwrap();
+        self.last = openat(&self.last, name, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+    }
+}
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        // What removes the place holds a descriptor per level.
+        let _ = Command::new("rm").arg("-rf").arg(&self.root).status();
+    }
+}
+
 /// What came of a run.
 #[derive(Debug)]
 pub(crate) struct Ran {
@@ -152,6 +174,14 @@ impl Place {
         fs::create_dir(&path).unwrap();
         self.own(&path);
         self.path(name)
+    }
+
+    /// Makes directories in each other, each called `a` but the first, and opens the last.
+    pub(crate) fn nested(&self, name: &str, levels: usize) -> Nested {
+        let last = fs::File::open(self.directory(name)).unwrap().into();
+        let mut nested = Nested { root: self.root(), last };
+        (1..levels).for_each(|_| nested.enter("a"));
+        nested
     }
 
     pub(crate) fn link(&self, name: &str, to: &str) -> String {

@@ -7,7 +7,7 @@
 //! judgement and the call, never for the look-up of somebody else's path.
 
 use std::ffi::CString;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rustix::fs::{Dir, Mode, OFlags, openat};
@@ -57,7 +57,11 @@ impl Call<'_> {
         let mark = self.mark();
         let judged = self.judge_entries(from, to);
         self.forget_permitted_since(mark);
-        judged.map_err(|errno| if errno == REFUSED { REFUSED } else { self.turn_down(UNLINK, from, UNSEEN) })
+        judged.map_err(|errno| match errno {
+            // By the profile, or nobody waits for it any more.
+            REFUSED | Errno::INTR => errno,
+            _ => self.turn_down(UNLINK, from, UNSEEN),
+        })
     }
 
     /// Whether an operation is allowed on a whole tree.
@@ -65,19 +69,33 @@ impl Call<'_> {
         std::str::from_utf8(tree).is_ok_and(|tree| self.shared.policy.allows_beneath(&Operation::new(operation), tree))
     }
 
+    /// Names wait in a list instead of callers on the stack, and one directory is open at a time: a tree can be deeper than either
+    /// holds.
     fn judge_entries(&mut self, from: &[u8], to: &[u8]) -> Result<(), Errno> {
-        let directory = match open_proven(from, OFlags::RDONLY | OFlags::DIRECTORY) {
-            // Removed meanwhile.
-            Err(Errno::NOENT) => return Ok(()),
-            directory => directory?,
-        };
-        for name in names(directory.as_fd())? {
+        let (mut old, mut new) = (from.to_vec(), to.to_vec());
+        // The directory looked at, known by its path's length: what lies in it is done before another one of that length is met.
+        let mut open = list(from)?.map(|directory| (from.len(), directory));
+        // The entries left, the next one last, each with the length of its directory's path.
+        let mut left = Vec::new();
+        if let Some((_, directory)) = &open {
+            self.add_names(directory, from.len(), &mut left)?;
+        }
+        let mut judged = 0;
+        while let Some((length, name)) = left.pop() {
+            judged += 1;
+            self.now_and_then(judged)?;
+            old.truncate(length);
+            new.truncate(length - from.len() + to.len());
+            if open.as_ref().is_none_or(|(at, _)| *at != length) {
+                open = list(&old)?.map(|directory| (length, directory));
+            }
+            // Removed meanwhile, the directory or the entry.
+            let Some((_, directory)) = &open else { continue };
             let object =
-                match openat(&directory, &name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+                match openat(directory, &name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
                     Err(Errno::NOENT) => continue,
                     object => object?,
                 };
-            let (mut old, mut new) = (from.to_vec(), to.to_vec());
             path::push(&mut old, name.to_bytes());
             path::push(&mut new, name.to_bytes());
             for (operation, path) in [(UNLINK, &old), (CREATE, &new)] {
@@ -85,21 +103,35 @@ impl Call<'_> {
                     return Err(REFUSED);
                 }
             }
-            if kind_of(&object) == Some(VnodeType::Directory) {
-                self.judge_entries(&old, &new)?;
+            if kind_of(&object) == Some(VnodeType::Directory)
+                && let Some(directory) = list(&old)?
+            {
+                self.add_names(&directory, old.len(), &mut left)?;
+                open = Some((old.len(), directory));
             }
         }
         Ok(())
     }
+
+    /// Adds what lies in a directory, so that the first by name is taken first.
+    fn add_names(&self, directory: &OwnedFd, length: usize, left: &mut Vec<(usize, CString)>) -> Result<(), Errno> {
+        let known = left.len();
+        for entry in Dir::read_from(directory)? {
+            let entry = entry?;
+            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                left.push((length, entry.file_name().to_owned()));
+                self.now_and_then(left.len())?;
+            }
+        }
+        left[known..].sort_unstable_by(|one, other| other.cmp(one));
+        Ok(())
+    }
 }
 
-/// Names of what lies in a directory, sorted.
-fn names(directory: impl AsFd) -> Result<Vec<CString>, Errno> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(directory)? {
-        names.push(entry?.file_name().to_owned());
+/// Opens a directory by its canonical path, to see what lies in it; `None` when it was removed meanwhile.
+fn list(directory: &[u8]) -> Result<Option<OwnedFd>, Errno> {
+    match open_proven(directory, OFlags::RDONLY | OFlags::DIRECTORY) {
+        Err(Errno::NOENT) => Ok(None),
+        directory => directory.map(Some),
     }
-    names.retain(|name| !matches!(name.to_bytes(), b"." | b".."));
-    names.sort();
-    Ok(names)
 }
