@@ -361,11 +361,11 @@ fn a_connection_that_does_not_wait_and_one_that_is_undone() {
     });
 }
 
-/// A listener with a backlog of one that nobody takes from: further connections wait.
-fn full_listener() -> (std::os::fd::OwnedFd, u16) {
+/// A listener that nobody takes from: connections beyond its backlog wait.
+fn idle_listener(backlog: i32) -> (std::os::fd::OwnedFd, u16) {
     let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
     rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    rustix::net::listen(&socket, 1).unwrap();
+    rustix::net::listen(&socket, backlog).unwrap();
     let port = SocketAddr::try_from(rustix::net::getsockname(&socket).unwrap()).unwrap().port();
     (socket, port)
 }
@@ -381,7 +381,7 @@ fn start_connecting(port: u16) -> std::os::fd::OwnedFd {
 #[test]
 fn a_connection_that_has_to_wait_holds_nobody_up() {
     each_user(|place| {
-        let (_full, port) = full_listener();
+        let (_full, port) = idle_listener(1);
         let file = place.file("a", "x");
         let rules = format!(
             "(allow file-read-data file-read-metadata (subpath \"$W\")){}",
@@ -409,7 +409,7 @@ fn waiting_for(port: u16) -> usize {
 #[test]
 fn a_connection_whose_program_died_is_given_up() {
     each_user(|place| {
-        let (full, port) = full_listener();
+        let (full, port) = idle_listener(1);
         let outside: Vec<_> = (0..3).map(|_| start_connecting(port)).collect();
         let rules = format!("(allow signal){}", outbound(&format!("(remote tcp \"localhost:{port}\")")));
         let script = format!("{} net connect tcp:127.0.0.1:{port} & sleep 2; kill -9 $!; sleep 3", place.fake());
@@ -426,6 +426,20 @@ fn a_connection_whose_program_died_is_given_up() {
         assert!(ran.try_wait().unwrap().is_none(), "it ended with the whole tree only");
         ran.wait().unwrap();
         drop((full, outside));
+    });
+}
+
+#[test]
+fn sockets_that_linger_hold_no_worker_when_their_program_is_gone() {
+    each_user(|place| {
+        let (_idle, port) = idle_listener(1_000);
+        let file = place.file("a", "read");
+        let rules =
+            format!("(allow file-read* (subpath \"$W\")){}", outbound(&format!("(remote tcp \"localhost:{port}\")")));
+        // More than there are workers.
+        let script = format!("{} net linger tcp:127.0.0.1:{port} 300 4000; cat {file}", place.fake());
+        let ran = place.run(&rules, &["sh", "-c", &script]).good();
+        assert_eq!(ran.stdout, "read", "{ran:#?}");
     });
 }
 

@@ -211,9 +211,12 @@ fn answer_calls(state: &State, shared: &Shared<'_>) {
                 }
                 state.busy.fetch_add(1, Ordering::Relaxed);
                 shared.holds.called(notification.tid);
+                let id = notification.id;
                 let mut call = Call::new(shared, notification);
-                // A mistake in a handler costs its caller one call, not the tree.
-                let answered = catch_unwind(AssertUnwindSafe(|| call.handle())).unwrap_or(Err(Errno::IO));
+                // A mistake in a handler costs its caller one call, not the tree. What it took from the caller it lets go of before it
+                // returns; whatever that waits for ends with the caller.
+                let handle = || catch_unwind(AssertUnwindSafe(|| call.handle())).unwrap_or(Err(Errno::IO));
+                let answered = shared.waits.during(id, handle);
                 state.busy.fetch_sub(1, Ordering::Relaxed);
                 call.finish(answered);
                 state.answered.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,7 @@
 //! Calls that may block for long on behalf of a program that may die meanwhile.
+//!
+//! A worker is known here as long as it is busy with a call, not only in what is expected to block: closing the last copy of a
+//! socket waits for what was sent to arrive, as long as the program chose (`SO_LINGER`), and a copy can be let go of anywhere.
 
 use std::cell::OnceCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,13 +27,13 @@ thread_local! {
 }
 
 impl Waits {
-    /// Runs a call that may block; it fails with EINTR once nobody waits for it any more. Cheap enough for calls that mostly
-    /// do not block.
+    /// Runs what is done for a call; what blocks in it ends with EINTR once nobody waits for it any more. Cheap enough for what mostly
+    /// does not block.
     pub(super) fn during<T>(&self, id: u64, call: impl FnOnce() -> T) -> T {
         OWN.with(|own| {
             let own = own.get_or_init(|| self.join());
-            *own.call() = Some(id);
-            let _end = End(own);
+            let before = own.call().replace(id);
+            let _end = End { own, before };
             call()
         })
     }
@@ -65,11 +68,14 @@ impl Worker {
     }
 }
 
-/// Takes a worker's call off it, even if that panics.
-struct End<'w>(&'w Worker);
+/// Takes a worker's call off it, even if that panics. Inside of what is done for it already it stays.
+struct End<'w> {
+    own: &'w Worker,
+    before: Option<u64>,
+}
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        *self.0.call() = None;
+        *self.own.call() = self.before;
     }
 }

@@ -37,6 +37,7 @@ pub(crate) fn main(words: &[&str]) {
         ["long", peer, length] => long(peer, length),
         ["handed", peer] => handed(peer),
         ["gone", peer, how] => gone(peer, how),
+        ["linger", peer, count, milliseconds] => linger(peer, count, milliseconds),
         ["option", level, option] => set_option(level, option),
         ["flip", allowed, forbidden, milliseconds] => flip(allowed, forbidden, milliseconds),
         ["swap", allowed, forbidden, to, milliseconds] => swap(allowed, forbidden, to, milliseconds),
@@ -245,6 +246,22 @@ fn gone(peer: &str, how: &str) -> Result<String, Errno> {
         sendmsg(&socket, &[IoSlice::new(b"q")], &mut SendAncillaryBuffer::default(), SendFlags::empty())?;
     }
     Ok("nobody minded".to_owned())
+}
+
+/// Sends on so many connections that linger, to a peer that takes nothing, and ends while all of them wait.
+fn linger(peer: &str, count: &str, milliseconds: &str) -> ! {
+    for _ in 0..count.parse().unwrap() {
+        let (socket, address) = make(peer).unwrap();
+        std::thread::spawn(move || {
+            rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::from_secs(3_000)))?;
+            rustix::net::sockopt::set_socket_send_buffer_size(&socket, 4_096)?;
+            connect(&socket, &address)?;
+            // With an address, so that the supervisor sends.
+            sendto(&socket, &[0; 256 * 1024], SendFlags::empty(), &address)
+        });
+    }
+    std::thread::sleep(Duration::from_millis(milliseconds.parse().unwrap()));
+    std::process::exit(0)
 }
 
 fn set_option(level: &str, option: &str) -> Result<String, Errno> {
