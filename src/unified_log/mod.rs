@@ -192,6 +192,6 @@ mod tests {
         let gap = Gap::SentinelMissing { edge: Edge::End, limit_s: 2.5 };
         let document = serde_json::json!({"kind": "sentinel_missing", "edge": "end", "limit_s": 2.5});
         assert_eq!(serde_json::to_value(&gap).unwrap(), document);
-        assert_eq!(gap.to_string(), "the sentinel (End) was not seen within 2.5 s");
+        assert_eq!(gap.to_string(), "the sentinel at the end was not seen within 2.5 s");
     }
 }
