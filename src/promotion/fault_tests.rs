@@ -83,12 +83,11 @@ fn every_change_of_an_emission_fails_in_turn() {
     bundle(&temp.path().join("out"));
     let key = key(&temp.path().join("key.pem"));
     let (mut points, mut outcomes) = (0, BTreeMap::<&str, usize>::new());
-    // What is wanted (an attestation beside the packet), where it goes (an empty directory), and what stands there.
+    // What is wanted (an attestation beside the packet), where it goes (a new directory), and what stands there.
     for (attest, fresh) in [(false, false), (false, true), (true, false), (true, true)] {
         let place = |fresh: bool| {
             let place = tempfile::tempdir_in(temp.path()).unwrap();
-            let to = if fresh { place.path().join("new") } else { place.path().to_owned() };
-            std::fs::create_dir_all(&to).unwrap();
+            let to = if fresh { place.path().join("new/er") } else { place.path().to_owned() };
             (place, to)
         };
         let (complete, to) = place(fresh);
@@ -158,17 +157,16 @@ fn every_change_of_an_emission_fails_in_turn() {
     assert!(outcomes["older"] > 50 && outcomes["new"] >= 10, "{outcomes:?}");
 }
 
-/// A strict refusal changes nothing at all.
+/// A strict refusal changes nothing at all: not a directory is made.
 #[test]
 fn a_refusal_changes_nothing() {
     let temp = tempfile::tempdir().unwrap();
     bundle(&temp.path().join("out"));
     let key = key(&temp.path().join("key.pem"));
-    let to = temp.path().join("new");
-    std::fs::create_dir(&to).unwrap();
+    let to = temp.path().join("new/er");
     fault::stop_after(usize::MAX);
     let emission = emit(temp.path(), &to, true, &key, &GateName::ALL).unwrap();
     assert_eq!(fault::resume(), [""; 0]);
     assert!(matches!(&emission.fate, Fate::Refused { shut, .. } if *shut == GateName::ALL), "{:?}", emission.fate);
-    assert_eq!(std::fs::read_dir(&to).unwrap().count(), 0);
+    assert!(!temp.path().join("new").exists());
 }

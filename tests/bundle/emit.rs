@@ -16,9 +16,9 @@ fn the_packet_has_the_formats_order_and_is_bound_to_content() {
     let mut hand = Hand::good(MACOS);
     hand.put_json("path_witnesses.json", &json!({"records": []}));
     let laid = hand.lay();
-    let output = emit(&laid, "p.json", &[]);
+    let output = emit(&laid, "deep/er/p.json", &[]);
     assert_eq!(code(&output), 0, "{output:?}");
-    let packet_text = text(&std::fs::read(laid.temp.path().join("p.json")).unwrap());
+    let packet_text = text(&std::fs::read(laid.temp.path().join("deep/er/p.json")).unwrap());
     assert!(
         packet_text
             .starts_with("{\n  \"schema_version\": \"runtime-tools.promotion_packet.v0.2\",\n  \"run_manifest\"")

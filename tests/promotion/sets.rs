@@ -18,7 +18,6 @@ impl Desk {
     fn new() -> Self {
         let desk = Self { temp: tempfile::tempdir().unwrap() };
         std::fs::create_dir(desk.path(".git")).unwrap();
-        std::fs::create_dir(desk.path("maps")).unwrap();
         desk
     }
 
@@ -153,6 +152,7 @@ fn a_packet_that_is_not_used_is_named_with_its_reason_and_no_set_is_written() {
     ];
     for (what, change, more, status, reasons) in cases {
         let desk = good();
+        std::fs::create_dir(desk.path("maps")).unwrap();
         std::fs::write(desk.path("maps/set.json"), "older").unwrap();
         change(&desk);
         let (exit, answer) = desk.set(&[BOTH, more].concat());

@@ -47,7 +47,7 @@ pub enum ResolveError {
         source: FsError,
     },
     /// `LATEST` names a run that is not there.
-    #[error("{}/LATEST names run {run_id}, which does not exist; {}", root.display(), Committed(.committed))]
+    #[error("{}/LATEST names run {run_id}, which does not exist; {}", root.display(), committed_there(.committed))]
     PointerDangling {
         /// The bundle root.
         root: PathBuf,
@@ -67,7 +67,7 @@ pub enum ResolveError {
         source: FsError,
     },
     /// A root without `LATEST`, holding runs: which one is meant is not ours to guess.
-    #[error("{} has no LATEST; {}", root.display(), Committed(.committed))]
+    #[error("{} has no LATEST; {}", root.display(), committed_there(.committed))]
     NoPointer {
         /// The bundle root.
         root: PathBuf,
@@ -75,7 +75,7 @@ pub enum ResolveError {
         committed: Vec<String>,
     },
     /// A root in which no run was committed yet: the writers of those that stand there are gone or at work.
-    #[error("{} is a bundle root without a committed run; {}", root.display(), Begun(.begun))]
+    #[error("{} is a bundle root without a committed run; {}", root.display(), begun_there(.begun))]
     NoCommittedRun {
         /// The bundle root.
         root: PathBuf,
@@ -93,34 +93,24 @@ pub enum ResolveError {
 /// How many runs a message names.
 const SHOWN: usize = 5;
 
-struct Begun<'a>(&'a [(String, RunLife)]);
+/// The first few of several, and how many more there are.
+fn first_few(all: impl ExactSizeIterator<Item = String>) -> String {
+    let more = all.len().saturating_sub(SHOWN);
+    let shown = all.take(SHOWN).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
+}
 
-impl std::fmt::Display for Begun<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("no run stands there");
-        }
-        let one = |(run, life): &(String, RunLife)| format!("{run} is {}", life.word());
-        let shown = self.0.iter().take(SHOWN).map(one).collect::<Vec<_>>().join(", ");
-        let more = self.0.len().saturating_sub(SHOWN);
-        f.write_str(&shown)?;
-        if more > 0 { write!(f, " and {more} more") } else { Ok(()) }
+fn begun_there(begun: &[(String, RunLife)]) -> String {
+    match begun {
+        [] => "no run stands there".to_owned(),
+        runs => first_few(runs.iter().map(|(run, life)| format!("{run} is {}", life.word()))),
     }
 }
 
-struct Committed<'a>(&'a [String]);
-
-impl std::fmt::Display for Committed<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            [] => f.write_str("no committed run stands there"),
-            runs => {
-                let shown = runs.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-                let more = runs.len().saturating_sub(SHOWN);
-                write!(f, "committed runs there: {shown}")?;
-                if more > 0 { write!(f, " and {more} more") } else { Ok(()) }
-            }
-        }
+fn committed_there(committed: &[String]) -> String {
+    match committed {
+        [] => "no committed run stands there".to_owned(),
+        runs => format!("committed runs there: {}", first_few(runs.iter().cloned())),
     }
 }
 

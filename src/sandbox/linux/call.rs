@@ -236,7 +236,7 @@ impl<'s> Call<'s> {
 
     /// Whether a decision of this call so far is a refusal.
     pub(super) fn has_refused(&self) -> bool {
-        self.pending.iter().any(|pending| pending.decision == Decision::Deny)
+        self.refused_since(0)
     }
 
     /// A point to return to when an attempt turns out to be aimed at something else.
@@ -277,7 +277,7 @@ impl<'s> Call<'s> {
             _ => answered,
         };
         if matches!(answered, Err(REFUSED))
-            && !self.refused_since(0)
+            && !self.has_refused()
             && let Class::Trap(handler) = self.class
             && self.is_unreadable()
         {
@@ -291,7 +291,7 @@ impl<'s> Call<'s> {
         let watched = matches!(answered, Ok(Answer::Execute(_)));
         let of = (watched || !self.pending.is_empty()).then(|| {
             // A refusal is worth a look at who it is.
-            let named = self.refused_since(0) || watched;
+            let named = self.has_refused() || watched;
             Recorded::now(self.shared, self.name, self.shared.processes.recorded_process_of(self.tid(), named), named)
         });
         let (sent, errno) = match answered {
