@@ -6,6 +6,9 @@ use std::process::Command;
 
 use super::{Peers, text};
 
+/// Profile with the rights that [`bwrap`] gives.
+pub(crate) const SAME_RIGHTS: &str = "same rights";
+
 /// A directory with everything the works need; removed at the end.
 pub(crate) struct Place {
     runtime: String,
@@ -35,6 +38,26 @@ const COMMON: &str = r#"(version 1)
 (allow file-write-data (literal "/dev/null") (literal "/dev/tty"))
 "#;
 
+/// What bubblewrap's root below gives: the system to read and execute, devices, one directory to write in, no network. It names the
+/// loader's and the C library's directories itself and needs no overlay.
+fn rights_of_root() -> String {
+    let system: String = SYSTEM.iter().map(|at| format!(" (subpath \"{at}\")")).collect();
+    format!(
+        r#"(version 1)
+(deny default)
+(allow process-fork sysctl-read)
+(allow signal (target same-sandbox))
+(allow file-read* file-test-existence file-map-executable file-ioctl file-lock process-exec*{system})
+(allow file-read* file-test-existence file-ioctl (subpath "/proc") (subpath "/dev"))
+(allow file-write-data (literal "/dev/null") (literal "/dev/zero") (literal "/dev/full") (literal "/dev/tty"))
+(allow file* (subpath (param "WORK")))
+"#
+    )
+}
+
+/// Directories of the system; some are links into another on most systems.
+const SYSTEM: [&str; 5] = ["/usr", "/bin", "/lib", "/lib64", "/etc"];
+
 impl Place {
     pub(crate) fn new(runtime: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("bench-enforce-").tempdir().unwrap();
@@ -43,6 +66,7 @@ impl Place {
         for (name, rules) in [("trapped", TRAPPED), ("untrapped", UNTRAPPED)] {
             fs::write(place.profile(name), format!("{COMMON}{rules}")).unwrap();
         }
+        fs::write(place.profile(SAME_RIGHTS), rights_of_root()).unwrap();
         place
     }
 
@@ -83,7 +107,11 @@ impl Place {
     pub(crate) fn ours(&self, profile: &str, command: &[&str]) -> Command {
         let mut line = Command::new(&self.runtime);
         line.args(["sandbox", "run", "-D"]).arg(format!("WORK={}", text(&self.work()))).arg("--profile");
-        line.arg(self.profile(profile)).args(["--overlay", "linux-base.sb", "--"]).args(command);
+        line.arg(self.profile(profile));
+        if profile != SAME_RIGHTS {
+            line.args(["--overlay", "linux-base.sb"]);
+        }
+        line.arg("--").args(command);
         line
     }
 }
@@ -122,7 +150,7 @@ pub(crate) fn syd(peers: &Peers, command: &[&str]) -> Option<Command> {
 /// `command` in a root of the system directories only.
 pub(crate) fn bwrap(peers: &Peers, command: &[&str]) -> Option<Command> {
     let mut line = Command::new(peers.bwrap.as_ref()?);
-    for directory in ["/usr", "/bin", "/lib", "/lib64", "/etc"] {
+    for directory in SYSTEM {
         match fs::read_link(directory) {
             Ok(to) => line.args(["--symlink", &text(&to), directory]),
             Err(_) if Path::new(directory).exists() => line.args(["--ro-bind", directory, directory]),

@@ -6,7 +6,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity}
 
 use benchmarks::{Asked, Measured, Rounds, Variant, timed};
 
-use super::place::{Place, bwrap, native, strace, syd};
+use super::place::{Place, SAME_RIGHTS, bwrap, native, strace, syd};
 use super::{Peers, calls, own_program, text};
 
 const NATIVE: &str = "native";
@@ -97,18 +97,24 @@ impl<'b> Bench<'b> {
         compared.into_iter().flatten().collect()
     }
 
-    /// From the start of the wrapper to its end, around a program that does nothing.
+    /// From the start of the wrapper to its end, around a program that does nothing: with the rights that bubblewrap's root gives, and
+    /// under the profile of the other works.
     fn start(&self) -> Vec<Measured> {
         let line = ["/usr/bin/true"];
         let mut variants = vec![
             variant(NATIVE, || timed(&mut native(&line), None)),
+            variant(SAME_RIGHTS, || timed(&mut self.place.ours(SAME_RIGHTS, &line), None)),
             variant(TRAPPED, || timed(&mut self.place.ours(TRAPPED, &line), None)),
         ];
         if self.peers.bwrap.is_some() {
             variants.push(variant(BWRAP, || timed(&mut bwrap(self.peers, &line).unwrap(), None)));
         }
         let rounds = Rounds::run("start", "ms", self.rounds(60), &variants);
-        let compared = [rounds.compare(TRAPPED, BWRAP, Some(0.7)), rounds.compare(TRAPPED, NATIVE, None)];
+        let compared = [
+            rounds.compare(SAME_RIGHTS, BWRAP, Some(0.7)),
+            rounds.compare(TRAPPED, BWRAP, None),
+            rounds.compare(TRAPPED, NATIVE, None),
+        ];
         compared.into_iter().flatten().collect()
     }
 

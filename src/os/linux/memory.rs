@@ -1,5 +1,7 @@
 //! Another process's memory (process_vm_readv(2)). Each read is a copy; callers decide and act on the copy only.
 
+use std::ffi::CStr;
+
 use rustix::io::Errno;
 
 use super::{checked, last_errno};
@@ -55,8 +57,10 @@ pub fn read_string(tid: i32, address: u64, limit: usize) -> Result<Vec<u8>, Errn
         let start = text.len();
         text.resize(start + want, 0);
         let read = read_some(tid, at, &mut text[start..])?;
-        if let Some(end) = memchr::memchr(0, &text[start..start + read]) {
-            text.truncate(start + end);
+        // Not by `memchr`: it asks the processor first what it can do, which a hypervisor answers. That takes 50 us of a start.
+        if let Ok(string) = CStr::from_bytes_until_nul(&text[start..start + read]) {
+            let end = start + string.count_bytes();
+            text.truncate(end);
             return Ok(text);
         }
         if read < want {

@@ -18,10 +18,15 @@ pub(super) fn means_directory(path: &[u8]) -> bool {
 
 /// Whether walking the path upwards is needed to know where it leads.
 pub(super) fn goes_up(path: &[u8]) -> bool {
-    memchr::memchr_iter(b'.', path).any(|at| {
+    places(b'.', path).any(|at| {
         let begins = at == 0 || path[at - 1] == b'/';
         begins && matches!(path[at..], [b'.', b'.'] | [b'.', b'.', b'/', ..])
     })
+}
+
+/// Where a byte stands in a path. Not by `memchr`, for the reason that [`crate::os::linux::memory::read_string`] has.
+fn places(wanted: u8, path: &[u8]) -> impl Iterator<Item = usize> {
+    path.iter().enumerate().filter(move |&(_, &byte)| byte == wanted).map(|(at, _)| at)
 }
 
 /// [`lexical`] of a path that does not go up; most are spelt in that way already.
@@ -30,7 +35,7 @@ pub(super) fn without_way_up(path: &[u8]) -> Option<Cow<'_, [u8]>> {
         let rest = path[slash + 1..].strip_prefix(b".").unwrap_or(&path[slash + 1..]);
         !matches!(rest, [] | [b'/', ..] | [b'.', ..])
     };
-    if path.first() == Some(&b'/') && memchr::memchr_iter(b'/', path).all(names) {
+    if path.first() == Some(&b'/') && places(b'/', path).all(names) {
         return Some(Cow::Borrowed(path));
     }
     (!goes_up(path)).then(|| Cow::Owned(lexical(path)))
