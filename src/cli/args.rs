@@ -150,11 +150,25 @@ mod tests {
 
     use super::*;
 
+    /// Columns that help is laid out for here.
+    const WIDTH: usize = 100;
+
     /// A deferred command takes the documentation of its argument struct for its own; such a struct has none.
     fn check(command: &clap::Command, path: &str, seen: &mut usize) {
         for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
             let path = format!("{path} {}", inner.get_name());
-            let help = Cli::try_parse_from(path.split(' ').chain(["--help"])).unwrap_err().to_string();
+            let whole = Cli::command().term_width(WIDTH);
+            let help = whole.try_get_matches_from(path.split(' ').chain(["--help"])).unwrap_err().to_string();
+            let after_options = help.split_once("Print version\n").map_or("", |(_, after)| after);
+            for (line, next) in after_options.lines().zip(after_options.lines().skip(1)) {
+                let word = next.split(' ').next().unwrap_or_default();
+                let of_a_paragraph =
+                    !word.is_empty() && !line.is_empty() && !line.starts_with(' ') && !line.ends_with(':');
+                assert!(
+                    !of_a_paragraph || line.chars().count() + 1 + word.chars().count() > WIDTH,
+                    "{path} --help breaks a line in the middle of a paragraph:\n{line}\n{next}"
+                );
+            }
             let about = inner.get_about().unwrap_or_else(|| panic!("{path} says nothing")).to_string();
             let count = about.split_whitespace().count().min(4);
             let words = |text: &str| text.split_whitespace().take(count).collect::<Vec<_>>().join(" ");

@@ -40,7 +40,7 @@ pub(crate) enum Command {
   runtime bundle list --bundle out
   runtime bundle list --bundle out --json
 
-Nothing is hashed and no lock is taken; FILES is what the run's index says about its files. A run is `committed` when it has an index, `in-progress` while its writer holds its lock,
+Nothing is hashed and no lock is taken; FILES is what the run's index says about its files. A run is `committed` when it has an index, `in-progress` while its writer holds its lock, \
 `abandoned` when that writer is gone, and `uncommitted` when nobody can tell.
 
 Exit status: 0 done, 2 usage, 3 there is no such directory.")]
@@ -56,7 +56,7 @@ pub(crate) struct ListArgs {
   runtime bundle show --bundle out
   runtime bundle show --bundle out/358378bd-74f8-4fad-9b2d-b418f7682f85
 
-Prints one JSON object: status and index as they stand there, and which indexed files are missing or have other bytes. It
+Prints one JSON object: status and index as they stand there, and which indexed files are missing or have other bytes. It \
 shows; validate-bundle judges.
 
 Exit status: 0 shown, 1 the path leads to no run, 2 usage, 3 there is no such directory.")]
@@ -75,7 +75,7 @@ pub(crate) struct ShowArgs {
   runtime bundle prune --bundle out --keep 10 --dry-run
   runtime bundle prune --bundle out --keep 10 --abandoned
 
-The newest N committed runs stay, and in any case the one that LATEST names. Runs that were never committed stay, unless
+The newest N committed runs stay, and in any case the one that LATEST names. Runs that were never committed stay, unless \
 --abandoned is given and their writer is known to be gone. Nothing goes while LATEST is there and names no run id.
 
 Exit status: 0 done, 1 the root is locked, 2 usage, 3 it is no bundle root, or something could not be read or removed.")]
@@ -102,10 +102,10 @@ pub(crate) struct PruneArgs {
   runtime bundle verify-all evidence
   runtime bundle verify-all out --json
 
-Finds every run beneath DIR (links are not followed) and checks it as validate-bundle does; of every bundle root it checks that
+Finds every run beneath DIR (links are not followed) and checks it as validate-bundle does; of every bundle root it checks that \
 LATEST leads to a run. A run whose writer is at work is listed and not judged.
 
-Exit status: 0 every bundle is what its index says, 1 one is not, 2 usage, 3 something could not be looked at, or there is no
+Exit status: 0 every bundle is what its index says, 1 one is not, 2 usage, 3 something could not be looked at, or there is no \
 bundle.")]
 pub(crate) struct VerifyAllArgs {
     /// Directory to look into

@@ -22,7 +22,7 @@ use crate::promotion::{
   openssl genpkey -algorithm ed25519 -out key.pem && chmod 600 key.pem
   runtime emit-promotion --bundle out --out packet.json --attest packet.dsse.json --sign-key key.pem
 
-Exit status: 0 the packet is written, 1 a required gate is shut, no run is committed or nothing can be attested (nothing is
+Exit status: 0 the packet is written, 1 a required gate is shut, no run is committed or nothing can be attested (nothing is \
 written), 2 usage, 3 no packet can be derived.")]
 pub(crate) struct Args {
     /// A bundle root (its LATEST is followed) or one run's directory

@@ -28,7 +28,7 @@ pub(crate) enum Command {
   runtime inventory build --root . --out other_runtime_inventory.json
   runtime inventory build --items items.json --json --out inventory.json
 
-Left out: hidden files, what .gitignore, .ignore and .rgignore of the tree name, folders called `out`, symbolic links, and
+Left out: hidden files, what .gitignore, .ignore and .rgignore of the tree name, folders called `out`, symbolic links, and \
 binary files. Files over 16 MiB and what cannot be read are listed under `skipped`.
 
 Exit status: 0 done, 3 the tree, the items or the world document cannot be read, or the file cannot be written.")]

@@ -15,7 +15,7 @@ use crate::template::{BuildOptions, TemplateError, build_plan_from_template};
   runtime plan-build --template linux-hardened --out suite
   runtime plan-build --template mine --templates my-templates --param SERVICE=com.example.x --out suite --overwrite
 
-The suite (plan, registry beside it, profiles, fixtures) is written whole or not at all. Files of DIR that are not part
+The suite (plan, registry beside it, profiles, fixtures) is written whole or not at all. Files of DIR that are not part \
 of it stay; with --overwrite those that are part of it are replaced.
 
 Exit status: 0 built, 1 files are in the way, 2 usage or a parameter's value, 3 unknown or unusable template, I/O error.")]

@@ -24,7 +24,7 @@ use crate::vocab::Finding;
   runtime plan-lint --plan a/plan.json --plan b/plan.json --deny warnings --format github
   runtime plan-lint --plan suite/plan.json --format sarif > plan.sarif
 
-Exit status: 0 no errors (warnings allowed), 1 errors found (with --deny warnings: or warnings), 2 usage, 3 a plan cannot
+Exit status: 0 no errors (warnings allowed), 1 errors found (with --deny warnings: or warnings), 2 usage, 3 a plan cannot \
 be read or is not JSON, or not every lint was asked. Every finding has a stable id, documented in docs/lints.md.")]
 pub(crate) struct Args {
     /// The plan; several may follow, and the option may be repeated

@@ -32,7 +32,7 @@ pub(crate) enum Command {
 
 Without a key the origin is unproven: packet and bundle agree with each other, which anybody can arrange.
 
-Exit status: 0 the packet says what its bundle gives (and what was required holds), 1 it does not (every difference is listed),
+Exit status: 0 the packet says what its bundle gives (and what was required holds), 1 it does not (every difference is listed), \
 2 usage, 3 packet, key or bundle cannot be read.")]
 pub(crate) struct VerifyArgs {
     /// The packet, or an attestation whose predicate it is

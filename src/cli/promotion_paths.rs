@@ -18,8 +18,8 @@ use crate::registry::{Base, Place};
 #[command(after_help = "Examples:
   runtime promotion paths --packet packet.json --out path_canonicalization_map.json
 
-The packet is verified against its bundle. Its path witnesses count in full when the decision stage is promotable on the clean
-channel; else those of the baseline lane only, and the map says why (baseline_only, not_clean_channel). It is rejected when the
+The packet is verified against its bundle. Its path witnesses count in full when the decision stage is promotable on the clean \
+channel; else those of the baseline lane only, and the map says why (baseline_only, not_clean_channel). It is rejected when the \
 bundle has no witnesses (missing_path_witnesses) or none of those that count observed a path (no_witness_records).
 
 Exit status: 0 the map is written, 1 the packet is rejected (nothing is written), 2 usage, 3 packet or bundle cannot be read.")]

@@ -23,8 +23,8 @@ use crate::promotion::{
   runtime promotion set --packet-set packet_set.json --gate linux_enforcement --receipt promotion_receipt.json
   runtime promotion set --packet a.dsse.json --packet b.dsse.json --key public.pem --gate linux_enforcement --out packet_set.json
 
-Every packet is verified against its bundle, must be of one world, and its gate must be open. A new set is written only when all
-packets are used; of a set that is read, at least one must be. With --key every packet must be an attestation (emit-promotion
+Every packet is verified against its bundle, must be of one world, and its gate must be open. A new set is written only when all \
+packets are used; of a set that is read, at least one must be. With --key every packet must be an attestation (emit-promotion \
 --attest --sign-key) that this key signed.
 
 Exit status: 0 as above, 1 not so (no set is written; a receipt is), 2 usage, 3 a set or key cannot be read or a file not written.")]

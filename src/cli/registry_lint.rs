@@ -19,7 +19,7 @@ use crate::report;
   runtime registry-lint --registry linux-baseline --deny warnings
   runtime registry-lint --registry ./suite --registry ./other/registry/probes.json --format junit
 
-Exit status: 0 no errors (warnings allowed), 1 errors found (with --deny warnings: or warnings), 2 usage, 3 the index or a
+Exit status: 0 no errors (warnings allowed), 1 errors found (with --deny warnings: or warnings), 2 usage, 3 the index or a \
 named registry cannot be read, or not every lint was asked. Every finding has a stable id, documented in docs/lints.md.")]
 pub(crate) struct Args {
     /// A registry: an id of the index, a directory, or one of its two files; several may follow [default: the

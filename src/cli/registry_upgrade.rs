@@ -21,10 +21,10 @@ use crate::vocab::Finding;
   runtime registry-upgrade --registry ./old-suite --out-dir upgraded
   runtime registry-upgrade --registry ./suite --check
 
-Both files are written or neither. What is in the current form already is not written again. A file that is replaced keeps its
+Both files are written or neither. What is in the current form already is not written again. A file that is replaced keeps its \
 mode and owner; one that cannot, or that has a second name (hard link), is left as it is.
 
-Exit status: 0 done or nothing to do, 1 refused (findings, or a file stands there and --overwrite is not given), or with
+Exit status: 0 done or nothing to do, 1 refused (findings, or a file stands there and --overwrite is not given), or with \
 --check: something would change; 2 usage, 3 a file cannot be read or written.")]
 pub(crate) struct Args {
     /// The registry: an id of the index, a directory, or one of its two files

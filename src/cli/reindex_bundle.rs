@@ -21,12 +21,12 @@ use crate::os::lock::LockError;
   runtime reindex-bundle --bundle out --strict
   runtime reindex-bundle --bundle out/358378bd-74f8-4fad-9b2d-b418f7682f85 --repair
 
---strict only checks, as validate-bundle does. --repair writes a new index over the files that the old one names and that stand
-there now: what is gone becomes missing, a failed or partial run stays one, the digests before and after are kept, and the
-bundle is never promotable again. A run that was never committed, and anything but changed, missing or unindexed files, is
+--strict only checks, as validate-bundle does. --repair writes a new index over the files that the old one names and that stand \
+there now: what is gone becomes missing, a failed or partial run stays one, the digests before and after are kept, and the \
+bundle is never promotable again. A run that was never committed, and anything but changed, missing or unindexed files, is \
 refused.
 
-Exit status: 0 the bundle is (now) what its index says, 1 it is not or cannot be repaired, 2 usage, 3 the path
+Exit status: 0 the bundle is (now) what its index says, 1 it is not or cannot be repaired, 2 usage, 3 the path \
 cannot be read, or writing failed.")]
 #[command(group = clap::ArgGroup::new("mode").required(true))]
 pub(crate) struct Args {

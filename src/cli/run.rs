@@ -39,7 +39,7 @@ use super::run_progress::RunProgress;
   runtime run --plan plan.json --dry
   runtime run --plan plan.json --channel launchd_clean --print-job
 
-Exit status: 0 the run is committed (with --fail-on-mismatch only when every row matched), 1 the run failed, was refused
+Exit status: 0 the run is committed (with --fail-on-mismatch only when every row matched), 1 the run failed, was refused \
 or interrupted, 2 usage, 3 the plan or what it needs cannot be read.")]
 pub(crate) struct Args {
     /// Plan to run

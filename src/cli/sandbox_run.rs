@@ -115,9 +115,10 @@ impl Args {
 const HELP: &str = "\
 The overlay linux-base.sb is shipped: loader, C library, locale and null devices for Linux programs.
 
-Exit status: the command's, 128 plus its signal, 125 our own set-up failed or a record could not be written (the message says
-how the command ended), 126 the command was refused at its start or cannot be executed, 127 it does not exist, 130 interrupted.
-What stands in the files of --denials and --report stays when nothing ran.
+Exit status: the command's, 128 plus its signal, 125 our own set-up failed or a record could not be written (the message says \
+how the command ended), 126 the command was refused at its start or cannot be executed, 127 it does not exist, 130 interrupted. \
+What stands in the files of --denials and --report stays when nothing ran. Standard output is the command's: with --json our own \
+failures are printed there as one object, and nothing else.
 
 Examples:
   runtime sandbox run --profile p.sb --overlay linux-base.sb -- cat notes.txt
@@ -126,7 +127,8 @@ Examples:
 pub(crate) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     #[cfg(all(feature = "test-fakes", target_os = "linux"))]
     sandbox::weaken::switch_off(&args.weaken).map_err(|error| set_up(anyhow::Error::from(error)))?;
-    let (sources, params) = sbpl::texts(&args.profile, context).map_err(set_up)?;
+    let of_use = |failure: Failure| if failure.exit == Exit::Usage { failure } else { set_up(failure) };
+    let (sources, params) = sbpl::texts(&args.profile, context).map_err(of_use)?;
     let search = SearchPath::new(&args.profile.import_dir, context);
     let policy = match Policy::compile(&sources, &params, &search) {
         Ok(policy) => policy,

@@ -8,7 +8,7 @@ mod lint;
 mod profile;
 
 pub(super) use profile::{
-    ProfileArgs, SearchPath, SystemArgs, key_value, read_source, refuse, texts, warn_of_enforced,
+    ProfileArgs, SearchPath, SystemArgs, key_value, params, read_source, refuse, texts, warn_of_enforced,
 };
 
 use super::context::Context;

@@ -42,9 +42,10 @@ pub(crate) struct ShowArgs {
   runtime schema check out/RUN/run_manifest.json out/RUN/summary.json
   runtime schema check --as events out/RUN/runtime_events.normalized.json
 
-A document names its schema by schema_version; one that does not needs --as. A file that ends in .jsonl holds one document a
-line. Exit status: 0 all meet their schemas, 1 one does not, 2 usage, 3 one cannot be read, is not JSON or names no known schema.
-A finding's id is schema- and the keyword of JSON Schema that is not met.")]
+A document names its schema by schema_version; one that does not needs --as. A file that ends in .jsonl holds one document a \
+line. A finding's id is schema- and the keyword of JSON Schema that is not met.
+
+Exit status: 0 all meet their schemas, 1 one does not, 2 usage, 3 one cannot be read, is not JSON or names no known schema.")]
 pub(crate) struct CheckArgs {
     /// Documents
     #[arg(required = true, value_name = "FILE")]

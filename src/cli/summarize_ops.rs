@@ -20,7 +20,7 @@ use crate::base::json as document;
 
 An operation's coverage is `ok` only when every row of it was observed and met its expectation.
 
-Exit status: 0 the summary is written, 1 the bundle is not valid or the packet not promotable, 2 usage, 3 the events cannot
+Exit status: 0 the summary is written, 1 the bundle is not valid or the packet not promotable, 2 usage, 3 the events cannot \
 be read.")]
 #[command(group(clap::ArgGroup::new("source").required(true).args(["bundle", "packet"])))]
 pub(crate) struct Args {

@@ -17,8 +17,8 @@ use crate::vocab::{Finding, Severity};
   runtime validate-bundle --bundle out
   runtime validate-bundle --bundle out/358378bd-74f8-4fad-9b2d-b418f7682f85 --json
 
-Exit status: 0 the bundle is what its index says, 1 it is not (every problem is listed), 2 usage, 3 the path
-cannot be read. A directory without a run's documents is a run that was never committed; one with
+Exit status: 0 the bundle is what its index says, 1 it is not (every problem is listed), 2 usage, 3 the path \
+cannot be read. A directory without a run's documents is a run that was never committed; one with \
 such runs is a bundle root without a committed run.")]
 pub(crate) struct Args {
     /// A bundle root (its LATEST is followed) or one run's directory

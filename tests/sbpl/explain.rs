@@ -100,6 +100,26 @@ fn usage_ends_with_2_and_missing_files_with_3() {
 }
 
 #[test]
+fn a_parameter_has_one_value() {
+    let profile = path("decisions/no-default.sb");
+    for command in [
+        vec!["sbpl", "explain", "--profile", &profile, "--op", "signal"],
+        vec!["sbpl", "diff", &profile, &profile],
+        vec!["sbpl", "lint", &profile],
+        vec!["shrink-trace", "lint", "--profile", &profile],
+        vec!["shrink-trace", "shrink", "--profile", &profile, "--cmd", "true", "--out", "/nonexistent/out"],
+        vec!["sandbox", "run", "--profile", &profile],
+    ] {
+        let output = runtime(
+            &[&command[..], &["-D", "A=1", "-D", "A=2"], &["true"][usize::from(command[0] != "sandbox")..]].concat(),
+        );
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains("-D gives the parameter \"A\" more than one value"), "{command:?}: {told}");
+        assert_eq!(output.status.code(), Some(2), "{command:?}: {told}");
+    }
+}
+
+#[test]
 fn invalid_utf8_is_named_with_its_place() {
     let output = runtime(&["sbpl", "explain", "--profile", &path("broken/latin1.sb"), "--op", "signal"]);
     assert_eq!(output.status.code(), Some(3));

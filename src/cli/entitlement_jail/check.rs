@@ -26,7 +26,7 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 Help texts go to stderr: entitlement-jail run-xpc --help 2> help.txt. Without files the shipped ones are checked.
 
-Exit status: 0 nothing is missing (warnings allowed), 1 something is (each thing named), 2 usage, 3 a text cannot be judged, or
+Exit status: 0 nothing is missing (warnings allowed), 1 something is (each thing named), 2 usage, 3 a text cannot be judged, or \
 there is no app.")]
 pub(crate) struct Args {
     /// Help of entitlement-jail run-xpc

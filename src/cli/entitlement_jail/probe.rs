@@ -85,10 +85,10 @@ struct XpcArgs {
   runtime entitlement-jail run-xpc --profile minimal --log stat.log --row-id stat fs_op --op stat --path-class tmp
   EJ_LOG_OBSERVER=always runtime entitlement-jail run-xpc --profile minimal --out records world_shape
 
-Options stand before the probe; what follows it belongs to the probe. The record is entitlement_jail.json in the records
+Options stand before the probe; what follows it belongs to the probe. The record is entitlement_jail.json in the records \
 directory, which validate-bundle checks.
 
-Exit status: 0 the app answered yes, 1 it did not (outcome and problems say how), 2 usage, 3 there is no app, it could not be
+Exit status: 0 the app answered yes, 1 it did not (outcome and problems say how), 2 usage, 3 there is no app, it could not be \
 started, the records could not be kept, or interrupted.")]
 pub(crate) struct RunArgs {
     #[command(flatten)]
@@ -102,10 +102,10 @@ pub(crate) struct RunArgs {
   runtime entitlement-jail wait-xpc --profile minimal --attach 10 --trigger-delay 2 capabilities_snapshot
   runtime entitlement-jail wait-xpc --profile minimal --wait-exists /tmp/go --wait-timeout-ms 8000 world_shape
 
-The trigger is sent when the app says that it waits. A named pipe is never opened in a way that could hang, and is tried again
+The trigger is sent when the app says that it waits. A named pipe is never opened in a way that could hang, and is tried again \
 while it is not there or nobody reads it. --timeout counts from the trigger (25 s, and never less than what the app was told).
 
-Exit status: 0 the app answered yes, 1 it did not (outcome and problems say how), 2 usage, 3 there is no app, it could not be
+Exit status: 0 the app answered yes, 1 it did not (outcome and problems say how), 2 usage, 3 there is no app, it could not be \
 started, the records could not be kept, or interrupted.")]
 #[command(group = clap::ArgGroup::new("wait").required(true).multiple(false).args(["wait_fifo", "wait_exists", "wait_path_class", "attach"]))]
 pub(crate) struct WaitArgs {
@@ -149,7 +149,7 @@ pub(crate) struct WaitArgs {
 
 The probe's own arguments declare the wait.
 
-Exit status: 0 the app answered yes, 1 it did not (outcome and problems say how), 2 usage, 3 there is no app, it could not be
+Exit status: 0 the app answered yes, 1 it did not (outcome and problems say how), 2 usage, 3 there is no app, it could not be \
 started, the records could not be kept, or interrupted.")]
 pub(crate) struct ProbeWaitArgs {
     #[command(flatten)]
@@ -164,7 +164,7 @@ pub(crate) struct ProbeWaitArgs {
   runtime entitlement-jail run-matrix --group baseline
   runtime entitlement-jail run-matrix --group inject --ack-risk fully_injectable --out records
 
-Exit status: 0 every probe answered and every file is kept, 1 not (outcome and problems say how), 2 usage, 3 there is no app, it
+Exit status: 0 every probe answered and every file is kept, 1 not (outcome and problems say how), 2 usage, 3 there is no app, it \
 could not be started, the records could not be kept, or interrupted.")]
 pub(crate) struct MatrixArgs {
     /// Group of profiles: baseline, debug or inject
@@ -184,7 +184,7 @@ pub(crate) struct MatrixArgs {
 #[command(after_help = "Examples:
   runtime entitlement-jail bundle-evidence --out records
 
-Exit status: 0 every file is kept and the app says yes, 1 not (outcome and problems say how), 2 usage, 3 there is no app, it
+Exit status: 0 every file is kept and the app says yes, 1 not (outcome and problems say how), 2 usage, 3 there is no app, it \
 could not be started, the records could not be kept, or interrupted.")]
 pub(crate) struct EvidenceArgs {
     /// Leave to use a profile of the highest tier
@@ -204,7 +204,7 @@ pub(crate) struct EvidenceArgs {
 
 Only a line of the system's log that says that it refused something to this very process counts as a refusal.
 
-Exit status: 0 the observer could look (refusals or not), 1 it could not, 2 usage, 3 it is not there or could not be started, the
+Exit status: 0 the observer could look (refusals or not), 1 it could not, 2 usage, 3 it is not there or could not be started, the \
 records could not be kept, or interrupted.")]
 pub(crate) struct ObserveArgs {
     /// Process id

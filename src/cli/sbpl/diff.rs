@@ -33,8 +33,8 @@ pub(crate) struct Args {
 }
 
 const HELP: &str = "\
-Every difference is a pair of deciding rules with an access that shows it: a target and its attributes as `sbpl explain`
-takes them, among them what the process holds (extension=none, entitlement=NAME). Where the answer depends on something
+Every difference is a pair of deciding rules with an access that shows it: a target and its attributes as `sbpl explain` \
+takes them, among them what the process holds (extension=none, entitlement=NAME). Where the answer depends on something \
 that no attribute says, the difference is listed as undecided. No output means: proved to allow the same.
 
 Examples:
@@ -42,7 +42,7 @@ Examples:
   runtime sbpl diff old.sb new.sb --fail-if-wider -D HOME=/home/u
   runtime sbpl diff old.sb new.sb --overlay linux-base.sb
 
-Exit status: 0 compared, 1 B is wider (--fail-if-wider), 2 usage, 3 a profile cannot be read or compiled, or with
+Exit status: 0 compared, 1 B is wider (--fail-if-wider), 2 usage, 3 a profile cannot be read or compiled, or with \
 --fail-if-wider: not decided.";
 
 /// Compares two profiles.

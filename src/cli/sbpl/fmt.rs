@@ -28,7 +28,7 @@ pub(crate) struct Args {
 }
 
 const HELP: &str = "\
-Comments, strings and the order of forms stay as they are; only white space changes. A form on one line stays on one
+Comments, strings and the order of forms stay as they are; only white space changes. A form on one line stays on one \
 line when it has at most 100 characters; any other has one item per line.
 
 Examples:
@@ -36,8 +36,8 @@ Examples:
   runtime sbpl fmt --check policies/*.sb
   runtime sbpl fmt --stdout profile.sb | diff profile.sb -
 
-Exit status: 0 done, 1 with --check when a file would change, 2 usage, 3 a file cannot be read or written. A file that
-cannot be read leaves all files as they are. A changed file keeps its mode and owner; one that cannot, or that has a second name
+Exit status: 0 done, 1 with --check when a file would change, 2 usage, 3 a file cannot be read or written. A file that \
+cannot be read leaves all files as they are. A changed file keeps its mode and owner; one that cannot, or that has a second name \
 (hard link), is left as it is.";
 
 /// Lays files out; nothing is written before every file has been read.

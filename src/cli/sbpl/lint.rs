@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::profile::{SearchPath, SystemArgs, key_value, read_overlay, read_source, shipped_names};
+use super::profile::{SearchPath, SystemArgs, key_value, params, read_overlay, read_source, shipped_names};
 use crate::base::text::counted;
 use crate::cli::context::Context;
 use crate::cli::exit::CliResult;
 use crate::cli::findings::{self, Found, ReportArgs};
 use crate::report;
-use crate::sbpl::{self, Params, Source};
+use crate::sbpl::{self, Source};
 use crate::vocab::Finding;
 
 // Arguments of `sbpl lint`.
@@ -40,12 +40,12 @@ Examples:
   runtime sbpl lint --system linux --overlay linux-base.sb git.sb
   runtime sbpl lint --import-dir /System/Library/Sandbox/Profiles -D HOME=/Users/me app.sb
 
-Exit status: 0 no errors, 1 errors found (with --deny warnings: or warnings), 2 usage, 3 a profile cannot be read or
+Exit status: 0 no errors, 1 errors found (with --deny warnings: or warnings), 2 usage, 3 a profile cannot be read or \
 evaluated; the others are looked at all the same. Every finding has a stable id, documented in docs/lints.md.";
 
 /// Lints files; all are looked at before the command ends.
 pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
-    let params: Params = args.define.iter().cloned().collect();
+    let params = params(&args.define)?;
     let resolver = SearchPath::new(&args.import_dir, context);
     let mut texts: Vec<Source> = Vec::new();
     let mut findings: Vec<Finding> = Vec::new();

@@ -68,7 +68,21 @@ pub(crate) fn texts(args: &ProfileArgs, context: &Context) -> Result<(Vec<Source
     for overlay in &args.overlay {
         sources.push(read_overlay(overlay, context).map_err(|error| Failure::from(error).hint(shipped_names()))?);
     }
-    Ok((sources, args.define.iter().cloned().collect()))
+    Ok((sources, params(&args.define)?))
+}
+
+/// The values of parameters.
+///
+/// # Errors
+/// Wrong usage: two values for one.
+pub(crate) fn params(define: &[(String, String)]) -> Result<Params, Failure> {
+    let mut params = Params::new();
+    for (key, value) in define {
+        if params.insert(key.clone(), value.clone()).is_some() {
+            return Err(Failure::usage(format!("-D gives the parameter {key:?} more than one value")));
+        }
+    }
+    Ok(params)
 }
 
 /// An overlay: the shipped one of this name, else the file.

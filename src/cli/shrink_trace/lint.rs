@@ -8,8 +8,7 @@ use crate::base::json as document;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliResult, Exit, Failure};
 use crate::cli::print_line;
-use crate::cli::sbpl::{SearchPath, SystemArgs, key_value, read_source};
-use crate::sbpl::Params;
+use crate::cli::sbpl::{SearchPath, SystemArgs, key_value, params, read_source};
 use crate::shrink::lint_profile;
 
 // Arguments of `shrink-trace lint`.
@@ -30,7 +29,7 @@ pub(crate) struct Args {
 }
 
 const HELP: &str = "\
-One issue a line, as LINE: TEXT [ID]. Hosts of network filters are `*` or `localhost`, ports `*` or a number, filters on unix
+One issue a line, as LINE: TEXT [ID]. Hosts of network filters are `*` or `localhost`, ports `*` or a number, filters on unix \
 sockets name a path (not with --system linux); the rest is what `sbpl lint` finds.
 
 Examples:
@@ -40,7 +39,7 @@ Exit status: 0 clean (warnings are shown), 1 issues, 2 usage, or no such file.";
 
 pub(super) fn run(args: &Args, json: bool, context: &Context) -> CliResult {
     let source = read_source(&args.profile, context).map_err(|error| Failure { exit: Exit::Usage, ..error.into() })?;
-    let params: Params = args.define.iter().cloned().collect();
+    let params = params(&args.define)?;
     let found = lint_profile(&source, &params, &SearchPath::new(&args.import_dir, context), args.system.platform());
     let clean = found.complete && found.errors().next().is_none();
     if json {

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::launchd::StandInArgs;
-use crate::cli::sbpl::key_value;
+use crate::cli::sbpl::{self, key_value};
 use crate::host::{Tool, detect_world, missing};
 use crate::shrink::{DenyScope, Live, MAX_ITERATIONS, NetworkRules, Options, Target};
 use crate::unified_log;
@@ -241,7 +241,7 @@ fn target_of(args: &TargetArgs, live: Option<&Live>, context: &Context) -> Resul
         limit: args.timeout,
         limit_is_success: args.timeout_ok,
         repeat_fresh: args.repeat == Repeat::Fresh,
-        params: args.define.iter().cloned().collect(),
+        params: sbpl::params(&args.define)?,
         home: home(context),
         worker_exe: context.exe.clone(),
         sandbox_exec: live.map(|live| Tool::SandboxExec.path(&live.stand_in_tools)),

@@ -73,8 +73,8 @@ pub(crate) struct WorkflowArgs {
 }
 
 const TRACE_HELP: &str = "\
-The observed run refuses nothing: the program does everything it does without a sandbox. On Linux refusals come from the
-supervisor of the program's own processes, so other programs add no rule. On macOS they come from the live log, and every run
+The observed run refuses nothing: the program does everything it does without a sandbox. On Linux refusals come from the \
+supervisor of the program's own processes, so other programs add no rule. On macOS they come from the live log, and every run \
 refuses: there --deny-scope tree keeps other programs out. Saved logs are read on every system.
 
 Examples:
@@ -82,18 +82,18 @@ Examples:
   runtime shrink-trace trace --profile build.sb --cmd make --workdir . --generalize -- -j2
   runtime shrink-trace trace --profile app.sb --from-log log.json --deny-scope tree --pid 412
 
-Exit status: 0 learned, 1 not (see run.json) or --out is in use,
+Exit status: 0 learned, 1 not (see run.json) or --out is in use, \
 2 usage or --out is not shrink-trace's own, 3 could not answer (no such program, no log) or interrupted.";
 
 const SHRINK_HELP: &str = "\
-Only whole allow forms, single operations of one, and single alternatives of an any-of are taken out. The result never
+Only whole allow forms, single operations of one, and single alternatives of an any-of are taken out. The result never \
 allows what the input denies.
 
 Examples:
   runtime shrink-trace shrink --profile ls.sb --cmd ls -- -l /usr
   runtime shrink-trace shrink --profile build.sb --cmd make --workdir . --jobs 2 --same-output
 
-Exit status: 0 shrunk and shown to work, 1 not (see run.json) or --out is in use,
+Exit status: 0 shrunk and shown to work, 1 not (see run.json) or --out is in use, \
 2 usage or --out is not shrink-trace's own, 3 could not answer (no such program, no log) or interrupted.";
 
 const WORKFLOW_HELP: &str = "\
@@ -103,7 +103,7 @@ Examples:
   runtime shrink-trace workflow --cmd sh --success-cmd 'test -s result' -- -c 'sort words > result'
   runtime shrink-trace workflow --matrix matrix.json --out runs
 
-Exit status: 0 learned, shrunk and shown to work, 1 not (see run.json) or --out is in use,
+Exit status: 0 learned, shrunk and shown to work, 1 not (see run.json) or --out is in use, \
 2 usage or --out is not shrink-trace's own, 3 could not answer (no such program, no log) or interrupted.";
 
 pub(super) fn trace(args: &TraceArgs, json: bool, context: &Context) -> CliResult {
