@@ -195,11 +195,11 @@ fn races() -> Vec<Row> {
         .rules("(allow network-inbound)(allow network-bind (local ip6 \"*:*\"))"),
         raced("flip-bind-path").rules("(allow network-bind (local unix-socket (subpath \"$W/opened\")))"),
     ]);
-    rows.push(
-        Row { race: Some(Duration::from_millis(600)), who: Who::Either, ..held("fill-while-moving") }
+    rows.extend(["fill-while-moving", "exchange-while-moving"].map(|name| {
+        Row { race: Some(Duration::from_millis(600)), who: Who::Either, ..held(name) }
             .rules("(deny file-write-create (literal \"$W/opened/moved/new\"))")
-            .off(&["still_entries"]),
-    );
+            .off(&["still_entries"])
+    }));
     let past_missing = |name| {
         Row { race: Some(Duration::from_millis(600)), who: Who::Either, ..held(name) }
             .off(&["missing_way_up"])

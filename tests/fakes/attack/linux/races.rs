@@ -144,6 +144,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
         })
     }),
     ("fill-while-moving", fill_while_moving),
+    ("exchange-while-moving", exchange_while_moving),
     ("open-past-missing", |run| {
         past_missing(run, |path| opened(sys!(SYS_open, path, libc::O_CREAT | libc::O_WRONLY, 0o600)))
     }),
@@ -535,6 +536,25 @@ fn fill_while_moving(run: &Run) {
         }
         let planted = sys!(SYS_access, text("opened/moved/new"), libc::F_OK).is_ok();
         let _ = sys!(SYS_unlink, text("opened/moved/new"));
+        let _ = sys!(SYS_rename, moved, still);
+        told(if planted { "WON opened/moved/new is there" } else { "" })
+    });
+}
+
+/// A file that is to be moved changes places with a directory, in which lies what may not be where the file goes.
+fn exchange_while_moving(run: &Run) {
+    let (still, moved, full) = (text("opened/still"), text("opened/moved"), text("opened/full"));
+    let _ = sys!(SYS_mknod, still, libc::S_IFREG | 0o600, 0);
+    let _ = sys!(SYS_mkdir, full, 0o755);
+    let _ = sys!(SYS_mknod, text("opened/full/new"), libc::S_IFREG | 0o600, 0);
+    let disturb = || {
+        let _ = syscall(libc::SYS_renameat2, &[&CWD, &still, &CWD, &full, &libc::RENAME_EXCHANGE]);
+    };
+    race(run, 1, disturb, || {
+        if sys!(SYS_rename, still, moved).is_err() {
+            return Outcome::Failed;
+        }
+        let planted = sys!(SYS_access, text("opened/moved/new"), libc::F_OK).is_ok();
         let _ = sys!(SYS_rename, moved, still);
         told(if planted { "WON opened/moved/new is there" } else { "" })
     });
