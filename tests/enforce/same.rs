@@ -206,6 +206,64 @@ def forks():
     signal.signal(signal.SIGCHLD, before)
     return failed
 show('forks', forks)
+def no_number_left():
+    # An open that fails because the program has no number left for the descriptor has done nothing.
+    import resource
+    write('kept', b'8 bytes.')
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open('f', os.O_RDONLY)
+    os.close(free)
+    told = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
+    for name, flags in [('kept', os.O_TRUNC), ('new', os.O_CREAT), ('own', os.O_CREAT | os.O_EXCL | os.O_TRUNC)]:
+        try:
+            os.open(name, flags | os.O_WRONLY)
+        except OSError as error:
+            told.append(errno.errorcode[error.errno])
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    return told, os.stat('kept').st_size, os.path.exists('new'), os.path.exists('own')
+show('no number left', no_number_left)
+def truncated():
+    write('long', b'a' * 1000)
+    emptied = write('long', b'b', os.O_TRUNC | os.O_RDWR), read('long')
+    before = os.stat('long').st_mtime_ns
+    time.sleep(0.02)
+    os.close(os.open('long', os.O_TRUNC | os.O_WRONLY))
+    return emptied, os.stat('long').st_mtime_ns > before, write('/dev/null', b'x', os.O_TRUNC | os.O_WRONLY)
+show('truncated', truncated)
+def locks_after_closing():
+    # What was closed is not locked any more.
+    write('locked', b'')
+    kept, held = os.open('locked', os.O_RDONLY), 0
+    for _ in range(2000):
+        other = os.open('locked', os.O_RDONLY)
+        fcntl.flock(other, fcntl.LOCK_EX)
+        os.close(other)
+        try:
+            fcntl.flock(kept, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(kept, fcntl.LOCK_UN)
+        except BlockingIOError:
+            held += 1
+    os.close(kept)
+    return held
+show('locks after closing', locks_after_closing)
+def readers_after_closing():
+    # A pipe whose last reader is gone breaks.
+    os.mkfifo('pipe')
+    taken = 0
+    reader = os.open('pipe', os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open('pipe', os.O_WRONLY | os.O_NONBLOCK)
+    for _ in range(1000):
+        os.close(reader)
+        try:
+            taken += os.write(writer, b'x')
+        except BrokenPipeError:
+            pass
+        reader = os.open('pipe', os.O_RDONLY | os.O_NONBLOCK)
+    os.close(reader)
+    os.close(writer)
+    return taken
+show('readers after closing', readers_after_closing)
 show('time', lambda: time.time() > 0)
 "#;
 

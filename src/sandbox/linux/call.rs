@@ -1,12 +1,13 @@
 //! One trapped call: its arguments, the decisions made for it, and its answer.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
 use super::exec::Judged;
+use super::hand_over::{Copies, Opened, hand_over};
 use super::holds::Holds;
 use super::mounts::Mounts;
 use super::moved::Moves;
@@ -45,6 +46,8 @@ pub(super) struct Shared<'s> {
     pub(super) born: Option<Born>,
     /// Who is held on one processor while a descriptor is handed over.
     pub(super) holds: Holds,
+    /// What of descriptors that were handed over is still open here.
+    pub(super) copies: Copies,
     /// Whether the kernel keeps the tree's signals inside.
     pub(super) signals_are_scoped: bool,
     /// Whether a program is judged once more before its first instruction.
@@ -56,8 +59,8 @@ pub(super) struct Shared<'s> {
 pub(super) enum Answer {
     /// This value.
     Value(i64),
-    /// A copy of this descriptor; `writes` tells whether it can write.
-    Descriptor { fd: OwnedFd, close_on_exec: bool, writes: bool },
+    /// A copy of a descriptor.
+    Descriptor(Opened),
     /// The kernel runs the call itself. Only for decisions on register values, for exec, which the inner Landlock domain
     /// bounds exactly, and for chdir, which leads to nothing that is not judged.
     Run,
@@ -301,13 +304,11 @@ impl<'s> Call<'s> {
                 Ok(()) => (Ok(()), None),
                 Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
             },
-            Ok(Answer::Descriptor { fd, close_on_exec, writes }) => {
-                match hand_over(self.shared, &self.notification, fd, close_on_exec, writes) {
-                    Ok(()) => (Ok(()), None),
-                    Err(Errno::NOENT) => (Err(Errno::NOENT), None),
-                    Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
-                }
-            }
+            Ok(Answer::Descriptor(opened)) => match hand_over(self.shared, &self.notification, opened) {
+                Ok(()) => (Ok(()), None),
+                Err(Errno::NOENT) => (Err(Errno::NOENT), None),
+                Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
+            },
             Err(errno) => (listener.answer(id, Err(errno)), Some(errno)),
         };
         // A caller that is gone got nothing; what was decided for it is still a decision.
@@ -336,27 +337,6 @@ impl<'s> Call<'s> {
             self.shared.records.add((of.turn, index), record);
         }
     }
-}
-
-/// Gives the caller a copy of a descriptor. One that can write is closed here before the caller goes on: it may execute
-/// the file as soon as it has closed its own copy, and the kernel executes nothing that is open for writing (ETXTBSY). A caller
-/// that is held is released before it goes on.
-fn hand_over(
-    shared: &Shared<'_>,
-    notification: &Notification,
-    fd: OwnedFd,
-    close_on_exec: bool,
-    writes: bool,
-) -> Result<(), Errno> {
-    let (listener, id, tid) = (&shared.listener, notification.id, notification.tid);
-    let held = shared.holds.hold(tid);
-    if !writes && held.is_none() {
-        let answer = || listener.answer_with_descriptor(id, fd.as_fd(), close_on_exec);
-        return shared.holds.timed(tid, answer).map(drop);
-    }
-    let number = shared.holds.timed(tid, || listener.add_descriptor(id, fd.as_fd(), close_on_exec));
-    drop((held, fd));
-    listener.answer(id, Ok(number?.into()))
 }
 
 /// Type of an object in the words of the `vnode-type` filter.

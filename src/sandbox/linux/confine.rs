@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use super::allowances::Allowances;
 use super::call::Shared;
 use super::filter::{self, Forks, Free};
+use super::hand_over::Copies;
 use super::holds::Holds;
 use super::landlock::Domain;
 use super::layers::{CAPABILITIES, EXEC_STOP, LANDLOCK, SECCOMP, SIGNAL_SCOPE};
@@ -380,6 +381,7 @@ fn answer_until_ended(
                 signals_are_scoped: plan.signals_are_scoped,
                 born: (plan.forks == Forks::Told).then(|| Born::with(pid)),
                 holds: Holds::default(),
+                copies: Copies::default(),
                 watch_exec: matches!(plan.exec_bound, ExecBound::Stopped { .. }),
             })
         });

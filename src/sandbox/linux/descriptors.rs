@@ -41,7 +41,13 @@ impl Call<'_> {
     pub(super) fn lock(&mut self) -> Answered {
         let located = self.own(self.int(0))?;
         let allowed = located.path.first() != Some(&b'/') || self.allowed(LOCK, &located.path, located.object());
-        if allowed { Ok(Answer::Run) } else { Err(REFUSED) }
+        if !allowed {
+            return Err(REFUSED);
+        }
+        drop(located);
+        // What the program has closed may be open here still, and locked for as long.
+        self.shared.copies.wait_for_close();
+        Ok(Answer::Run)
     }
 
     pub(super) fn ioctl(&mut self) -> Answered {

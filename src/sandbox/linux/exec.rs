@@ -12,6 +12,7 @@ use rustix::fs::{CWD, FileType, MemfdFlags, Mode, OFlags, fstat, memfd_create, o
 use rustix::io::{Errno, pread};
 
 use super::call::{Answer, Answered, Call, REFUSED};
+use super::hand_over::Opened;
 use super::image::{self, HEAD, HEADER_SIZE, Image, ProgramHeaders};
 use super::resolve::{Last, Located};
 use crate::os::linux::{memory, object};
@@ -96,7 +97,8 @@ impl Call<'_> {
         let wanted = MemfdFlags::from_bits_retain(flags | libc::MFD_CLOEXEC);
         self.still_waiting()?;
         let fd = memfd_create(name.as_c_str(), wanted)?;
-        Ok(Answer::Descriptor { fd, close_on_exec: flags & libc::MFD_CLOEXEC != 0, writes: true })
+        let close_on_exec = flags & libc::MFD_CLOEXEC != 0;
+        Ok(Answer::Descriptor(Opened { fd, close_on_exec, closes_first: true, empties: false, made: None }))
     }
 
     fn any_program(&self) -> bool {

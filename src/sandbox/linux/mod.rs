@@ -24,6 +24,7 @@ mod entries;
 mod exec;
 mod exec_stop;
 mod filter;
+mod hand_over;
 mod holds;
 mod image;
 mod kinds;

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 use super::call::{Answer, Answered, Call, REFUSED};
 use super::entries::Entry;
+use super::hand_over::Opened;
 use super::resolve::{Last, Located, open_path, open_proven};
 use super::{named, path, processes};
 use crate::os::linux::{memory, object, process};
@@ -76,9 +77,30 @@ impl Request {
         self.has(OFlags::CLOEXEC)
     }
 
+    /// Whether the file is emptied only when the caller has its descriptor, which it may have no number for. Files that are only
+    /// added to are emptied by nobody, which opening tells.
+    fn empties(self) -> bool {
+        self.has(OFlags::TRUNC)
+            && self.access() != OFlags::RDONLY
+            && !self.flags.intersects(OFlags::APPEND | OFlags::PATH)
+    }
+
+    /// The flags that an existing file is opened with.
+    fn flags_of_existing(self) -> OFlags {
+        let exclusive = if self.has(OFlags::CREATE) { OFlags::EXCL } else { OFlags::empty() };
+        let flags = self.flags - OFlags::CREATE - exclusive - OFlags::NOFOLLOW;
+        if self.empties() { flags - OFlags::TRUNC } else { flags }
+    }
+
     fn answer(self, fd: OwnedFd) -> Answer {
-        let writes = !self.has(OFlags::PATH) && self.access() != OFlags::RDONLY;
-        Answer::Descriptor { fd, close_on_exec: self.close_on_exec(), writes }
+        Answer::Descriptor(self.opened(fd))
+    }
+
+    fn opened(self, fd: OwnedFd) -> Opened {
+        // More than reading what exists: all that is brought here where the profile allows reading everywhere. Then locks are not.
+        let more = OFlags::RWMODE | OFlags::CREATE | OFlags::TRUNC | (OFlags::TMPFILE - OFlags::DIRECTORY);
+        let closes_first = !self.has(OFlags::PATH) && self.flags.intersects(more);
+        Opened { fd, close_on_exec: self.close_on_exec(), closes_first, empties: self.empties(), made: None }
     }
 
     fn last(self) -> Last {
@@ -209,7 +231,7 @@ impl Call<'_> {
         {
             return Tried::Answered(Err(gone));
         }
-        let mut flags = (request.flags - OFlags::CREATE - OFlags::NOFOLLOW) | OFlags::NOCTTY;
+        let mut flags = request.flags_of_existing() | OFlags::NOCTTY;
         flags.set(OFlags::DIRECTORY, directory || request.has(OFlags::DIRECTORY));
         // A FIFO keeps its opener waiting.
         match self.shared.waits.during(self.notification.id, || open_proven(path, flags)) {
@@ -247,8 +269,7 @@ impl Call<'_> {
         }
         let terminal = self.own_terminal(&located.path)?;
         self.still_waiting()?;
-        let fd =
-            self.reopen(terminal.as_ref().map_or(object, AsFd::as_fd), request.flags - OFlags::CREATE - OFlags::EXCL)?;
+        let fd = self.reopen(terminal.as_ref().map_or(object, AsFd::as_fd), request.flags_of_existing())?;
         Ok(request.answer(fd))
     }
 
@@ -269,7 +290,8 @@ impl Call<'_> {
         let fd = self.with_umask(|| {
             openat(&entry.parent, &entry.name, flags | OFlags::NOCTTY | OFlags::CLOEXEC, request_mode(request))
         })?;
-        Ok(request.answer(fd))
+        let Entry { parent, name, .. } = entry;
+        Ok(Answer::Descriptor(Opened { empties: false, made: Some((parent, name)), ..request.opened(fd) }))
     }
 
     fn open_temporary(&mut self, descriptor: i32, raw: &[u8], request: Request) -> Answered {

@@ -62,6 +62,8 @@ pub(in crate::sandbox::linux) const F_SETOWN_EX: u32 = 15;
 /// `F_SETLK`, `F_SETLKW`, `F_OFD_SETLK`, `F_OFD_SETLKW` (asm-generic/fcntl.h), and what holds others up as a lock does:
 /// `F_SETLEASE`, `F_SETDELEG` (linux/fcntl.h).
 pub(in crate::sandbox::linux) const LOCK_COMMANDS: [u32; 6] = [6, 7, 37, 38, 1024, 1040];
+/// Those of them that belong to an open file, not to a process.
+const OF_OPEN_FILE: [u32; 4] = [37, 38, 1024, 1040];
 /// `FS_IOC_SETFLAGS`, and `FS_IOC_SETVERSION` for an inode's generation, both in both widths (linux/fs.h), and the names that ext4 has
 /// for the latter (fs/ext4/ext4.h): one `int` in memory.
 pub(in crate::sandbox::linux) const FLAG_REQUESTS: [u32; 6] =
@@ -157,12 +159,16 @@ fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
                 Step::Equal(libc::F_SETOWN.cast_unsigned(), owner),
                 Step::Equal(F_SETOWN_EX, by_memory(free)),
             ];
-            if !free.judge("file-lock") {
-                steps.extend(LOCK_COMMANDS.map(|command| Step::Equal(command, NOTIFY)));
-            }
+            let asked: &[u32] = match (free.judge("file-lock"), free.plain_read()) {
+                (false, _) => &LOCK_COMMANDS,
+                (true, false) => &OF_OPEN_FILE,
+                (true, true) => &[],
+            };
+            steps.extend(asked.iter().map(|command| Step::Equal(*command, NOTIFY)));
             Block::of(steps, ALLOW)
         }
-        Registers::Flock if free.judge("file-lock") => Block::new(ALLOW),
+        // Where the supervisor opens files for the program, a lock waits for the copies that it has of them.
+        Registers::Flock if free.judge("file-lock") && free.plain_read() => Block::new(ALLOW),
         Registers::Flock => Block::of([Step::Load(low(1)), Step::Equal(libc::LOCK_UN.cast_unsigned(), ALLOW)], NOTIFY),
         Registers::Ioctl => ioctl(free),
         Registers::Mmap if free.everywhere("file-map-executable") => Block::new(ALLOW),
