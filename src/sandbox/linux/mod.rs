@@ -44,6 +44,7 @@ mod resolve;
 mod send;
 mod signals;
 mod status;
+mod sticky;
 mod supervise;
 mod table;
 mod tree;

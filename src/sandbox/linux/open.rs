@@ -19,7 +19,7 @@ use super::call::{Answer, Answered, Call, REFUSED};
 use super::entries::Entry;
 use super::hand_over::Opened;
 use super::resolve::{Last, Located, open_path, open_proven};
-use super::{named, path, processes};
+use super::{named, path, processes, sticky};
 use crate::os::linux::{memory, object, process};
 use crate::sandbox::weaken::{Protection, off};
 use crate::sbpl::VnodeType;
@@ -235,6 +235,9 @@ impl Call<'_> {
         flags.set(OFlags::DIRECTORY, directory || request.has(OFlags::DIRECTORY));
         // A FIFO keeps its opener waiting.
         match self.shared.waits.during(self.notification.id, || open_proven(path, flags)) {
+            Ok(fd) if request.has(OFlags::CREATE) => {
+                Tried::Answered(demand_own_where_shared(fd.as_fd(), path).map(|()| request.answer(fd)))
+            }
             Ok(fd) => Tried::Answered(Ok(request.answer(fd))),
             Err(Errno::LOOP) => Tried::Linked,
             Err(Errno::INTR) => Tried::Answered(Err(Errno::INTR)),
@@ -266,6 +269,9 @@ impl Call<'_> {
         }
         if request.has(OFlags::CREATE) && kind == FileType::Directory {
             return Err(Errno::ISDIR);
+        }
+        if request.has(OFlags::CREATE) {
+            demand_own_where_shared(object, &located.path)?;
         }
         let terminal = self.own_terminal(&located.path)?;
         self.still_waiting()?;
@@ -364,6 +370,12 @@ impl Call<'_> {
             Err(Errno::NXIO)
         }
     }
+}
+
+/// EACCES for what [`sticky`] says of opening with `O_CREAT`.
+fn demand_own_where_shared(object: BorrowedFd<'_>, at: &[u8]) -> Result<(), Errno> {
+    let directory = || fstat(open_path(path::split(at)?.0, true).ok()?).ok();
+    if sticky::forbids_opening(&fstat(object)?, directory) { Err(Errno::ACCESS) } else { Ok(()) }
 }
 
 /// Major and minor of a device as `/proc` writes it (linux/kdev_t.h, `new_encode_dev`).

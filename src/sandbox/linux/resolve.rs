@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use super::call::{Call, REFUSED};
 use super::path;
 use super::processes::{self, Processes};
+use super::sticky;
 use crate::sandbox::weaken::{Protection, off};
 use crate::sbpl::VnodeType;
 
@@ -257,7 +258,10 @@ impl Call<'_> {
                 Seen::Changed => return Ok(Walked::Changed),
                 Seen::Pathless if is_last => return Ok(Walked::Pathless(at)),
                 Seen::Pathless => return Err(Errno::NOTDIR),
-                Seen::Link(text) => {
+                Seen::Link { owner, .. } if is_last && sticky::forbids_link(owner, || fstat(&here).ok()) => {
+                    return Err(Errno::ACCESS);
+                }
+                Seen::Link { text, .. } => {
                     links += 1;
                     if links > MOST_LINKS {
                         return Err(Errno::LOOP);
@@ -280,16 +284,18 @@ impl Call<'_> {
     fn look(&mut self, here: BorrowedFd<'_>, name: &[u8], at: &[u8]) -> Result<Seen, Errno> {
         // The caller's own entries, not the supervisor's. They tell a program nothing it does not know.
         if at == b"/proc/self" {
-            return Ok(Seen::Link(Processes::process_of(self.tid())?.to_string().into_bytes()));
+            return Ok(own_link(Processes::process_of(self.tid())?.to_string()));
         }
         if at == b"/proc/thread-self" {
             let process = Processes::process_of(self.tid())?;
-            return Ok(Seen::Link(format!("{process}/task/{}", self.tid()).into_bytes()));
+            return Ok(own_link(format!("{process}/task/{}", self.tid())));
         }
-        let found = beneath(here, name).and_then(|object| Ok((fstat(&object)?.st_mode, object)));
+        let found = beneath(here, name).and_then(|object| Ok((fstat(&object)?, object)));
         self.guard(at)?;
         match found {
-            Ok((mode, _)) if FileType::from_raw_mode(mode) == FileType::Symlink => self.read_link(at),
+            Ok((stat, _)) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => {
+                self.read_link(at, stat.st_uid)
+            }
             Ok((_, object)) => Ok(Seen::Object(object)),
             Err(errno) if is_shortage(errno) => Err(Errno::NFILE),
             Err(errno) => Ok(Seen::Nothing(errno)),
@@ -297,7 +303,7 @@ impl Call<'_> {
     }
 
     /// Reads a link in the directory that its path leads to, which is the one it is judged by.
-    fn read_link(&mut self, at: &[u8]) -> Result<Seen, Errno> {
+    fn read_link(&mut self, at: &[u8], owner: u32) -> Result<Seen, Errno> {
         let (parent, name) = path::split(at).ok_or(Errno::NOENT)?;
         let text = match open_path(parent, true).and_then(|parent| readlinkat(parent, name, Vec::new())) {
             Ok(text) => text.into_bytes(),
@@ -314,7 +320,7 @@ impl Call<'_> {
         if path::proc_pid(at).is_some() && is_pathless(&text) {
             return Ok(Seen::Pathless);
         }
-        Ok(Seen::Link(text))
+        Ok(Seen::Link { text, owner })
     }
 
     fn guarded(&mut self, located: Located) -> Result<Located, Errno> {
@@ -345,13 +351,21 @@ impl Call<'_> {
 enum Seen {
     /// No link.
     Object(OwnedFd),
-    /// A link with this text.
-    Link(Vec<u8>),
+    /// A link with this text, and whose it is.
+    Link {
+        text: Vec<u8>,
+        owner: u32,
+    },
     /// A link of `/proc/<pid>` to something that has no path.
     Pathless,
     Nothing(Errno),
     /// It was exchanged while it was looked at.
     Changed,
+}
+
+/// A link of the caller's own in `/proc`.
+fn own_link(text: String) -> Seen {
+    Seen::Link { text: text.into_bytes(), owner: rustix::process::geteuid().as_raw() }
 }
 
 /// The path without what text alone can resolve; `None` when it goes up, which links make ambiguous, or leads below `/proc`,
