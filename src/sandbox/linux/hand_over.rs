@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, FileType, SeekFrom, fstat, ftruncate, seek, statat, unlinkat};
@@ -73,11 +74,18 @@ fn remove_same(fd: &OwnedFd, parent: &OwnedFd, name: &CStr) {
 
 /// Copies of descriptors that are closed only after their programs have gone on: a lock on a file belongs to all its copies, and
 /// ends with the last one.
+///
+/// Who waits wants those closed that were there before, and there are always new ones: they are counted by turns, and whoever waits
+/// begins the other turn first.
 #[derive(Debug, Default)]
-pub(super) struct Copies(AtomicUsize);
+pub(super) struct Copies {
+    open: [AtomicUsize; 2],
+    turn: AtomicUsize,
+    waiting: Mutex<()>,
+}
 
-/// Longest wait for copies of other programs, of which there can always be some.
-const MOST_WAIT: Duration = Duration::from_millis(10);
+/// Longest wait for a worker to go on, which busy processors keep from it.
+const MOST_WAIT: Duration = Duration::from_millis(500);
 
 impl Copies {
     /// Counts one until the answer is dropped.
@@ -88,15 +96,45 @@ impl Copies {
                 self.0.fetch_sub(1, Ordering::SeqCst);
             }
         }
-        self.0.fetch_add(1, Ordering::SeqCst);
-        One(&self.0)
+        let open = &self.open[self.turn.load(Ordering::SeqCst) & 1];
+        open.fetch_add(1, Ordering::SeqCst);
+        One(open)
     }
 
-    /// Waits until there is none.
+    /// Waits until those are closed that are open now.
     pub(super) fn wait_for_close(&self) {
+        let _alone = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = &self.open[self.turn.fetch_add(1, Ordering::SeqCst) & 1];
         let begun = Instant::now();
-        while self.0.load(Ordering::SeqCst) > 0 && begun.elapsed() < MOST_WAIT {
+        while open.load(Ordering::SeqCst) > 0 && begun.elapsed() < MOST_WAIT {
             std::thread::yield_now();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_of_before_are_waited_for_and_later_ones_are_not() {
+        let copies = Copies::default();
+        let (tell, told) = std::sync::mpsc::channel();
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            let before = copies.one();
+            scope.spawn(|| {
+                copies.wait_for_close();
+                tell.send(()).unwrap();
+            });
+            while copies.turn.load(Ordering::SeqCst) == 0 {
+                std::thread::yield_now();
+            }
+            let _later = copies.one();
+            assert!(told.try_recv().is_err(), "it waited for nothing");
+            drop(before);
+            told.recv().unwrap();
+            assert!(begun.elapsed() < MOST_WAIT, "it waited for the later one");
+        });
     }
 }
