@@ -347,6 +347,18 @@ fn binding_to_a_path_makes_a_file_and_keeps_its_name() {
 }
 
 #[test]
+fn a_path_as_long_as_an_address_takes_is_listened_at() {
+    each_user(|place| {
+        let rules = "(allow network* file-write-create (subpath \"$W\"))";
+        for length in [107, 108] {
+            let words = ["listen-and-connect", &format!("unix:{}", "x".repeat(length))];
+            let ran = net(place, rules, &words);
+            assert_eq!(answer(&ran), (0, "connected"), "{length} {ran:#?}");
+        }
+    });
+}
+
+#[test]
 fn a_connection_that_does_not_wait_and_one_that_is_undone() {
     each_user(|place| {
         let server = Server::tcp("127.0.0.1:0", "A");

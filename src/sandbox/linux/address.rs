@@ -36,11 +36,24 @@ pub(super) enum Parsed {
     Other,
 }
 
-/// Takes an address apart.
+/// Takes an address of a program's apart.
 ///
 /// # Errors
 /// EINVAL when it is too short or too long for its family, as the kernel answers.
 pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Errno> {
+    parse_up_to(UNIX_SIZE, bytes)
+}
+
+/// Takes a name that the kernel gave apart: of a path that fills its structure it tells the terminator too, which lies behind
+/// that (unix(7)).
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn parse_given(bytes: &[u8]) -> Result<Parsed, Errno> {
+    parse_up_to(UNIX_SIZE + 1, bytes)
+}
+
+fn parse_up_to(longest_unix: usize, bytes: &[u8]) -> Result<Parsed, Errno> {
     let family = bytes.first_chunk::<FAMILY_SIZE>().map(|family| i32::from(u16::from_ne_bytes(*family)));
     match family.ok_or(Errno::INVAL)? {
         libc::AF_UNSPEC => Ok(Parsed::Unspecified),
@@ -52,7 +65,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Errno> {
         }
         libc::AF_UNIX => match &bytes[FAMILY_SIZE..] {
             [] => Ok(Parsed::UnixUnnamed),
-            _ if bytes.len() > UNIX_SIZE => Err(Errno::INVAL),
+            _ if bytes.len() > longest_unix => Err(Errno::INVAL),
             [0, name @ ..] => Ok(Parsed::UnixAbstract(name.to_vec())),
             path => Ok(Parsed::UnixPath(path.split(|&byte| byte == 0).next().unwrap_or_default().to_vec())),
         },
@@ -160,6 +173,10 @@ mod tests {
         assert_eq!(parse(&v6[..24]), Ok(Parsed::Ip("[::1]:80".parse().unwrap())));
         assert_eq!(parse(&[&[1, 0][..], &[b'x'; 108]].concat()), Ok(Parsed::UnixPath(vec![b'x'; 108])));
         assert_eq!(parse(&[&[1, 0][..], &[b'x'; 109]].concat()), Err(Errno::INVAL));
+        let full = unix_path(&[b'x'; 108]);
+        assert_eq!(parse(&full), Err(Errno::INVAL));
+        assert_eq!(parse_given(&full), Ok(Parsed::UnixPath(vec![b'x'; 108])));
+        assert_eq!(parse_given(&unix_path(&[b'x'; 109])), Err(Errno::INVAL));
         assert_eq!(parse(&[40, 0, 1, 2]), Ok(Parsed::Other));
         assert_eq!(inet(&[0; 15]), Err(Errno::INVAL));
     }

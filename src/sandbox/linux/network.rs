@@ -334,7 +334,7 @@ impl Call<'_> {
         self.read(3, &mut value)?;
         let value = i32::from_ne_bytes(value);
         if value != 0 && socket.domain == libc::AF_UNIX {
-            let unnamed = address::parse(&socket::name(socket.fd.as_fd())?)? == Parsed::UnixUnnamed;
+            let unnamed = address::parse_given(&socket::name(socket.fd.as_fd())?)? == Parsed::UnixUnnamed;
             // A stream sends without a name, and connects once.
             let done = socket.kind == libc::SOCK_STREAM && rustix::net::getpeername(&socket.fd).is_ok();
             if unnamed && !done {
@@ -379,7 +379,7 @@ impl Call<'_> {
     }
 
     fn demand_listening(&mut self, socket: &Socket, name: &[u8]) -> Result<(), Errno> {
-        match (socket.domain, address::parse(name)?) {
+        match (socket.domain, address::parse_given(name)?) {
             (libc::AF_INET | libc::AF_INET6, Parsed::Ip(own)) => {
                 if own.port() == 0 {
                     self.demand_own(BIND, socket, own)?;

@@ -28,6 +28,7 @@ pub(crate) fn main(words: &[&str]) {
         ["bind", own] => bind_again(own),
         ["listen", own] => serve(own),
         ["listen-unbound"] => listen_unbound(),
+        ["listen-and-connect", own] => listen_and_connect(own),
         ["name", own] => name(own),
         ["sendto", peer] => datagram(peer, Way::Sendto),
         ["sendmsg", peer] => datagram(peer, Way::Sendmsg),
@@ -97,6 +98,16 @@ fn disconnect(peer: &str) -> Result<String, Errno> {
         Err(errno) => Ok(format!("{}", errno.raw_os_error())),
         Ok(_) => Ok("still connected".to_owned()),
     }
+}
+
+/// Binds, listens, and connects to itself.
+fn listen_and_connect(own: &str) -> Result<String, Errno> {
+    let (server, address) = make(own)?;
+    bind(&server, &address)?;
+    listen(&server, 1)?;
+    let (client, _) = make(own)?;
+    connect(&client, &address)?;
+    Ok("connected".to_owned())
 }
 
 /// Connects without waiting: the immediate answer, then how it ended.
