@@ -145,3 +145,17 @@ fn chains_failures_and_other_threads_go_on_as_ever() {
         assert_eq!(ran.stdout, "");
     });
 }
+
+#[test]
+fn a_program_that_is_killed_while_it_is_executed_leaves_no_record() {
+    each_user(|place| {
+        // The kernel alone cannot tell such programs apart, so each is held at the end of its exec.
+        let rules =
+            "(allow signal)(deny process-exec (literal \"/usr/bin/id\"))(deny process-exec (regex #\"/nothing$\"))";
+        let ran = place.run(rules, &[&place.fake(), "kill-exec", "1500", "/usr/bin/sleep"]).good();
+        assert_eq!(ran.report["operations"]["process-exec*"]["status"], "enforced", "{ran:#?}");
+        assert_eq!(ran.stdout, "1500\n");
+        let told: Vec<_> = ran.denials.iter().filter(|denial| denial["operation"] == "process-exec*").collect();
+        assert!(told.is_empty(), "{told:#?}");
+    });
+}

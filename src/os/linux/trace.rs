@@ -8,6 +8,9 @@ use rustix::io::Errno;
 
 use super::{checked, last_errno};
 
+/// What is asked of a thread that is seized: to die with its tracer, and to stop at the end of an exec.
+const OPTIONS: i32 = libc::PTRACE_O_EXITKILL | libc::PTRACE_O_TRACEEXEC;
+
 /// A thread seized by the calling thread.
 #[derive(Debug)]
 pub struct Traced(i32);
@@ -30,7 +33,7 @@ impl Traced {
     /// # Errors
     /// EPERM without the right to trace it, ESRCH when it is gone.
     pub fn seize(tid: i32) -> Result<Self, Errno> {
-        request(libc::PTRACE_SEIZE, tid, libc::PTRACE_O_EXITKILL | libc::PTRACE_O_TRACEEXEC)?;
+        request(libc::PTRACE_SEIZE, tid, OPTIONS)?;
         // Fails only for one that is gone, which the wait tells as well.
         let _ = request(libc::PTRACE_INTERRUPT, tid, 0);
         Ok(Self(tid))
@@ -73,6 +76,14 @@ impl Traced {
         // SAFETY: takes its arguments by value. The process is held by this thread, so the number is still its own.
         unsafe { libc::kill(pid, libc::SIGKILL) };
         while self.wait() != Stop::Ended {}
+    }
+
+    /// Whether a thread that was found stopped still stands. Only SIGKILL moves it on before it is let go, so one that does not
+    /// stand is dead or about to be; until it is waited for, its number is nobody else's.
+    #[must_use]
+    pub fn still_stands(&self, pid: i32) -> bool {
+        // ESRCH says that it is not stopped; its options are what they were.
+        request(libc::PTRACE_SETOPTIONS, pid, OPTIONS) != Err(Errno::SRCH)
     }
 
     /// The number it was seized by.

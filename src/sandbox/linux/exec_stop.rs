@@ -41,12 +41,14 @@ impl Call<'_> {
         let traced = match Traced::seize(self.tid()) {
             Ok(traced) => traced,
             Err(Errno::SRCH) => return Err(Errno::SRCH),
+            // One that is ending cannot be seized either. Nothing is executed for a caller that does not wait.
+            Err(_) if !self.shared.listener.is_waiting(self.notification.id) => return Err(Errno::SRCH),
             Err(_) => return Err(self.turn_down(EXEC, &judged.spelling, UNTRACEABLE)),
         };
         // A caller that is gone, or whose number is another's by now, stops or ends like any other and is let go.
         let ran = self.shared.listener.run_unchanged(self.notification.id);
         match traced.wait() {
-            Stop::Executed(pid) if ran.is_ok() => match self.judge_executed(pid, judged) {
+            Stop::Executed(pid) if ran.is_ok() => match self.judge_executed(&traced, pid, judged) {
                 Ok(()) => traced.release(pid, 0),
                 Err(_) => traced.end(pid),
             },
@@ -58,14 +60,15 @@ impl Call<'_> {
     }
 
     /// Judges the program that process `pid` is about to start. Every error means that it must not.
-    fn judge_executed(&mut self, pid: i32, judged: Judged) -> Result<(), Errno> {
+    /// Of one that was killed meanwhile little can be read, and nothing is told: it starts nothing.
+    fn judge_executed(&mut self, traced: &Traced, pid: i32, judged: Judged) -> Result<(), Errno> {
         // A thread that was not its process's first is the only one now, by the process's number.
         self.notification.tid = pid;
         let mark = self.mark();
         let outcome = self.compare(pid, judged);
         if outcome.is_ok() {
             self.forget_permitted_since(mark);
-        } else if !self.refused_since(mark) {
+        } else if !self.refused_since(mark) && traced.still_stands(pid) {
             let shown = readlinkat(CWD, format!("/proc/{pid}/exe"), Vec::new())
                 .map_or_else(|_| b"?".to_vec(), |t| t.into_bytes());
             self.turn_down(EXEC, &shown, ANOTHER);

@@ -34,6 +34,7 @@ pub(crate) fn main() {
         ["swap-pidfd", milliseconds] => swap_pidfd(milliseconds),
         ["exec-too-big", count] => exec_too_big(count),
         ["repeat-exec", path, milliseconds, words @ ..] => repeat_exec(path, milliseconds, words),
+        ["kill-exec", count, program] => kill_exec(count, program),
         ["mode", mode, path] => make(mode, path),
         ["memfd-exec", program] => memfd_exec(program),
         ["threads", count, path] => threads(count, path),
@@ -462,6 +463,31 @@ fn repeat_exec(path: &str, milliseconds: &str, words: &[&str]) {
         }
     }
     println!("{attempts} {wins} {passes}");
+}
+
+/// Has children execute a program, and kills each of them at some time within the first three milliseconds.
+fn kill_exec(count: &str, program: &str) {
+    let program = CString::new(program).unwrap();
+    let argv = [program.as_ptr(), c"3".as_ptr(), std::ptr::null()];
+    let env = [std::ptr::null::<libc::c_char>()];
+    let mut killed = 0;
+    for number in 0..count.parse::<u32>().unwrap() {
+        let mut status = 0;
+        // SAFETY: this is the only thread; the child only executes or exits, and the parent ends and collects it.
+        unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                libc::execve(program.as_ptr(), argv.as_ptr(), env.as_ptr());
+                libc::_exit(7);
+            }
+            // Steps that a prime spreads evenly.
+            libc::usleep(number * 1_009 % 3_000);
+            libc::kill(child, libc::SIGKILL);
+            libc::waitpid(child, &raw mut status, 0);
+        }
+        killed += u32::from(libc::WIFSIGNALED(status));
+    }
+    println!("{killed}");
 }
 
 /// Exit status of a program run by a child that shares this process's memory; 7 when it could not be executed.
