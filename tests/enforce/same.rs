@@ -267,6 +267,8 @@ show('readers after closing', readers_after_closing)
 show('time', lambda: time.time() > 0)
 "#;
 
+const PYTHON: &str = "/usr/bin/python3";
+
 const RULES: &str =
     "(allow file* (subpath \"$W\") (subpath \"/proc\") (subpath \"/dev\"))(allow process-exec (subpath \"$W\"))
 (allow file-read* (subpath \"/usr\"))(allow file-read-metadata file-test-existence (subpath \"/\"))(allow signal)
@@ -290,19 +292,80 @@ fn outcome(place: &Place, python: &str, rules: Option<&str>) -> Vec<String> {
 
 #[test]
 fn many_calls_have_the_same_outcome_inside_and_outside() {
-    let python = "/usr/bin/python3";
-    if Command::new(python).arg("--version").output().is_err() {
-        return skipped(&format!("no {python} to make the same calls inside and outside"));
+    if without_python() {
+        return;
     }
     each_user(|place| {
         if place.user == User::Own && rustix::process::geteuid().is_root() {
             // Root inside has no capabilities: compare with the baseline, which gave them up too.
             return;
         }
-        let outside = outcome(&Place::new(place.user), python, None);
-        let inside = outcome(place, python, Some(RULES));
+        let outside = outcome(&Place::new(place.user), PYTHON, None);
+        let inside = outcome(place, PYTHON, Some(RULES));
         assert!(outside.len() > 120, "{outside:#?}");
         let differences: Vec<_> = outside.iter().zip(&inside).filter(|(outside, inside)| outside != inside).collect();
         assert!(differences.is_empty() && outside.len() == inside.len(), "outside, inside: {differences:#?}");
+    });
+}
+
+/// The outcome of a Python program without a sandbox and with one under rules that allow what it does.
+fn both(place: &Place, script: &str, rules: &str) -> (String, String) {
+    let outside = Place::new(place.user);
+    outside.file("calls.py", script);
+    let natively = outside.plainly(&[PYTHON, "-I", &outside.path("calls.py")]);
+    place.file("calls.py", script);
+    let ran = place.run(&format!("{RULES}{rules}"), &[PYTHON, "-I", &place.path("calls.py")]).good();
+    (natively, ran.stdout)
+}
+
+fn without_python() -> bool {
+    let missing = Command::new(PYTHON).arg("--version").output().is_err();
+    if missing {
+        skipped(&format!("no {PYTHON} to make the same calls inside and outside"));
+    }
+    missing
+}
+
+#[test]
+fn a_limit_on_the_length_of_files_holds_for_truncate() {
+    const SCRIPT: &str = r#"
+import errno, os, resource, signal
+open('f', 'w').write('x' * 5000)
+open('r', 'w').write('x')
+os.chmod('r', 0o444)
+os.mkdir('d')
+got = []
+def call(name, length):
+    try:
+        return os.truncate(name, length)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+def show(*calls):
+    outcome = [(call(*c), list(got), os.stat(c[0]).st_size if c[0] == 'f' else None) for c in calls]
+    print(outcome)
+    got.clear()
+signal.signal(signal.SIGXFSZ, lambda number, _: got.append(number))
+show(('f', 9000), ('f', 5000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
+show(('f', 5001), ('f', 5000), ('f', 4000), ('f', 3500), ('f', 3600), ('f', 100), ('f', 3000), ('f', 3001), ('f', -1))
+show(('d', 9000), ('no', 9000), ('/dev/null', 9000))
+if os.getuid():
+    show(('r', 9000))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+show(('f', 9000))
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+if os.fork() == 0:
+    os.truncate('f', 9000)
+    os._exit(3)
+status = os.wait()[1]
+print(os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXFSZ, os.stat('f').st_size)
+"#;
+    if without_python() {
+        return;
+    }
+    each_user(|place| {
+        let (outside, inside) = both(place, SCRIPT, "");
+        assert!(outside.contains("EFBIG"), "{outside}");
+        assert_eq!(inside, outside);
     });
 }

@@ -256,8 +256,28 @@ pub fn interrupt(thread: Pid) {
 
 /// Sends a thread the signal that a send to a peer that is gone raises.
 pub fn raise_pipe_signal(tid: i32) {
+    raise(tid, libc::SIGPIPE);
+}
+
+/// Sends a thread the signal that a file grown past its limit raises.
+pub fn raise_length_signal(tid: i32) {
+    raise(tid, libc::SIGXFSZ);
+}
+
+fn raise(tid: i32, signal: i32) {
     // SAFETY: takes its arguments by value; a thread that is gone is not found.
-    unsafe { libc::syscall(libc::SYS_tkill, tid, libc::SIGPIPE) };
+    unsafe { libc::syscall(libc::SYS_tkill, tid, signal) };
+}
+
+/// How long a thread may make files (`RLIMIT_FSIZE` of getrlimit(2)); `None` for no limit.
+///
+/// # Errors
+/// EPERM for a thread of another user, ESRCH when it is gone.
+pub fn length_limit(tid: i32) -> Result<Option<u64>, Errno> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel sets nothing and writes one structure behind the last pointer.
+    checked(unsafe { libc::prlimit(tid, libc::RLIMIT_FSIZE, std::ptr::null(), &raw mut limit) }.into())?;
+    Ok(Some(limit.rlim_cur).filter(|length| *length != libc::RLIM_INFINITY))
 }
 
 /// Kills every process that the calling one may signal, but itself and process 1 (kill(2)): for callers that a Landlock scope of

@@ -1,13 +1,15 @@
 //! Calls that change an object's attributes: mode, owner, times, length, extended attributes.
 
 use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
 
+use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 
 use super::call::{Answer, Answered, Call, REFUSED};
 use super::metadata::{At, Subject, XATTR_NAME_MAX, XATTR_SIZE_MAX, long_name};
 use super::resolve::Located;
-use crate::os::linux::{memory, object};
+use crate::os::linux::{memory, object, process};
 
 const MODE: &str = "file-write-mode";
 const OWNER: &str = "file-write-owner";
@@ -53,9 +55,27 @@ impl Call<'_> {
 
     pub(super) fn truncate(&mut self) -> Answered {
         let located = self.judged(At::path(0), DATA)?;
+        let (object, length) = (located.found()?, self.word(1).cast_signed());
+        self.demand_length(object, length)?;
         self.still_waiting()?;
-        object::truncate(located.found()?, self.word(1).cast_signed())?;
+        object::truncate(object, length)?;
         Ok(Answer::DONE)
+    }
+
+    /// Holds the caller to its limit on the length of files, as the kernel would (`inode_newsize_ok`): a file that may be written
+    /// and would grow past it. The supervisor's own limit is another.
+    fn demand_length(&self, object: BorrowedFd<'_>, length: i64) -> Result<(), Errno> {
+        let Some(most) = process::length_limit(self.tid())? else { return Ok(()) };
+        let stat = fstat(object)?;
+        let grows = u64::try_from(length).is_ok_and(|wanted| wanted > most) && length > stat.st_size;
+        if !grows || FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Ok(());
+        }
+        // Who may not write is told that, and gets no signal.
+        object::access(object, libc::W_OK, libc::AT_EACCESS)?;
+        self.still_waiting()?;
+        process::raise_length_signal(self.tid());
+        Err(Errno::FBIG)
     }
 
     /// utimensat(2); a null path means the descriptor itself.
