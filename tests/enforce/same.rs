@@ -369,3 +369,58 @@ print(os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXFSZ, os.stat(
         assert_eq!(inside, outside);
     });
 }
+
+#[test]
+fn capabilities_that_a_program_gave_up_are_not_the_supervisors_to_use() {
+    const SCRIPT: &str = r#"
+import ctypes, errno, os, socket, struct
+def show(name, action):
+    try:
+        print(name, action())
+    except OSError as error:
+        print(name, errno.errorcode[error.errno])
+def file(name, group=-1):
+    os.close(os.open(name, os.O_CREAT | os.O_WRONLY, 0o600))
+    if group != -1:
+        os.chown(name, -1, group)
+    return name
+def mode(name, done):
+    return oct(os.stat(name).st_mode)
+def bind(port, host='127.0.0.83'):
+    with socket.socket() as s:
+        s.bind((host, port))
+def all(group):
+    show('chown', lambda: os.chown(file('f'), 12345, -1))
+    show('lchown', lambda: os.lchown(file('g'), 12345, 12345))
+    show('fchown', lambda: os.fchown(os.open(file('h'), os.O_RDONLY), -1, 12345))
+    show('own', lambda: os.chown(file('i'), os.getuid(), os.getgid()))
+    show('chmod', lambda: mode(group, os.chmod(group, 0o2755)))
+    show('bind', lambda: bind(81))
+    show('bind any', lambda: bind(0))
+    os.unlink('f'), os.unlink('g')
+names = [file('g%d' % n, 12345) for n in range(2)]
+def bits(name):
+    file(name)
+    os.chmod(name, 0o6711)
+    os.truncate(name, 77)
+    return oct(os.stat(name).st_mode)
+show('truncate', lambda: bits('t0'))
+all(names[0])
+c = ctypes.CDLL(None, use_errno=True)
+header, none = struct.pack('=Ii', 0x20080522, 0), bytes(24)
+show('capset', lambda: c.capset(header, none))
+all(names[1])
+show('truncate', lambda: bits('t1'))
+"#;
+    if without_python() {
+        return;
+    }
+    each_user(|place| {
+        if place.user == User::Nobody || !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let (outside, inside) = both(place, SCRIPT, "(allow network*)");
+        assert!(outside.contains("chown None") && outside.contains("chown EPERM"), "{outside}");
+        assert_eq!(inside, outside);
+    });
+}

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use super::call::{Answer, Answered, Call, REFUSED};
 use super::metadata::{At, Subject, XATTR_NAME_MAX, XATTR_SIZE_MAX, long_name};
 use super::resolve::Located;
+use crate::os::linux::privilege::Lowered;
 use crate::os::linux::{memory, object, process};
 
 const MODE: &str = "file-write-mode";
@@ -25,12 +26,20 @@ const SET_IDS: u32 = libc::S_ISUID | libc::S_ISGID;
 const TIME_SIZE: usize = 16;
 
 impl Call<'_> {
+    /// Performs what a capability may decide, with no more of those than the caller has in effect, if the caller still waits: the
+    /// supervisor keeps some that a program can give up.
+    pub(super) fn as_capable<T>(&self, perform: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+        let _lowered = Lowered::to_those_of(self.tid()).map_err(|_| Errno::PERM)?;
+        // Only then were they the caller's.
+        self.still_waiting()?;
+        perform()
+    }
+
     pub(super) fn chmod(&mut self, subject: Subject, mode_at: usize) -> Answered {
         let located = self.subject(subject, MODE)?;
         let mode = self.unsigned(mode_at) & 0o7777;
         self.demand_ids(mode, &located)?;
-        self.still_waiting()?;
-        object::chmod(located.found()?, mode)?;
+        self.as_capable(|| object::chmod(located.found()?, mode))?;
         Ok(Answer::DONE)
     }
 
@@ -48,8 +57,7 @@ impl Call<'_> {
 
     pub(super) fn chown(&mut self, subject: Subject, uid_at: usize) -> Answered {
         let located = self.subject(subject, OWNER)?;
-        self.still_waiting()?;
-        object::chown(located.found()?, self.unsigned(uid_at), self.unsigned(uid_at + 1))?;
+        self.as_capable(|| object::chown(located.found()?, self.unsigned(uid_at), self.unsigned(uid_at + 1)))?;
         Ok(Answer::DONE)
     }
 
@@ -57,8 +65,7 @@ impl Call<'_> {
         let located = self.judged(At::path(0), DATA)?;
         let (object, length) = (located.found()?, self.word(1).cast_signed());
         self.demand_length(object, length)?;
-        self.still_waiting()?;
-        object::truncate(object, length)?;
+        self.as_capable(|| object::truncate(object, length))?;
         Ok(Answer::DONE)
     }
 
@@ -140,8 +147,7 @@ impl Call<'_> {
         self.about_attribute(&name);
         let located = self.subject(subject, XATTR)?;
         self.demand_mode_of(&name, &located)?;
-        self.still_waiting()?;
-        object::set_xattr(located.found()?, &name, &value, self.int(4))?;
+        self.as_capable(|| object::set_xattr(located.found()?, &name, &value, self.int(4)))?;
         Ok(Answer::DONE)
     }
 

@@ -293,8 +293,7 @@ impl Call<'_> {
     }
 
     fn bind_to(&mut self, socket: &Socket, bytes: &[u8]) -> Answered {
-        self.still_waiting()?;
-        socket::bind(socket.fd.as_fd(), bytes)?;
+        self.as_capable(|| socket::bind(socket.fd.as_fd(), bytes))?;
         Ok(Answer::DONE)
     }
 
