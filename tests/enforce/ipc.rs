@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::support::{Place, Ran, User, each_user};
+use super::support::{Place, Ran, User, each_user, skipped};
 
 /// A name of this test's own, removed at the end.
 struct Object {
@@ -163,5 +163,29 @@ fn allowing_every_file_does_not_allow_shared_memory() {
         let object = Object::new(place, "shm");
         let denied = act(place, "(allow file*)(deny ipc-posix-shm*)", "shm-create", &object.name);
         assert!(denied.denied("ipc-posix-shm-write-create", &object.name) && !object.is_there(), "{denied:#?}");
+    });
+}
+
+#[test]
+fn a_message_queue_is_not_made_by_a_call_that_fails() {
+    each_user(|place| {
+        let name = place.root().parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+        let (fake, number) = (place.fake(), libc::SYS_mq_open.to_string());
+        let (create, there) = ((libc::O_CREAT | libc::O_RDWR).to_string(), libc::O_RDWR.to_string());
+        let open = |flags| [fake.as_str(), "call", &number, &name, flags, "384", "0"];
+        let unlink = || place.plainly(&[&fake, "call", &libc::SYS_mq_unlink.to_string(), &name]);
+        let refused = format!("-1 {}\n", libc::EPERM);
+        if place.plainly(&open(&create)).starts_with("-1") {
+            return skipped("message queues, because none can be made here");
+        }
+        assert_eq!(place.run("(allow default)", &open(&there)).good().stdout, refused);
+        assert_eq!(unlink(), "0 0\n");
+        assert_eq!(place.run("(allow default)", &open(&create)).good().stdout, refused);
+        assert_eq!(unlink(), format!("-1 {}\n", libc::ENOENT), "the queue was made all the same");
+        // Without a domain nothing stands in the way.
+        let observing = Place::new(place.user).with(&["--observe"]);
+        let made = observing.run("(allow default)", &open(&create)).good().stdout;
+        assert!(!made.starts_with("-1"), "{made}");
+        assert_eq!(unlink(), "0 0\n");
     });
 }

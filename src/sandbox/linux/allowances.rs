@@ -45,6 +45,7 @@ pub(super) struct Allowances<'p> {
     policy: &'p Policy,
     trap: Trap,
     observe: bool,
+    bounded: bool,
     first: Becomes,
     /// Whether a descriptor that the program is handed is a datagram socket, or may bring some.
     handed_datagrams: bool,
@@ -55,10 +56,12 @@ pub(super) struct Allowances<'p> {
 }
 
 impl<'p> Allowances<'p> {
+    /// `bounded`: whether the program enters a Landlock domain.
     pub(super) fn new(
         policy: &'p Policy,
         trap: Trap,
         observe: bool,
+        bounded: bool,
         first: Becomes,
         handed: &[BorrowedFd<'_>],
     ) -> Self {
@@ -71,6 +74,7 @@ impl<'p> Allowances<'p> {
             policy,
             trap,
             observe,
+            bounded,
             first,
             handed_datagrams,
             network: OnceCell::new(),
@@ -98,6 +102,10 @@ impl Free for Allowances<'_> {
         let decided = !kept && self.policy.unconditional(&Operation::new(operation)) == Some(Decision::Allow);
         self.everywhere.borrow_mut().insert(operation.to_owned(), decided);
         decided
+    }
+
+    fn bounded(&self) -> bool {
+        self.bounded
     }
 
     fn handler(&self, handler: Handler) -> bool {

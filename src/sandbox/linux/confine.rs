@@ -186,7 +186,8 @@ fn plan<'p>(
 ) -> Result<Plan<'p>, SandboxError> {
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     let handed = [&[stdin.as_fd(), stdout.as_fd(), stderr.as_fd()], job.keep].concat();
-    let allowances = Allowances::new(policy, job.trap, job.observe, becomes, &handed);
+    let bounded = offered.has(LANDLOCK) && !job.observe;
+    let allowances = Allowances::new(policy, job.trap, job.observe, bounded, becomes, &handed);
     let alone = LeftAlone {
         read: allowances.plain_read(),
         write: allowances.write_alone(),
@@ -195,7 +196,7 @@ fn plan<'p>(
     };
     let lowered = lower::lower(policy, alone);
     let program = offered.has(SECCOMP).then(|| filter::program(&allowances));
-    let domains = (offered.has(LANDLOCK) && !job.observe).then(|| {
+    let domains = bounded.then(|| {
         let abi = offered.landlock_abi;
         let mut scopes = BitFlags::EMPTY;
         if offered.has(SIGNAL_SCOPE) {

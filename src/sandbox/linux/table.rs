@@ -27,6 +27,9 @@ pub(super) enum Class {
     Judge(&'static str),
     /// Runs when the profile allows the operations everywhere, is refused (EPERM) otherwise: no operation names its object.
     Everywhere(&'static [&'static str]),
+    /// As [`Class::Everywhere`] where nothing of Landlock stands in the way, refused (EPERM) otherwise: the kernel asks it only when it
+    /// has made the queue, and no rule can name where queues lie.
+    Queue(&'static [&'static str]),
     /// Decided by the filter itself on register values.
     Registers(Registers),
 }
@@ -367,7 +370,8 @@ const TABLE: &[(Class, &[&str])] = &[
     (Class::Trap(Handler::Bind), &["bind"]),
     (Class::Trap(Handler::Listen), &["listen"]),
     (Class::Trap(Handler::Getsockname), &["getsockname"]),
-    (Class::Everywhere(POSIX_IPC), &["mq_open", "mq_unlink"]),
+    (Class::Queue(POSIX_IPC), &["mq_open"]),
+    (Class::Everywhere(POSIX_IPC), &["mq_unlink"]),
     (Class::Judge("ipc-sysv-shm"), &["shmat", "shmctl", "shmdt", "shmget"]),
     (Class::Judge("ipc-sysv-sem"), &["semctl", "semget", "semop", "semtimedop"]),
     (Class::Judge("ipc-sysv-msg"), &["msgctl", "msgget", "msgrcv", "msgsnd"]),

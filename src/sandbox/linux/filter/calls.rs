@@ -125,7 +125,10 @@ pub(super) fn treatment(class: Class, name: &str, free: &dyn Free) -> Block {
         Class::Trap(Handler::Openat) if free.plain_read() => plain_read(2),
         Class::Trap(_) => Block::new(NOTIFY),
         Class::Judge(operation) => Block::new(if free.judge(operation) { ALLOW } else { NOTIFY }),
-        Class::Everywhere(operations) => Block::new(if free.operations(operations) { ALLOW } else { EPERM }),
+        Class::Queue(_) if free.bounded() => Block::new(EPERM),
+        Class::Everywhere(operations) | Class::Queue(operations) => {
+            Block::new(if free.operations(operations) { ALLOW } else { EPERM })
+        }
         Class::Registers(test) => registers(test, name, free),
     }
 }

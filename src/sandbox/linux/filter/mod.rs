@@ -34,6 +34,8 @@ pub(super) trait Free {
     fn network(&self) -> Network;
     /// Whether the profile allows the operation on everything.
     fn everywhere(&self, operation: &str) -> bool;
+    /// Whether the program's own opening of files is bounded by Landlock.
+    fn bounded(&self) -> bool;
 }
 
 /// What happens to forks.

@@ -28,6 +28,9 @@ impl Free for Names {
     fn everywhere(&self, operation: &str) -> bool {
         self.0.contains(operation)
     }
+    fn bounded(&self) -> bool {
+        self.0.contains("bounded")
+    }
     fn forks(&self) -> Forks {
         match self.0.contains("process-fork") {
             true if self.1 => Forks::Free,
@@ -98,12 +101,27 @@ fn every_number_gets_the_treatment_of_its_class() {
         let expected = match class {
             Class::Allow | Class::Begin => ALLOW,
             Class::Enosys => ENOSYS,
-            Class::Deny | Class::Everywhere(_) => EPERM,
+            Class::Deny | Class::Everywhere(_) | Class::Queue(_) => EPERM,
             Class::Trap(_) | Class::Judge(_) | Class::Refuse(_) => NOTIFY,
             Class::Registers(_) => continue,
         };
         assert_eq!(action, expected, "{name}");
     }
+}
+
+#[test]
+fn message_queues_are_opened_where_no_domain_stands_in_the_way() {
+    let mut allowed = names(&[
+        "ipc-posix-shm-read-data",
+        "ipc-posix-shm-write-create",
+        "ipc-posix-shm-write-data",
+        "ipc-posix-shm-write-unlink",
+    ]);
+    assert_eq!(act(&nothing(), "mq_open", [0; 6]), EPERM);
+    assert_eq!(act(&allowed, "mq_open", [0; 6]), ALLOW);
+    allowed.0.insert("bounded");
+    assert_eq!(act(&allowed, "mq_open", [0; 6]), EPERM);
+    assert_eq!(act(&allowed, "mq_unlink", [0; 6]), ALLOW);
 }
 
 #[test]
