@@ -264,3 +264,33 @@ fn set_id_bits_are_an_operation_of_their_own() {
         assert_eq!(mode & 0o7777, 0o4755);
     });
 }
+
+#[test]
+fn flags_a_call_does_not_know_are_said_to_be_wrong_before_anything_is_judged() {
+    each_user(|place| {
+        let path = place.file("a", "");
+        let unknown = 0x20_0000.to_string();
+        for (number, flags_at) in [
+            (libc::SYS_unlinkat, 2),
+            (libc::SYS_fchownat, 4),
+            (libc::SYS_faccessat2, 3),
+            (libc::SYS_utimensat, 3),
+            (libc::SYS_statx, 2),
+            (libc::SYS_newfstatat, 3),
+            (libc::SYS_execveat, 4),
+            (libc::SYS_renameat2, 4),
+        ] {
+            let number = number.to_string();
+            let fake = place.fake();
+            let call = |flags: &str| {
+                let mut words = vec![fake.as_str(), "call", &number, "-100", &path, "0", "0", "0"];
+                words[3 + flags_at] = flags;
+                place.run("", &words).good()
+            };
+            let wrong = call(&unknown);
+            assert_eq!(wrong.stdout, format!("-1 {}\n", libc::EINVAL), "{number}");
+            assert!(wrong.denials.iter().all(|denial| denial["target"] != *path), "{wrong:#?}");
+            assert!(place.exists("a"));
+        }
+    });
+}

@@ -85,11 +85,20 @@ impl Call<'_> {
         Err(Errno::FBIG)
     }
 
-    /// utimensat(2); a null path means the descriptor itself.
+    /// utimensat(2); a null path means the descriptor itself, which no flag goes with.
     pub(super) fn set_times_at(&mut self) -> Answered {
         let times = self.times(2, 1)?;
-        let subject =
-            if self.word(1) == 0 { Subject::Descriptor } else { Subject::Path(At::of(self.int(0), 1, self.int(3))) };
+        // Nothing is changed then, and the kernel looks at nothing, not even at the flags.
+        if times.is_some_and(|times| times.iter().all(|time| time.tv_nsec == libc::UTIME_OMIT)) {
+            return Ok(Answer::DONE);
+        }
+        let descriptor = self.int(0);
+        let subject = if self.word(1) == 0 && descriptor != libc::AT_FDCWD {
+            self.flags(3, 0)?;
+            Subject::Descriptor
+        } else {
+            Subject::Path(At::of(descriptor, 1, self.flags(3, libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH)?))
+        };
         self.set_times(subject, times)
     }
 

@@ -142,6 +142,12 @@ impl<'s> Call<'s> {
         self.notification.args[index]
     }
 
+    /// An argument of flags. Those that the call does not know are an error before anything is looked at, and never ignored: a
+    /// program that asks for more than it would get has to learn it.
+    pub(super) fn flags(&self, index: usize, known: i32) -> Result<i32, Errno> {
+        Some(self.int(index)).filter(|flags| flags & !known == 0).ok_or(Errno::INVAL)
+    }
+
     /// A path argument, read once.
     pub(super) fn path(&self, index: usize) -> Result<Vec<u8>, Errno> {
         memory::read_string(self.tid(), self.word(index), memory::PATH_MAX)

@@ -8,6 +8,9 @@ use super::table::{Class, Handler, Registers};
 
 const CWD: i32 = libc::AT_FDCWD;
 
+/// Flags of calls that can mean a link itself or the descriptor's own object.
+const LINK_OR_OWN: i32 = libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH;
+
 impl Call<'_> {
     /// Handles the call: decides, performs, and says how to answer.
     pub(super) fn handle(&mut self) -> Answered {
@@ -50,7 +53,10 @@ impl Call<'_> {
             H::Statfs => self.statfs(),
             H::Access => self.access(At::path(0), self.int(1), 0),
             H::Faccessat => self.access(At::of(self.int(0), 1, 0), self.int(2), 0),
-            H::Faccessat2 => self.access(At::of(self.int(0), 1, self.int(3)), self.int(2), self.int(3)),
+            H::Faccessat2 => {
+                let flags = self.flags(3, LINK_OR_OWN | libc::AT_EACCESS)?;
+                self.access(At::of(self.int(0), 1, flags), self.int(2), flags)
+            }
             H::Readlink => self.readlink(CWD, 0),
             H::Readlinkat => self.readlink(self.int(0), 1),
             H::Getxattr | H::Lgetxattr | H::Fgetxattr => self.get_xattr(subject(handler)),
@@ -62,7 +68,10 @@ impl Call<'_> {
             H::Fchmod => self.chmod(Subject::Descriptor, 1),
             H::Chown => self.chown(Subject::Path(At::path(0)), 1),
             H::Lchown => self.chown(Subject::Path(At::path(0).keeping_link()), 1),
-            H::Fchownat => self.chown(Subject::Path(At::of(self.int(0), 1, self.int(4))), 2),
+            H::Fchownat => {
+                let flags = self.flags(4, LINK_OR_OWN)?;
+                self.chown(Subject::Path(At::of(self.int(0), 1, flags)), 2)
+            }
             H::Fchown => self.chown(Subject::Descriptor, 1),
             H::Utime => self.set_times_s(),
             H::Utimes => self.set_times_us(At::path(0), 1),
@@ -73,7 +82,7 @@ impl Call<'_> {
             H::Getcwd => self.getcwd(),
             H::Unlink => self.unlink(CWD, 0, 0),
             H::Rmdir => self.unlink(CWD, 0, libc::AT_REMOVEDIR),
-            H::Unlinkat => self.unlink(self.int(0), 1, self.int(2)),
+            H::Unlinkat => self.unlink(self.int(0), 1, self.flags(2, libc::AT_REMOVEDIR)?),
             H::Mkdir => self.mkdir(CWD, 0),
             H::Mkdirat => self.mkdir(self.int(0), 1),
             H::Symlink => self.symlink(CWD, 1),

@@ -204,9 +204,9 @@ impl<'s> Call<'s> {
     /// Taking the source away, making the target, and taking away a target that is there; an exchange is all of it both ways. A
     /// directory takes along what lies in it.
     pub(super) fn rename(&mut self, from: (i32, usize), to: (i32, usize), flags: u32) -> Answered {
-        let flags = RenameFlags::from_bits(flags).ok_or(Errno::INVAL)?;
-        let exchange = flags.contains(RenameFlags::EXCHANGE);
-        if flags.contains(RenameFlags::WHITEOUT) || exchange && flags.contains(RenameFlags::NOREPLACE) {
+        let flags = RenameFlags::from_bits_retain(flags);
+        // One at most, and no other: RENAME_WHITEOUT would make another entry, of a type of its own.
+        if !flags.is_empty() && flags != RenameFlags::EXCHANGE && flags != RenameFlags::NOREPLACE {
             return Err(Errno::INVAL);
         }
         let (source_raw, target_raw) = (self.path(from.1)?, self.path(to.1)?);

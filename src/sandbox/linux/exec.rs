@@ -23,6 +23,9 @@ use crate::vocab::{Decision, Operation};
 pub(super) const EXEC: &str = "process-exec*";
 pub(super) const INTERPRETER: &str = "process-exec-interpreter";
 
+/// Of execveat(2): asks whether the program could be executed (linux/fcntl.h, Linux 6.14). The kernel alone answers it.
+const AT_EXECVE_CHECK: i32 = 0x1_0000;
+
 /// Interpreters of interpreters (fs/exec.c allows 5 rewrites).
 const DEEPEST: usize = 5;
 
@@ -56,8 +59,11 @@ impl Call<'_> {
     }
 
     pub(super) fn execveat(&mut self) -> Answered {
-        let flags = self.int(4);
         let raw = self.path(1)?;
+        if raw.is_empty() && self.int(4) & libc::AT_EMPTY_PATH == 0 {
+            return Err(Errno::NOENT);
+        }
+        let flags = self.flags(4, libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH | AT_EXECVE_CHECK)?;
         let last = if flags & libc::AT_SYMLINK_NOFOLLOW != 0 { Last::Keep } else { Last::Follow };
         let located = self.locate_or_own(self.int(0), &raw, last, flags)?;
         if located.path.first() != Some(&b'/') || located.path.ends_with(b" (deleted)") {
@@ -88,10 +94,14 @@ impl Call<'_> {
     /// Files in memory lie in no tree that Landlock could bound, so a race during exec could run one. Unless any program may
     /// run, they are made without the right to be executed, for good.
     pub(super) fn memfd_create(&mut self) -> Answered {
+        let flags = self.unsigned(1);
+        // Asked before one of the two is taken away. What else is wrong with them is the kernel's to say.
+        if flags & libc::MFD_EXEC != 0 && flags & libc::MFD_NOEXEC_SEAL != 0 {
+            return Err(Errno::INVAL);
+        }
         // MFD_NAME_MAX_LEN with its NUL.
         let name =
             self.string(0, 250).map_err(|errno| if errno == Errno::NAMETOOLONG { Errno::INVAL } else { errno })?;
-        let flags = self.unsigned(1);
         let as_asked = self.any_program() || off(Protection::MemoryFilesNotExecutable);
         let flags = if as_asked { flags } else { (flags & !libc::MFD_EXEC) | libc::MFD_NOEXEC_SEAL };
         let wanted = MemfdFlags::from_bits_retain(flags | libc::MFD_CLOEXEC);

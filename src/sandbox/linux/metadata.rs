@@ -19,6 +19,12 @@ const READ_XATTR: &str = "file-read-xattr";
 pub(super) const XATTR_NAME_MAX: usize = 256;
 pub(super) const XATTR_SIZE_MAX: usize = 65_536;
 
+/// Flags of statx(2), which newfstatat(2) takes as well. All are older than what this runs on.
+const STAT_FLAGS: i32 =
+    libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT | libc::AT_EMPTY_PATH | libc::AT_STATX_SYNC_TYPE;
+/// Of the mask of statx(2); for a structure that is longer one day.
+const STATX_RESERVED: u32 = 0x8000_0000;
+
 /// The kernel takes at most this much for a link's text.
 const LINK_MAX: usize = 4096;
 
@@ -83,6 +89,11 @@ impl Call<'_> {
     fn stat_target(&mut self, at: At) -> Result<Option<Located>, Errno> {
         // A null path means an empty one (Linux 6.11).
         let by_descriptor = at.flags & libc::AT_EMPTY_PATH != 0;
+        // Where the object of a descriptor is meant the kernel does not look at the others.
+        let known = at.flags & !STAT_FLAGS == 0;
+        if !(known || by_descriptor && at.descriptor >= 0) {
+            return Err(Errno::INVAL);
+        }
         let raw = if by_descriptor && self.word(at.path_at) == 0 { Vec::new() } else { self.path(at.path_at)? };
         if by_descriptor && raw.is_empty() {
             return match at.descriptor {
@@ -94,6 +105,9 @@ impl Call<'_> {
                 ..0 => Err(Errno::BADF),
                 _ => Ok(None),
             };
+        }
+        if !known {
+            return Err(Errno::INVAL);
         }
         let located = self.locate(at.descriptor, &raw, at.last)?;
         self.judge_located(located, METADATA).map(Some)
@@ -110,6 +124,9 @@ impl Call<'_> {
 
     pub(super) fn statx(&mut self) -> Answered {
         let (flags, mask) = (self.int(2), self.unsigned(3));
+        if mask & STATX_RESERVED != 0 || flags & libc::AT_STATX_SYNC_TYPE == libc::AT_STATX_SYNC_TYPE {
+            return Err(Errno::INVAL);
+        }
         let at = At::of(self.int(0), 1, flags);
         let bytes = match self.stat_target(at)? {
             Some(located) => object::statx(located.found()?, flags, mask)?,
@@ -131,6 +148,9 @@ impl Call<'_> {
     /// Asking whether something exists is `file-test-existence`, asking for rights is `file-read-metadata`. The answer is
     /// the one of file modes; the profile speaks when the access happens.
     pub(super) fn access(&mut self, at: At, mode: i32, flags: i32) -> Answered {
+        if mode & !(libc::R_OK | libc::W_OK | libc::X_OK) != 0 {
+            return Err(Errno::INVAL);
+        }
         let located = self.judged(at, if mode == libc::F_OK { EXISTENCE } else { METADATA })?;
         object::access(located.found()?, mode, flags)?;
         Ok(Answer::DONE)
