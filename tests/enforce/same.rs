@@ -515,3 +515,32 @@ each_flag('renameat2', lambda flags: flags == 4 or call('renameat2', CWD, b'no',
 "#;
     has_the_same_outcome_inside_and_outside(&raw(script), 500);
 }
+
+#[test]
+fn openat2_checks_what_it_is_given() {
+    let script = r#"
+make('f')
+os.mkdir('d')
+def how(path, flags, mode=0, size=24, also=None):
+    given = words(flags, mode, *[0] * 600)
+    if also is not None:
+        ctypes.cast(given, ctypes.POINTER(ctypes.c_char))[also] = 1
+    return call('openat2', CWD, path, given, size)
+each_flag('openat2', lambda flags: how(b'f', flags), 64)
+each_flag('openat2 to look', lambda flags: how(b'f', os.O_PATH | flags), 64)
+each_flag('openat2 mode', lambda mode: how(b'f', os.O_CREAT, mode), 64)
+both = os.O_CREAT | os.O_DIRECTORY
+for name in (b'f', b'd', b'no'):
+    print('openat2 of', name, how(name, 0, 0o644), how(name, os.O_DIRECTORY, 0o644), how(name, both), call('openat', CWD, name, both, 0o644))
+print('openat2 made', how(b'made', os.O_CREAT | os.O_WRONLY, 0o640), oct(os.stat('made').st_mode))
+print('openat2 temporary', how(b'd', os.O_TMPFILE | os.O_RDWR, 0o600), how(b'd', os.O_TMPFILE, 0o600), how(b'd', os.O_TMPFILE | os.O_RDWR, 0o10600))
+for size in (0, 23, 24, 25, 32, 1000, 4096, 4097, 1 << 40):
+    print('openat2 size', size, how(b'f', 0, size=size), how(b'no', 0, size=size))
+for size in (24, 25, 32, 4096):
+    make('f')
+    print('openat2 more', size, [how(b'f', os.O_TRUNC, size=size, also=at) for at in (24, 25, 31, 32, 4095, 4096)], os.stat('f').st_size)
+print('openat2 unreadable', call('openat2', CWD, b'f', 8, 24), call('openat2', CWD, b'f', 8, 32))
+print(sorted(os.listdir('.')))
+"#;
+    has_the_same_outcome_inside_and_outside(&raw(script), 210);
+}

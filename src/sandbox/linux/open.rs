@@ -41,7 +41,28 @@ const LARGEFILE: u32 = 0o100_000;
 const LARGEFILE: u32 = 0o400_000;
 
 /// What openat2(2) takes in memory (`struct open_how`).
-const OPEN_HOW_SIZE: u64 = 24;
+const OPEN_HOW_SIZE: usize = 24;
+/// The most that a later one can be: a page, of the smallest size.
+const OPEN_HOW_MOST: usize = 4096;
+/// Flags that openat2(2) knows.
+const OPEN_FLAGS: i32 = libc::O_ACCMODE
+    | libc::O_APPEND
+    | libc::O_ASYNC
+    | libc::O_CLOEXEC
+    | libc::O_CREAT
+    | libc::O_DIRECT
+    | libc::O_DIRECTORY
+    | libc::O_EXCL
+    | libc::O_NOATIME
+    | libc::O_NOCTTY
+    | libc::O_NOFOLLOW
+    | libc::O_NONBLOCK
+    | libc::O_PATH
+    | libc::O_SYNC
+    | libc::O_TMPFILE
+    | libc::O_TRUNC;
+/// Those that go with `O_PATH`.
+const OPEN_PATH_FLAGS: i32 = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
 
 /// One open as asked for.
 #[derive(Debug, Clone, Copy)]
@@ -133,22 +154,26 @@ impl Call<'_> {
     }
 
     pub(super) fn openat2(&mut self) -> Answered {
-        let size = self.word(3);
+        let size = usize::try_from(self.word(3)).unwrap_or(usize::MAX);
         if size < OPEN_HOW_SIZE {
             return Err(Errno::INVAL);
         }
-        if size > OPEN_HOW_SIZE {
+        if size > OPEN_HOW_MOST {
             return Err(Errno::TOOBIG);
         }
-        let mut how = [0_u8; OPEN_HOW_SIZE as usize];
+        let mut how = vec![0_u8; size];
         self.read(2, &mut how)?;
+        // A later structure asks for more only where it is not zero.
+        if how[OPEN_HOW_SIZE..].iter().any(|byte| *byte != 0) {
+            return Err(Errno::TOOBIG);
+        }
         let field = |at: usize| u64::from_le_bytes(how[at..at + 8].try_into().expect("eight bytes"));
         let (flags, mode, resolve) = (field(0), field(8), field(16));
         // Restricted look-ups are not offered: programs fall back to walking by themselves.
         if resolve != 0 {
             return Err(Errno::NOSYS);
         }
-        let (Ok(flags), Ok(mode)) = (u32::try_from(flags), u32::try_from(mode)) else { return Err(Errno::INVAL) };
+        let (flags, mode) = known(flags, mode).ok_or(Errno::INVAL)?;
         let raw = self.path(1)?;
         self.open_path_as(self.int(0), &raw, Request::new(flags, mode))
     }
@@ -156,6 +181,9 @@ impl Call<'_> {
     fn open_path_as(&mut self, descriptor: i32, raw: &[u8], request: Request) -> Answered {
         if request.has(OFlags::PATH) {
             return self.open_for_path(descriptor, raw, request);
+        }
+        if request.has(OFlags::CREATE | OFlags::DIRECTORY) {
+            return Err(Errno::INVAL);
         }
         if request.has(OFlags::TMPFILE) {
             return self.open_temporary(descriptor, raw, request);
@@ -389,6 +417,16 @@ fn pseudo_terminal(device: u32) -> Option<u32> {
     (136..=143).contains(&major).then(|| (major - 136) * 256 + minor)
 }
 
+/// Flags and mode that openat2(2) takes: it has an error for what open(2) ignores.
+fn known(flags: u64, mode: u64) -> Option<(u32, u32)> {
+    let (flags, mode) = (u32::try_from(flags).ok()?, u32::try_from(mode).ok()?);
+    let has = |flag: i32| flags & flag.cast_unsigned() == flag.cast_unsigned();
+    let known =
+        if has(libc::O_PATH) { OPEN_PATH_FLAGS.cast_unsigned() } else { OPEN_FLAGS.cast_unsigned() | LARGEFILE };
+    let modes = if has(libc::O_CREAT) || has(libc::O_TMPFILE) { 0o7777 } else { 0 };
+    (flags & !known == 0 && mode & !modes == 0).then_some((flags, mode))
+}
+
 fn request_mode(request: Request) -> Mode {
     Mode::from_bits_truncate(request.mode)
 }
@@ -426,5 +464,25 @@ mod tests {
         assert!(request(libc::O_TMPFILE | libc::O_RDWR).has(OFlags::TMPFILE));
         assert_eq!(request(libc::O_CREAT | libc::O_EXCL).last(), Last::Keep);
         assert_eq!(request(libc::O_CREAT).last(), Last::Follow);
+    }
+
+    #[test]
+    fn openat2_has_errors_for_what_open_ignores() {
+        let is_known = |flags: i32, mode: u64| known(u64::from(flags.cast_unsigned()), mode).is_some();
+        for (flags, mode, right) in [
+            (libc::O_RDWR | libc::O_APPEND | libc::O_CLOEXEC, 0, true),
+            (libc::O_RDONLY, 0o644, false),
+            (libc::O_CREAT, 0o644, true),
+            (libc::O_TMPFILE | libc::O_RDWR, 0o4755, true),
+            (libc::O_DIRECTORY, 0o644, false),
+            (libc::O_CREAT, 0o10_644, false),
+            (libc::O_CREAT, 1 << 40, false),
+            (libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC, 0, true),
+            (libc::O_PATH | libc::O_RDWR, 0, false),
+            (0x1000_0000, 0, false),
+        ] {
+            assert_eq!(is_known(flags, mode), right, "{flags:#o} {mode:#o}");
+        }
+        assert!(known(1 << 40, 0).is_none() && known(LARGEFILE.into(), 0).is_some());
     }
 }
