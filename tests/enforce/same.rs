@@ -544,3 +544,34 @@ print(sorted(os.listdir('.')))
 "#;
     has_the_same_outcome_inside_and_outside(&raw(script), 210);
 }
+
+#[test]
+fn a_slash_at_the_end_demands_a_directory() {
+    let script = r#"
+import itertools, shutil
+def fresh():
+    for name in os.listdir('.'):
+        shutil.rmtree(name) if os.path.isdir(name) and not os.path.islink(name) else os.remove(name)
+    make('f')
+    make('g', 'other')
+    os.mkdir('d')
+    os.mkdir('e')
+    make('e/in')
+    os.symlink('f', 'to-f')
+    os.symlink('d', 'to-d')
+def left():
+    return [(name, os.lstat(name).st_mode >> 12, os.lstat(name).st_nlink) for name in sorted(os.listdir('.'))]
+names = ['f', 'd', 'e', 'to-f', 'to-d', 'no']
+for source in names + ['f/.', 'd/.']:
+    for slash, target, flags in itertools.product(['', '/', '//'], ['new', 'g', 'new/'], [0, FOLLOW]):
+        fresh()
+        answer = call('linkat', CWD, (source + slash).encode(), CWD, target.encode(), flags)
+        print('linkat', source + slash, target, flags, answer, left())
+for source, target in itertools.product(names, names + ['g']):
+    for of_source, of_target, flags in itertools.product(['', '/'], ['', '/'], [0, 1, 2]):
+        fresh()
+        answer = call('renameat2', CWD, (source + of_source).encode(), CWD, (target + of_target).encode(), flags)
+        print('renameat2', source + of_source, target + of_target, flags, answer, left())
+"#;
+    has_the_same_outcome_inside_and_outside(&raw(script), 600);
+}

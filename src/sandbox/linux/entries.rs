@@ -195,6 +195,9 @@ impl<'s> Call<'s> {
             return Err(REFUSED);
         }
         let object = source.found()?;
+        if source.must_be_directory && !is_directory(&source) {
+            return Err(Errno::NOTDIR);
+        }
         let entry = self.new_entry(to.0, &target_raw, VnodeType::RegularFile, false)?;
         self.still_waiting()?;
         linkat(CWD, object::link(object), &entry.parent, &entry.name, AtFlags::SYMLINK_FOLLOW)?;
@@ -249,7 +252,15 @@ impl<'s> Call<'s> {
             return Err(REFUSED);
         }
         source.found()?;
-        if (source.must_be_directory || target.must_be_directory) && !is_directory(source) {
+        if flags.contains(RenameFlags::NOREPLACE) && target.object.is_ok() {
+            return Err(Errno::EXIST);
+        }
+        if exchange {
+            target.found()?;
+        }
+        // A slash behind the target demands that what is moved there be a directory; in an exchange, that what stands there be one.
+        let demanded = if exchange { target } else { source };
+        if source.must_be_directory && !is_directory(source) || target.must_be_directory && !is_directory(demanded) {
             return Err(Errno::NOTDIR);
         }
         // The root never moves. It is said before everything in it is looked at.
