@@ -147,8 +147,11 @@ impl Call<'_> {
 
     fn readable(&mut self, operation: &'static str, located: &Located) -> Result<OwnedFd, Errno> {
         let object = located.found()?;
-        if FileType::from_raw_mode(fstat(object)?.st_mode) != FileType::RegularFile {
-            return Err(Errno::ACCESS);
+        match FileType::from_raw_mode(fstat(object)?.st_mode) {
+            FileType::Directory => return Err(Errno::ACCESS),
+            _ if located.must_be_directory => return Err(Errno::NOTDIR),
+            FileType::RegularFile => {}
+            _ => return Err(Errno::ACCESS),
         }
         // Execution is asked for first: a file without that right is not "unreadable" but refused by its mode.
         object::access(object, libc::X_OK, libc::AT_EACCESS)?;

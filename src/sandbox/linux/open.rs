@@ -202,6 +202,10 @@ impl Call<'_> {
         for _ in 0..MOST_ATTEMPTS {
             self.forget_since(mark);
             let located = self.locate(descriptor, raw, request.last())?;
+            // By a link on the way, which the program may read.
+            if request.has(OFlags::CREATE) && located.must_be_directory {
+                return Err(Errno::ISDIR);
+            }
             let makes = request.has(OFlags::CREATE)
                 && match &located.object {
                     Err(errno) => *errno == Errno::NOENT,

@@ -41,7 +41,7 @@ pub(super) struct Located {
     pub(super) path: Vec<u8>,
     /// The object (`O_PATH`), or why there is none.
     pub(super) object: Result<OwnedFd, Errno>,
-    /// Whether the path was spelt so that it can only mean a directory.
+    /// Whether the path, or a link followed in its last place, was spelt so that it can only mean a directory.
     pub(super) must_be_directory: bool,
 }
 
@@ -87,6 +87,8 @@ struct Steps {
     taken: usize,
     /// Whether its end is worth asking for: a program that is stopped at its exec does not wait for an answer.
     asks: bool,
+    /// Whether a link followed in the last place is spelt so that it can only mean a directory.
+    means_directory: bool,
 }
 
 impl Call<'_> {
@@ -139,7 +141,7 @@ impl Call<'_> {
     pub(super) fn walked(&mut self, spelt: &[u8]) -> Option<Vec<u8>> {
         let mut steps = self.no_steps();
         let Ok(Walked::At(path)) = self.walk(spelt, true, &mut steps) else { return None };
-        (!path::within(&path, b"/proc") && !self.shared.mounts.hide(&path)).then_some(path)
+        (!steps.means_directory && !path::within(&path, b"/proc") && !self.shared.mounts.hide(&path)).then_some(path)
     }
 
     /// As [`Call::locate`]; an empty path with `AT_EMPTY_PATH` means the descriptor's own object.
@@ -185,7 +187,9 @@ impl Call<'_> {
         steps: &mut Steps,
     ) -> Result<Option<Located>, Errno> {
         let mark = self.mark();
-        let located = match self.walk(whole, follow, steps)? {
+        let walked = self.walk(whole, follow, steps)?;
+        let must_be_directory = must_be_directory || steps.means_directory;
+        let located = match walked {
             Walked::Changed => {
                 self.forget_since(mark);
                 return Ok(None);
@@ -208,7 +212,7 @@ impl Call<'_> {
     }
 
     fn no_steps(&self) -> Steps {
-        Steps { taken: 0, asks: self.shared.listener.is_waiting(self.notification.id) }
+        Steps { taken: 0, means_directory: false, asks: self.shared.listener.is_waiting(self.notification.id) }
     }
 
     fn step(&self, steps: &mut Steps) -> Result<(), Errno> {
@@ -234,6 +238,7 @@ impl Call<'_> {
         let mut at: Vec<u8> = Vec::new();
         let mut here = beneath(CWD, b"/")?;
         let mut links = 0;
+        steps.means_directory = false;
         while let Some(component) = rest.pop_front() {
             self.step(steps)?;
             if component == b".." {
@@ -266,6 +271,7 @@ impl Call<'_> {
                     if links > MOST_LINKS {
                         return Err(Errno::LOOP);
                     }
+                    steps.means_directory |= is_last && path::means_directory(&text);
                     path::pop(&mut at);
                     if text.first() == Some(&b'/') {
                         at.clear();
