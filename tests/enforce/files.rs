@@ -294,3 +294,31 @@ fn flags_a_call_does_not_know_are_said_to_be_wrong_before_anything_is_judged() {
         }
     });
 }
+
+#[test]
+fn a_file_without_a_name_is_linked_as_one_by_its_descriptor() {
+    each_user(|place| {
+        place.directory("d");
+        let (make, to) =
+            ("(allow file-write-create (literal \"$W/d\"))", "(allow file-write-create (literal \"$W/to\"))");
+        let from = "(allow file-link (regex #\"/d/#[0-9]+ \\(deleted\\)$\"))";
+        let publish = |rules: &str, form: &str| {
+            place
+                .run(&format!("{SEE}{rules}"), &[&place.fake(), "publish", &place.path("d"), &place.path("to"), form])
+                .good()
+        };
+        for form in ["descriptor", "link"] {
+            let denied = publish(&format!("{make}{to}"), form);
+            assert!(denied.denied_any("file-link") && !place.exists("to"), "{form}: {denied:#?}");
+            let denied = publish(&format!("{make}{from}"), form);
+            assert!(
+                denied.denied("file-write-create", &place.path("to")) && !place.exists("to"),
+                "{form}: {denied:#?}"
+            );
+            assert_eq!(denied.stdout, format!("-1 {}\n", libc::EPERM), "{form}");
+            let ran = publish(&format!("{make}{to}{from}"), form);
+            assert_eq!((ran.stdout.as_str(), place.exists("to")), ("0 0\n", true), "{form}");
+            std::fs::remove_file(place.path("to")).unwrap();
+        }
+    });
+}

@@ -614,3 +614,53 @@ for name in links:
 "#;
     has_the_same_outcome_inside_and_outside(&raw(script), 600);
 }
+
+#[test]
+fn a_file_without_a_name_gets_one_by_its_descriptor() {
+    let script = r#"
+def listed():
+    names = sorted(name for name in os.listdir('.') if name != 'd')
+    return [(name, open(name).read(), oct(os.stat(name).st_mode), os.stat(name).st_nlink) for name in names]
+def at(number, form):
+    return f'/proc/{form}/fd/{number}'.encode()
+os.mkdir('d')
+own = str(os.getpid())
+forms = ['self', 'thread-self', own]
+def temporary(also=0):
+    number = os.open('d', os.O_TMPFILE | os.O_RDWR | also, 0o640)
+    os.write(number, b'text')
+    return number
+for form in forms:
+    shown = 'own' if form == own else form
+    number = temporary()
+    print(shown, 'keeping', call('linkat', CWD, at(number, form), CWD, b'to', 0), listed())
+    make('there')
+    print(shown, 'there', call('linkat', CWD, at(number, form), CWD, b'there', FOLLOW), listed())
+    print(shown, 'link', call('linkat', CWD, at(number, form), CWD, b'to', FOLLOW), listed())
+    for name, *_ in listed():
+        os.remove(name)
+    print(shown, 'removed', call('linkat', CWD, at(number, form), CWD, b'to', FOLLOW), listed())
+    print(shown, 'exclusive', call('linkat', CWD, at(temporary(os.O_EXCL), form), CWD, b'to', FOLLOW), listed())
+    print(shown, 'nowhere', call('linkat', CWD, at(temporary(), form), CWD, b'no/to', FOLLOW), listed())
+    print(shown, 'none', call('linkat', CWD, at(99, form), CWD, b'to', FOLLOW), listed())
+    make('f')
+    number = os.open('f', os.O_RDWR)
+    os.remove('f')
+    print(shown, 'deleted', call('linkat', CWD, at(number, form), CWD, b'to', FOLLOW), listed())
+    os.mkdir('gone')
+    number = os.open('gone', os.O_RDONLY)
+    os.rmdir('gone')
+    print(shown, 'deleted directory', call('linkat', CWD, at(number, form), CWD, b'to', FOLLOW), listed())
+number = temporary()
+print('descriptor', call('linkat', number, b'', CWD, b'by', OWN), listed())
+def child():
+    # One's own are the child's from here on.
+    number = temporary()
+    return call('linkat', CWD, at(number, 'self'), CWD, b'by-child', FOLLOW), listed()
+if os.fork() == 0:
+    print('child', child(), flush=True)
+    os._exit(0)
+os.wait()
+"#;
+    has_the_same_outcome_inside_and_outside(&raw(script), 29);
+}

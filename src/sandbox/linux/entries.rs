@@ -190,7 +190,11 @@ impl<'s> Call<'s> {
         }
         let (source_raw, target_raw) = (self.path(from.1)?, self.path(to.1)?);
         let last = if flags & libc::AT_SYMLINK_FOLLOW != 0 { Last::Follow } else { Last::Keep };
-        let source = self.locate_or_own(from.0, &source_raw, last, flags)?;
+        let own = if last == Last::Follow { self.own_without_name(&source_raw) } else { None };
+        let source = match own {
+            Some(own) => own,
+            None => self.locate_or_own(from.0, &source_raw, last, flags)?,
+        };
         if !self.allowed(LINK, &source.path, source.object()) {
             return Err(REFUSED);
         }

@@ -100,6 +100,15 @@ pub(super) fn proc_pid(path: &[u8]) -> Option<i32> {
     std::str::from_utf8(name).ok()?.parse().ok().filter(|pid| *pid > 0)
 }
 
+/// Whose descriptor, in words of `/proc`, and which, a path names; `None` when it is not spelt in the one way that programs use.
+pub(super) fn own_descriptor(path: &[u8]) -> Option<(&[u8], i32)> {
+    let rest = path.strip_prefix(b"/proc/")?;
+    let (of, rest) = rest.split_at(rest.iter().position(|&byte| byte == b'/')?);
+    let digits = std::str::from_utf8(rest.strip_prefix(b"/fd/")?).ok()?;
+    let number: i32 = digits.parse().ok()?;
+    (number.to_string() == digits && number >= 0).then_some((of, number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +144,23 @@ mod tests {
                 assert_eq!(spelt, (!up).then(|| lexical(&path)), "{shown}");
             }
         }
+    }
+
+    #[test]
+    fn a_descriptor_is_told_by_its_path() {
+        assert_eq!(own_descriptor(b"/proc/self/fd/7"), Some((&b"self"[..], 7)));
+        assert_eq!(own_descriptor(b"/proc/12/fd/0"), Some((&b"12"[..], 0)));
+        for other in [
+            "/proc/self/fd/",
+            "/proc/self/fd/07",
+            "/proc/self/fd/+7",
+            "/proc/self/fd/-1",
+            "/proc/self/fd/7/",
+            "/proc/self/fd",
+        ] {
+            assert_eq!(own_descriptor(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(own_descriptor(b"/dev/fd/7"), None);
     }
 
     #[test]

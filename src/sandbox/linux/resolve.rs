@@ -165,6 +165,25 @@ impl Call<'_> {
         Ok(Located { path, object: Ok(object), must_be_directory: false })
     }
 
+    /// The object that `raw` names by the caller's own link to one of its descriptors, where it has no name of its own: a file made
+    /// with `O_TMPFILE`, which linkat(2) says to give a name in this way. Whether it may get one is the kernel's to say: it keeps a
+    /// file whose last name was removed from getting another.
+    pub(super) fn own_without_name(&self, raw: &[u8]) -> Option<Located> {
+        let (of, descriptor) = path::own_descriptor(raw)?;
+        let process = Processes::process_of(self.tid()).ok()?;
+        let holder = match of {
+            b"self" => process,
+            b"thread-self" => self.tid(),
+            number => Some(process).filter(|process| process.to_string().as_bytes() == number)?,
+        };
+        let object = processes::object_of(holder, descriptor).ok()?;
+        if fstat(&object).ok()?.st_nlink > 0 {
+            return None;
+        }
+        let path = name_of_object(object.as_fd()).ok()?;
+        Some(Located { path, object: Ok(object), must_be_directory: false })
+    }
+
     /// The directory that relative paths start from.
     fn base(&self, descriptor: i32) -> Result<Vec<u8>, Errno> {
         if off(Protection::CallersDirectory) {

@@ -36,6 +36,7 @@ pub(crate) fn main() {
         ["repeat-exec", path, milliseconds, words @ ..] => repeat_exec(path, milliseconds, words),
         ["kill-exec", count, program] => kill_exec(count, program),
         ["mode", mode, path] => make(mode, path),
+        ["publish", directory, path, form] => publish(directory, path, form),
         ["memfd-exec", program] => memfd_exec(program),
         ["threads", count, path] => threads(count, path),
         ["without-landlock", program, rest @ ..] => without_landlock(program, rest),
@@ -608,6 +609,23 @@ fn make(mode: &str, path: &str) {
     } else {
         println!("{:o}", std::fs::metadata(path).unwrap().mode() & 0o7777);
     }
+}
+
+/// Makes a file without a name and gives it one, by its descriptor or by the link to that.
+fn publish(directory: &str, path: &str, form: &str) {
+    let (directory, path) = (CString::new(directory).unwrap(), CString::new(path).unwrap());
+    // SAFETY: NUL-terminated paths.
+    let result = unsafe {
+        let fd = libc::open(directory.as_ptr(), libc::O_TMPFILE | libc::O_RDWR, 0o600);
+        assert!(fd >= 0, "errno {}", errno());
+        let link = CString::new(format!("/proc/self/fd/{fd}")).unwrap();
+        if form == "link" {
+            libc::linkat(libc::AT_FDCWD, link.as_ptr(), libc::AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_FOLLOW)
+        } else {
+            libc::linkat(fd, c"".as_ptr(), libc::AT_FDCWD, path.as_ptr(), libc::AT_EMPTY_PATH)
+        }
+    };
+    println!("{result} {}", if result < 0 { errno() } else { 0 });
 }
 
 /// Copies a program into memory and executes that.
