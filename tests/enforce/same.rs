@@ -664,3 +664,20 @@ os.wait()
 "#;
     has_the_same_outcome_inside_and_outside(&raw(script), 29);
 }
+
+#[test]
+fn a_descriptor_has_the_flags_it_was_opened_with() {
+    let script = r#"
+import itertools
+shown = os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK | os.O_SYNC | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_NOATIME
+def flags(*given):
+    if os.path.exists('made'):
+        os.remove('made')
+    descriptor = os.open('made', sum(given) | os.O_CREAT, 0o600)
+    return oct(fcntl.fcntl(descriptor, fcntl.F_GETFL) & shown), fcntl.fcntl(descriptor, fcntl.F_GETFD)
+also = (0, os.O_APPEND), (0, os.O_NONBLOCK), (0, os.O_NOFOLLOW), (0, os.O_EXCL), (0, os.O_TRUNC), (0, os.O_NOATIME | os.O_SYNC)
+for given in itertools.product((os.O_RDONLY, os.O_WRONLY, os.O_RDWR), *also):
+    print('made', [oct(flag) for flag in given], flags(*given))
+"#;
+    has_the_same_outcome_inside_and_outside(&raw(script), 192);
+}

@@ -324,7 +324,7 @@ impl Call<'_> {
         self.demand_ids(request.mode, located)?;
         let _part = self.shared.moves.making();
         let entry = Entry::of(&located.path)?;
-        let flags = request.flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let flags = request.flags | OFlags::CREATE | OFlags::EXCL;
         let fd = self.with_umask(|| {
             openat(&entry.parent, &entry.name, flags | OFlags::NOCTTY | OFlags::CLOEXEC, request_mode(request))
         })?;
