@@ -45,8 +45,8 @@ pub(crate) fn serve_target() -> CliResult {
     let (job, answer) = process::worker_channel()
         .map_err(|error| anyhow::Error::new(error).context("this command is for workers only"))?;
     process::die_with_parent();
-    if !process::is_awaited(&answer) {
-        return Err(anyhow::anyhow!("whoever started this worker is gone").into());
+    if !process::wait_for_job()? {
+        return Ok(Exit::Yes);
     }
     shrink::serve(job, answer)?;
     Ok(Exit::Yes)

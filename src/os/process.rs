@@ -27,7 +27,7 @@ use crate::base::cancel::Cancel;
 use spawn::Start;
 
 pub use inside::{
-    alarm_after, die_with_parent, fork_and_wait, is_awaited, replace_image, run_program, wait_for_job, worker_channel,
+    alarm_after, die_with_parent, fork_and_wait, replace_image, run_program, wait_for_job, worker_channel,
 };
 
 /// Descriptor a worker reads its job from.
@@ -35,7 +35,7 @@ pub const JOB_FD: i32 = 3;
 /// Descriptor a worker writes its answer to.
 pub const ANSWER_FD: i32 = 4;
 
-/// Descriptor on which a worker that was started ahead reads one byte when its job is complete.
+/// Descriptor on which a worker reads who started it, when its job is complete: a process id, four bytes in the machine's order.
 pub const GO_FD: i32 = 5;
 
 /// The most bytes of answer kept; a longer answer is an error, never cut silently.
@@ -125,10 +125,7 @@ pub fn run_worker(
     limit: Duration,
     cancel: &Cancel,
 ) -> Result<WorkerEnd, WorkerError> {
-    let mut file = job_file(&command.cwd).map_err(WorkerError::Prepare)?;
-    fill(&mut file, job).map_err(WorkerError::Prepare)?;
-    let begun = Begun::now();
-    Worker::start(command, &file, None)?.end(begun, limit, cancel)
+    AheadWorker::start(command)?.give(job)?.end(limit, cancel)
 }
 
 /// A worker that was started before its job is known: its program gets ready meanwhile. Dropped without a job, it is killed.
@@ -140,14 +137,14 @@ pub struct AheadWorker {
 }
 
 impl AheadWorker {
-    /// Starts it. It has to wait for a byte on [`GO_FD`] before it reads its job.
+    /// Starts it. It has to wait for [`GO_FD`] ([`wait_for_job`]) before it reads its job.
     ///
     /// # Errors
     /// [`WorkerError::Prepare`] and [`WorkerError::Spawn`].
     pub fn start(command: &WorkerCommand) -> Result<Self, WorkerError> {
         let job = job_file(&command.cwd).map_err(WorkerError::Prepare)?;
         let (heard, go) = pipe().map_err(WorkerError::Prepare)?;
-        let worker = Worker::start(command, &job, Some(heard.as_fd()))?;
+        let worker = Worker::start(command, &job, heard.as_fd())?;
         Ok(Self { worker, job, go: go.into() })
     }
 
@@ -164,7 +161,7 @@ impl AheadWorker {
     pub fn give(mut self, job: &[u8]) -> Result<BusyWorker, WorkerError> {
         fill(&mut self.job, job).map_err(WorkerError::Prepare)?;
         let begun = Begun::now();
-        match self.go.write_all(b"g") {
+        match self.go.write_all(&rustix::process::getpid().as_raw_nonzero().get().to_ne_bytes()) {
             // It is gone already: how it ended says more.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(WorkerError::Prepare(error)),
             _ => Ok(BusyWorker { worker: self.worker, begun }),
@@ -212,19 +209,19 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(command: &WorkerCommand, job: &File, go: Option<BorrowedFd<'_>>) -> Result<Self, WorkerError> {
+    fn start(command: &WorkerCommand, job: &File, go: BorrowedFd<'_>) -> Result<Self, WorkerError> {
         let (answer, answer_end) = pipe().map_err(WorkerError::Prepare)?;
         let (stderr, stderr_end) = pipe().map_err(WorkerError::Prepare)?;
         let nothing = nothing().map_err(WorkerError::Prepare)?;
         let start = Start { exe: &command.exe, args: &command.args, env: &command.env, cwd: Some(&command.cwd) };
-        let mut handed = vec![
+        let handed = [
             (nothing.as_fd(), 0),
             (nothing.as_fd(), 1),
             (stderr_end.as_fd(), 2),
             (job.as_fd(), JOB_FD),
             (answer_end.as_fd(), ANSWER_FD),
+            (go, GO_FD),
         ];
-        handed.extend(go.map(|go| (go, GO_FD)));
         Ok(Self { leader: started(&start, &handed)?, reaped: false, output: Some((answer, stderr)) })
     }
 
@@ -517,11 +514,11 @@ mod tests {
 
     #[test]
     fn a_worker_that_was_started_ahead_waits_for_its_job() {
-        let ahead = AheadWorker::start(&shell("head -c 1 <&5 >&4; cat <&3 >&4")).unwrap();
+        let ahead = AheadWorker::start(&shell("head -c 4 <&5 >&4; cat <&3 >&4")).unwrap();
         std::thread::sleep(Duration::from_millis(100));
         let given = SystemTime::now();
         let end = ahead.give(b"the job").unwrap().end(Duration::from_secs(10), &Cancel::default()).unwrap();
-        assert_eq!(String::from_utf8_lossy(&end.answer), "gthe job");
+        assert_eq!(end.answer, [&std::process::id().to_ne_bytes()[..], b"the job"].concat());
         assert!(end.started_at >= given, "its time runs from the job");
         // One that is gone before tells so.
         let ahead = AheadWorker::start(&shell("exit 9")).unwrap();

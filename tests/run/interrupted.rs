@@ -269,3 +269,25 @@ fn a_baseline_row_without_a_result_is_counted() {
     assert!(text(&output).contains("1 without a result"), "{}", text(&output));
     expect(&suite.run(&[&args[..], &["--fail-on-mismatch"]].concat()), 1);
 }
+
+/// The one that starts them may be killed while they start, when nothing tells them of its death.
+#[test]
+fn a_worker_whose_starter_is_not_its_parent_does_nothing() {
+    let own = std::process::id();
+    for command in ["__worker", "__target"] {
+        for (starter, works) in [(own, true), (own + 1, false)] {
+            let place = tempfile::tempdir().unwrap();
+            let at = |name: &str| place.path().join(name);
+            std::fs::write(at("job"), "no job at all").unwrap();
+            std::fs::write(at("go"), starter.to_ne_bytes()).unwrap();
+            let script = format!("exec \"$0\" {command} 3<job 4>answer 5<go");
+            let output = std::process::Command::new("/bin/sh")
+                .args(["-c", &script, crate::suite::RUNTIME])
+                .current_dir(place.path())
+                .output()
+                .unwrap();
+            assert_eq!(!output.status.success(), works, "{command} of {starter}: {output:?}");
+            assert_eq!(!output.stderr.is_empty(), works, "{command} of {starter}: {output:?}");
+        }
+    }
+}
