@@ -125,7 +125,10 @@ pub fn run_worker(
     limit: Duration,
     cancel: &Cancel,
 ) -> Result<WorkerEnd, WorkerError> {
-    AheadWorker::start(command)?.give(job)?.end(limit, cancel)
+    let mut file = job_file(&command.cwd).map_err(WorkerError::Prepare)?;
+    fill(&mut file, job).map_err(WorkerError::Prepare)?;
+    let begun = Begun::now();
+    AheadWorker::with(command, file)?.go(begun)?.end(limit, cancel)
 }
 
 /// A worker that was started before its job is known: its program gets ready meanwhile. Dropped without a job, it is killed.
@@ -142,7 +145,10 @@ impl AheadWorker {
     /// # Errors
     /// [`WorkerError::Prepare`] and [`WorkerError::Spawn`].
     pub fn start(command: &WorkerCommand) -> Result<Self, WorkerError> {
-        let job = job_file(&command.cwd).map_err(WorkerError::Prepare)?;
+        Self::with(command, job_file(&command.cwd).map_err(WorkerError::Prepare)?)
+    }
+
+    fn with(command: &WorkerCommand, job: File) -> Result<Self, WorkerError> {
         let (heard, go) = pipe().map_err(WorkerError::Prepare)?;
         let worker = Worker::start(command, &job, heard.as_fd())?;
         Ok(Self { worker, job, go: go.into() })
@@ -160,7 +166,10 @@ impl AheadWorker {
     /// [`WorkerError::Prepare`]: the job cannot be stored.
     pub fn give(mut self, job: &[u8]) -> Result<BusyWorker, WorkerError> {
         fill(&mut self.job, job).map_err(WorkerError::Prepare)?;
-        let begun = Begun::now();
+        self.go(Begun::now())
+    }
+
+    fn go(mut self, begun: Begun) -> Result<BusyWorker, WorkerError> {
         match self.go.write_all(&rustix::process::getpid().as_raw_nonzero().get().to_ne_bytes()) {
             // It is gone already: how it ended says more.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(WorkerError::Prepare(error)),
