@@ -5,7 +5,7 @@
 //! text is understood: no escapes, no unknown or repeated key. Whatever else stands there is left to a parser that says what
 //! is wrong with it: [`skim`] then answers `None`, also when the text ends early.
 
-use crate::base::scan::{passed, plain, space};
+use crate::base::scan::{begins_with, passed, plain, space};
 
 /// What stands where a member's value should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub(super) fn skim<'t>(
     let (mut at, mut last, mut seen) = (1, order.next.len() - 1, 0u128);
     loop {
         let (before, number) = &order.next[last];
-        let number = if !before.is_empty() && bytes[at..].starts_with(before.as_bytes()) {
+        let number = if !before.is_empty() && begins_with(&bytes[at..], before.as_bytes()) {
             // What is known may come from a text that ended within the white space.
             at = space(bytes, at + before.len());
             *number

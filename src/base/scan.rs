@@ -15,6 +15,23 @@ pub(crate) fn space(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
+/// Whether `bytes` begin with `start`. Written out, because not every C library's memcmp(3) compares more than a byte at a time.
+#[inline]
+pub(crate) fn begins_with(bytes: &[u8], start: &[u8]) -> bool {
+    let Some(bytes) = bytes.get(..start.len()) else { return false };
+    let (words, rest) = bytes.as_chunks::<16>();
+    let (start_words, start_rest) = start.as_chunks::<16>();
+    let same = |(a, b): (&[u8; 16], &[u8; 16])| u128::from_ne_bytes(*a) == u128::from_ne_bytes(*b);
+    if !words.iter().zip(start_words).all(same) {
+        return false;
+    }
+    // What is left of a text that is long enough is compared with some of what is before it.
+    match (bytes.last_chunk::<16>(), start.last_chunk::<16>()) {
+        (Some(end), Some(start_end)) => same((end, start_end)),
+        _ => rest.iter().zip(start_rest).all(|(a, b)| a == b),
+    }
+}
+
 /// Where the quote stands that ends a string without escapes, from its first character on.
 #[inline]
 pub(crate) fn plain(bytes: &[u8], mut at: usize) -> Option<usize> {
@@ -45,6 +62,22 @@ pub(crate) fn plain(bytes: &[u8], mut at: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_begins_with_another_or_does_not() {
+        let text: Vec<u8> = (0..70).collect();
+        for length in 0..=text.len() {
+            let mut start = text[..length].to_vec();
+            assert!(begins_with(&text, &start), "{length}");
+            for place in 0..length {
+                start[place] ^= 1;
+                assert!(!begins_with(&text, &start), "{length}, {place}");
+                start[place] ^= 1;
+            }
+            start.push(200);
+            assert!(!begins_with(&text, &start) && !begins_with(&text[..length], &start), "{length}");
+        }
+    }
 
     #[test]
     fn a_string_ends_at_its_quote_and_is_plain_or_not() {
