@@ -1,10 +1,10 @@
 //! The `runtime` binary: hands over to [`runtime::cli`].
-#![cfg_attr(all(target_os = "linux", target_env = "gnu", not(test)), no_main)]
+#![cfg_attr(all(target_os = "linux", not(test)), no_main)]
 
-#[cfg(all(target_os = "linux", target_env = "gnu", not(test)))]
+#[cfg(all(target_os = "linux", not(test)))]
 runtime::begin_with!(runtime::cli::main);
 
-#[cfg(not(all(target_os = "linux", target_env = "gnu", not(test))))]
+#[cfg(not(all(target_os = "linux", not(test))))]
 fn main() -> std::process::ExitCode {
-    runtime::cli::main().into()
+    runtime::cli::main(std::env::args_os().collect()).into()
 }

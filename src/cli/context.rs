@@ -29,11 +29,6 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// The arguments of this process, its name first: how failures are shown depends on them, that of the rest too.
-    pub(crate) fn arguments() -> Vec<OsString> {
-        std::env::args_os().collect()
-    }
-
     /// Reads the process's surroundings.
     ///
     /// # Errors

@@ -45,20 +45,20 @@ mod summarize_ops;
 mod validate_bundle;
 mod worker;
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use crate::base::text::{printable, printable_lines};
 use context::Context;
 use exit::{CliResult, Failure, StdoutError};
 
-/// Runs the command line of this process and returns the status to end with.
+/// Runs a command line, the program's name first, and returns the status to end with.
 #[must_use]
-pub fn main() -> u8 {
-    // Not freed at the end: the process is over then.
-    let args = Context::arguments();
+pub fn main(args: Vec<OsString>) -> u8 {
     let json = wants_json(&args);
     let runs_command = args.get(1..3).is_some_and(|words| words == ["sandbox", "run"]);
     let context = match Context::from_process(args) {
+        // Not freed at the end: the process is over then.
         Ok(context) => std::mem::ManuallyDrop::new(context),
         Err(failure) if runs_command => return sandbox_run::set_up(failure).report(json),
         Err(failure) => return failure.report(json),

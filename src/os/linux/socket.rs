@@ -92,7 +92,8 @@ pub fn send(
     }
     if !control.is_empty() {
         message.msg_control = control.as_ptr().cast_mut().cast();
-        message.msg_controllen = control.len();
+        // As wide as the C library has it.
+        message.msg_controllen = control.len() as _;
     }
     // SAFETY: the message points to slices that outlive the call; the kernel only reads them.
     let sent =

@@ -104,12 +104,11 @@ pub fn available() -> Result<(), Errno> {
     }
 }
 
-fn request(request: libc::c_uint, tid: i32, data: i32) -> Result<(), Errno> {
+/// `request`: as wide as the C library has it.
+fn request(request: impl Into<i64>, tid: i32, data: i32) -> Result<(), Errno> {
     // SAFETY: the requests used take their data by value; address and data point nowhere.
-    checked(unsafe {
-        libc::syscall(libc::SYS_ptrace, libc::c_ulong::from(request), tid, 0_usize, libc::c_long::from(data))
-    })
-    .map(drop)
+    checked(unsafe { libc::syscall(libc::SYS_ptrace, request.into(), tid, 0_usize, libc::c_long::from(data)) })
+        .map(drop)
 }
 
 #[cfg(test)]

@@ -147,9 +147,9 @@ pub fn die_with_parent() {
 /// # Errors
 /// The errno of `setitimer(2)`.
 pub fn alarm_after(limit: std::time::Duration) -> io::Result<()> {
-    let seconds = libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX);
+    let seconds = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
     // A time of zero would switch the timer off.
-    let micros = (limit.subsec_micros() as libc::suseconds_t).max(1);
+    let micros = limit.subsec_micros().max(1) as _;
     let never = libc::timeval { tv_sec: 0, tv_usec: 0 };
     let timer = libc::itimerval { it_interval: never, it_value: libc::timeval { tv_sec: seconds, tv_usec: micros } };
     // SAFETY: the structure outlives the call; the old value is not asked for.

@@ -301,7 +301,7 @@ fn map_executable(path: &str) {
 }
 
 /// Sets an attribute of an inode through a descriptor that can only read; tells result and errno.
-fn set_inode(path: &str, request: libc::c_ulong, value: libc::c_int) {
+fn set_inode(path: &str, request: libc::Ioctl, value: libc::c_int) {
     let path = CString::new(path).unwrap();
     // SAFETY: a NUL-terminated path; the request reads one int.
     let result = unsafe {
@@ -315,7 +315,7 @@ fn set_inode(path: &str, request: libc::c_ulong, value: libc::c_int) {
 fn kill_by_memory(form: &str) {
     const F_SETOWN_EX: libc::c_int = 15;
     const F_SETSIG: libc::c_int = 10;
-    const FIOSETOWN: libc::c_ulong = 0x8901;
+    const FIOSETOWN: libc::Ioctl = 0x8901;
     // SAFETY: descriptors of this process only; the requests read one or two ints.
     let result = unsafe {
         let mut ends = [0; 2];
