@@ -46,6 +46,41 @@ fn one_process_is_judged_by_what_it_is_to_the_caller() {
 }
 
 #[test]
+fn a_number_that_is_nobodys_is_nobody_to_be_refused() {
+    each_user(|place| {
+        // Beyond the greatest number that Linux gives out; no number at all.
+        let (nobody, none) = ("5000000", "-1");
+        for (number, arguments, errno) in [
+            (libc::SYS_kill, &[nobody, "0"][..], libc::ESRCH),
+            (libc::SYS_kill, &["-5000000", "0"], libc::ESRCH),
+            (libc::SYS_tkill, &[nobody, "0"], libc::ESRCH),
+            (libc::SYS_tgkill, &[nobody, nobody, "0"], libc::ESRCH),
+            (libc::SYS_fcntl, &["0", "8", nobody], libc::ESRCH),
+            (libc::SYS_pidfd_open, &[nobody, "0"], libc::ESRCH),
+            (libc::SYS_pidfd_open, &[none, "0"], libc::EINVAL),
+            (libc::SYS_getpgid, &[nobody], libc::ESRCH),
+            (libc::SYS_getsid, &[none], libc::ESRCH),
+            (libc::SYS_prlimit64, &[nobody, "7", "0", "0"], libc::ESRCH),
+            (libc::SYS_prlimit64, &[none, "7", "0", "0"], libc::ESRCH),
+            (libc::SYS_sched_getscheduler, &[nobody], libc::ESRCH),
+            (libc::SYS_sched_getscheduler, &[none], libc::EINVAL),
+            (libc::SYS_getpriority, &["0", nobody], libc::ESRCH),
+        ] {
+            let number = number.to_string();
+            let call = [&["call", &number][..], arguments].concat();
+            let ran = place.run("", &[&[place.fake().as_str()][..], &call].concat()).good();
+            assert_eq!(ran.stdout, format!("-1 {errno}\n"), "{call:?} {ran:#?}");
+            assert!(!ran.denied_any("signal"), "{ran:#?}");
+        }
+        // A child that has ended and was waited for; others ask in this way whether somebody still works.
+        let script = "true & wait $!; $FAKE call $KILL $! 0".replace("$KILL", &libc::SYS_kill.to_string());
+        let ran = shell(place, &["children"], &script);
+        assert_eq!(ran.stdout, format!("-1 {}\n", libc::ESRCH), "{ran:#?}");
+        assert!(!ran.denied_any("signal"), "{ran:#?}");
+    });
+}
+
+#[test]
 fn a_group_gets_what_every_member_may_get() {
     each_user(|place| {
         // Everything of the tree shares one group here, and that group has members outside.

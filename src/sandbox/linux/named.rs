@@ -10,6 +10,7 @@
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::{FileType, fstat};
+use rustix::io::Errno;
 
 use super::call::Call;
 use super::path;
@@ -108,7 +109,12 @@ impl Call<'_> {
         if process == own {
             return true;
         }
-        let Ok(relation) = self.relation(own, process) else { return false };
+        let relation = match self.relation(own, process) {
+            Ok(relation) => relation,
+            // Gone by now, see above.
+            Err(Errno::SRCH) => return true,
+            Err(_) => return false,
+        };
         // One outside is refused by the look-up, with a record of its own.
         !relation.inside || self.allowed_on_process(PID_INFO, &relation, format!("process {process}"))
     }

@@ -137,12 +137,12 @@ impl Call<'_> {
         Processes::process_of(self.tid())
     }
 
-    /// How process `own`, the caller's, stands to another.
+    /// How process `own`, the caller's, stands to another. ESRCH for a number that is nobody's: there is nothing to decide, and
+    /// programs learn from it that a process has ended.
     pub(super) fn relation(&self, own: i32, other: i32) -> Result<Relation, Errno> {
-        let ids = ids_of(other)?;
-        let child = ids.is_some_and(|ids| ids.parent == own);
-        let mine = if ids.is_some() { ids_of(own)? } else { None };
-        let same_group = ids.zip(mine).is_some_and(|(ids, mine)| mine.group == ids.group);
+        let ids = ids_of(other)?.ok_or(Errno::SRCH)?;
+        let child = ids.parent == own;
+        let same_group = ids_of(own)?.is_some_and(|mine| mine.group == ids.group);
         let inside = other == own || self.shared.processes.is_inside(other)?;
         Ok(Relation::new(other == own, child, same_group || other == own, inside))
     }
@@ -156,9 +156,10 @@ impl Call<'_> {
     /// Steering another process or asking about it: only inside the tree, whatever the profile says.
     pub(super) fn steer(&mut self, pid: i32) -> Answered {
         let changes = self.name != "prlimit64" || self.word(2) != 0;
-        if pid <= 0 || !self.shared.processes.is_inside(pid)? {
-            return Err(Errno::PERM);
+        if pid < 0 {
+            return Ok(Answer::Run);
         }
+        self.demand_inside(pid)?;
         // Group, session, priority and scheduling: getpgid(2), ioprio_get(2), sched_getparam(2) and the like. For the list of
         // robust locks the kernel asks for the right to trace.
         if self.name.contains("get") {
@@ -180,18 +181,28 @@ impl Call<'_> {
 
     /// pidfd_open(2): what is done with the descriptor is judged when it is done.
     pub(super) fn open_pidfd(&mut self) -> Answered {
-        self.only_inside(self.int(0))
+        let pid = self.int(0);
+        if pid > 0 {
+            self.demand_inside(pid)?;
+        }
+        Ok(Answer::Run)
     }
 
     /// clock_gettime(2) and other calls on the processor time of a process or thread. The clock's number holds the other one,
     /// inverted, above three bits (linux/posix-timers.h).
     pub(super) fn clock(&mut self) -> Answered {
-        self.only_inside(!(self.int(0) >> 3))
+        // As the kernel says it of clocks.
+        self.demand_inside(!(self.int(0) >> 3)).map_err(|errno| if errno == Errno::SRCH { Errno::INVAL } else { errno })?;
+        Ok(Answer::Run)
     }
 
-    /// A process outside is answered as a number is that is nobody's.
-    fn only_inside(&self, pid: i32) -> Answered {
-        if pid > 0 && self.shared.processes.is_inside(pid)? { Ok(Answer::Run) } else { Err(Errno::PERM) }
+    /// Fails for a process outside the tree (EPERM) and for a number that is nobody's (ESRCH). The kernel is asked about neither: by
+    /// then the number may be somebody's outside.
+    fn demand_inside(&self, pid: i32) -> Result<(), Errno> {
+        if self.shared.processes.is_inside(pid)? {
+            return Ok(());
+        }
+        Err(if ids_of(pid)?.is_some() { Errno::PERM } else { Errno::SRCH })
     }
 
     /// capget(2). Its process is named in memory, so the kernel is not let run it: the answer is what `/proc` says.
@@ -211,8 +222,10 @@ impl Call<'_> {
         let thread = match pid {
             ..0 => return Err(Errno::INVAL),
             0 => self.tid(),
-            pid if self.shared.processes.is_inside(pid)? => pid,
-            _ => return Err(Errno::PERM),
+            pid => {
+                self.demand_inside(pid)?;
+                pid
+            }
         };
         let sets = capabilities_of(thread)?;
         self.write(1, &told(sets, words))?;

@@ -91,8 +91,11 @@ impl Call<'_> {
             if !meant(pid, ids.group) || (self.shared.signals_are_scoped && !self.shared.processes.is_inside(pid)?) {
                 continue;
             }
-            found = true;
-            refused |= !self.may_signal(own, pid)?;
+            match self.may_signal(own, pid) {
+                // It has ended meanwhile.
+                Err(Errno::SRCH) => {}
+                judged => (found, refused) = (true, refused | !judged?),
+            }
         }
         match (found, refused) {
             (_, true) => Err(REFUSED),
