@@ -3,7 +3,8 @@
 #
 #   ci/foreign-targets.sh [CACHE]
 #
-# Targets: aarch64-unknown-linux-gnu (clippy), aarch64-apple-darwin and x86_64-apple-darwin (clippy and link).
+# Targets: aarch64-unknown-linux-gnu and x86_64-unknown-linux-musl (clippy), aarch64-apple-darwin and x86_64-apple-darwin (clippy and
+# link).
 # rustup on a build machine often has the host's standard library only, so this script makes the others:
 #
 #   std    compiled from Debian's rust-src package of exactly this compiler's version; sources of another version do not
@@ -27,8 +28,8 @@ ZIGLANG_VERSION=0.15.2
 ZIGLANG_SHA256=806316453d1ede7174ed3fefb8e5348154629089c3bb5fe812dfd0e172fac130
 
 APPLE_TARGETS=(aarch64-apple-darwin x86_64-apple-darwin)
-LINUX_TARGET=aarch64-unknown-linux-gnu
-TARGETS=("$LINUX_TARGET" "${APPLE_TARGETS[@]}")
+LINUX_TARGETS=(aarch64-unknown-linux-gnu x86_64-unknown-linux-musl)
+TARGETS=("${LINUX_TARGETS[@]}" "${APPLE_TARGETS[@]}")
 # Seconds after which a download counts as not to be had.
 DOWNLOAD_LIMIT=180
 UNAVAILABLE=77
@@ -279,6 +280,7 @@ link=$state
 # The sysroot holds for the target alone: build scripts and procedural macros keep the toolchain's own.
 linker='-Clinker=rust-lld -Clinker-flavor=ld64.lld -Clink-arg=-dead_strip_dylibs -Clink-arg=-adhoc_codesign'
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="--sysroot $sysroot"
+export CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS="--sysroot $sysroot"
 export CARGO_TARGET_AARCH64_APPLE_DARWIN_RUSTFLAGS="--sysroot $sysroot $linker"
 export CARGO_TARGET_X86_64_APPLE_DARWIN_RUSTFLAGS="--sysroot $sysroot $linker"
 export SDKROOT=$sdk
@@ -296,14 +298,14 @@ if [ "$std" = ready ]; then
   for target in "${TARGETS[@]}"; do forget_other_sysroot "$target"; done
   # The tests of Linux are linted for this machine already. Those of macOS compile other code, and take two minutes more.
   if [ -n "${RUNTIME_TESTS_FULL:-}" ]; then
-    lint "$LINUX_TARGET aarch64-apple-darwin" --all-targets
+    lint "${LINUX_TARGETS[*]} aarch64-apple-darwin" --all-targets
   elif [ "$link" = ready ]; then
-    lint "$LINUX_TARGET" "--lib --bins"
+    lint "${LINUX_TARGETS[*]}" "--lib --bins"
   else
     lint "${TARGETS[*]}" "--lib --bins"
   fi
 else
-  skip "clippy $LINUX_TARGET" "no standard library for it ($std)"
+  skip "clippy ${LINUX_TARGETS[*]}" "no standard library for it ($std)"
 fi
 if [ "$std" = ready ] && [ "$link" = ready ]; then
   check "clippy and link ${APPLE_TARGETS[*]}" link_check

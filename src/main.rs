@@ -8,3 +8,8 @@ runtime::begin_with!(runtime::cli::main);
 fn main() -> std::process::ExitCode {
     runtime::cli::main(std::env::args_os().collect()).into()
 }
+
+// Its own takes as long for a start as the C library saves.
+#[cfg(all(target_os = "linux", target_env = "musl"))]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
