@@ -51,8 +51,23 @@ pub fn is_fifo(path: &Path) -> bool {
 pub fn made_since(path: &Path, since: SystemTime) -> bool {
     // File systems take their time from a clock that lags behind by a few milliseconds.
     let since = since - Duration::from_millis(20);
-    let made = path.symlink_metadata().ok().filter(|metadata| metadata.file_type().is_fifo());
-    made.and_then(|metadata| metadata.created().ok()).is_some_and(|made| made >= since)
+    is_fifo(path) && birth_of(path).is_some_and(|made| made >= since)
+}
+
+/// When what stands at `path` was made. Not every C library lets the standard library ask the kernel.
+#[cfg(target_os = "linux")]
+fn birth_of(path: &Path) -> Option<SystemTime> {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+    let told = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BTIME).ok()?;
+    let knows = StatxFlags::from_bits_retain(told.stx_mask).contains(StatxFlags::BTIME);
+    let made = Duration::new(u64::try_from(told.stx_btime.tv_sec).ok()?, told.stx_btime.tv_nsec);
+    knows.then(|| SystemTime::UNIX_EPOCH + made)
+}
+
+/// When what stands at `path` was made.
+#[cfg(not(target_os = "linux"))]
+fn birth_of(path: &Path) -> Option<SystemTime> {
+    path.symlink_metadata().ok()?.created().ok()
 }
 
 /// Writes a few bytes to the named pipe at `path` and never waits: neither for somebody who reads, nor for room.
