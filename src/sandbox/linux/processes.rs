@@ -13,6 +13,8 @@ use crate::os::linux::process::{ids_of, parent_of};
 
 /// Longest chain of parents followed.
 const DEEPEST: usize = 4096;
+/// Attempts to follow a chain whose members end meanwhile.
+const MOST_ATTEMPTS: usize = 16;
 /// Thread-to-process pairs remembered for records.
 const MOST_REMEMBERED: usize = 4096;
 /// Processes known before those that ended are forgotten for the first time.
@@ -40,15 +42,22 @@ impl Processes {
 
     /// Whether a process (or thread) belongs to the tree. An error says that it cannot be told: not that it does not.
     pub(super) fn is_inside(&self, pid: i32) -> Result<bool, Errno> {
-        let mut at = pid;
+        Self::descends(pid, self.reaper, parent_of)
+    }
+
+    fn descends(pid: i32, from: i32, parent_of: impl Fn(i32) -> Result<Option<i32>, Errno>) -> Result<bool, Errno> {
+        let (mut at, mut attempts) = (pid, 0);
         for _ in 0..DEEPEST {
             match parent_of(at)? {
-                Some(parent) if parent == self.reaper => return Ok(true),
+                Some(parent) if parent == from => return Ok(true),
                 Some(parent) if parent > 1 => at = parent,
+                // An ancestor that has ended meanwhile: its child has another parent by now.
+                None if at != pid && attempts < MOST_ATTEMPTS => (at, attempts) = (pid, attempts + 1),
+                None if at != pid => break,
                 _ => return Ok(false),
             }
         }
-        Ok(false)
+        Err(Errno::AGAIN)
     }
 
     /// Process of a thread, read now.
@@ -197,6 +206,30 @@ pub(super) fn with_own<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ancestor_that_ends_meanwhile_makes_nobody_an_outsider() {
+        // 9 is the first process of the tree; 12 ends while its child is looked at, which then has 9 for its parent.
+        let ended = std::cell::Cell::new(false);
+        let parent_of = |pid| {
+            Ok(match pid {
+                13 if ended.get() => Some(9),
+                13 => Some(12),
+                12 => {
+                    ended.set(true);
+                    None
+                }
+                9 => Some(8),
+                _ => Some(1),
+            })
+        };
+        assert_eq!(Processes::descends(13, 8, parent_of), Ok(true));
+        assert_eq!(Processes::descends(13, 7, parent_of), Ok(false));
+        assert_eq!(Processes::descends(12, 8, parent_of), Ok(false), "one that has ended itself");
+        // What does not come to an end is not known.
+        assert_eq!(Processes::descends(13, 8, |pid| Ok(if pid == 13 { Some(12) } else { None })), Err(Errno::AGAIN));
+        assert_eq!(Processes::descends(13, 8, |pid| Ok(Some(pid + 1))), Err(Errno::AGAIN));
+    }
 
     #[test]
     fn a_number_given_out_again_is_seen_by_who_looks_anew() {
