@@ -57,6 +57,9 @@ fn calls_that_undermine_the_sandbox_are_refused() {
         ] {
             assert_eq!(by_name(place, number, rest), (-1, libc::EPERM), "{number}");
         }
+        // A filter of its own may not have a listener, also when nobody listens to this one any more.
+        assert_eq!(by_name(place, libc::SYS_seccomp, &["1", "8", "0"]), (-1, libc::EBUSY));
+        assert_eq!(by_name(place, libc::SYS_seccomp, &["1", "0", "0"]), (-1, libc::EFAULT));
         let path = place.file("a", "");
         assert_eq!(call(place, FREE, &["handle", &path]), (-1, libc::EPERM));
         assert_eq!(call(place, FREE, &["in-root", &place.path(""), "/a"]), (-1, libc::ENOSYS));

@@ -192,7 +192,8 @@ impl Call<'_> {
     /// inverted, above three bits (linux/posix-timers.h).
     pub(super) fn clock(&mut self) -> Answered {
         // As the kernel says it of clocks.
-        self.demand_inside(!(self.int(0) >> 3)).map_err(|errno| if errno == Errno::SRCH { Errno::INVAL } else { errno })?;
+        self.demand_inside(!(self.int(0) >> 3))
+            .map_err(|errno| if errno == Errno::SRCH { Errno::INVAL } else { errno })?;
         Ok(Answer::Run)
     }
 

@@ -68,6 +68,8 @@ pub(super) enum Registers {
     Clock,
     /// The process is named in memory; asking for the version alone passes.
     Capget,
+    /// A filter of the program's own passes, unless it has a listener.
+    Seccomp,
     /// A scheduling call on `(which, who)`: the calling process passes, others are looked at.
     Priority,
 }
@@ -235,7 +237,7 @@ const TABLE: &[(Class, &[&str])] = &[
         "preadv2", "pselect6", "pwrite64", "pwritev", "pwritev2", "read", "readahead", "readv", "recvfrom", "recvmmsg",
         "recvmsg", "remap_file_pages", "restart_syscall", "rseq", "rt_sigaction", "rt_sigpending", "rt_sigprocmask",
         "rt_sigreturn", "rt_sigsuspend", "rt_sigtimedwait", "sched_get_priority_max", "sched_get_priority_min",
-        "sched_yield", "seccomp", "select", "sendfile", "set_mempolicy", "set_mempolicy_home_node",
+        "sched_yield", "select", "sendfile", "set_mempolicy", "set_mempolicy_home_node",
         "set_thread_area", "setfsgid", "setfsuid", "setgid", "setgroups", "setitimer", "setpgid",
         "setregid", "setresgid", "setresuid", "setreuid", "setrlimit", "setsid", "setuid", "shutdown",
         "sigaltstack", "signalfd", "signalfd4", "splice", "sync", "sync_file_range", "syncfs", "sysinfo", "tee", "time",
@@ -355,6 +357,7 @@ const TABLE: &[(Class, &[&str])] = &[
     (Class::Registers(Registers::Priority), &["getpriority", "setpriority", "ioprio_get", "ioprio_set"]),
     (Class::Registers(Registers::Clock), &["clock_getres", "clock_gettime", "clock_nanosleep", "timer_create"]),
     (Class::Registers(Registers::Capget), &["capget"]),
+    (Class::Registers(Registers::Seccomp), &["seccomp"]),
     (Class::Registers(Registers::Fcntl), &["fcntl"]),
     (Class::Registers(Registers::Flock), &["flock"]),
     (Class::Registers(Registers::Ioctl), &["ioctl"]),

@@ -237,7 +237,7 @@ fn reap(
     // Whoever kills the supervisor's group must not take away the one that ends the tree.
     let _ = rustix::process::setpgid(None, None);
     let _ = process::close_all_but(&[messages.as_raw_fd(), alive.as_raw_fd()]);
-    let end = watch(target, alive.as_fd());
+    let end = watch(target, alive.as_fd(), reach);
     end_children(reach);
     Message::Ended(end).send(messages.as_fd());
     process::exit_now(0)
@@ -247,7 +247,7 @@ fn reap(
 pub(super) const STEP_FORK: usize = 0;
 
 /// Waits until the first process has ended, or ends it when the supervisor is gone.
-fn watch(target: Pid, alive: BorrowedFd<'_>) -> End {
+fn watch(target: Pid, alive: BorrowedFd<'_>, reach: Reach) -> End {
     let process = pidfd_open(target, PidfdFlags::empty());
     loop {
         if let Some(end) = collect(target) {
@@ -258,7 +258,11 @@ fn watch(target: Pid, alive: BorrowedFd<'_>) -> End {
         let tick = Timespec { tv_sec: 0, tv_nsec: TICK.subsec_nanos().into() };
         let _ = poll(&mut fds, Some(&tick));
         if fds[0].revents().contains(PollFlags::HUP) && !off(Protection::EndOfTree) {
-            let _ = kill_process(target, Signal::KILL);
+            // The first one may take long to end; nobody shall go on meanwhile.
+            match reach {
+                Reach::Tree => process::kill_all_within_reach(),
+                Reach::Children => drop(kill_process(target, Signal::KILL)),
+            }
             return wait_for(target);
         }
     }

@@ -1,7 +1,7 @@
 //! What the filter does with each call, by its class.
 
 use super::assemble::{Block, Step};
-use super::{ALLOW, ENOSYS, EOPNOTSUPP, EPERM, Forks, Free, NO_EFFECT, NOTIFY, Network};
+use super::{ALLOW, EBUSY, ENOSYS, EOPNOTSUPP, EPERM, Forks, Free, NO_EFFECT, NOTIFY, Network};
 use crate::sandbox::linux::network::BIND;
 use crate::sandbox::linux::table::{Class, Handler, Registers};
 use crate::sandbox::weaken::lets_through;
@@ -49,6 +49,8 @@ const EVERYDAY_REQUESTS: [u32; 26] = [
     0x5451,
     0x5452,
 ];
+/// `SECCOMP_FILTER_FLAG_NEW_LISTENER` (linux/seccomp.h).
+const NEW_LISTENER: u32 = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as u32;
 const PROT_EXEC: u32 = libc::PROT_EXEC as u32;
 
 /// `FIOSETOWN` and `SIOCSPGRP` (asm/sockios.h): `F_SETOWN` with its argument in memory. `TIOCSIG` (asm-generic/ioctls.h): a signal to
@@ -235,6 +237,8 @@ fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
             [Step::Load(low(1)), Step::Unless(0, NOTIFY), Step::Load(high(1)), Step::Unless(0, NOTIFY)],
             ALLOW,
         ),
+        // As the kernel says it while the supervisor listens. Once that is dead the program could answer its own calls.
+        Registers::Seccomp => Block::of([Step::Load(low(1)), Step::AnyBit(NEW_LISTENER, EBUSY)], ALLOW),
         Registers::Priority => {
             // `PRIO_PROCESS` is 0 and `IOPRIO_WHO_PROCESS` is 1; who 0 is the caller.
             let process = u32::from(name.starts_with("ioprio"));

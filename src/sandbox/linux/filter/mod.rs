@@ -85,6 +85,7 @@ const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
 const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 const EPERM: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
 const EOPNOTSUPP: u32 = libc::SECCOMP_RET_ERRNO | libc::EOPNOTSUPP as u32;
+const EBUSY: u32 = libc::SECCOMP_RET_ERRNO | libc::EBUSY as u32;
 /// Answers 0 without running the call.
 const NO_EFFECT: u32 = libc::SECCOMP_RET_ERRNO;
 
