@@ -215,12 +215,21 @@ def no_number_left():
     os.close(free)
     told = []
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
-    for name, flags in [('kept', os.O_TRUNC), ('new', os.O_CREAT), ('own', os.O_CREAT | os.O_EXCL | os.O_TRUNC)]:
+    for name, flags in [
+        ('kept', os.O_TRUNC | os.O_WRONLY), ('kept', os.O_TRUNC), ('kept', os.O_TRUNC | os.O_WRONLY | os.O_APPEND),
+        ('kept', os.O_TRUNC | os.O_RDWR | os.O_APPEND | os.O_CREAT), ('new', os.O_CREAT | os.O_WRONLY), ('new', os.O_CREAT),
+        ('own', os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_WRONLY),
+    ]:
         try:
-            os.open(name, flags | os.O_WRONLY)
+            os.open(name, flags)
         except OSError as error:
             told.append(errno.errorcode[error.errno])
+    # Numbers beyond the limit do not count.
+    os.dup2(0, free + 7)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, before[1]))
+    os.close(os.open('last', os.O_CREAT | os.O_WRONLY))
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    os.close(free + 7)
     return told, os.stat('kept').st_size, os.path.exists('new'), os.path.exists('own')
 show('no number left', no_number_left)
 def truncated():

@@ -352,6 +352,15 @@ pub fn parse_ids(stat: &[u8]) -> Option<Ids> {
     Some(Ids { parent, group, terminal: terminal.cast_unsigned(), began })
 }
 
+/// Below which number descriptors of a process must stay (RLIMIT_NOFILE of prlimit(2)); `None` when that is not told.
+#[must_use]
+pub fn descriptor_limit_of(pid: i32) -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: asks only: the kernel writes one structure, which outlives the call, and reads none.
+    let told = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, std::ptr::null(), &raw mut limit) };
+    (told == 0).then_some(limit.rlim_cur)
+}
+
 /// Raises this process's limit of open descriptors as far as it may: what others have it hold must not run it out of them. Nothing
 /// when it may not.
 pub fn allow_descriptors() {

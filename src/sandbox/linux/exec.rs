@@ -108,7 +108,7 @@ impl Call<'_> {
         self.still_waiting()?;
         let fd = memfd_create(name.as_c_str(), wanted)?;
         let close_on_exec = flags & libc::MFD_CLOEXEC != 0;
-        Ok(Answer::Descriptor(Opened { fd, close_on_exec, closes_first: true, empties: false, made: None }))
+        Ok(Answer::Descriptor(Opened { fd, close_on_exec, closes_first: true }))
     }
 
     fn any_program(&self) -> bool {

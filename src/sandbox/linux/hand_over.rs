@@ -1,12 +1,11 @@
 //! Giving a caller the descriptor that was opened for it.
 
-use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, FileType, SeekFrom, fstat, ftruncate, seek, statat, unlinkat};
+use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
 use super::call::Shared;
@@ -19,10 +18,6 @@ pub(super) struct Opened {
     pub(super) close_on_exec: bool,
     /// Whether the supervisor closes it before the caller goes on.
     pub(super) closes_first: bool,
-    /// Whether the file is to be emptied.
-    pub(super) empties: bool,
-    /// Where the file lies that was made for this.
-    pub(super) made: Option<(OwnedFd, CString)>,
 }
 
 /// Gives the caller a copy of a descriptor.
@@ -31,11 +26,8 @@ pub(super) struct Opened {
 /// the kernel executes nothing that is open for writing (ETXTBSY). So is one that has no position: closing the last descriptor of
 /// a FIFO or terminal is seen at its other end. Locks wait until the copies of all others are closed ([`Copies`]). A
 /// caller that is held is released before it goes on.
-///
-/// The caller may have no number left (EMFILE). Then the file is as it was: it is emptied afterwards, and one that was made is
-/// removed.
 pub(super) fn hand_over(shared: &Shared<'_>, notification: &Notification, opened: Opened) -> Result<(), Errno> {
-    let Opened { fd, close_on_exec, closes_first, empties, made } = opened;
+    let Opened { fd, close_on_exec, closes_first } = opened;
     let (listener, id, tid) = (&shared.listener, notification.id, notification.tid);
     let held = shared.holds.hold(tid);
     if !closes_first && held.is_none() && seek(&fd, SeekFrom::Current(0)).is_ok() {
@@ -46,30 +38,8 @@ pub(super) fn hand_over(shared: &Shared<'_>, notification: &Notification, opened
         return answered;
     }
     let number = shared.holds.timed(tid, || listener.add_descriptor(id, fd.as_fd(), close_on_exec));
-    if let (Err(_), Some((parent, name))) = (&number, &made) {
-        remove_same(&fd, parent, name);
-    }
-    let emptied = if empties && number.is_ok() { empty(&fd) } else { Ok(()) };
     drop((held, fd));
-    listener.answer(id, Ok(emptied.and(number)?.into()))
-}
-
-/// What `O_TRUNC` does: files have a length, and nothing else that can be opened.
-fn empty(fd: &OwnedFd) -> Result<(), Errno> {
-    match FileType::from_raw_mode(fstat(fd)?.st_mode) {
-        FileType::RegularFile => ftruncate(fd, 0),
-        _ => Ok(()),
-    }
-}
-
-/// Removes an entry as long as it is the file that is open. That it cannot be removed changes nothing for the caller.
-fn remove_same(fd: &OwnedFd, parent: &OwnedFd, name: &CStr) {
-    let there = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW);
-    if let (Ok(open), Ok(there)) = (fstat(fd), there)
-        && (open.st_dev, open.st_ino) == (there.st_dev, there.st_ino)
-    {
-        let _ = unlinkat(parent, name, AtFlags::empty());
-    }
+    listener.answer(id, Ok(number?.into()))
 }
 
 /// Copies of descriptors that are closed only after their programs have gone on: a lock on a file belongs to all its copies, and

@@ -98,30 +98,17 @@ impl Request {
         self.has(OFlags::CLOEXEC)
     }
 
-    /// Whether the file is emptied only when the caller has its descriptor, which it may have no number for. Files that are only
-    /// added to are emptied by nobody, which opening tells.
-    fn empties(self) -> bool {
-        self.has(OFlags::TRUNC)
-            && self.access() != OFlags::RDONLY
-            && !self.flags.intersects(OFlags::APPEND | OFlags::PATH)
-    }
-
     /// The flags that an existing file is opened with.
     fn flags_of_existing(self) -> OFlags {
         let exclusive = if self.has(OFlags::CREATE) { OFlags::EXCL } else { OFlags::empty() };
-        let flags = self.flags - OFlags::CREATE - exclusive - OFlags::NOFOLLOW;
-        if self.empties() { flags - OFlags::TRUNC } else { flags }
+        self.flags - OFlags::CREATE - exclusive - OFlags::NOFOLLOW
     }
 
     fn answer(self, fd: OwnedFd) -> Answer {
-        Answer::Descriptor(self.opened(fd))
-    }
-
-    fn opened(self, fd: OwnedFd) -> Opened {
         // More than reading what exists: all that is brought here where the profile allows reading everywhere. Then locks are not.
         let more = OFlags::RWMODE | OFlags::CREATE | OFlags::TRUNC | (OFlags::TMPFILE - OFlags::DIRECTORY);
         let closes_first = !self.has(OFlags::PATH) && self.flags.intersects(more);
-        Opened { fd, close_on_exec: self.close_on_exec(), closes_first, empties: self.empties(), made: None }
+        Answer::Descriptor(Opened { fd, close_on_exec: self.close_on_exec(), closes_first })
     }
 
     fn last(self) -> Last {
@@ -228,7 +215,8 @@ impl Call<'_> {
     /// not allow it or asks for more than the path.
     fn open_by_path(&mut self, descriptor: i32, raw: &[u8], request: Request) -> Option<Answered> {
         let creates = request.has(OFlags::CREATE);
-        if self.shared.observe || (creates && (request.has(OFlags::EXCL) || !request.writes())) {
+        let looks_first = request.has(OFlags::EXCL) || !request.writes() || sticky::may_forbid_opening();
+        if self.shared.observe || (creates && looks_first) {
             return None;
         }
         let mark = self.mark();
@@ -266,10 +254,7 @@ impl Call<'_> {
         let mut flags = request.flags_of_existing() | OFlags::NOCTTY;
         flags.set(OFlags::DIRECTORY, directory || request.has(OFlags::DIRECTORY));
         // A FIFO keeps its opener waiting.
-        match self.shared.waits.during(self.notification.id, || open_proven(path, flags)) {
-            Ok(fd) if request.has(OFlags::CREATE) => {
-                Tried::Answered(demand_own_where_shared(fd.as_fd(), path).map(|()| request.answer(fd)))
-            }
+        match self.emptying(request, || self.shared.waits.during(self.notification.id, || open_proven(path, flags))) {
             Ok(fd) => Tried::Answered(Ok(request.answer(fd))),
             Err(Errno::LOOP) => Tried::Linked,
             Err(Errno::INTR) => Tried::Answered(Err(Errno::INTR)),
@@ -307,8 +292,25 @@ impl Call<'_> {
         }
         let terminal = self.own_terminal(&located.path)?;
         self.still_waiting()?;
-        let fd = self.reopen(terminal.as_ref().map_or(object, AsFd::as_fd), request.flags_of_existing())?;
+        let object = terminal.as_ref().map_or(object, AsFd::as_fd);
+        let fd = self.emptying(request, || self.reopen(object, request.flags_of_existing()))?;
         Ok(request.answer(fd))
+    }
+
+    /// Opens what may be emptied by that: for a caller that has a number left for the descriptor, and who, unless capable of keeping
+    /// them (`CAP_FSETID`), takes set-id bits off the file.
+    fn emptying<T>(&self, request: Request, open: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+        if !request.has(OFlags::TRUNC) {
+            return open();
+        }
+        self.demand_number()?;
+        self.as_capable(open)
+    }
+
+    /// EMFILE when the caller has no number left for a descriptor. Asked before a file is made or emptied: once it is handed over there
+    /// is no way back.
+    fn demand_number(&self) -> Result<(), Errno> {
+        if processes::has_number_left(self.tid())? { Ok(()) } else { Err(Errno::MFILE) }
     }
 
     /// Opens the object itself, whatever its path leads to by now.
@@ -322,14 +324,14 @@ impl Call<'_> {
             return Err(REFUSED);
         }
         self.demand_ids(request.mode, located)?;
+        self.demand_number()?;
         let _part = self.shared.moves.making();
         let entry = Entry::of(&located.path)?;
         let flags = request.flags | OFlags::CREATE | OFlags::EXCL;
         let fd = self.with_umask(|| {
             openat(&entry.parent, &entry.name, flags | OFlags::NOCTTY | OFlags::CLOEXEC, request_mode(request))
         })?;
-        let Entry { parent, name, .. } = entry;
-        Ok(Answer::Descriptor(Opened { empties: false, made: Some((parent, name)), ..request.opened(fd) }))
+        Ok(request.answer(fd))
     }
 
     fn open_temporary(&mut self, descriptor: i32, raw: &[u8], request: Request) -> Answered {
@@ -372,14 +374,15 @@ impl Call<'_> {
         Ok(request.answer(fd))
     }
 
-    /// Runs `make` with the calling program's umask, if the program still waits. Workers have a umask of their own.
+    /// Runs `make` with the calling program's umask and capabilities, if the program still waits. Workers have a umask of their own.
     pub(super) fn with_umask<T>(&self, make: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
         let umask = processes::umask_of(self.tid())?;
-        self.still_waiting()?;
-        if !off(Protection::CallersUmask) {
-            rustix::process::umask(Mode::from_bits_truncate(umask));
-        }
-        make()
+        self.as_capable(|| {
+            if !off(Protection::CallersUmask) {
+                rustix::process::umask(Mode::from_bits_truncate(umask));
+            }
+            make()
+        })
     }
 
     /// `/dev/tty` means the opener's terminal. A program of the supervisor's session has the same one; for one of another

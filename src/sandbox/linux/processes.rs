@@ -6,10 +6,10 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
+use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat, stat};
 use rustix::io::Errno;
 
-use crate::os::linux::process::{ids_of, parent_of};
+use crate::os::linux::process::{self, ids_of, parent_of};
 
 /// Longest chain of parents followed.
 const DEEPEST: usize = 4096;
@@ -153,6 +153,22 @@ fn field<'t>(status: &'t str, key: &str) -> Option<&'t str> {
 
 fn status_field(tid: i32, key: &str) -> Option<String> {
     field(&status_of(tid)?, key).map(str::to_owned)
+}
+
+/// Whether a thread's process has a number left for one more descriptor (RLIMIT_NOFILE).
+pub(super) fn has_number_left(tid: i32) -> Result<bool, Errno> {
+    // Not told of a process of another user: then it is found out when the descriptor is handed over.
+    let Some(limit) = process::descriptor_limit_of(tid) else { return Ok(true) };
+    let directory = format!("/proc/{tid}/fd");
+    // How many there are, since Linux 6.2. Some may have greater numbers than the limit by now.
+    let all = stat(&directory)?.st_size;
+    if u64::try_from(all).is_ok_and(|all| 0 < all && all < limit) {
+        return Ok(true);
+    }
+    let entries = std::fs::read_dir(directory).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u64>().ok());
+    let taken = numbers.filter(|number| *number < limit).count();
+    Ok(u64::try_from(taken).is_ok_and(|taken| taken < limit))
 }
 
 /// Where a thread's working directory or descriptor leads, as the kernel names it.

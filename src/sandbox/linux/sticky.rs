@@ -56,6 +56,12 @@ pub(super) fn forbids_link(owner: u32, directory: impl FnOnce() -> Option<Stat>)
         && directory().is_some_and(|directory| Settings::get().forbid_link(owner, &directory, follower))
 }
 
+/// Whether there is anything at all that may not be opened with `O_CREAT` because of where it lies.
+pub(super) fn may_forbid_opening() -> bool {
+    let Settings { files, fifos, .. } = Settings::get();
+    files > 0 || fifos > 0
+}
+
 /// Whether something that exists may not be opened with `O_CREAT` in its directory.
 pub(super) fn forbids_opening(object: &Stat, directory: impl FnOnce() -> Option<Stat>) -> bool {
     let opener = geteuid().as_raw();
