@@ -332,7 +332,8 @@ pub struct Ids {
 /// Whatever else keeps its entry from being read, such as EMFILE: then nothing is known of it.
 pub fn ids_of(pid: i32) -> Result<Option<Ids>, Errno> {
     match std::fs::read(format!("/proc/{pid}/stat")) {
-        Ok(stat) => parse_ids(&stat).map(Some).ok_or(Errno::IO),
+        // Read while its last rest goes: it has a number, and belongs to nothing.
+        Ok(stat) => parse_ids(&stat).map(|ids| Some(ids).filter(|ids| ids.group != -1)).ok_or(Errno::IO),
         Err(error) => match Errno::from_io_error(&error) {
             Some(Errno::NOENT | Errno::SRCH) => Ok(None),
             errno => Err(errno.unwrap_or(Errno::IO)),
