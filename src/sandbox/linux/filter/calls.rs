@@ -174,7 +174,11 @@ fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
         }
         // Where the supervisor opens files for the program, a lock waits for the copies that it has of them.
         Registers::Flock if free.judge("file-lock") && free.plain_read() => Block::new(ALLOW),
-        Registers::Flock => Block::of([Step::Load(low(1)), Step::Equal(libc::LOCK_UN.cast_unsigned(), ALLOW)], NOTIFY),
+        Registers::Flock => {
+            let unlocks = [libc::LOCK_UN, libc::LOCK_UN | libc::LOCK_NB];
+            let steps = unlocks.map(|operation| Step::Equal(operation.cast_unsigned(), ALLOW));
+            Block::of([vec![Step::Load(low(1))], steps.into()].concat(), NOTIFY)
+        }
         Registers::Ioctl => ioctl(free),
         Registers::Mmap if free.everywhere("file-map-executable") => Block::new(ALLOW),
         Registers::Mmap => Block::of(

@@ -361,7 +361,12 @@ fn taking_a_lock_is_looked_at_and_releasing_one_is_not() {
         assert_eq!(act(&locks, name, command(argument)), if of_process { ALLOW } else { NOTIFY }, "{name} {argument}");
         assert_eq!(act(&everything, name, command(argument)), ALLOW, "{name} {argument}");
     }
-    for (name, argument) in [("flock", libc::LOCK_UN), ("fcntl", libc::F_GETLK), ("fcntl", libc::F_DUPFD)] {
+    for (name, argument) in [
+        ("flock", libc::LOCK_UN),
+        ("flock", libc::LOCK_UN | libc::LOCK_NB),
+        ("fcntl", libc::F_GETLK),
+        ("fcntl", libc::F_DUPFD),
+    ] {
         assert_eq!(act(&nothing(), name, command(argument)), ALLOW, "{name} {argument}");
     }
 }
