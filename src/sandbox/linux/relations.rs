@@ -159,7 +159,10 @@ impl Call<'_> {
         if pid < 0 {
             return Ok(Answer::Run);
         }
-        self.demand_inside(pid)?;
+        let inside = self.demand_inside(pid);
+        // Whoever may not trace a process learns nothing of this one, not even that somebody is there.
+        let traces = self.name == "get_robust_list";
+        inside.map_err(|errno| if traces { Errno::SRCH } else { errno })?;
         // Group, session, priority and scheduling: getpgid(2), ioprio_get(2), sched_getparam(2) and the like. For the list of
         // robust locks the kernel asks for the right to trace.
         if self.name.contains("get") {
