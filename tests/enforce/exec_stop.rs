@@ -5,6 +5,8 @@ use super::support::{Place, Ran, each_user, won_at_some_time};
 const SEE: &str = "(allow file-read-data file-read-metadata (subpath \"$W\"))";
 /// Landlock can admit the whole tree only; the profile does not.
 const CARVED: &str = "(allow process-exec (subpath \"$W\"))(deny process-exec (literal \"$W/evil/run\"))";
+/// What opening a file by the name of a descriptor needs, the own or another process's.
+const DESCRIPTORS: &str = "(allow file-read-metadata (subpath \"/proc\"))(allow process-info-pidinfo)";
 const WITHOUT: [&str; 2] = ["--without-layer", "exec_stop"];
 
 /// An allowed and a forbidden program, which exit with 0 and 42: scripts or native ones.
@@ -105,6 +107,56 @@ fn an_interpreter_alone_is_no_program_however_its_script_is_exchanged_for_it() {
         assert!(ran.denied("process-exec*", "/usr/bin/dash"), "{ran:#?}");
         let without = Place::new(place.user).with(&WITHOUT);
         assert!(won_at_some_time(|| flipped(&without).1), "the test cannot see what the layer protects from");
+    });
+}
+
+#[test]
+fn a_script_whose_name_leads_elsewhere_during_exec_wins_nothing() {
+    each_user(|place| {
+        let rules = format!("{CARVED}{DESCRIPTORS}");
+        for way in ["directory", "descriptor"] {
+            let place = Place::new(place.user);
+            pair(&place, false);
+            let words = ["race-script", way, &place.path("good"), &place.path("evil"), "1500"];
+            let (attempts, wins, passes, ran) = race(&place, &rules, &words);
+            println!("{way}: {attempts} attempts, {wins} forbidden, {passes} allowed");
+            assert!(wins == 0 && passes > 0, "{way}: {wins} of {attempts}, {passes} allowed");
+            assert!(ran.rule("process-exec*", &place.path("evil/run")).is_some(), "{ran:#?}");
+            assert_eq!(ran.report["operations"]["process-exec*"]["status"], "enforced");
+            let place = place.with(&WITHOUT);
+            assert!(
+                won_at_some_time(|| race(&place, &rules, &words).1),
+                "the test cannot see what the layer protects from"
+            );
+        }
+    });
+}
+
+#[test]
+fn the_working_directory_is_shared_between_threads_only() {
+    each_user(|place| {
+        let clone = |flags: i32| {
+            let (number, flags) = (libc::SYS_clone.to_string(), (flags | libc::SIGCHLD).to_string());
+            place.run("", &[&place.fake(), "call", &number, &flags, "0", "0", "0", "0"]).good().stdout
+        };
+        assert_eq!(clone(libc::CLONE_FS), "-1 1\n");
+        assert!(!clone(libc::CLONE_FILES).contains("-1"));
+    });
+}
+
+#[test]
+fn a_script_by_another_processs_descriptor_is_refused() {
+    each_user(|place| {
+        pair(place, false);
+        let rules = format!("{SEE}{CARVED}{DESCRIPTORS}");
+        let run = |command: &str| place.run(&rules, &["sh", "-c", &format!("exec 9<good/run; {command}; exit $?")]);
+        run("exec /proc/self/fd/9").good();
+        run("cd good; ./run").good();
+        let refused = run("/proc/$$/fd/9").bad();
+        let reason = refused.denials.iter().find_map(|denial| denial["undecided"].as_str());
+        assert!(reason.is_some_and(|reason| reason.contains("another process")), "{refused:#?}");
+        // A program is what the kernel executed, by whatever name.
+        place.run(&rules, &["sh", "-c", "exec 9</usr/bin/true; /proc/$$/fd/9; exit $?"]).good();
     });
 }
 

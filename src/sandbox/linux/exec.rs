@@ -29,6 +29,18 @@ const AT_EXECVE_CHECK: i32 = 0x1_0000;
 /// Interpreters of interpreters (fs/exec.c allows 5 rewrites).
 const DEEPEST: usize = 5;
 
+const EXCHANGEABLE: &str = "a script's name that leads through the files of another process can lead to another script when its \
+                            interpreter opens it";
+
+/// A `#!` script.
+#[derive(Debug)]
+pub(super) struct Script {
+    /// The name by which its interpreter opens it.
+    pub(super) name: Vec<u8>,
+    /// Held open, so that its inode number is nobody else's.
+    pub(super) file: OwnedFd,
+}
+
 /// What a permitted exec ends in.
 #[derive(Debug)]
 pub(super) struct Chain {
@@ -40,6 +52,8 @@ pub(super) struct Chain {
     /// Of a script: what the kernel puts before the script's name in the arguments, in the place of the first: interpreters with
     /// their arguments, the last interpreter first (fs/binfmt_script.c). Empty for a program that is native itself.
     pub(super) words: Vec<Vec<u8>>,
+    /// The scripts on the way there: the one asked for, and interpreters that are scripts themselves.
+    pub(super) scripts: Vec<Script>,
 }
 
 /// A permitted exec before it happens.
@@ -54,7 +68,7 @@ impl Call<'_> {
     pub(super) fn execve(&mut self) -> Answered {
         let raw = self.path(0)?;
         let located = self.locate(libc::AT_FDCWD, &raw, Last::Follow)?;
-        let chain = self.judge_program(located)?;
+        let chain = self.judge_program(located, &raw)?;
         Ok(self.run_program(chain, raw))
     }
 
@@ -79,16 +93,18 @@ impl Call<'_> {
                 ));
             }
         }
-        let chain = self.judge_program(located)?;
-        Ok(self.run_program(chain, spelling(self.int(0), raw)))
+        let spelling = spelling(self.int(0), raw);
+        let chain = self.judge_program(located, &spelling)?;
+        Ok(self.run_program(chain, spelling))
     }
 
     fn run_program(&self, chain: Chain, spelling: Vec<u8>) -> Answer {
-        if self.shared.watch_exec && !self.shared.observe && !off(Protection::ExecStop) {
-            Answer::Execute(Judged { chain, spelling })
-        } else {
-            Answer::Run
-        }
+        if self.holds_executed() { Answer::Execute(Judged { chain, spelling }) } else { Answer::Run }
+    }
+
+    /// Whether what is executed is judged again before its first instruction.
+    fn holds_executed(&self) -> bool {
+        self.shared.watch_exec && !self.shared.observe && !off(Protection::ExecStop)
     }
 
     /// Files in memory lie in no tree that Landlock could bound, so a race during exec could run one. Unless any program may
@@ -115,11 +131,11 @@ impl Call<'_> {
         self.shared.policy.unconditional(&Operation::new(EXEC)) == Some(Decision::Allow) || self.shared.observe
     }
 
-    /// Judges a program with everything the kernel loads along with it.
-    pub(super) fn judge_program(&mut self, program: Located) -> Result<Chain, Errno> {
-        let mut located = program;
+    /// Judges a program, executed by that name, with everything the kernel loads along with it.
+    pub(super) fn judge_program(&mut self, program: Located, name: &[u8]) -> Result<Chain, Errno> {
+        let (mut located, mut name) = (program, name.to_vec());
         let mut operation = EXEC;
-        let mut words = Vec::new();
+        let (mut words, mut scripts) = (Vec::new(), Vec::new());
         for _ in 0..=DEEPEST {
             if matches!(located.object, Err(Errno::NOENT)) && self.may_see(&located.path) {
                 return Err(Errno::NOENT);
@@ -133,9 +149,13 @@ impl Call<'_> {
                 Image::Unknown => return Err(Errno::NOEXEC),
                 Image::Elf(headers) => {
                     let loader = self.judge_loader(file.as_fd(), headers)?;
-                    return Ok(Chain { image: file, loader, words });
+                    return Ok(Chain { image: file, loader, words, scripts });
                 }
                 Image::Script { interpreter, argument } => {
+                    if located.by_another && self.holds_executed() {
+                        return Err(self.turn_down(operation, &located.path, EXCHANGEABLE));
+                    }
+                    scripts.push(Script { name: std::mem::replace(&mut name, interpreter.clone()), file });
                     words.splice(0..0, std::iter::once(interpreter.clone()).chain(argument));
                     located = self.locate(libc::AT_FDCWD, &interpreter, Last::Follow)?;
                     operation = INTERPRETER;

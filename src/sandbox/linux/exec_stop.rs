@@ -8,19 +8,26 @@
 //! Compared are, by what the kernel itself kept: the program's file (`/proc/<pid>/exe`, by inode), the name it was asked for
 //! by (`AT_EXECFN`, which tells one script from another), of a script the words that the kernel put before that name (which tell it
 //! from its interpreter run as a program), and the loader (the mapping at `AT_BASE`, by name). What differs from what was judged is
-//! judged anew, by what it is. A script is known by its name alone: what its interpreter will find
-//! under that name, when it opens it by itself later, cannot be held here. The worker waits meanwhile; no other process needs to wait for
-//! the sandboxed one's stops, and should the worker die, so does the process.
+//! judged anew, by what it is.
+//!
+//! A script is opened by its interpreter, later and by its name. So the names of all scripts are looked up once more here, and must
+//! lead to those that were judged. From then on nobody moves what such a name starts from: the threads that shared the working
+//! directory are gone and no other process can share it (the filter allows `CLONE_FS` to threads only), the kernel has given
+//! the process a table of descriptors of its own, and a name that leads through another process's files is refused. What stays
+//! open is an exchange of the entries on the way, for which the report says `partly` where the program can make some.
+//!
+//! The worker waits meanwhile; no other process needs to wait for the sandboxed one's stops, and should the worker die, so does
+//! the process.
 
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat, readlinkat};
 use rustix::io::Errno;
 
 use super::call::{Call, REFUSED};
-use super::exec::{Chain, EXEC, INTERPRETER, Judged};
+use super::exec::{Chain, EXEC, INTERPRETER, Judged, Script};
 use super::resolve::Last;
 use crate::os::linux::memory;
 use crate::os::linux::trace::{Stop, Traced};
@@ -79,14 +86,31 @@ impl Call<'_> {
     fn compare(&mut self, pid: i32, judged: Judged) -> Result<(), Errno> {
         let vector = std::fs::read(format!("/proc/{pid}/auxv")).map_err(|_| Errno::ACCESS)?;
         let asked = memory::read_string(pid, entry(&vector, AT_EXECFN).ok_or(Errno::ACCESS)?, memory::PATH_MAX)?;
-        let chain = if asked == judged.spelling {
+        let chain = if asked == judged.spelling && self.still_lead_to(&judged.chain.scripts)? {
             judged.chain
         } else {
             let located = self.locate(libc::AT_FDCWD, &asked, Last::Follow)?;
-            self.judge_program(located)?
+            self.judge_program(located, &asked)?
         };
         self.compare_image(pid, &asked, &chain)?;
         self.compare_loader(pid, &vector, &chain)
+    }
+
+    /// Whether the names by which interpreters open their scripts lead to those that were judged. One that leads nowhere has nothing
+    /// interpreted.
+    fn still_lead_to(&mut self, scripts: &[Script]) -> Result<bool, Errno> {
+        for script in scripts {
+            let located = self.locate(libc::AT_FDCWD, &script.name, Last::Follow)?;
+            let same = match &located.object {
+                Ok(object) => is_same(object.as_fd(), script.file.as_fd())?,
+                Err(Errno::NOENT | Errno::NOTDIR) => true,
+                Err(errno) => return Err(*errno),
+            };
+            if !same || located.by_another {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Another file than was judged is taken for a program: that it may be an interpreter says nothing about what it was
@@ -94,8 +118,7 @@ impl Call<'_> {
     fn compare_image(&mut self, pid: i32, asked: &[u8], chain: &Chain) -> Result<(), Errno> {
         let link = format!("/proc/{pid}/exe");
         let image = openat(CWD, &link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        let (own, wanted) = (fstat(&image)?, fstat(&chain.image)?);
-        if (own.st_dev, own.st_ino) == (wanted.st_dev, wanted.st_ino) && begins_with(pid, &chain.words, asked)? {
+        if is_same(image.as_fd(), chain.image.as_fd())? && begins_with(pid, &chain.words, asked)? {
             return Ok(());
         }
         let path = readlinkat(CWD, &link, Vec::new())?.into_bytes();
@@ -114,6 +137,11 @@ impl Call<'_> {
         }
         if self.allowed(INTERPRETER, loader, None) { Ok(()) } else { Err(REFUSED) }
     }
+}
+
+fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let (one, other) = (fstat(one)?, fstat(other)?);
+    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
 }
 
 /// Whether the arguments of a process that was just executed are those that the kernel makes of a script's. Who wrote them by hand

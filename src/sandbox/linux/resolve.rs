@@ -43,6 +43,9 @@ pub(super) struct Located {
     pub(super) object: Result<OwnedFd, Errno>,
     /// Whether the path, or a link followed in its last place, was spelt so that it can only mean a directory.
     pub(super) must_be_directory: bool,
+    /// Whether the way there leads through the directory of another process in `/proc`, whose links that process exchanges as it
+    /// likes.
+    pub(super) by_another: bool,
 }
 
 impl Located {
@@ -89,6 +92,8 @@ struct Steps {
     asks: bool,
     /// Whether a link followed in the last place is spelt so that it can only mean a directory.
     means_directory: bool,
+    /// Whether the directory of another process in `/proc` was on the way.
+    by_another: bool,
 }
 
 impl Call<'_> {
@@ -103,12 +108,13 @@ impl Call<'_> {
         if off(Protection::CanonicalPaths) {
             let flags = OFlags::PATH | OFlags::CLOEXEC | if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
             let object = openat(CWD, &*whole, flags, Mode::empty());
-            return Ok(Located { path: whole.into_owned(), object, must_be_directory });
+            return Ok(Located { path: whole.into_owned(), object, must_be_directory, by_another: false });
         }
         if let Some(plain) = plain(&whole)
             && let Some(object) = prove(&plain, follow)?
         {
-            return self.guarded(Located { path: plain.into_owned(), object, must_be_directory });
+            let path = plain.into_owned();
+            return self.guarded(Located { path, object, must_be_directory, by_another: false });
         }
         let mut steps = self.no_steps();
         for _ in 0..MOST_ATTEMPTS {
@@ -162,7 +168,7 @@ impl Call<'_> {
     pub(super) fn own(&mut self, descriptor: i32) -> Result<Located, Errno> {
         let object = processes::object_of(self.tid(), descriptor)?;
         let path = name_of_object(object.as_fd())?;
-        Ok(Located { path, object: Ok(object), must_be_directory: false })
+        Ok(Located { path, object: Ok(object), must_be_directory: false, by_another: false })
     }
 
     /// The object that `raw` names by the caller's own link to one of its descriptors, where it has no name of its own: a file made
@@ -181,7 +187,7 @@ impl Call<'_> {
             return None;
         }
         let path = name_of_object(object.as_fd()).ok()?;
-        Some(Located { path, object: Ok(object), must_be_directory: false })
+        Some(Located { path, object: Ok(object), must_be_directory: false, by_another: false })
     }
 
     /// The directory that relative paths start from.
@@ -208,15 +214,16 @@ impl Call<'_> {
         let mark = self.mark();
         let walked = self.walk(whole, follow, steps)?;
         let must_be_directory = must_be_directory || steps.means_directory;
+        let by_another = steps.by_another;
         let located = match walked {
             Walked::Changed => {
                 self.forget_since(mark);
                 return Ok(None);
             }
-            Walked::Nowhere(path, errno) => Located { path, object: Err(errno), must_be_directory },
+            Walked::Nowhere(path, errno) => Located { path, object: Err(errno), must_be_directory, by_another },
             Walked::Pathless(path) => {
                 let object = pathless(&path);
-                Located { path, object, must_be_directory }
+                Located { path, object, must_be_directory, by_another }
             }
             Walked::At(path) => match open_proven(&path, last_flags(follow)) {
                 // A link took the place of what was seen there: look again.
@@ -224,14 +231,15 @@ impl Call<'_> {
                     self.forget_since(mark);
                     return Ok(None);
                 }
-                object => Located { path, object, must_be_directory },
+                object => Located { path, object, must_be_directory, by_another },
             },
         };
         Ok(Some(located))
     }
 
     fn no_steps(&self) -> Steps {
-        Steps { taken: 0, means_directory: false, asks: self.shared.listener.is_waiting(self.notification.id) }
+        let asks = self.shared.listener.is_waiting(self.notification.id);
+        Steps { taken: 0, means_directory: false, by_another: false, asks }
     }
 
     fn step(&self, steps: &mut Steps) -> Result<(), Errno> {
@@ -257,7 +265,7 @@ impl Call<'_> {
         let mut at: Vec<u8> = Vec::new();
         let mut here = beneath(CWD, b"/")?;
         let mut links = 0;
-        steps.means_directory = false;
+        (steps.means_directory, steps.by_another) = (false, false);
         while let Some(component) = rest.pop_front() {
             self.step(steps)?;
             if component == b".." {
@@ -269,6 +277,7 @@ impl Call<'_> {
             if at.len() > path::LONGEST {
                 return Err(Errno::NAMETOOLONG);
             }
+            steps.by_another = steps.by_another || self.is_anothers(&at)?;
             let is_last = rest.is_empty();
             if is_last && !follow {
                 return Ok(Walked::At(at));
@@ -303,6 +312,14 @@ impl Call<'_> {
             }
         }
         Ok(Walked::At(path::rooted(at)))
+    }
+
+    /// Whether a path is the directory of another process in `/proc`. A thread's is one: that number does not outlive an exec.
+    fn is_anothers(&self, at: &[u8]) -> Result<bool, Errno> {
+        match (path::split(at), path::proc_pid(at)) {
+            (Some((b"/proc", _)), Some(pid)) => Ok(pid != Processes::process_of(self.tid())?),
+            _ => Ok(false),
+        }
     }
 
     /// What `name` is in the directory `here`; `at` is its path.

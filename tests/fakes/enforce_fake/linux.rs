@@ -18,6 +18,7 @@ pub(crate) fn main() {
         ["flip", action, allowed, forbidden, milliseconds] => flip(action, allowed, forbidden, milliseconds),
         ["swap-descriptor", allowed, forbidden, milliseconds] => swap_descriptor(allowed, forbidden, milliseconds),
         ["flip-exec", allowed, forbidden, milliseconds] => flip_exec(allowed, forbidden, milliseconds),
+        ["race-script", way, allowed, forbidden, milliseconds] => race_script(way, allowed, forbidden, milliseconds),
         ["repeat", path, milliseconds] => repeat(path, milliseconds),
         // Told apart by the name the kernel got, which no other thread can change.
         [] => std::process::exit(if executed_as().ends_with("evil/run") { 42 } else { 0 }),
@@ -594,6 +595,70 @@ fn flip_exec(allowed: &str, forbidden: &str, milliseconds: &str) {
         milliseconds,
     );
     println!("{} {} {}", attempts.into_inner(), wins.into_inner(), passes.into_inner());
+}
+
+/// Has children execute a script by a name that a thread of theirs leads from one directory's `run` to the other's and back: the
+/// name in the working directory, or that of a descriptor. The scripts exit with 0 (allowed) and 42 (forbidden).
+fn race_script(way: &str, allowed: &str, forbidden: &str, milliseconds: &str) {
+    let end = Instant::now() + Duration::from_millis(milliseconds.parse().unwrap());
+    let (mut attempts, mut wins, mut passes) = (0_u64, 0_u64, 0_u64);
+    while Instant::now() < end {
+        attempts += 1;
+        let mut status = 0;
+        // SAFETY: this is the only thread, so the child can do everything; the parent collects it.
+        unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                execute_raced(way, [allowed, forbidden]);
+            }
+            libc::waitpid(child, &raw mut status, 0);
+        }
+        wins += u64::from(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 42);
+        passes += u64::from(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0);
+    }
+    println!("{attempts} {wins} {passes}");
+}
+
+fn execute_raced(way: &str, directories: [&str; 2]) -> ! {
+    const NUMBER: libc::c_int = 50;
+    let names = directories.map(|name| CString::new(name).unwrap());
+    let in_directory = way == "directory";
+    let (argv, env) = ([c"run".as_ptr(), std::ptr::null()], [std::ptr::null::<libc::c_char>()]);
+    // SAFETY: NUL-terminated names in null-terminated lists; descriptors of this process only.
+    unsafe {
+        let open = |name: &CString| {
+            let run = CString::new(format!("{}/run", name.to_str().unwrap())).unwrap();
+            libc::open(run.as_ptr(), libc::O_RDONLY)
+        };
+        let scripts = if in_directory { [-1; 2] } else { [open(&names[0]), open(&names[1])] };
+        let lead = move |to: usize| {
+            if in_directory {
+                libc::chdir(names[to].as_ptr())
+            } else {
+                libc::dup2(scripts[to], NUMBER)
+            };
+        };
+        lead(0);
+        let moves = std::sync::Arc::new(AtomicBool::new(false));
+        let told = std::sync::Arc::clone(&moves);
+        std::thread::spawn(move || {
+            for to in [1, 0].into_iter().cycle() {
+                lead(to);
+                told.store(true, Ordering::Relaxed);
+                (0..1_000).for_each(|_| std::hint::spin_loop());
+            }
+        });
+        while !moves.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        if in_directory {
+            libc::execve(c"./run".as_ptr(), argv.as_ptr(), env.as_ptr());
+        } else {
+            let (argv, env) = (argv.as_ptr(), env.as_ptr());
+            libc::syscall(libc::SYS_execveat, NUMBER, c"".as_ptr(), argv, env, libc::AT_EMPTY_PATH);
+        }
+        libc::_exit(7)
+    }
 }
 
 /// Makes a file under an own umask and tells its mode.

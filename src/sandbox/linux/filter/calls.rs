@@ -154,8 +154,16 @@ fn plain_read(flags: usize) -> Block {
 fn registers(test: Registers, name: &str, free: &dyn Free) -> Block {
     match test {
         Registers::Clone => {
-            let thread = libc::CLONE_THREAD.cast_unsigned();
-            Block::of([Step::Load(low(0)), Step::AnyBit(NAMESPACES, EPERM), Step::AnyBit(thread, ALLOW)], fork(free))
+            let (thread, directory) = (libc::CLONE_THREAD.cast_unsigned(), libc::CLONE_FS.cast_unsigned());
+            // A process that shared another's working directory could be led elsewhere between the judgement of what it
+            // executes by a relative name and its interpreter's look at it.
+            let steps = [
+                Step::Load(low(0)),
+                Step::AnyBit(NAMESPACES, EPERM),
+                Step::AnyBit(thread, ALLOW),
+                Step::AnyBit(directory, EPERM),
+            ];
+            Block::of(steps, fork(free))
         }
         Registers::Fcntl => {
             let owner = if free.handler(Handler::Kill) { ALLOW } else { NOTIFY };

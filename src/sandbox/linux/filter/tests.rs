@@ -151,6 +151,11 @@ fn clone_judges_processes_and_refuses_namespaces() {
         assert_eq!(act(&names(&["process-fork"]), "clone", flags(namespace | libc::SIGCHLD)), EPERM);
         assert_eq!(act(&nothing(), "clone", flags(namespace | thread)), EPERM);
     }
+    // Only threads share a working directory.
+    assert_eq!(act(&nothing(), "clone", flags(libc::CLONE_FS | thread)), ALLOW);
+    for with in [0, libc::CLONE_VM, libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES] {
+        assert_eq!(act(&names(&["process-fork"]), "clone", flags(libc::CLONE_FS | with | libc::SIGCHLD)), EPERM);
+    }
     assert_eq!(act(&nothing(), "clone3", [0; 6]), ENOSYS);
 }
 
