@@ -56,6 +56,7 @@ fn a_number_that_is_nobodys_is_nobody_to_be_refused() {
             (libc::SYS_tkill, &[nobody, "0"], libc::ESRCH),
             (libc::SYS_tgkill, &[nobody, nobody, "0"], libc::ESRCH),
             (libc::SYS_fcntl, &["0", "8", nobody], libc::ESRCH),
+            (libc::SYS_fcntl, &["0", "8", "-5000000"], libc::ESRCH),
             (libc::SYS_pidfd_open, &[nobody, "0"], libc::ESRCH),
             (libc::SYS_pidfd_open, &[none, "0"], libc::EINVAL),
             (libc::SYS_getpgid, &[nobody], libc::ESRCH),
@@ -132,6 +133,106 @@ fn a_descriptor_of_a_process_swapped_during_the_call_wins_nothing() {
         println!("pidfd: {attempts} attempts, {wins} forbidden, {passes} allowed");
         assert!(wins == 0 && passes > 0, "{wins} of {attempts}, {passes} allowed");
         assert!(numbers(&["self", "children"]).1 > 0, "the test cannot see a hole");
+    });
+}
+
+#[test]
+fn a_group_exchanged_during_the_call_wins_nothing() {
+    each_user(|place| {
+        let numbers = |targets: &[&str]| {
+            let ran = shell(place, targets, "exec $FAKE swap-group child 1500");
+            let numbers: Vec<u64> = ran.stdout.split_whitespace().map(|number| number.parse().unwrap()).collect();
+            (numbers[0], numbers[1], numbers[2])
+        };
+        let (attempts, wins, passes) = numbers(&["self"]);
+        println!("group: {attempts} attempts, {wins} forbidden, {passes} allowed");
+        assert!(wins == 0 && passes > 0, "{wins} of {attempts}, {passes} allowed");
+        assert!(numbers(&["self", "children"]).1 > 0, "the test cannot see a hole");
+    });
+}
+
+#[test]
+fn observed_signals_to_a_group_do_not_reach_what_keeps_the_sandbox() {
+    each_user(|place| {
+        let place = &Place::new(place.user).with(&["--observe"]);
+        // The supervisor belongs to the group that the program begins in.
+        let kept = |ran: &Ran| {
+            let reason = |denial: &serde_json::Value| denial["undecided"].as_str().unwrap_or_default().to_owned();
+            ran.denials.iter().any(|denial| reason(denial).starts_with("a signal to what keeps the sandbox"))
+        };
+        let ran = shell(place, &[], "trap '' USR1; kill -USR1 0 2> /dev/null && echo sent || echo refused");
+        assert_eq!(ran.stdout, "refused\n", "{ran:#?}");
+        assert!(kept(&ran), "{ran:#?}");
+        let ran = shell(place, &[], "exec $FAKE swap-group first 1500");
+        assert!(kept(&ran) && !ran.stdout.ends_with(" 0\n"), "{ran:#?}");
+    });
+}
+
+#[test]
+fn a_signal_to_a_group_reaches_every_member_and_names_its_sender() {
+    each_user(|place| {
+        for (targets, expected) in [
+            (&["same-sandbox"][..], "0 true true\n"),
+            (&["self", "children"], "0 true true\n"),
+            (&["self"], "-1 false false\n"),
+        ] {
+            let ran = shell(place, targets, "exec $FAKE own-group");
+            assert_eq!(ran.stdout, expected, "{targets:?} {ran:#?}");
+        }
+    });
+}
+
+#[test]
+fn jobs_and_groups_are_ended_and_stopped_as_without_a_sandbox() {
+    each_user(|place| {
+        for (script, status) in [
+            ("trap 'echo own' TERM; sleep 9 & kill -TERM 0; wait $!; echo $?", 0),
+            ("kill -0 0 && echo asked", 0),
+            ("sleep 9 & kill -KILL 0; echo after", 137),
+            ("timeout 0.2 sleep 9; echo $?", 0),
+            ("timeout -s KILL 0.2 sh -c 'sleep 9 & wait'; echo $?", 0),
+            ("set -m; (sleep 9 & sleep 9) & kill -KILL -$!; wait $!; echo $?", 0),
+            (
+                "set -m; sleep 9 & kill -STOP %1; sleep 0.1; jobs -s %1 | cut -c -3; kill -CONT %1; kill %1; wait %1; echo $?",
+                0,
+            ),
+            // Everybody of the group stands still, the caller too, until one of another group lets it go on.
+            (
+                "set -m; sh -c 'sleep 1 & kill -STOP 0; echo on' & sleep 0.3; echo first; kill -CONT %1; wait %1; echo $?",
+                0,
+            ),
+        ] {
+            let command = ["setsid", "-w", "bash", "-c", script];
+            let plain = place.guarded().args(command).output().unwrap();
+            let ran = place.run("(allow signal (target same-sandbox))", &command);
+            assert_eq!(ran.stdout, String::from_utf8_lossy(&plain.stdout), "{script} {ran:#?}");
+            // Where the first process was killed, what guards it here ends in the same way.
+            assert_eq!(
+                (ran.status, plain.status.code().unwrap_or(137)),
+                (status, status),
+                "{script} {ran:#?} {plain:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_group_named_for_later_is_refused() {
+    each_user(|place| {
+        let script = "exec $FAKE group-for-later";
+        for (place, rules) in [
+            (place, "(allow signal (target self))"),
+            (place, "(allow signal (target same-sandbox))"),
+            (&Place::new(place.user).with(&["--observe"]), ""),
+        ] {
+            let ran = place.run(rules, &["sh", "-c", &script.replace("$FAKE", &place.fake())]).good();
+            assert_eq!(ran.stdout, "-1 1 0\n", "{rules} {ran:#?}");
+            let told =
+                |denial: &serde_json::Value| denial["undecided"].as_str().is_some_and(|why| why.contains("for later"));
+            assert!(ran.denials.iter().any(told), "{ran:#?}");
+        }
+        let ran = place.run("(allow signal)", &[&place.fake(), "group-for-later"]).good();
+        assert_eq!(ran.stdout, "0 0 9\n", "the test cannot see a hole: {ran:#?}");
     });
 }
 

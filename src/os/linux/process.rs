@@ -395,6 +395,18 @@ pub fn process_behind(pidfd: BorrowedFd<'_>) -> Result<i32, Errno> {
 /// Size of the kernel's `siginfo_t`.
 pub const SIGNAL_INFO_SIZE: usize = 128;
 
+/// What a signal tells of a sender on whose behalf it is sent (sigaction(2), `siginfo_t`). The kernel lets nobody say of another
+/// that it called kill(2), so it is said to be queued (`SI_QUEUE`).
+#[must_use]
+pub fn info_of_sender(signal: i32, pid: i32, user: u32) -> [u8; SIGNAL_INFO_SIZE] {
+    let mut info = [0; SIGNAL_INFO_SIZE];
+    // asm-generic/siginfo.h, on machines of 64 bits: signal, errno, code, and from 16 on process and user.
+    for (at, word) in [(0, signal), (8, libc::SI_QUEUE), (16, pid), (20, user.cast_signed())] {
+        info[at..at + 4].copy_from_slice(&word.to_ne_bytes());
+    }
+    info
+}
+
 /// pidfd_send_signal(2).
 ///
 /// # Errors

@@ -50,6 +50,8 @@ pub(super) struct Shared<'s> {
     pub(super) copies: Copies,
     /// Whether the kernel keeps the tree's signals inside.
     pub(super) signals_are_scoped: bool,
+    /// Whether the profile allows every signal.
+    pub(super) signals_are_free: bool,
     /// Whether a program is judged once more before its first instruction.
     pub(super) watch_exec: bool,
 }

@@ -23,6 +23,7 @@ use super::moved::Moves;
 use super::network::BoundPaths;
 use super::processes::{Born, Processes, link_of};
 use super::records::Records;
+use super::signals::SIGNAL;
 use super::status::ExecBound;
 use super::supervise::{Pool, State};
 use super::table::Handler;
@@ -86,6 +87,7 @@ struct Plan<'p> {
     domains: Option<(Domain, Domain)>,
     exec_bound: ExecBound,
     signals_are_scoped: bool,
+    signals_are_free: bool,
     alone: LeftAlone,
     forks: Forks,
     mounts: Mounts,
@@ -219,7 +221,8 @@ fn plan<'p>(
     // Opened now, because the outer domain need not admit it.
     let mounts = Mounts::open().map_err(set_up("open the list of mounts"))?;
     let signals_are_scoped = domains.is_some() && offered.has(SIGNAL_SCOPE);
-    Ok(Plan { policy, program, domains, exec_bound, signals_are_scoped, alone, forks: allowances.forks(), mounts })
+    let (signals_are_free, forks) = (allowances.everywhere(SIGNAL), allowances.forks());
+    Ok(Plan { policy, program, domains, exec_bound, signals_are_scoped, signals_are_free, alone, forks, mounts })
 }
 
 fn report(
@@ -380,6 +383,7 @@ fn answer_until_ended(
                 moves: &moves,
                 waits: &waits,
                 signals_are_scoped: plan.signals_are_scoped,
+                signals_are_free: plan.signals_are_free,
                 born: (plan.forks == Forks::Told).then(|| Born::with(pid)),
                 holds: Holds::default(),
                 copies: Copies::default(),

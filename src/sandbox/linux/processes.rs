@@ -134,6 +134,12 @@ pub(super) fn umask_of(tid: i32) -> Result<u32, Errno> {
     status_field(tid, "Umask:").and_then(|text| u32::from_str_radix(&text, 8).ok()).ok_or(Errno::SRCH)
 }
 
+/// The real user of a thread, whom its signals name.
+pub(super) fn user_of(tid: i32) -> Result<u32, Errno> {
+    let users = status_field(tid, "Uid:").ok_or(Errno::SRCH)?;
+    users.split_ascii_whitespace().next().and_then(|user| user.parse().ok()).ok_or(Errno::SRCH)
+}
+
 /// The capabilities of a thread: effective, permitted, inheritable.
 pub(super) fn capabilities_of(tid: i32) -> Result<[u64; 3], Errno> {
     let status = status_of(tid).ok_or(Errno::SRCH)?;

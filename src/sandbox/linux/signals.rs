@@ -2,35 +2,56 @@
 //!
 //! Signals sent by number are run by the kernel after the decision, which rests on register values; where Landlock has
 //! scopes they cannot leave the tree. A signal to a group, or to everything, is refused as a whole when the profile refuses
-//! it for one member: the kernel cannot be asked to leave a member out. What a pidfd names can be exchanged under its
-//! number, so that form is performed by the supervisor on a copy of the descriptor.
+//! it for one member. Who is a member can change after the decision (setpgid), so unless the profile allows every signal the
+//! supervisor sends to each member that it judged. What a pidfd names can be exchanged under its number, so that form is
+//! performed by the supervisor on a copy of the descriptor.
 
-use std::os::fd::AsFd;
+use std::collections::HashSet;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::call::{Answer, Answered, Call, REFUSED};
-use super::processes::Processes;
+use super::processes::{Processes, user_of};
 use crate::os::linux::process;
 
 pub(super) const SIGNAL: &str = "signal";
 const OUTSIDER: &str = "a signal to a process outside the sandbox through a pidfd is refused whatever the profile says";
+const OUTSIDE_MEMBER: &str =
+    "a signal to a group that has members outside the sandbox is refused whatever the profile says";
 const KEEPER: &str = "a signal to what keeps the sandbox is refused whatever the profile says";
 
 const BY_MEMORY: &str = "who gets the signal is named in memory, which can change after the decision";
+const FOR_LATER: &str = "a group is named for later, and who joins it by then is not known";
 
 /// Flags of pidfd_send_signal(2) (linux/pidfd.h): to the thread, or to its process. A group is not offered.
 const TO_ONE: u32 = 0b11;
 
+/// How often those are looked for who came meanwhile: a tree can bring them forth as fast.
+const MOST_ROUNDS: usize = 64;
+
+/// One that a signal to several is meant for. The descriptor was opened before anything was asked about the number, so all that was
+/// learnt is about its process, or that has ended and a signal through the descriptor reaches nobody.
+struct Member {
+    pid: i32,
+    pidfd: OwnedFd,
+    inside: bool,
+}
+
+/// A search for those that a signal is meant for.
+struct Search<'m> {
+    /// The caller's process.
+    own: i32,
+    seen: HashSet<i32>,
+    /// By process and group.
+    meant: &'m dyn Fn(i32, i32) -> bool,
+}
+
 impl Call<'_> {
     /// kill(2): one process, a group, or everything.
     pub(super) fn kill(&mut self) -> Answered {
-        self.signal_number(self.int(0))
-    }
-
-    /// A process or group as kill(2) takes it.
-    fn signal_number(&mut self, number: i32) -> Answered {
-        match number {
+        match self.int(0) {
             pid if pid > 0 => self.signal_process(pid),
             -1 => {
                 let own = self.own_process()?;
@@ -80,28 +101,107 @@ impl Call<'_> {
         Ok(self.allowed_on_process(SIGNAL, &relation, format!("process {pid}")))
     }
 
-    /// Judges every process (number and group) that is meant. Those outside are passed over where the kernel keeps
-    /// signals inside.
+    /// A signal to every process (number and group) that is meant.
     fn signal_all(&mut self, meant: impl Fn(i32, i32) -> bool) -> Answered {
-        let own = self.own_process()?;
-        let (mut found, mut refused) = (false, false);
-        for pid in process::all().map_err(|_| Errno::SRCH)? {
-            // What cannot be looked at may be a member: the signal is not sent then.
-            let Some(ids) = process::ids_of(pid)? else { continue };
-            if !meant(pid, ids.group) || (self.shared.signals_are_scoped && !self.shared.processes.is_inside(pid)?) {
-                continue;
+        let mut search = Search { own: self.own_process()?, seen: HashSet::new(), meant: &meant };
+        let mut members = Vec::new();
+        // Until nobody new is found: one that forks while others are looked at takes its child along.
+        for _ in 0..MOST_ROUNDS {
+            let more = self.judged_members(&mut search)?;
+            if more.is_empty() {
+                break;
             }
-            match self.may_signal(own, pid) {
+            members.extend(more);
+        }
+        if members.is_empty() {
+            return Err(Errno::SRCH);
+        }
+        if self.shared.signals_are_free {
+            return Ok(Answer::Run);
+        }
+        match self.int(1) {
+            0 => Ok(Answer::DONE),
+            signal => self.send_to(signal, members, search),
+        }
+    }
+
+    /// Sends to each of these; to the caller last, which may end by it.
+    fn send_to(&mut self, signal: i32, members: Vec<Member>, mut search: Search<'_>) -> Answered {
+        let own = search.own;
+        let info = process::info_of_sender(signal, own, user_of(self.tid())?);
+        let mut answered = Err(Errno::SRCH);
+        let mut send = |to: &Member| match process::send_signal(to.pidfd.as_fd(), signal, Some(&info), 0) {
+            Ok(()) => answered = Ok(Answer::DONE),
+            Err(errno) if answered.is_err() => answered = Err(errno),
+            Err(_) => {}
+        };
+        let (caller, others): (Vec<_>, Vec<_>) = members.into_iter().partition(|member| member.pid == own);
+        self.still_waiting()?;
+        others.iter().for_each(&mut send);
+        drop(others);
+        // Whoever was forked before its parent was reached. Other signals a program may handle by starting a process, which they are
+        // not meant for.
+        let rounds = if matches!(signal, libc::SIGKILL | libc::SIGSTOP) { MOST_ROUNDS } else { 0 };
+        for _ in 0..rounds {
+            let more = self.judged_members(&mut search)?;
+            if more.is_empty() {
+                break;
+            }
+            self.still_waiting()?;
+            more.iter().for_each(&mut send);
+        }
+        caller.iter().for_each(&mut send);
+        answered
+    }
+
+    /// Judges those that are meant and were not seen before. One refusal refuses all.
+    fn judged_members(&mut self, search: &mut Search<'_>) -> Result<Vec<Member>, Errno> {
+        let (mut judged, mut refused) = (Vec::new(), false);
+        for member in self.unseen_members(search)? {
+            match self.may_signal_member(search.own, member.pid, member.inside) {
                 // It has ended meanwhile.
                 Err(Errno::SRCH) => {}
-                judged => (found, refused) = (true, refused | !judged?),
+                may => {
+                    refused |= !may?;
+                    judged.push(member);
+                }
             }
         }
-        match (found, refused) {
-            (_, true) => Err(REFUSED),
-            (true, false) => Ok(Answer::Run),
-            (false, false) => Err(Errno::SRCH),
+        if refused { Err(REFUSED) } else { Ok(judged) }
+    }
+
+    fn may_signal_member(&mut self, own: i32, pid: i32, inside: bool) -> Result<bool, Errno> {
+        let may = self.may_signal(own, pid)?;
+        if may && !inside && !self.shared.signals_are_free {
+            self.turn_down(SIGNAL, format!("process {pid}").as_bytes(), OUTSIDE_MEMBER);
+            return Ok(false);
         }
+        Ok(may)
+    }
+
+    /// Those that are meant and were not seen before. Those outside are passed over where the kernel keeps signals inside.
+    fn unseen_members(&self, search: &mut Search<'_>) -> Result<Vec<Member>, Errno> {
+        let mut members = Vec::new();
+        for pid in process::all().map_err(|_| Errno::SRCH)? {
+            if !search.seen.insert(pid) {
+                continue;
+            }
+            let Some(number) = Pid::from_raw(pid) else { continue };
+            let pidfd = match pidfd_open(number, PidfdFlags::empty()) {
+                Err(Errno::SRCH) => continue,
+                opened => opened?,
+            };
+            // What cannot be looked at may be a member: the signal is not sent then.
+            let Some(ids) = process::ids_of(pid)? else { continue };
+            if !(search.meant)(pid, ids.group) {
+                continue;
+            }
+            let inside = self.shared.processes.is_inside(pid)?;
+            if inside || !self.shared.signals_are_scoped {
+                members.push(Member { pid, pidfd, inside });
+            }
+        }
+        Ok(members)
     }
 
     /// pidfd_send_signal(2).
@@ -140,7 +240,25 @@ impl Call<'_> {
 
     /// fcntl(2) with `F_SETOWN`: who gets the signals of a descriptor. 0 is nobody.
     pub(super) fn signal_owner(&mut self) -> Answered {
-        let owner = self.int(2);
-        if owner == 0 || owner == self.own_process()? { Ok(Answer::Run) } else { self.signal_number(owner) }
+        match self.int(2) {
+            0 => Ok(Answer::Run),
+            owner if owner == self.own_process()? => Ok(Answer::Run),
+            owner if owner > 0 => self.signal_process(owner),
+            owner => self.signal_owning_group(i32::try_from(owner.unsigned_abs()).map_err(|_| Errno::INVAL)?),
+        }
+    }
+
+    /// A group is those who belong to it when something happens to the descriptor, not those who do now.
+    fn signal_owning_group(&mut self, group: i32) -> Answered {
+        let meant = |_, own| own == group;
+        let mut search = Search { own: self.own_process()?, seen: HashSet::new(), meant: &meant };
+        if self.shared.signals_are_free {
+            self.judged_members(&mut search)?;
+            return Ok(Answer::Run);
+        }
+        if self.unseen_members(&mut search)?.is_empty() {
+            return Err(Errno::SRCH);
+        }
+        Err(self.turn_down(SIGNAL, format!("group {group}").as_bytes(), FOR_LATER))
     }
 }

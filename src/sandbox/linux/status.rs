@@ -59,8 +59,8 @@ const CHDIR: &str = "decided one by one; a race during chdir can tell that a dir
 const SOCKETS: &str = "never given: other domains than UNIX, INET, INET6 and NETLINK; raw sockets; MPTCP, SCTP and other \
                        stream protocols than TCP";
 const INBOUND: &str = "decided when a socket listens; datagrams that arrive at a bound socket are not asked about";
-const SIGNAL: &str = "a signal to a group is refused as a whole when one member is refused; who joins the group meanwhile, or \
-                      gets a number given out again, is not asked about; nor are signals between threads of one process";
+const SIGNAL: &str = "a signal to a group is refused as a whole when one member is refused, and a group cannot be named for later; \
+                      who gets a number given out again is not asked about, nor are signals between threads of one process";
 const UNSCOPED: &str = "without landlock_scopes a process that gets a number given out again may be outside";
 const IOCTL: &str = "advisory: a racing thread can exchange the descriptor; everyday requests on terminals and descriptors are \
                      not asked about; ioctl-command is the number of this system";

@@ -33,6 +33,9 @@ pub(crate) fn main() {
         ["posix-ipc", action, name] => posix_ipc(action, name),
         ["pidfd-kill", pid, signal] => pidfd_kill(pid, signal),
         ["swap-pidfd", milliseconds] => swap_pidfd(milliseconds),
+        ["swap-group", other, milliseconds] => swap_group(other, milliseconds),
+        ["own-group"] => own_group(),
+        ["group-for-later"] => group_for_later(),
         ["exec-too-big", count] => exec_too_big(count),
         ["repeat-exec", path, milliseconds, words @ ..] => repeat_exec(path, milliseconds, words),
         ["kill-exec", count, program] => kill_exec(count, program),
@@ -408,15 +411,10 @@ fn pidfd_kill(pid: &str, signal: &str) {
 /// Signals itself by a descriptor that another thread keeps exchanging for one of a child; reports "attempts forbidden
 /// allowed", where forbidden is what the child got.
 fn swap_pidfd(milliseconds: &str) {
-    extern "C" fn arrived(_signal: libc::c_int) {
-        SIGNALS.fetch_add(1, Ordering::Relaxed);
-    }
     let end = Instant::now() + Duration::from_millis(milliseconds.parse().unwrap());
     // SAFETY: one shared page for the child's count; the handler only counts; descriptors of this process only.
     unsafe {
-        let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
-        let page = libc::mmap(std::ptr::null_mut(), 4096, prot, flags, -1, 0).cast::<std::sync::atomic::AtomicU64>();
-        libc::signal(libc::SIGUSR1, arrived as extern "C" fn(libc::c_int) as usize);
+        let page = count_signals();
         let own = libc::getpid();
         let child = libc::fork();
         if child == 0 {
@@ -447,6 +445,118 @@ fn swap_pidfd(milliseconds: &str) {
         });
         libc::usleep(50_000);
         println!("{attempts} {} {}", (*page).load(Ordering::Relaxed), SIGNALS.load(Ordering::Relaxed));
+    }
+}
+
+/// Signals its own group while another thread keeps moving it between a group of its own and another one: a child's (`child`), or the
+/// one it began in (`first`). Reports "attempts forbidden allowed", where forbidden is what the child got.
+fn swap_group(other: &str, milliseconds: &str) {
+    let end = Instant::now() + Duration::from_millis(milliseconds.parse().unwrap());
+    // SAFETY: one shared page for the child's count; the handler only counts; groups of this session only.
+    unsafe {
+        let page = count_signals();
+        let (own, first) = (libc::getpid(), libc::getpgrp());
+        let child = libc::fork();
+        if child == 0 {
+            while libc::getppid() == own {
+                libc::usleep(1000);
+                (*page).store(SIGNALS.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+            libc::_exit(0);
+        }
+        assert!(libc::setpgid(child, child) == 0 && libc::setpgid(0, 0) == 0, "{}", std::io::Error::last_os_error());
+        let other = if other == "child" { child } else { first };
+        let stop = AtomicBool::new(false);
+        let mut attempts = 0_u64;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    libc::setpgid(0, other);
+                    (0..300).for_each(|_| std::hint::spin_loop());
+                    libc::setpgid(0, 0);
+                    (0..3000).for_each(|_| std::hint::spin_loop());
+                }
+            });
+            while Instant::now() < end {
+                attempts += 1;
+                libc::kill(0, libc::SIGUSR1);
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        libc::usleep(50_000);
+        println!("{attempts} {} {}", (*page).load(Ordering::Relaxed), SIGNALS.load(Ordering::Relaxed));
+    }
+}
+
+/// Counts the signals that arrive in this process, and has its children do so; the page is for what they tell.
+fn count_signals() -> *mut std::sync::atomic::AtomicU64 {
+    extern "C" fn arrived(_signal: libc::c_int) {
+        SIGNALS.fetch_add(1, Ordering::Relaxed);
+    }
+    let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping; the handler only counts.
+    unsafe {
+        libc::signal(libc::SIGUSR1, arrived as extern "C" fn(libc::c_int) as usize);
+        libc::mmap(std::ptr::null_mut(), 4096, prot, flags, -1, 0).cast()
+    }
+}
+
+/// Signals a group of its own and a child's; tells the answer, and of both whether the signal names the sender when it is there.
+fn own_group() {
+    // SAFETY: the signal is blocked before the child is made; sets and information are whole structures.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGUSR1);
+        libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+        let (sender, user) = (libc::getpid(), libc::getuid());
+        let named = |seconds| {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            let patience = libc::timespec { tv_sec: seconds, tv_nsec: 0 };
+            let got = libc::sigtimedwait(&raw const set, &raw mut info, &raw const patience);
+            got == libc::SIGUSR1 && info.si_pid() == sender && info.si_uid() == user
+        };
+        libc::setpgid(0, 0);
+        let child = libc::fork();
+        if child == 0 {
+            libc::_exit(i32::from(named(2)));
+        }
+        let answer = libc::kill(0, libc::SIGUSR1);
+        // At once: a signal of one's own is there when the call returns.
+        let own = named(0);
+        let mut status = 0;
+        libc::waitpid(child, &raw mut status, 0);
+        println!("{answer} {own} {}", libc::WEXITSTATUS(status) == 1);
+    }
+}
+
+/// Has the kernel kill a group when a pipe can be read, and then forks a child into that group; tells the result and errno of naming
+/// the group, and how the child ended: 0, or the signal.
+fn group_for_later() {
+    const F_SETSIG: libc::c_int = 10;
+    // SAFETY: descriptors and groups of this process only; the children only wait.
+    unsafe {
+        let mut ends = [0; 2];
+        libc::setpgid(0, 0);
+        let named = libc::pipe(ends.as_mut_ptr()) + libc::fcntl(ends[0], libc::F_SETOWN, -libc::getpgrp());
+        let failed = if named < 0 { errno() } else { 0 };
+        libc::fcntl(ends[0], F_SETSIG, libc::SIGKILL);
+        let wait = |milliseconds| match libc::fork() {
+            0 => {
+                libc::usleep(milliseconds);
+                libc::_exit(0)
+            }
+            child => child,
+        };
+        let (victim, refuge) = (wait(300_000), wait(300_000));
+        // Out of the group that is to be killed.
+        libc::setpgid(refuge, refuge);
+        assert_eq!(libc::setpgid(0, refuge), 0, "{}", std::io::Error::last_os_error());
+        libc::fcntl(ends[0], libc::F_SETFL, libc::O_ASYNC);
+        libc::write(ends[1], c"x".as_ptr().cast(), 1);
+        let mut status = 0;
+        libc::waitpid(victim, &raw mut status, 0);
+        println!("{named} {failed} {}", if libc::WIFSIGNALED(status) { libc::WTERMSIG(status) } else { 0 });
     }
 }
 
