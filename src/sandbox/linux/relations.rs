@@ -144,6 +144,10 @@ impl Call<'_> {
         let child = ids.parent == own;
         let same_group = ids_of(own)?.is_some_and(|mine| mine.group == ids.group);
         let inside = other == own || self.shared.processes.is_inside(other)?;
+        // One that has ended since is nobody by now, not somebody outside.
+        if !inside && ids_of(other)?.is_none() {
+            return Err(Errno::SRCH);
+        }
         Ok(Relation::new(other == own, child, same_group || other == own, inside))
     }
 
