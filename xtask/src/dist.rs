@@ -52,8 +52,8 @@ fn linux_triple(root: &Path) -> anyhow::Result<Option<&'static str>> {
     if has_standard_library(root, musl)? {
         return Ok(Some(musl));
     }
-    eprintln!("no standard library for {musl} here, so this is built with the GNU C library and starts more slowly");
-    eprintln!("`rustup target add {musl}` brings it");
+    println!("no standard library for {musl} here, so this is built with the GNU C library and starts more slowly");
+    println!("`rustup target add {musl}` brings it");
     Ok(Some(gnu))
 }
 
