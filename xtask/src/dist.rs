@@ -41,7 +41,7 @@ fn nameless(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(options)
 }
 
-/// What to build for on Linux: musl, whose start asks the processor nothing and takes four fifths of the time; the GNU C library
+/// What to build for on Linux: musl, whose start asks the processor nothing and takes less time; the GNU C library
 /// where there is no standard library for it.
 fn linux_triple(root: &Path) -> anyhow::Result<Option<&'static str>> {
     let (musl, gnu) = match (std::env::consts::OS, std::env::consts::ARCH) {
