@@ -453,13 +453,20 @@ def bits(name):
     os.chmod(name, 0o6711)
     os.truncate(name, 77)
     return oct(os.stat(name).st_mode)
+def emptied(name):
+    file(name)
+    os.chmod(name, 0o6711)
+    os.close(os.open(name, os.O_WRONLY | os.O_TRUNC))
+    return oct(os.stat(name).st_mode)
 show('truncate', lambda: bits('t0'))
+show('emptied', lambda: emptied('e0'))
 all(names[0])
 c = ctypes.CDLL(None, use_errno=True)
 header, none = struct.pack('=Ii', 0x20080522, 0), bytes(24)
 show('capset', lambda: c.capset(header, none))
 all(names[1])
 show('truncate', lambda: bits('t1'))
+show('emptied', lambda: emptied('e1'))
 "#;
     if without_python() {
         return;

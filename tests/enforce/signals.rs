@@ -121,33 +121,30 @@ fn a_descriptor_of_a_process_is_judged_like_its_number() {
     });
 }
 
+/// Runs a race in which a child gets what only the program itself may get, where it is won, and where the profile allows that.
+fn race_wins_nothing(place: &Place, race: &str) {
+    let numbers = |targets: &[&str]| {
+        let ran = shell(place, targets, &format!("exec $FAKE {race}"));
+        let numbers: Vec<u64> = ran.stdout.split_whitespace().map(|number| number.parse().unwrap()).collect();
+        (numbers[0], numbers[1], numbers[2])
+    };
+    let (attempts, wins, passes) = numbers(&["self"]);
+    println!("{race}: {attempts} attempts, {wins} forbidden, {passes} allowed");
+    assert!(wins == 0 && passes > 0, "{wins} of {attempts}, {passes} allowed");
+    assert!(numbers(&["self", "children"]).1 > 0, "the test cannot see a hole");
+}
+
 #[test]
 fn a_descriptor_of_a_process_swapped_during_the_call_wins_nothing() {
     each_user(|place| {
-        let numbers = |targets: &[&str]| {
-            let ran = shell(place, targets, "exec $FAKE swap-pidfd 800");
-            let numbers: Vec<u64> = ran.stdout.split_whitespace().map(|number| number.parse().unwrap()).collect();
-            (numbers[0], numbers[1], numbers[2])
-        };
-        let (attempts, wins, passes) = numbers(&["self"]);
-        println!("pidfd: {attempts} attempts, {wins} forbidden, {passes} allowed");
-        assert!(wins == 0 && passes > 0, "{wins} of {attempts}, {passes} allowed");
-        assert!(numbers(&["self", "children"]).1 > 0, "the test cannot see a hole");
+        race_wins_nothing(place, "swap-pidfd 800");
     });
 }
 
 #[test]
 fn a_group_exchanged_during_the_call_wins_nothing() {
     each_user(|place| {
-        let numbers = |targets: &[&str]| {
-            let ran = shell(place, targets, "exec $FAKE swap-group child 1500");
-            let numbers: Vec<u64> = ran.stdout.split_whitespace().map(|number| number.parse().unwrap()).collect();
-            (numbers[0], numbers[1], numbers[2])
-        };
-        let (attempts, wins, passes) = numbers(&["self"]);
-        println!("group: {attempts} attempts, {wins} forbidden, {passes} allowed");
-        assert!(wins == 0 && passes > 0, "{wins} of {attempts}, {passes} allowed");
-        assert!(numbers(&["self", "children"]).1 > 0, "the test cannot see a hole");
+        race_wins_nothing(place, "swap-group child 1500");
     });
 }
 

@@ -408,13 +408,13 @@ fn pidfd_kill(pid: &str, signal: &str) {
     println!("{result} {}", if result < 0 { errno() } else { 0 });
 }
 
-/// Signals itself by a descriptor that another thread keeps exchanging for one of a child; reports "attempts forbidden
-/// allowed", where forbidden is what the child got.
-fn swap_pidfd(milliseconds: &str) {
-    let end = Instant::now() + Duration::from_millis(milliseconds.parse().unwrap());
-    // SAFETY: one shared page for the child's count; the handler only counts; descriptors of this process only.
+/// Makes a child that tells in the page how many signals it got, as long as its parent lives.
+///
+/// # Safety
+/// The page is there as long as the child.
+unsafe fn counting_child(page: *const std::sync::atomic::AtomicU64) -> libc::pid_t {
+    // SAFETY: the child calls what may be called after a fork.
     unsafe {
-        let page = count_signals();
         let own = libc::getpid();
         let child = libc::fork();
         if child == 0 {
@@ -424,6 +424,19 @@ fn swap_pidfd(milliseconds: &str) {
             }
             libc::_exit(0);
         }
+        child
+    }
+}
+
+/// Signals itself by a descriptor that another thread keeps exchanging for one of a child; reports "attempts forbidden
+/// allowed", where forbidden is what the child got.
+fn swap_pidfd(milliseconds: &str) {
+    let end = Instant::now() + Duration::from_millis(milliseconds.parse().unwrap());
+    // SAFETY: one shared page for the child's count; the handler only counts; descriptors of this process only.
+    unsafe {
+        let page = count_signals();
+        let own = libc::getpid();
+        let child = counting_child(page);
         let (good, bad) = (pidfd_of(own), pidfd_of(child));
         assert!(good >= 0 && bad >= 0, "{}", std::io::Error::last_os_error());
         let (good, bad) = (i32::try_from(good).unwrap(), i32::try_from(bad).unwrap());
@@ -455,15 +468,8 @@ fn swap_group(other: &str, milliseconds: &str) {
     // SAFETY: one shared page for the child's count; the handler only counts; groups of this session only.
     unsafe {
         let page = count_signals();
-        let (own, first) = (libc::getpid(), libc::getpgrp());
-        let child = libc::fork();
-        if child == 0 {
-            while libc::getppid() == own {
-                libc::usleep(1000);
-                (*page).store(SIGNALS.load(Ordering::Relaxed), Ordering::Relaxed);
-            }
-            libc::_exit(0);
-        }
+        let first = libc::getpgrp();
+        let child = counting_child(page);
         assert!(libc::setpgid(child, child) == 0 && libc::setpgid(0, 0) == 0, "{}", std::io::Error::last_os_error());
         let other = if other == "child" { child } else { first };
         let stop = AtomicBool::new(false);
