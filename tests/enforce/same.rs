@@ -224,6 +224,7 @@ def no_number_left():
             os.open(name, flags)
         except OSError as error:
             told.append(errno.errorcode[error.errno])
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
     # Numbers beyond the limit do not count.
     os.dup2(0, free + 7)
     resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, before[1]))
